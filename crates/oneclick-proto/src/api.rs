@@ -1,0 +1,180 @@
+//! An API: a base URL and the key that belongs to it; writes requests.
+
+mod base_url;
+mod encode;
+mod key;
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::{HeaderName, Method, Request, Response};
+
+pub use base_url::BaseUrl;
+pub use key::ApiKey;
+
+use crate::value::InvalidValue;
+use crate::{Endpoint, Error};
+
+/// The header that carries the key.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const JSON: &str = "application/json";
+const AGENT: &str = concat!("oneclick-proto/", env!("CARGO_PKG_VERSION"));
+
+/// Where the API is and the key for it; cheap to clone.
+///
+/// Pure data: it turns an endpoint into a request and an answer into a
+/// response, and moves no byte.
+///
+/// ```
+/// use oneclick_proto::{Api, PlantTree, Trees};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let request = api.encode(&PlantTree::new(Trees::of::<5>()))?;
+/// assert_eq!(request.method(), "POST");
+/// assert_eq!(request.uri(), "https://sandbox.1clickimpact.com/v1/plant_tree");
+/// assert_eq!(request.headers()["x-api-key"], "test_key");
+/// assert_eq!(request.body(), br#"{"amount":5}"#);
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+///
+/// A key of one environment is refused for the other's host:
+///
+/// ```
+/// use oneclick_proto::Api;
+///
+/// let error = Api::production("test_key").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "a key that begins with test_ does not belong to api.1clickimpact.com",
+/// );
+/// ```
+#[derive(Clone, Debug)]
+pub struct Api(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    base_url: BaseUrl,
+    key: ApiKey,
+}
+
+impl Api {
+    /// An API from its parts.
+    ///
+    /// # Errors
+    /// [`InvalidValue::KeyEnvironment`] for a `test_` key with the production
+    /// host or a `live_` key with the sandbox host. A key with neither prefix
+    /// is taken for both: old keys may have none.
+    pub fn new(base_url: BaseUrl, key: ApiKey) -> Result<Self, InvalidValue> {
+        base_url.check(&key)?;
+        Ok(Self(Arc::new(Inner { base_url, key })))
+    }
+
+    /// The sandbox environment, `https://sandbox.1clickimpact.com`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for a key that cannot be one or that begins with `live_`.
+    pub fn sandbox(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        Self::new(BaseUrl::sandbox(), ApiKey::new(key)?)
+    }
+
+    /// The production environment, `https://api.1clickimpact.com`. Money moves.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for a key that cannot be one or that begins with `test_`.
+    pub fn production(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        Self::new(BaseUrl::production(), ApiKey::new(key)?)
+    }
+
+    /// An API at a URL of your own, such as a local sandbox or a proxy.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for a key that cannot be one, and as [`BaseUrl::new`].
+    pub fn with_base_url(
+        base_url: impl AsRef<str>,
+        key: impl AsRef<str>,
+    ) -> Result<Self, InvalidValue> {
+        Self::new(BaseUrl::new(base_url)?, ApiKey::new(key)?)
+    }
+
+    /// An API as variables describe it; `var` looks one up, for instance
+    /// `|name| std::env::var(name).ok()`.
+    ///
+    /// `ONECLICK_API_KEY` holds the key; its prefix, `test_` or `live_`,
+    /// chooses the environment. `ONECLICK_BASE_URL`, where it is set, is used
+    /// instead, and is needed for a key with neither prefix.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if a variable is missing or cannot be used.
+    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidValue> {
+        const KEY: &str = "ONECLICK_API_KEY";
+        let text = var(KEY)
+            .filter(|key| !key.is_empty())
+            .ok_or(InvalidValue::Variable { name: KEY, reason: "is not set" })?;
+        let key = ApiKey::new(text)?;
+        let base_url = match var("ONECLICK_BASE_URL").filter(|url| !url.is_empty()) {
+            Some(url) => BaseUrl::new(url)?,
+            None => BaseUrl::of(&key).ok_or(InvalidValue::Variable {
+                name: KEY,
+                reason: "begins with neither test_ nor live_: set ONECLICK_BASE_URL to say \
+                         which environment it belongs to",
+            })?,
+        };
+        Self::new(base_url, key)
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.0.base_url
+    }
+
+    /// Writes the request of an endpoint.
+    ///
+    /// `Debug` of the request hides the key and shows the URI: a query can hold
+    /// an e-mail address, so do not log it.
+    ///
+    /// # Errors
+    /// [`InvalidValue::PathSegment`] for a field that cannot stand in the path;
+    /// [`InvalidValue::Unserializable`] for an endpoint of your own that
+    /// cannot be written, and for a query of more than 65,534 bytes.
+    pub fn encode<E: Endpoint>(&self, endpoint: &E) -> Result<Request<Vec<u8>>, InvalidValue> {
+        let parts = encode::parts(endpoint)?;
+        let body = parts.body.unwrap_or_default();
+        let mut request = Request::new(body);
+        *request.method_mut() = E::METHOD;
+        *request.uri_mut() = self.0.base_url.join(&parts.path_and_query)?;
+        let headers = request.headers_mut();
+        headers.insert(X_API_KEY, self.0.key.header());
+        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if E::METHOD != Method::GET {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        }
+        Ok(request)
+    }
+
+    /// Reads the answer to the request of `endpoint`.
+    ///
+    /// # Errors
+    /// [`Error`] for any status but 2xx, and for a body that does not hold the
+    /// response; it keeps the status and the body.
+    pub fn decode<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        response: Response<impl AsRef<[u8]>>,
+    ) -> Result<E::Response, Error> {
+        let (head, body) = response.into_parts();
+        let body = body.as_ref();
+        if !head.status.is_success() {
+            return Err(Error::status_answer(&head, body, &self.hidden_in(endpoint)).of::<E>());
+        }
+        serde_json::from_slice(body).map_err(|error| Error::decode(&head, body, &error).of::<E>())
+    }
+
+    /// The texts that an answer may echo and no message may show.
+    pub(crate) fn hidden_in<E: Endpoint>(&self, endpoint: &E) -> Vec<String> {
+        let mut hidden = encode::personal_texts(endpoint);
+        hidden.push(self.0.key.expose().to_owned());
+        hidden
+    }
+}

@@ -1,0 +1,257 @@
+//! Where the API is: scheme, host, port and the path before `/v1`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+
+use super::ApiKey;
+use crate::value::InvalidValue;
+
+const PRODUCTION: &str = "api.1clickimpact.com";
+const SANDBOX: &str = "sandbox.1clickimpact.com";
+
+/// Prefix of a key, and the host that it belongs to.
+const ENVIRONMENTS: [(&str, &str); 2] = [("live_", PRODUCTION), ("test_", SANDBOX)];
+
+/// Where the API is.
+///
+/// ```
+/// use oneclick_proto::BaseUrl;
+///
+/// assert_eq!(BaseUrl::sandbox().to_string(), "https://sandbox.1clickimpact.com");
+/// assert!(BaseUrl::new("http://127.0.0.1:8787").is_ok());
+/// assert_eq!(
+///     BaseUrl::new("http://example.com").unwrap_err().to_string(),
+///     "not a base URL: the key would travel in clear text; use https, or http to a loopback \
+///      address",
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+    /// The path before that of the endpoint: empty, or `/…` without a slash at the end.
+    prefix: String,
+}
+
+impl BaseUrl {
+    /// `https://api.1clickimpact.com`.
+    #[must_use]
+    pub fn production() -> Self {
+        Self::of_host(PRODUCTION)
+    }
+
+    /// `https://sandbox.1clickimpact.com`.
+    #[must_use]
+    pub fn sandbox() -> Self {
+        Self::of_host(SANDBOX)
+    }
+
+    /// Reads `https://host[:port][/path]`; `http` only for a loopback address
+    /// (`localhost`, `127.0.0.0/8`, `[::1]`).
+    ///
+    /// # Errors
+    /// [`InvalidValue::BaseUrl`] for anything else, and for a user name, a
+    /// query or a fragment.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        let base_url = Self::insecure(url)?;
+        if !base_url.is_https() && !base_url.is_loopback() {
+            return invalid(
+                "the key would travel in clear text; use https, or http to a loopback address",
+            );
+        }
+        Ok(base_url)
+    }
+
+    /// As [`new`](Self::new), but `http` for any host: key, e-mail addresses
+    /// and names travel in clear text. For a network that you trust with them.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn insecure(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        let url = url.as_ref();
+        if url.contains('#') {
+            return invalid("it has a fragment");
+        }
+        let Ok(uri) = url.parse::<Uri>() else {
+            return invalid("it is not a URL");
+        };
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return invalid("it needs a scheme and a host");
+        };
+        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
+            return invalid("its scheme is neither https nor http");
+        }
+        if authority.as_str().contains('@') {
+            return invalid("it has a user name");
+        }
+        if authority.host().is_empty() {
+            return invalid("it has no host");
+        }
+        if authority.port().is_none() && authority.as_str() != authority.host() {
+            return invalid("its port is not a number up to 65535");
+        }
+        let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if path.query().is_some() {
+            return invalid("it has a query");
+        }
+        let prefix = path.path().trim_end_matches('/').to_owned();
+        Ok(Self { scheme, authority, prefix })
+    }
+
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.authority.host();
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        host.eq_ignore_ascii_case("localhost")
+            || address.unwrap_or(host).parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+
+    /// The environment that a key's prefix names.
+    pub(super) fn of(key: &ApiKey) -> Option<Self> {
+        ENVIRONMENTS
+            .iter()
+            .find(|(prefix, _)| key.expose().starts_with(prefix))
+            .map(|(_, host)| Self::of_host(host))
+    }
+
+    /// Refuses a key of one environment for the other's host.
+    pub(super) fn check(&self, key: &ApiKey) -> Result<(), InvalidValue> {
+        // A host may be written in capitals and with the root's dot.
+        let host = self.authority.host().trim_end_matches('.').to_ascii_lowercase();
+        let Some(at) = ENVIRONMENTS.iter().position(|(_, known)| *known == host) else {
+            return Ok(());
+        };
+        for (prefix, known) in ENVIRONMENTS {
+            if known != ENVIRONMENTS[at].1 && key.expose().starts_with(prefix) {
+                return Err(InvalidValue::KeyEnvironment { prefix, host: ENVIRONMENTS[at].1 });
+            }
+        }
+        Ok(())
+    }
+
+    /// The URI of a path and query below the base.
+    pub(super) fn join(&self, path_and_query: &str) -> Result<Uri, InvalidValue> {
+        let joined = format!("{}{path_and_query}", self.prefix);
+        let too_long = |_| InvalidValue::Unserializable {
+            reason: "its path and query are no URI, or longer than 65534 bytes",
+        };
+        let path_and_query = PathAndQuery::from_maybe_shared(joined).map_err(too_long)?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts)
+            .map_err(|_| InvalidValue::Unserializable { reason: "its path is no path" })
+    }
+
+    fn of_host(host: &'static str) -> Self {
+        Self {
+            scheme: Scheme::HTTPS,
+            authority: Authority::from_static(host),
+            prefix: String::new(),
+        }
+    }
+}
+
+fn invalid<T>(reason: &'static str) -> Result<T, InvalidValue> {
+    Err(InvalidValue::BaseUrl { reason })
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_for_loopback_alone() {
+        for url in [
+            "http://127.0.0.1:8787",
+            "http://127.9.9.9",
+            "http://localhost:1/",
+            "http://LOCALHOST",
+            "http://[::1]:80/prefix/",
+            "https://example.com",
+        ] {
+            assert!(BaseUrl::new(url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://example.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1@example.com",
+            "http://[::2]",
+            "http://0x7f000001",
+            "HTTP://EXAMPLE.COM",
+        ] {
+            assert!(BaseUrl::new(url).is_err(), "{url}");
+        }
+        assert!(BaseUrl::insecure("http://example.com").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_base_is_refused() {
+        for url in [
+            "",
+            "example.com",
+            "/v1",
+            "ftp://example.com",
+            "https://",
+            "https:///v1",
+            "https://user:secret@example.com",
+            "https://example.com?x=1",
+            "https://example.com/#x",
+            "https://example.com:99999",
+            "https://example.com:",
+            "https://exa mple.com",
+        ] {
+            let error = BaseUrl::insecure(url).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_one_environment_is_refused_for_the_other_however_the_host_is_written() {
+        for (url, key) in [
+            ("https://api.1clickimpact.com", "test_secret"),
+            ("https://API.1ClickImpact.com:443/", "test_secret"),
+            ("https://api.1clickimpact.com.", "test_secret"),
+            ("https://sandbox.1clickimpact.com", "live_secret"),
+        ] {
+            let error = super::super::Api::with_base_url(url, key).unwrap_err();
+            assert!(matches!(error, InvalidValue::KeyEnvironment { .. }), "{url}");
+            assert!(!format!("{error} {error:?}").contains("secret"));
+        }
+        for (url, key) in [
+            ("https://api.1clickimpact.com", "live_x"),
+            ("https://api.1clickimpact.com", "0123456789"),
+            ("https://example.com", "live_x"),
+            ("https://example.com", "test_x"),
+        ] {
+            assert!(super::super::Api::with_base_url(url, key).is_ok(), "{url} {key}");
+        }
+    }
+
+    #[test]
+    fn a_path_before_the_endpoint_is_kept() {
+        let base_url = BaseUrl::new("https://example.com/proxy/1click/").unwrap();
+        let uri = base_url.join("/v1/whoami?x=1").unwrap();
+        assert_eq!(uri, "https://example.com/proxy/1click/v1/whoami?x=1");
+        assert_eq!(base_url.to_string(), "https://example.com/proxy/1click");
+    }
+}

@@ -1,0 +1,59 @@
+//! The API key: a secret that is sent and never shown.
+
+use std::fmt;
+
+use http::HeaderValue;
+
+use crate::value::InvalidValue;
+
+/// An API key. Hidden in `Debug`; there is no `Display` and no `Serialize`,
+/// and as a header it is marked sensitive.
+///
+/// ```
+/// use oneclick_proto::ApiKey;
+///
+/// let key = ApiKey::new("live_0123456789")?;
+/// assert_eq!(format!("{key:?}"), "ApiKey(..)");
+/// assert!(ApiKey::new("live_0123\n").is_err());
+/// # Ok::<(), oneclick_proto::InvalidValue>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(HeaderValue);
+
+impl ApiKey {
+    /// Checks a key.
+    ///
+    /// # Errors
+    /// [`InvalidValue::Key`] if it is empty or holds anything but visible
+    /// ASCII characters, such as the line feed at the end of a file.
+    pub fn new(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        let key = key.as_ref();
+        if key.is_empty() {
+            return Err(InvalidValue::Key { reason: "it is empty" });
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let reason = "it holds a space, a line break or another character that is not \
+                          visible ASCII";
+            return Err(InvalidValue::Key { reason });
+        }
+        let mut header = HeaderValue::from_str(key)
+            .map_err(|_| InvalidValue::Key { reason: "it cannot be sent in a header" })?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// The key itself; for comparing, never for showing.
+    pub(super) fn expose(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}

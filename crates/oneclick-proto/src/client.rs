@@ -1,0 +1,300 @@
+//! The driver: every endpoint and every list over a transport.
+//!
+//! It spends attempts and walks pages; the transport moves the bytes. An
+//! adapter crate gives its transport and calls `Client<Transport, …>` its client.
+
+pub mod asynchronous;
+pub mod blocking;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::transport::{Connect, TransportOptions};
+use crate::{Api, Error};
+
+/// Marks a client whose calls are futures.
+#[derive(Clone, Copy, Debug)]
+pub struct Async;
+
+/// Marks a client whose calls block the thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocking;
+
+/// A client over an [`AsyncTransport`](crate::AsyncTransport).
+pub type AsyncClient<T> = Client<T, Async>;
+
+/// A client over a [`BlockingTransport`](crate::BlockingTransport).
+pub type BlockingClient<T> = Client<T, Blocking>;
+
+/// The API over a transport; cheap to clone, to be shared between threads and
+/// tasks, and safe to drop in the middle of a call.
+///
+/// Every endpoint has a method, and [`send`](Self::send) takes any
+/// [`Endpoint`](crate::Endpoint), your own included.
+#[derive(Clone)]
+pub struct Client<T, Mode> {
+    api: Api,
+    transport: T,
+    mode: PhantomData<Mode>,
+}
+
+impl<T: Connect, Mode> Client<T, Mode> {
+    /// A client of the sandbox environment, `https://sandbox.1clickimpact.com`.
+    ///
+    /// # Errors
+    /// A key that cannot be one or begins with `live_`; a transport that
+    /// cannot be set up.
+    pub fn sandbox(key: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(Api::sandbox(key)?)
+    }
+
+    /// A client of production, `https://api.1clickimpact.com`. Money moves.
+    ///
+    /// # Errors
+    /// A key that cannot be one or begins with `test_`; a transport that
+    /// cannot be set up.
+    pub fn production(key: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(Api::production(key)?)
+    }
+
+    /// A client of a URL of your own, such as a local sandbox or a proxy;
+    /// `http://` for loopback addresses alone.
+    ///
+    /// # Errors
+    /// As [`Api::with_base_url`]; a transport that cannot be set up.
+    pub fn with_base_url(base_url: impl AsRef<str>, key: impl AsRef<str>) -> Result<Self, Error> {
+        Self::new(Api::with_base_url(base_url, key)?)
+    }
+
+    /// A client as the environment variables `ONECLICK_API_KEY` and, where it
+    /// is set, `ONECLICK_BASE_URL` describe it; see [`Api::from_vars`].
+    ///
+    /// # Errors
+    /// As [`Api::from_vars`]; a transport that cannot be set up.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::new(Api::from_vars(T::var)?)
+    }
+
+    /// A client of an API, with the default [`TransportOptions`].
+    ///
+    /// # Errors
+    /// A transport that cannot be set up.
+    pub fn new(api: Api) -> Result<Self, Error> {
+        Self::with_options(api, &TransportOptions::new())
+    }
+
+    /// A client of an API, with timeouts and limits of your own.
+    ///
+    /// # Errors
+    /// A transport that cannot be set up.
+    pub fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
+        let transport = T::connect(&api, options).map_err(Error::setup)?;
+        Ok(Self::with_transport(api, transport))
+    }
+}
+
+impl<T, Mode> Client<T, Mode> {
+    /// A client over a transport that you set up yourself.
+    pub const fn with_transport(api: Api, transport: T) -> Self {
+        Self { api, transport, mode: PhantomData }
+    }
+
+    /// Where the requests go, with which key.
+    pub const fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// What carries them.
+    pub const fn transport(&self) -> &T {
+        &self.transport
+    }
+}
+
+impl<T, Mode> fmt::Debug for Client<T, Mode> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &format_args!("{}", self.api.base_url()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The methods that teach the API, the same for both kinds of client.
+///
+/// `$($async)? $($await)*` are `async` and `.await`, or nothing.
+macro_rules! endpoint_methods {
+    ([$($async:ident)?] [$($await:tt)*] $items:ident) => {
+        /// `GET /v1/whoami`: checks the key and says whose it is.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn whoami(&self) -> Result<Account, Error> {
+            self.send(Whoami)$($await)*
+        }
+
+        /// `POST /v1/plant_tree`: plants trees. Takes [`Trees`](crate::Trees),
+        /// or a [`PlantTree`] with a customer and a category.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn plant_tree(
+            &self,
+            trees: impl Into<PlantTree>,
+        ) -> Result<Receipt, Error> {
+            self.send(trees.into())$($await)*
+        }
+
+        /// `POST /v1/clean_ocean`: takes plastic out of the ocean. Takes
+        /// [`Pounds`](crate::Pounds), or a [`CleanOcean`] with a customer.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn clean_ocean(
+            &self,
+            plastic: impl Into<CleanOcean>,
+        ) -> Result<Receipt, Error> {
+            self.send(plastic.into())$($await)*
+        }
+
+        /// `POST /v1/capture_carbon`: captures carbon. Takes
+        /// [`Pounds`](crate::Pounds) of CO2, or a [`CaptureCarbon`] with a
+        /// customer.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn capture_carbon(
+            &self,
+            carbon: impl Into<CaptureCarbon>,
+        ) -> Result<Receipt, Error> {
+            self.send(carbon.into())$($await)*
+        }
+
+        /// `POST /v1/donate_money`: donates money. Takes US
+        /// [`Cents`](crate::Cents), or a [`DonateMoney`] with a customer.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn donate_money(
+            &self,
+            money: impl Into<DonateMoney>,
+        ) -> Result<Receipt, Error> {
+            self.send(money.into())$($await)*
+        }
+
+        /// `GET /v1/impact`: the account's lifetime totals.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn impact(&self) -> Result<ImpactTotals, Error> {
+            self.send(TotalImpact)$($await)*
+        }
+
+        /// `GET /v1/impact/daily`: totals by day. Takes a
+        /// [`DateRange`](crate::DateRange), or a [`DailyImpact`].
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn daily_impact(
+            &self,
+            days: impl Into<DailyImpact>,
+        ) -> Result<DailyTotals, Error> {
+            self.send(days.into())$($await)*
+        }
+
+        /// `GET /v1/track`: how far an impact has come. Takes a receipt or a
+        /// record by reference, or a [`Track`].
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn track(&self, impact: impl Into<Track>) -> Result<Tracking, Error> {
+            self.send(impact.into())$($await)*
+        }
+
+        /// `GET /v1/records`: the account's own impacts, one after the other
+        /// across all pages. For a single page, [`send`](Self::send) the request.
+        pub fn records(&self, request: Records) -> $items<T, Records> {
+            self.list(request)
+        }
+
+        /// `GET /v1/customer_records`: the customers' impacts, one after the
+        /// other across all pages. For a single page, [`send`](Self::send) the
+        /// request.
+        pub fn customer_records(
+            &self,
+            request: CustomerRecords,
+        ) -> $items<T, CustomerRecords> {
+            self.list(request)
+        }
+
+        /// `GET /v1/customers`: the customers, one after the other across all
+        /// pages. For a single page, [`send`](Self::send) the request.
+        pub fn customers(&self, request: Customers) -> $items<T, Customers> {
+            self.list(request)
+        }
+
+        /// The items of any list, your own included, across all pages.
+        pub fn list<L: List>(&self, request: L) -> $items<T, L> {
+            $items::new(self.clone(), Pager::new(request))
+        }
+    };
+}
+
+/// What the methods above fail with.
+macro_rules! errors {
+    () => {
+        "As [`send`](Self::send)."
+    };
+}
+
+use endpoint_methods;
+pub(crate) use errors;
+
+/// The caps, the cursor and the pages of a walk, the same for both kinds.
+macro_rules! items_methods {
+    ($pages:ty) => {
+        pub(super) fn new(client: Client<T, Mode>, pager: Pager<L>) -> Self {
+            Self { pages: Pages::new(client, pager), items: Vec::new().into_iter() }
+        }
+
+        /// Ends the walk after this many pages.
+        pub fn max_pages(mut self, pages: u64) -> Self {
+            self.pages.pager = self.pages.pager.max_pages(pages);
+            self
+        }
+
+        /// Ends the walk after this many items.
+        pub fn max_items(mut self, items: u64) -> Self {
+            self.pages.pager = self.pages.pager.max_items(items);
+            self
+        }
+
+        /// The pages as they are instead of their items; those items of a page
+        /// that were not taken yet are dropped.
+        pub fn into_pages(self) -> $pages {
+            self.pages
+        }
+
+        /// Where a later walk goes on once the items at hand are taken: the
+        /// cursor of the page that comes next, or of the one that failed.
+        pub fn cursor(&self) -> Option<&Cursor> {
+            self.pages.cursor()
+        }
+    };
+}
+
+/// The state of a walk, the same for both kinds.
+macro_rules! pages_methods {
+    () => {
+        /// Where a later walk goes on: the cursor of the page that comes next,
+        /// or of the one that failed. `None` at the start and after the end.
+        pub fn cursor(&self) -> Option<&Cursor> {
+            self.pager.cursor()
+        }
+
+        /// Whether the list was read to its end, without a cap or an error.
+        pub fn is_complete(&self) -> bool {
+            self.pager.is_complete()
+        }
+    };
+}
+
+use {items_methods, pages_methods};

@@ -1,0 +1,147 @@
+//! The driver for transports whose calls are futures.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::{Async as Mode, Client, endpoint_methods, items_methods, pages_methods};
+use crate::attempt::{Attempt, Next, RetryPolicy};
+use crate::pager::Pager;
+use crate::transport::AsyncTransport;
+use crate::value::Cursor;
+use crate::{
+    Account, CaptureCarbon, CleanOcean, CustomerRecords, Customers, DailyImpact, DailyTotals,
+    DonateMoney, Endpoint, Error, ImpactTotals, List, Page, PlantTree, Receipt, Records,
+    TotalImpact, Track, Tracking, Whoami,
+};
+
+impl<T: AsyncTransport> Client<T, Mode> {
+    /// Calls an endpoint: sends its request and waits for the answer.
+    ///
+    /// Dropping the future gives the call up; whether the request was executed
+    /// is then not known.
+    ///
+    /// # Errors
+    /// What went wrong; [`Error::execution`] says whether money may have moved.
+    pub async fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
+        let start = self.transport.now();
+        let (mut request, mut attempt) = Attempt::begin(&self.api, endpoint, RetryPolicy::NEVER)?;
+        loop {
+            let outcome = self.transport.send(request).await;
+            let elapsed = self.transport.now().saturating_sub(start);
+            match attempt.finish(outcome, elapsed) {
+                Next::Done(result) => return result,
+                Next::Retry { after, request: again, attempt: next } => {
+                    self.transport.sleep(after).await;
+                    (request, attempt) = (again, next);
+                }
+            }
+        }
+    }
+
+    endpoint_methods!([async] [.await] Items);
+}
+
+type PageFuture<L> = Pin<Box<dyn Future<Output = Result<<L as Endpoint>::Response, Error>> + Send>>;
+
+/// The pages of a list, one after the other; it ends after an error.
+///
+/// A [`Stream`]; [`next`](Self::next) does without its combinators.
+#[must_use = "nothing is sent until the first page is asked for"]
+pub struct Pages<T, L: List> {
+    client: Client<T, Mode>,
+    pager: Pager<L>,
+    in_flight: Option<PageFuture<L>>,
+}
+
+impl<T: AsyncTransport, L: List> Pages<T, L> {
+    fn new(client: Client<T, Mode>, pager: Pager<L>) -> Self {
+        Self { client, pager, in_flight: None }
+    }
+
+    pages_methods!();
+}
+
+impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Pages<T, L> {
+    /// The next page; `None` after the last one and after an error.
+    pub async fn next(&mut self) -> Option<Result<Page<L::Item>, Error>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl<T, L: List> Unpin for Pages<T, L> {}
+
+impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Stream for Pages<T, L> {
+    type Item = Result<Page<L::Item>, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.in_flight.is_none() {
+            let Some(request) = this.pager.request() else {
+                return Poll::Ready(None);
+            };
+            let client = this.client.clone();
+            this.in_flight = Some(Box::pin(async move { client.send(request).await }));
+        }
+        let Some(call) = &mut this.in_flight else {
+            return Poll::Ready(None);
+        };
+        let page = ready!(call.as_mut().poll(context));
+        this.in_flight = None;
+        Poll::Ready(Some(this.pager.take(page)))
+    }
+}
+
+impl<T, L: List> fmt::Debug for Pages<T, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("pager", &self.pager).finish_non_exhaustive()
+    }
+}
+
+/// The items of a list across all its pages; it ends after an error.
+///
+/// A [`Stream`]; [`next`](Self::next) does without its combinators.
+#[must_use = "nothing is sent until the first item is asked for"]
+pub struct Items<T, L: List> {
+    pages: Pages<T, L>,
+    items: std::vec::IntoIter<L::Item>,
+}
+
+impl<T: AsyncTransport, L: List> Items<T, L> {
+    items_methods!(Pages<T, L>);
+}
+
+impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Items<T, L> {
+    /// The next item; `None` after the last one and after an error.
+    pub async fn next(&mut self) -> Option<Result<L::Item, Error>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl<T, L: List> Unpin for Items<T, L> {}
+
+impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Stream for Items<T, L> {
+    type Item = Result<L::Item, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(item) = this.items.next() {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            match ready!(Pin::new(&mut this.pages).poll_next(context)) {
+                Some(Ok(page)) => this.items = page.items.into_iter(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl<T, L: List> fmt::Debug for Items<T, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("pages", &self.pages).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! The driver for transports that block the thread.
+
+use std::fmt;
+
+use super::{Blocking as Mode, Client, endpoint_methods, items_methods, pages_methods};
+use crate::attempt::{Attempt, Next, RetryPolicy};
+use crate::pager::Pager;
+use crate::transport::BlockingTransport;
+use crate::value::Cursor;
+use crate::{
+    Account, CaptureCarbon, CleanOcean, CustomerRecords, Customers, DailyImpact, DailyTotals,
+    DonateMoney, Endpoint, Error, ImpactTotals, List, Page, PlantTree, Receipt, Records,
+    TotalImpact, Track, Tracking, Whoami,
+};
+
+impl<T: BlockingTransport> Client<T, Mode> {
+    /// Calls an endpoint: sends its request and waits for the answer.
+    ///
+    /// # Errors
+    /// What went wrong; [`Error::execution`] says whether money may have moved.
+    pub fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
+        let start = self.transport.now();
+        let (mut request, mut attempt) = Attempt::begin(&self.api, endpoint, RetryPolicy::NEVER)?;
+        loop {
+            let outcome = self.transport.send(request);
+            let elapsed = self.transport.now().saturating_sub(start);
+            match attempt.finish(outcome, elapsed) {
+                Next::Done(result) => return result,
+                Next::Retry { after, request: again, attempt: next } => {
+                    self.transport.sleep(after);
+                    (request, attempt) = (again, next);
+                }
+            }
+        }
+    }
+
+    endpoint_methods!([] [] Items);
+}
+
+/// The pages of a list, one after the other; it ends after an error.
+#[must_use = "nothing is sent until the first page is asked for"]
+pub struct Pages<T, L> {
+    client: Client<T, Mode>,
+    pager: Pager<L>,
+}
+
+impl<T: BlockingTransport, L: List> Pages<T, L> {
+    fn new(client: Client<T, Mode>, pager: Pager<L>) -> Self {
+        Self { client, pager }
+    }
+
+    pages_methods!();
+}
+
+impl<T: BlockingTransport, L: List> Iterator for Pages<T, L> {
+    type Item = Result<Page<L::Item>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let request = self.pager.request()?;
+        Some(self.pager.take(self.client.send(request)))
+    }
+}
+
+impl<T, L> fmt::Debug for Pages<T, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("pager", &self.pager).finish_non_exhaustive()
+    }
+}
+
+/// The items of a list across all its pages; it ends after an error.
+#[must_use = "nothing is sent until the first item is asked for"]
+pub struct Items<T, L: List> {
+    pages: Pages<T, L>,
+    items: std::vec::IntoIter<L::Item>,
+}
+
+impl<T: BlockingTransport, L: List> Items<T, L> {
+    items_methods!(Pages<T, L>);
+}
+
+impl<T: BlockingTransport, L: List> Iterator for Items<T, L> {
+    type Item = Result<L::Item, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Some(Ok(item));
+            }
+            match self.pages.next()? {
+                Ok(page) => self.items = page.items.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl<T, L: List> fmt::Debug for Items<T, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("pages", &self.pages).finish_non_exhaustive()
+    }
+}

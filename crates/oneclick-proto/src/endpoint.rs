@@ -1,0 +1,71 @@
+//! The endpoints of the API, one a module, and the trait that makes one.
+
+pub mod capture_carbon;
+pub mod clean_ocean;
+pub mod customer_records;
+pub mod customers;
+pub mod daily_impact;
+pub mod donate_money;
+pub mod impact;
+pub mod plant_tree;
+pub mod records;
+pub mod track;
+pub mod whoami;
+
+mod action;
+mod list;
+mod row;
+
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use action::{Action, Receipt};
+pub use list::{List, Listed, Page};
+
+/// One endpoint of the API: the request's fields and what it answers.
+///
+/// The fields are what [`Serialize`] writes: the query of a GET, the JSON body
+/// of anything else, except that a field named in braces in [`PATH`](Self::PATH)
+/// fills that segment of the path. Lists become repeated parameters, `None` is
+/// left out.
+///
+/// The trait is open. An endpoint that this crate does not know takes ten
+/// lines and then goes through every client as the others do:
+///
+/// ```
+/// use http::Method;
+/// use oneclick_proto::{Api, Endpoint};
+///
+/// #[derive(serde::Serialize)]
+/// struct Seedling { seedling_id: String, locale: Option<String> }
+///
+/// #[derive(serde::Deserialize)]
+/// struct SeedlingAnswer { height: u32 }
+///
+/// impl Endpoint for Seedling {
+///     type Response = SeedlingAnswer;
+///     const METHOD: Method = Method::GET;
+///     const PATH: &'static str = "/v1/seedlings/{seedling_id}";
+///     const IDEMPOTENT: bool = true;
+/// }
+///
+/// let api = Api::sandbox("test_key")?;
+/// let request = api.encode(&Seedling { seedling_id: "a/b".into(), locale: Some("de".into()) })?;
+/// assert_eq!(
+///     request.uri(),
+///     "https://sandbox.1clickimpact.com/v1/seedlings/a%2Fb?locale=de",
+/// );
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+pub trait Endpoint: Serialize {
+    /// What a 2xx answer's body holds.
+    type Response: DeserializeOwned;
+    /// The method: GET puts the fields into the query, others into the body.
+    const METHOD: Method;
+    /// The path below the base URL, beginning with `/`.
+    const PATH: &'static str;
+    /// Whether sending the request twice does what sending it once does
+    /// (RFC 9110, 9.2.2). A purchase is not: it is never repeated on a guess.
+    const IDEMPOTENT: bool;
+}

@@ -1,0 +1,101 @@
+//! The customers of the account: `GET /v1/customers`.
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::list::list_setters;
+use super::{Endpoint, Listed, Page};
+use crate::value::{Cursor, Email, Extra, Limit, Personal, SortOrder, Timestamp};
+
+/// `GET /v1/customers`: everybody on whose behalf an impact was made, by the
+/// time of the first one.
+///
+/// ```
+/// use oneclick_proto::{Api, Customers, Email};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let one = Customers::new().customer_email(Email::new("a+b@x.com")?);
+/// assert_eq!(api.encode(&one)?.uri().query(), Some("customer_email=a%2Bb%40x.com"));
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Customers {
+    /// Only the customer with this address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_email: Option<Email>,
+    /// The number of customers on a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+    /// Where to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// The order by `onboarded_on`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort_order: Option<SortOrder>,
+}
+
+impl Customers {
+    /// Every customer.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { customer_email: None, limit: None, cursor: None, sort_order: None }
+    }
+
+    /// Only the customer with this address.
+    #[must_use]
+    pub fn customer_email(mut self, email: Email) -> Self {
+        self.customer_email = Some(email);
+        self
+    }
+
+    list_setters!();
+}
+
+impl Endpoint for Customers {
+    type Response = Page<CustomerEntry>;
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/customers";
+    const IDEMPOTENT: bool = true;
+}
+
+list_setters!(impl List<CustomerEntry> for Customers);
+
+/// One customer of the account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerEntry {
+    /// The API's name for the customer, such as `U1234`.
+    pub customer_id: String,
+    /// The customer's e-mail address.
+    pub customer_email: Personal,
+    /// The customer's name, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_name: Option<Personal>,
+    /// When the first impact was made for the customer.
+    pub onboarded_on: Timestamp,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl CustomerEntry {
+    /// A customer without a name.
+    pub fn new(
+        customer_id: impl Into<String>,
+        customer_email: impl Into<Personal>,
+        onboarded_on: Timestamp,
+    ) -> Self {
+        Self {
+            customer_id: customer_id.into(),
+            customer_email: customer_email.into(),
+            customer_name: None,
+            onboarded_on,
+            extra: Extra::default(),
+        }
+    }
+}
+
+impl Listed for CustomerEntry {
+    const FIELD: &'static str = "customers";
+}

@@ -1,0 +1,115 @@
+//! Totals by day: `GET /v1/impact/daily`.
+
+use chrono::NaiveDate;
+use http::Method;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value};
+
+use super::Endpoint;
+use crate::value::{DateRange, Extra, Totals, UserId, split_amounts};
+
+/// `GET /v1/impact/daily`: what was done on each day.
+///
+/// ```
+/// use chrono::NaiveDate;
+/// use oneclick_proto::{Api, DailyImpact, DateRange};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let start = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
+/// let request = api.encode(&DailyImpact::new().dates(DateRange::since(start)?))?;
+/// assert_eq!(request.uri().query(), Some("start_date=2025-01-01"));
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DailyImpact {
+    /// The days asked for, both ends included.
+    #[serde(flatten)]
+    pub dates: DateRange,
+}
+
+impl DailyImpact {
+    /// Every day with an impact.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { dates: DateRange::ALL }
+    }
+
+    /// Only these days.
+    #[must_use]
+    pub const fn dates(mut self, dates: DateRange) -> Self {
+        self.dates = dates;
+        self
+    }
+}
+
+impl From<DateRange> for DailyImpact {
+    fn from(dates: DateRange) -> Self {
+        Self { dates }
+    }
+}
+
+impl Endpoint for DailyImpact {
+    type Response = DailyTotals;
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/impact/daily";
+    const IDEMPOTENT: bool = true;
+}
+
+/// The days on which an account had an impact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DailyTotals {
+    /// The account's id.
+    pub user_id: UserId,
+    /// The days; those without an impact are left out.
+    pub daily_impact: Vec<Day>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl DailyTotals {
+    /// The days of an account.
+    #[must_use]
+    pub fn new(user_id: UserId, daily_impact: Vec<Day>) -> Self {
+        Self { user_id, daily_impact, extra: Extra::default() }
+    }
+}
+
+/// One day's totals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Day {
+    /// The day; its time zone is not stated, UTC is assumed.
+    pub date: NaiveDate,
+    /// What was done on it.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Day {
+    /// A day.
+    #[must_use]
+    pub fn new(date: NaiveDate, totals: Totals) -> Self {
+        Self { date, totals, extra: Extra::default() }
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            date: NaiveDate,
+            #[serde(flatten)]
+            rest: Map<String, Value>,
+        }
+
+        let wire = Wire::deserialize(deserializer)?;
+        let (totals, extra) = split_amounts(wire.rest).map_err(de::Error::custom)?;
+        Ok(Self { date: wire.date, totals, extra })
+    }
+}

@@ -1,0 +1,88 @@
+//! Lifetime totals: `GET /v1/impact`.
+
+use http::Method;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value};
+
+use super::Endpoint;
+use crate::value::{Extra, Totals, UserId, split_amounts};
+
+/// `GET /v1/impact`: the account's lifetime totals, its own and its customers'.
+///
+/// ```
+/// use oneclick_proto::{Api, ImpactKind, TotalImpact};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let answer = http::Response::new(r#"{
+///     "user_id": "U123",
+///     "tree_planted": 100,
+///     "user_impact": {"tree_planted": 60},
+///     "customer_impact": {"tree_planted": 40}
+/// }"#);
+/// let impact = api.decode(&TotalImpact, answer)?;
+/// assert_eq!(impact.total.get(&ImpactKind::TreePlanted), 100);
+/// assert_eq!(impact.customer_impact.get(&ImpactKind::TreePlanted), 40);
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TotalImpact;
+
+impl Endpoint for TotalImpact {
+    type Response = ImpactTotals;
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/impact";
+    const IDEMPOTENT: bool = true;
+}
+
+/// Lifetime totals of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ImpactTotals {
+    /// The account's id.
+    pub user_id: UserId,
+    /// Everything: the sum of the two parts.
+    #[serde(flatten)]
+    pub total: Totals,
+    /// What the account did for itself.
+    pub user_impact: Totals,
+    /// What it did on behalf of customers.
+    pub customer_impact: Totals,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl ImpactTotals {
+    /// Totals from their two parts.
+    #[must_use]
+    pub fn new(user_id: UserId, user_impact: Totals, customer_impact: Totals) -> Self {
+        let mut total = user_impact.clone();
+        for (kind, amount) in customer_impact.iter() {
+            total.add(kind, amount);
+        }
+        Self { user_id, total, user_impact, customer_impact, extra: Extra::default() }
+    }
+}
+
+impl<'de> Deserialize<'de> for ImpactTotals {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            user_id: UserId,
+            user_impact: Totals,
+            customer_impact: Totals,
+            #[serde(flatten)]
+            rest: Map<String, Value>,
+        }
+
+        let wire = Wire::deserialize(deserializer)?;
+        let (total, extra) = split_amounts(wire.rest).map_err(de::Error::custom)?;
+        Ok(Self {
+            user_id: wire.user_id,
+            total,
+            user_impact: wire.user_impact,
+            customer_impact: wire.customer_impact,
+            extra,
+        })
+    }
+}

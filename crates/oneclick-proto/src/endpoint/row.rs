@@ -1,0 +1,166 @@
+//! The fields that receipts, records and customer records have in common.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::value::{
+    Category, CustomerInfo, Extra, Impact, ImpactFinder, ImpactKind, Timestamp, UserId, whole,
+};
+
+/// One impact as the API writes it down.
+pub(super) struct Row {
+    pub(super) user_id: UserId,
+    pub(super) time_utc: Timestamp,
+    pub(super) impact: Option<Impact>,
+    pub(super) category: Option<Category>,
+    pub(super) customer: Option<CustomerInfo>,
+    pub(super) extra: Extra,
+}
+
+/// The same, borrowed for writing.
+pub(super) struct RowRef<'a> {
+    pub(super) user_id: &'a UserId,
+    pub(super) time_utc: &'a Timestamp,
+    pub(super) impact: &'a Impact,
+    pub(super) category: Option<&'a Category>,
+    pub(super) customer: Option<&'a CustomerInfo>,
+    pub(super) extra: &'a Extra,
+}
+
+impl Serialize for RowRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("user_id", self.user_id)?;
+        if let Some(customer) = self.customer {
+            map.serialize_entry("customer", customer)?;
+        }
+        map.serialize_entry("time_utc", self.time_utc)?;
+        // No name, no field: the row carried no amount.
+        if !self.impact.kind.as_str().is_empty() {
+            map.serialize_entry(self.impact.kind.as_str(), &self.impact.amount)?;
+        }
+        if let Some(category) = self.category {
+            map.serialize_entry("category", category)?;
+        }
+        for (field, value) in self.extra.iter() {
+            map.serialize_entry(field, value)?;
+        }
+        map.end()
+    }
+}
+
+enum Field {
+    UserId,
+    TimeUtc,
+    Category,
+    Customer,
+    Kind(ImpactKind),
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Field;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Field, E> {
+                Ok(match name {
+                    "user_id" => Field::UserId,
+                    "time_utc" => Field::TimeUtc,
+                    "category" => Field::Category,
+                    "customer" => Field::Customer,
+                    _ => ImpactKind::known(name)
+                        .map_or_else(|| Field::Other(name.to_owned()), Field::Kind),
+                })
+            }
+        }
+
+        deserializer.deserialize_identifier(Visitor)
+    }
+}
+
+/// The amount of a known kind: a whole number, or null for none.
+struct Amount(Option<i64>);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Option::<serde_json::Number>::deserialize(deserializer)?;
+        match value.map(Value::Number) {
+            None => Ok(Self(None)),
+            Some(number) => whole(&number)
+                .map(|amount| Self(Some(amount)))
+                .ok_or_else(|| de::Error::custom("an amount is not a whole number of 64 bits")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Row;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an impact with user_id, time_utc and an amount")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+                let (mut user_id, mut time_utc) = (None, None);
+                let (mut category, mut customer) = (None, None);
+                let mut finder = ImpactFinder::default();
+                let mut extra = Extra::default();
+                let keep = |extra: &mut Extra, left: Option<Impact>| {
+                    if let Some(left) = left {
+                        extra.insert(left.kind.as_str(), left.amount.into());
+                    }
+                };
+                while let Some(field) = map.next_key()? {
+                    match field {
+                        Field::UserId => user_id = Some(map.next_value()?),
+                        Field::TimeUtc => time_utc = Some(map.next_value()?),
+                        Field::Category => category = map.next_value()?,
+                        Field::Customer => customer = map.next_value()?,
+                        Field::Kind(kind) => {
+                            if let Amount(Some(amount)) = map.next_value()? {
+                                keep(&mut extra, finder.take(kind, amount));
+                            }
+                        }
+                        Field::Other(name) => {
+                            let value: Value = map.next_value()?;
+                            match whole(&value) {
+                                Some(amount) => {
+                                    let kind = ImpactKind::from(name.as_str());
+                                    keep(&mut extra, finder.take(kind, amount));
+                                }
+                                None => extra.insert(name, value),
+                            }
+                        }
+                    }
+                }
+                let (impact, left) = finder.finish();
+                keep(&mut extra, left);
+                Ok(Row {
+                    user_id: user_id.ok_or_else(|| de::Error::missing_field("user_id"))?,
+                    time_utc: time_utc.ok_or_else(|| de::Error::missing_field("time_utc"))?,
+                    impact,
+                    category,
+                    customer,
+                    extra,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Visitor)
+    }
+}

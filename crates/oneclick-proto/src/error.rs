@@ -1,0 +1,421 @@
+//! What went wrong, and whether money may have moved.
+
+mod redact;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::response::Parts;
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::Endpoint;
+use crate::transport::{Phase, TransportError};
+use crate::value::InvalidValue;
+
+open_set! {
+    /// The `type` of an error answer.
+    ErrorType {
+        /// Something is wrong with the key.
+        KeyError = "key_error",
+        /// Something is wrong with the request.
+        InvalidRequestError = "invalid_request_error",
+        /// Something is wrong with the API.
+        ApiError = "api_error",
+    }
+}
+
+/// The body of an error answer.
+///
+/// ```
+/// use oneclick_proto::{ErrorBody, ErrorType};
+///
+/// let body: ErrorBody = serde_json::from_str(
+///     r#"{"type":"key_error","message":"API Key does not exist"}"#,
+/// ).unwrap();
+/// assert_eq!(body.error_type, ErrorType::KeyError);
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ErrorBody {
+    /// What kind of error it is.
+    #[serde(rename = "type")]
+    pub error_type: ErrorType,
+    /// What happened, for a developer. May repeat what was sent.
+    pub message: String,
+}
+
+impl ErrorBody {
+    /// A body.
+    pub fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
+        Self { error_type, message: message.into() }
+    }
+}
+
+impl fmt::Debug for ErrorBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorBody").field("error_type", &self.error_type).finish_non_exhaustive()
+    }
+}
+
+/// Whether the request was executed: for an action, whether money moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Execution {
+    /// It was not; sending it again is safe.
+    NotExecuted,
+    /// Nobody on this side knows. For a purchase, look it up before you send
+    /// it again.
+    Unknown,
+    /// It was, although its answer cannot be used.
+    Executed,
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A value that cannot be sent; no request was made.
+    Invalid(InvalidValue),
+    /// The transport could not be set up; no request was made.
+    Setup,
+    /// No complete answer arrived; its [`TransportError::phase`] says how far
+    /// the exchange had come.
+    Transport(TransportError),
+    /// The API, or something before it, answered with a status that is not 2xx.
+    Status(StatusCode),
+    /// The answer was 2xx and its body does not hold the response.
+    Decode,
+    /// A list gave a cursor that it had given before, and would never end.
+    CursorRepeated,
+}
+
+/// Why a call failed, and what it left behind.
+///
+/// `Display` is one line without key, e-mail address or name, safe to log; it
+/// does not repeat [`source`](StdError::source). The API's own words are in
+/// [`message`](Self::message), the answer's body in [`body`](Self::body):
+/// both may hold personal data.
+///
+/// ```
+/// use oneclick_proto::{Api, ErrorType, Execution, Whoami};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let answer = http::Response::builder()
+///     .status(401)
+///     .body(r#"{"type":"key_error","message":"API Key does not exist"}"#)
+///     .unwrap();
+/// let error = api.decode(&Whoami, answer).unwrap_err();
+/// assert_eq!(error.status().unwrap(), 401);
+/// assert_eq!(error.error_type(), Some(&ErrorType::KeyError));
+/// assert_eq!(error.execution(), Execution::NotExecuted);
+/// assert_eq!(
+///     error.to_string(),
+///     "GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist",
+/// );
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    call: Option<Call>,
+    attempts: u32,
+    elapsed: Duration,
+    status: Option<StatusCode>,
+    error_type: Option<ErrorType>,
+    message: Option<String>,
+    /// What `Display` says about this failure beyond its kind.
+    detail: String,
+    body: Vec<u8>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The endpoint that was called.
+#[derive(Clone, Debug)]
+struct Call {
+    method: Method,
+    path: &'static str,
+    idempotent: bool,
+}
+
+/// What may follow a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The request may be sent again, a purchase too.
+    Always,
+    /// It may be sent again if twice does what once does.
+    IfIdempotent,
+    /// Sending it again would not help.
+    Never,
+}
+
+impl Error {
+    /// The most of an answer's body that is kept, in bytes.
+    pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Whether the request was executed: for an action, whether money moved.
+    #[must_use]
+    pub fn execution(&self) -> Execution {
+        self.verdict().0
+    }
+
+    /// The path of the endpoint that was called, such as `/v1/plant_tree`;
+    /// `None` if there was no call yet.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&'static str> {
+        self.0.call.as_ref().map(|call| call.path)
+    }
+
+    /// How many times the request was sent, or tried to be sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// How long the call took, all attempts together.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed
+    }
+
+    /// The status of the answer, if one arrived.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// The API's `type` of the error.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&ErrorType> {
+        self.0.error_type.as_ref()
+    }
+
+    /// The API's own message, which may repeat what was sent.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// The answer's body as it came, up to
+    /// [`MAX_BODY_BYTES`](Self::MAX_BODY_BYTES); empty if none came.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.0.body
+    }
+
+    /// Whether the failure was a timeout of this side.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(&self.0.kind, ErrorKind::Transport(error) if error.is_timeout())
+    }
+
+    /// Whether the request may be sent again.
+    pub(crate) fn may_repeat(&self, idempotent: bool) -> bool {
+        match self.verdict().1 {
+            Repeat::Always => true,
+            Repeat::IfIdempotent => idempotent,
+            Repeat::Never => false,
+        }
+    }
+
+    /// The table: what a failure says about execution, and what may follow.
+    fn verdict(&self) -> (Execution, Repeat) {
+        use Execution::{Executed, NotExecuted, Unknown};
+        let status = self.0.status.map_or(0, |status| status.as_u16());
+        match (&self.0.kind, status) {
+            (ErrorKind::Invalid(_) | ErrorKind::Setup, _) => (NotExecuted, Repeat::Never),
+            (ErrorKind::Transport(error), _) if error.phase() == Phase::Connect => {
+                (NotExecuted, Repeat::Always)
+            }
+            // The whole body would have said no more than the head does.
+            (ErrorKind::Transport(error), 200..300) if error.phase() == Phase::TooLarge => {
+                (Executed, Repeat::Never)
+            }
+            // No answer (status 0), or one that promised success and broke off.
+            (ErrorKind::Transport(_), 0 | 200..300) => (Unknown, Repeat::IfIdempotent),
+            (ErrorKind::Decode | ErrorKind::CursorRepeated, _) => (Executed, Repeat::Never),
+            (ErrorKind::Status(_) | ErrorKind::Transport(_), status) => match status {
+                425 | 429 => (NotExecuted, Repeat::Always),
+                300..400 | 400 | 401 | 403 | 404 | 405 | 413 | 414 | 415 | 422 => {
+                    (NotExecuted, Repeat::Never)
+                }
+                408 | 500 | 502 | 503 | 504 => (Unknown, Repeat::IfIdempotent),
+                _ => (Unknown, Repeat::Never),
+            },
+        }
+    }
+
+    /// A transport that could not be set up.
+    pub(crate) fn setup(source: Box<dyn StdError + Send + Sync>) -> Self {
+        let mut error = Self::new(ErrorKind::Setup);
+        error.0.source = Some(source);
+        error
+    }
+
+    /// An answer whose status is not 2xx.
+    pub(crate) fn status_answer(head: &Parts, body: &[u8], hidden: &[String]) -> Self {
+        let mut error = Self::new(ErrorKind::Status(head.status));
+        error.answer(head.status, body, hidden);
+        error
+    }
+
+    /// A 2xx answer that does not hold the response.
+    pub(crate) fn decode(head: &Parts, body: &[u8], source: &serde_json::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Decode);
+        error.keep(head.status, body);
+        error.0.detail = redact::decode_detail(source, body);
+        error
+    }
+
+    /// No complete answer.
+    pub(crate) fn transport(mut source: TransportError, hidden: &[String]) -> Self {
+        let (answer, cause) = source.take_parts();
+        let mut error = Self::new(ErrorKind::Transport(source));
+        if let Some(answer) = answer {
+            error.answer(answer.status(), answer.body(), hidden);
+        }
+        error.0.source = cause;
+        error
+    }
+
+    /// A list that would not end.
+    pub(crate) fn cursor_repeated() -> Self {
+        Self::new(ErrorKind::CursorRepeated)
+    }
+
+    /// Names the endpoint that was called.
+    pub(crate) fn of<E: Endpoint>(mut self) -> Self {
+        self.0.call = Some(Call { method: E::METHOD, path: E::PATH, idempotent: E::IDEMPOTENT });
+        self
+    }
+
+    /// Counts what the call took.
+    pub(crate) fn after(mut self, attempts: u32, elapsed: Duration) -> Self {
+        self.0.attempts = attempts;
+        self.0.elapsed = elapsed;
+        self
+    }
+
+    fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            call: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            status: None,
+            error_type: None,
+            message: None,
+            detail: String::new(),
+            body: Vec::new(),
+            source: None,
+        }))
+    }
+
+    fn keep(&mut self, status: StatusCode, body: &[u8]) {
+        self.0.status = Some(status);
+        self.0.body = body[..body.len().min(Self::MAX_BODY_BYTES)].to_vec();
+    }
+
+    /// Keeps an error answer and reads its type and message, if it has any.
+    fn answer(&mut self, status: StatusCode, body: &[u8], hidden: &[String]) {
+        /// An error body of which any part may be missing or something else.
+        #[derive(Deserialize)]
+        struct Loose {
+            #[serde(rename = "type", default)]
+            error_type: serde_json::Value,
+            #[serde(default)]
+            message: serde_json::Value,
+        }
+
+        self.keep(status, body);
+        let Ok(loose) = serde_json::from_slice::<Loose>(body) else {
+            return;
+        };
+        self.0.error_type = loose.error_type.as_str().map(ErrorType::from);
+        self.0.message = loose.message.as_str().map(str::to_owned);
+        let said = [loose.error_type.as_str(), loose.message.as_str()];
+        let said: Vec<_> =
+            said.into_iter().flatten().map(|text| redact::redact(text, hidden)).collect();
+        self.0.detail = said.join(": ");
+    }
+
+    fn what(&self) -> Cow<'static, str> {
+        match &self.0.kind {
+            ErrorKind::Invalid(value) => value.to_string().into(),
+            ErrorKind::Setup => "the transport could not be set up".into(),
+            ErrorKind::Transport(error) => match self.0.status {
+                Some(status) => format!("{error} (status {status})").into(),
+                None => error.to_string().into(),
+            },
+            ErrorKind::Status(status) if status.is_redirection() => {
+                format!("answered {status}, and redirects are not followed").into()
+            }
+            ErrorKind::Status(status) => format!("answered {status}").into(),
+            ErrorKind::Decode => "the answer does not hold the response".into(),
+            ErrorKind::CursorRepeated => {
+                "the list gave the same cursor twice and would never end".into()
+            }
+        }
+    }
+}
+
+impl From<InvalidValue> for Error {
+    fn from(value: InvalidValue) -> Self {
+        Self::new(ErrorKind::Invalid(value))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { call, attempts, detail, .. } = &*self.0;
+        if let Some(call) = call {
+            write!(f, "{} {}: ", call.method, call.path)?;
+        }
+        f.write_str(&self.what())?;
+        if !detail.is_empty() {
+            write!(f, ": {detail}")?;
+        }
+        if *attempts > 1 {
+            write!(f, " (after {attempts} attempts)")?;
+        }
+        // Only for what changes something does it matter to the reader.
+        match (call, self.execution()) {
+            (Some(Call { idempotent: false, .. }), Execution::NotExecuted) => {
+                f.write_str("; it was not executed")
+            }
+            (Some(Call { idempotent: false, .. }), Execution::Unknown) => {
+                f.write_str("; whether it was executed is not known")
+            }
+            (Some(Call { idempotent: false, .. }), Execution::Executed) => {
+                f.write_str("; it was executed")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("display", &format_args!("{self}"))
+            .field("execution", &self.execution())
+            .field("elapsed", &self.0.elapsed)
+            .field("body_bytes", &self.0.body.len())
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,96 @@
+//! The 1ClickImpact API without I/O: typed requests, responses, paging, and
+//! the truth about whether money moved.
+//!
+//! One call plants a tree, takes plastic out of the ocean, captures carbon or
+//! donates money. Each of them is a purchase, and the API has no idempotency
+//! key: what this crate is for is that no purchase is malformed, none is made
+//! twice, and a failure says whether it was made.
+//!
+//! Nothing here opens a socket, reads a clock or spawns a task. If you want a
+//! client, take the adapter of your runtime: `oneclick-reqwest` (async),
+//! `oneclick-ureq` (blocking) or `oneclick-hyper` (low-level). If you have a
+//! transport of your own, you are in the right place.
+//!
+//! # The whole way of one call
+//!
+//! ```
+//! use std::time::Duration;
+//! use oneclick_proto::{
+//!     Api, Attempt, Customer, Execution, Next, PlantTree, RetryPolicy, TransportError, Trees,
+//! };
+//!
+//! // 1. Values are checked when they are made.
+//! let trees = Trees::new(5)?;
+//! let customer = Customer::new("ada@example.com")?.name("Ada Lovelace");
+//!
+//! // 2. An endpoint is a struct. An API turns it into a request.
+//! let api = Api::sandbox("test_key")?;
+//! let plant = PlantTree::new(trees).customer(customer);
+//! let (request, attempt) = Attempt::begin(&api, plant, RetryPolicy::NEVER)?;
+//! assert_eq!(request.uri(), "https://sandbox.1clickimpact.com/v1/plant_tree");
+//!
+//! // 3. Your transport carries it; here it loses the answer.
+//! let outcome: Result<http::Response<Vec<u8>>, _> =
+//!     Err(TransportError::exchange("connection reset by peer"));
+//!
+//! // 4. The attempt is spent, and says what is known.
+//! let Next::Done(result) = attempt.finish(outcome, Duration::from_millis(80)) else {
+//!     unreachable!("one attempt is all that this policy has");
+//! };
+//! let error = result.unwrap_err();
+//! assert_eq!(error.execution(), Execution::Unknown);
+//! assert_eq!(
+//!     error.to_string(),
+//!     "POST /v1/plant_tree: the connection failed before an answer arrived; \
+//!      whether it was executed is not known",
+//! );
+//! # Ok::<(), oneclick_proto::Error>(())
+//! ```
+//!
+//! # Where to look
+//!
+//! * [`Api`]: base URL and key; writes requests, reads answers.
+//! * [`Endpoint`]: what an endpoint is, and how to add your own;
+//!   [`endpoint`]: those there are, one a module.
+//! * [`value`]: amounts, e-mail addresses, days, timestamps, kinds of impact.
+//! * [`Attempt`]: one call, spent once. [`Pager`]: one list, page by page.
+//! * [`Error`] and [`Execution`]: what went wrong, and whether money moved.
+//! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
+//!   [`BlockingTransport`], which is two methods and a clock.
+
+mod api;
+mod attempt;
+mod pager;
+mod transport;
+
+#[macro_use]
+pub mod value;
+pub mod client;
+pub mod endpoint;
+mod error;
+
+pub use api::{Api, ApiKey, BaseUrl};
+pub use attempt::{Attempt, Next, RetryPolicy};
+pub use client::{AsyncClient, BlockingClient, Client};
+pub use endpoint::capture_carbon::CaptureCarbon;
+pub use endpoint::clean_ocean::CleanOcean;
+pub use endpoint::customer_records::{CustomerRecord, CustomerRecords};
+pub use endpoint::customers::{CustomerEntry, Customers};
+pub use endpoint::daily_impact::{DailyImpact, DailyTotals, Day};
+pub use endpoint::donate_money::DonateMoney;
+pub use endpoint::impact::{ImpactTotals, TotalImpact};
+pub use endpoint::plant_tree::PlantTree;
+pub use endpoint::records::{Record, Records};
+pub use endpoint::track::{Track, Tracking};
+pub use endpoint::whoami::{Account, Whoami};
+pub use endpoint::{Action, Endpoint, List, Listed, Page, Receipt};
+pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
+pub use pager::Pager;
+pub use transport::{
+    AsyncTransport, BlockingTransport, BodyReader, Connect, Phase, TransportError, TransportOptions,
+};
+pub use value::{
+    Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra, Impact, ImpactKind,
+    InvalidValue, Limit, OtherName, Personal, Pounds, SortOrder, Timestamp, Totals, TreeCategory,
+    Trees, UserId,
+};

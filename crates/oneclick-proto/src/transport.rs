@@ -1,0 +1,330 @@
+//! What a transport must do: send one request, wait, tell the time.
+//!
+//! Implement [`AsyncTransport`] or [`BlockingTransport`] and
+//! [`Client`](crate::Client) drives every endpoint, attempt and page over it.
+//! The other half of the work, sorting failures into before and after the
+//! first byte of the request left, is what [`TransportError`] is for.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+
+use crate::Api;
+
+/// A transport whose calls are futures.
+///
+/// The request is complete: method, absolute URI, headers with the key marked
+/// sensitive, body. A transport adds what the wire needs (`host`,
+/// `content-length`) and nothing else: it follows no redirect, repeats no
+/// request, and takes every status as an answer.
+pub trait AsyncTransport: Clone + Send + Sync + 'static {
+    /// The body of an answer, complete and within the limit of
+    /// [`TransportOptions::max_response_bytes`].
+    type Body: AsRef<[u8]> + Send;
+
+    /// Sends one request, once, and collects the answer.
+    fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, TransportError>> + Send;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// The time on a clock that only goes forward, since any fixed moment.
+    fn now(&self) -> Duration;
+}
+
+/// A transport whose calls block the thread; otherwise as [`AsyncTransport`].
+pub trait BlockingTransport: Clone + Send + Sync + 'static {
+    /// The body of an answer, complete and within the limit of
+    /// [`TransportOptions::max_response_bytes`].
+    type Body: AsRef<[u8]>;
+
+    /// Sends one request, once, and collects the answer.
+    ///
+    /// # Errors
+    /// What kept the answer from arriving, and in which [`Phase`].
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Self::Body>, TransportError>;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration);
+
+    /// The time on a clock that only goes forward, since any fixed moment.
+    fn now(&self) -> Duration;
+}
+
+/// A transport that can set itself up, which gives [`Client`](crate::Client)
+/// its one-line constructors.
+pub trait Connect: Sized {
+    /// Sets the transport up for an API; no connection is made yet.
+    ///
+    /// # Errors
+    /// What the transport lacks, such as TLS or the system's trust store.
+    fn connect(
+        api: &Api,
+        options: &TransportOptions,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>>;
+
+    /// Reads an environment variable; `None` when it is not set.
+    fn var(name: &str) -> Option<String> {
+        // The core itself reads nothing: an adapter passes `std::env::var`.
+        let _ = name;
+        None
+    }
+}
+
+/// Timeouts and limits of a transport.
+///
+/// ```
+/// use std::time::Duration;
+/// use oneclick_proto::TransportOptions;
+///
+/// let options = TransportOptions::new().timeout(Duration::from_secs(60));
+/// assert_eq!(options.connect_timeout, Duration::from_secs(10));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportOptions {
+    /// The longest that resolving, connecting and the TLS handshake may take
+    /// together. Default: 10 seconds.
+    pub connect_timeout: Duration,
+    /// The longest that one attempt may take, from the first look-up to the
+    /// last byte of the answer. Default: 30 seconds, above the 29 seconds
+    /// after which common API gateways give up, so that their answer arrives.
+    pub timeout: Duration,
+    /// How long an idle connection is kept. Default: 50 seconds, below the 60
+    /// after which common load balancers close it: a request that meets a
+    /// closing connection ends as [`Execution::Unknown`](crate::Execution).
+    pub idle_timeout: Duration,
+    /// How many idle connections are kept per host; set it to the number of
+    /// calls you run at once. Default: 256.
+    pub max_idle_per_host: usize,
+    /// The largest body of an answer, in bytes. Default: 32 MiB, twice what a
+    /// page of a thousand full records takes.
+    pub max_response_bytes: usize,
+}
+
+impl TransportOptions {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(50),
+            max_idle_per_host: 256,
+            max_response_bytes: 32 * 1024 * 1024,
+        }
+    }
+
+    /// Sets [`connect_timeout`](Self::connect_timeout).
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`idle_timeout`](Self::idle_timeout).
+    #[must_use]
+    pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets [`max_idle_per_host`](Self::max_idle_per_host).
+    #[must_use]
+    pub const fn max_idle_per_host(mut self, connections: usize) -> Self {
+        self.max_idle_per_host = connections;
+        self
+    }
+
+    /// Sets [`max_response_bytes`](Self::max_response_bytes).
+    #[must_use]
+    pub const fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_bytes = bytes;
+        self
+    }
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How far an exchange had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Resolving, connecting or the TLS handshake: no byte of the request left.
+    Connect,
+    /// The request, or part of it, may have left; no answer arrived.
+    Exchange,
+    /// The head of the answer arrived, its body not completely.
+    Body,
+    /// The answer is larger than the limit; reading it was stopped.
+    TooLarge,
+}
+
+/// Why no complete answer arrived, and in which [`Phase`].
+///
+/// The source must not name the request's URI: a query can hold an e-mail
+/// address, and errors end up in logs.
+pub struct TransportError {
+    phase: Phase,
+    timed_out: bool,
+    answer: Option<Box<Response<Vec<u8>>>>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl TransportError {
+    /// A failure before any byte of the request left.
+    ///
+    /// Claim this only when it is certain: a purchase may be sent again after it.
+    pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Phase::Connect, Some(source.into()))
+    }
+
+    /// A failure after bytes of the request may have left.
+    pub fn exchange(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Phase::Exchange, Some(source.into()))
+    }
+
+    /// Says whether the failure was a timeout.
+    #[must_use]
+    pub fn timed_out(mut self, timed_out: bool) -> Self {
+        self.timed_out = timed_out;
+        self
+    }
+
+    /// How far the exchange had come.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the failure was a timeout.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.timed_out
+    }
+
+    /// The status of the answer whose body did not arrive completely.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.answer.as_ref().map(|answer| answer.status())
+    }
+
+    /// Takes out what came of the answer, and the cause.
+    pub(crate) fn take_parts(
+        &mut self,
+    ) -> (Option<Response<Vec<u8>>>, Option<Box<dyn StdError + Send + Sync>>) {
+        (self.answer.take().map(|answer| *answer), self.source.take())
+    }
+
+    fn new(phase: Phase, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { phase, timed_out: false, answer: None, source }
+    }
+}
+
+impl fmt::Debug for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportError")
+            .field("phase", &self.phase)
+            .field("timed_out", &self.timed_out)
+            .field("status", &self.status())
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.phase, self.timed_out) {
+            (Phase::Connect, false) => "could not connect",
+            (Phase::Connect, true) => "timed out while connecting",
+            (Phase::Exchange, false) => "the connection failed before an answer arrived",
+            (Phase::Exchange, true) => "timed out before an answer arrived",
+            (Phase::Body, false) => "the answer was cut short",
+            (Phase::Body, true) => "timed out while the answer was arriving",
+            (Phase::TooLarge, _) => "the answer is larger than the limit",
+        })
+    }
+}
+
+impl StdError for TransportError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Collects the body of an answer up to a limit, for transports that receive
+/// it in pieces.
+///
+/// ```
+/// use oneclick_proto::{BodyReader, Phase};
+///
+/// let (head, ()) = http::Response::new(()).into_parts();
+/// let reader = BodyReader::new(head, 8).push(b"1234").unwrap();
+/// let error = reader.push(b"56789").unwrap_err();
+/// assert_eq!(error.phase(), Phase::TooLarge);
+/// ```
+#[must_use]
+pub struct BodyReader {
+    answer: Response<Vec<u8>>,
+    limit: usize,
+}
+
+impl BodyReader {
+    /// Starts with the head of an answer.
+    pub fn new(head: http::response::Parts, limit: usize) -> Self {
+        Self { answer: Response::from_parts(head, Vec::new()), limit }
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// [`Phase::TooLarge`] once the pieces together exceed the limit.
+    pub fn push(mut self, piece: &[u8]) -> Result<Self, TransportError> {
+        let body = self.answer.body_mut();
+        if piece.len() > self.limit - body.len() {
+            return Err(self.fail(Phase::TooLarge, None));
+        }
+        body.extend_from_slice(piece);
+        Ok(self)
+    }
+
+    /// The complete answer.
+    pub fn finish(self) -> Response<Vec<u8>> {
+        self.answer
+    }
+
+    /// The failure of an answer whose body stopped arriving.
+    pub fn cut(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
+        self.fail(Phase::Body, Some(source.into()))
+    }
+
+    fn fail(self, phase: Phase, source: Option<Box<dyn StdError + Send + Sync>>) -> TransportError {
+        TransportError { answer: Some(Box::new(self.answer)), ..TransportError::new(phase, source) }
+    }
+}
+
+impl fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyReader")
+            .field("status", &self.answer.status())
+            .field("bytes", &self.answer.body().len())
+            .field("limit", &self.limit)
+            .finish()
+    }
+}

@@ -1,0 +1,33 @@
+//! The values that requests and responses are made of.
+//!
+//! What a caller sends is parsed: a value out of its range cannot be built,
+//! and [`InvalidValue`] says which value and which range. What the API answers
+//! is kept: names that this version does not know survive as
+//! [`OtherName`], fields that it does not know as [`Extra`].
+
+#[macro_use]
+mod open_set;
+
+mod amount;
+mod customer;
+mod date_range;
+mod email;
+mod extra;
+mod impact;
+mod invalid;
+mod opaque;
+mod timestamp;
+
+pub use amount::{Cents, Limit, Pounds, Trees};
+pub use customer::{Customer, CustomerInfo};
+pub use date_range::DateRange;
+pub use email::Email;
+pub use extra::Extra;
+pub use impact::{Category, Impact, ImpactKind, SortOrder, Totals, TreeCategory};
+pub use invalid::InvalidValue;
+pub use opaque::{Cursor, Personal, UserId};
+pub use open_set::OtherName;
+pub use timestamp::Timestamp;
+
+pub(crate) use extra::{split_amounts, whole};
+pub(crate) use impact::ImpactFinder;

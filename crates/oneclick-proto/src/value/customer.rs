@@ -1,0 +1,81 @@
+//! Customers: on whose behalf an impact is made.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Email, Extra, InvalidValue, Personal};
+
+/// The customer of a request: an e-mail address, with a name or without.
+///
+/// The API takes `customer_name` only beside `customer_email`; a name without
+/// an address cannot be written here.
+///
+/// ```
+/// use oneclick_proto::Customer;
+///
+/// let ada = Customer::new("ada@example.com")?.name("Ada Lovelace");
+/// assert_eq!(ada.customer_email.as_str(), "ada@example.com");
+/// # Ok::<(), oneclick_proto::InvalidValue>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Customer {
+    /// The address that the API knows the customer by.
+    pub customer_email: Email,
+    /// The name that the customer is addressed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_name: Option<Personal>,
+}
+
+impl Customer {
+    /// A customer without a name.
+    ///
+    /// # Errors
+    /// [`InvalidValue::Email`] if the address is certainly wrong.
+    pub fn new(
+        email: impl TryInto<Email, Error: Into<InvalidValue>>,
+    ) -> Result<Self, InvalidValue> {
+        let customer_email = email.try_into().map_err(Into::into)?;
+        Ok(Self { customer_email, customer_name: None })
+    }
+
+    /// Adds the name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.customer_name = Some(Personal::new(name));
+        self
+    }
+}
+
+impl From<Email> for Customer {
+    fn from(customer_email: Email) -> Self {
+        Self { customer_email, customer_name: None }
+    }
+}
+
+/// A customer as receipts and customer records name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerInfo {
+    /// The API's name for the customer, such as `U1234`.
+    pub customer_id: String,
+    /// The customer's e-mail address.
+    pub customer_email: Personal,
+    /// The customer's name, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_name: Option<Personal>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl CustomerInfo {
+    /// A customer without a name.
+    pub fn new(customer_id: impl Into<String>, customer_email: impl Into<Personal>) -> Self {
+        Self {
+            customer_id: customer_id.into(),
+            customer_email: customer_email.into(),
+            customer_name: None,
+            extra: Extra::default(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Ranges of days.
+
+use chrono::{Datelike, NaiveDate};
+use serde::Serialize;
+
+use super::InvalidValue;
+
+/// A range of days, both ends included, each end open if not given.
+///
+/// Sent as `start_date` and `end_date`, `YYYY-MM-DD`. The API does not state
+/// the time zone; UTC is assumed.
+///
+/// ```
+/// use chrono::NaiveDate;
+/// use oneclick_proto::DateRange;
+///
+/// let first = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
+/// let last = NaiveDate::from_ymd_opt(2025, 3, 1).unwrap();
+/// assert!(DateRange::between(first, last).is_ok());
+/// assert_eq!(
+///     DateRange::between(last, first).unwrap_err().to_string(),
+///     "the date range ends before it starts: 2025-03-01 to 2025-01-01",
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DateRange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_date: Option<NaiveDate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_date: Option<NaiveDate>,
+}
+
+impl DateRange {
+    /// Every day.
+    pub const ALL: Self = Self { start_date: None, end_date: None };
+
+    /// The days from `start` to `end`; `None` leaves that end open.
+    ///
+    /// # Errors
+    /// [`InvalidValue::DateOrder`] if it ends before it starts,
+    /// [`InvalidValue::DateYear`] for a year outside 0..=9999.
+    pub fn new(start: Option<NaiveDate>, end: Option<NaiveDate>) -> Result<Self, InvalidValue> {
+        for date in [start, end].into_iter().flatten() {
+            if !(0..=9999).contains(&date.year()) {
+                return Err(InvalidValue::DateYear { date });
+            }
+        }
+        match (start, end) {
+            (Some(start), Some(end)) if end < start => Err(InvalidValue::DateOrder { start, end }),
+            _ => Ok(Self { start_date: start, end_date: end }),
+        }
+    }
+
+    /// The days from `start` to `end`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn between(start: NaiveDate, end: NaiveDate) -> Result<Self, InvalidValue> {
+        Self::new(Some(start), Some(end))
+    }
+
+    /// The days from `start` on.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn since(start: NaiveDate) -> Result<Self, InvalidValue> {
+        Self::new(Some(start), None)
+    }
+
+    /// The days up to `end`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn until(end: NaiveDate) -> Result<Self, InvalidValue> {
+        Self::new(None, Some(end))
+    }
+
+    /// The first day, if there is one.
+    #[must_use]
+    pub const fn start_date(&self) -> Option<NaiveDate> {
+        self.start_date
+    }
+
+    /// The last day, if there is one.
+    #[must_use]
+    pub const fn end_date(&self) -> Option<NaiveDate> {
+        self.end_date
+    }
+}

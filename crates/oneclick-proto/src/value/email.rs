@@ -1,0 +1,159 @@
+//! E-mail addresses, refused only when they are certainly wrong.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::InvalidValue;
+
+/// An e-mail address of a customer.
+///
+/// Only what is certainly wrong is refused, since a purchase must not fail on
+/// an address that works: no `@`, nothing before or after it, a control
+/// character, a space outside quotes, an empty label in the domain, more than
+/// 254 bytes. Hidden in `Debug`, and there is no `Display`: use
+/// [`as_str`](Self::as_str).
+///
+/// ```
+/// use oneclick_proto::Email;
+///
+/// let email: Email = "ada+trees@example.com".parse().unwrap();
+/// assert_eq!(email.as_str(), "ada+trees@example.com");
+/// assert!(Email::new("ada.example.com").is_err());
+/// assert_eq!(format!("{email:?}"), "Email(..)");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Email(String);
+
+impl Email {
+    /// The longest address, in bytes (RFC 5321, 4.5.3.1.3).
+    pub const MAX_BYTES: usize = 254;
+
+    /// Checks an address.
+    ///
+    /// # Errors
+    /// [`InvalidValue::Email`], which does not repeat the address.
+    pub fn new(address: impl Into<String>) -> Result<Self, InvalidValue> {
+        let address = address.into();
+        match fault(&address) {
+            None => Ok(Self(address)),
+            Some(reason) => Err(InvalidValue::Email { reason }),
+        }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn fault(address: &str) -> Option<&'static str> {
+    let Some((local, domain)) = address.rsplit_once('@') else {
+        return Some("it has no @");
+    };
+    if address.len() > Email::MAX_BYTES {
+        return Some("it is longer than 254 bytes");
+    }
+    if address.chars().any(char::is_control) {
+        return Some("it contains a control character");
+    }
+    if local.is_empty() {
+        return Some("nothing stands before the @");
+    }
+    if domain.is_empty() {
+        return Some("nothing stands after the @");
+    }
+    // `"a b"@example.com` and `"a@b"@example.com` are addresses.
+    let quoted = local.len() > 1 && local.starts_with('"') && local.ends_with('"');
+    if !quoted && local.contains('@') {
+        return Some("it has more than one @");
+    }
+    if domain.contains(char::is_whitespace) || (!quoted && local.contains(char::is_whitespace)) {
+        return Some("it contains a space");
+    }
+    if domain.split('.').any(str::is_empty) {
+        return Some("its domain has an empty label");
+    }
+    None
+}
+
+impl FromStr for Email {
+    type Err = InvalidValue;
+
+    fn from_str(address: &str) -> Result<Self, InvalidValue> {
+        Self::new(address)
+    }
+}
+
+impl TryFrom<&str> for Email {
+    type Error = InvalidValue;
+
+    fn try_from(address: &str) -> Result<Self, InvalidValue> {
+        Self::new(address)
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = InvalidValue;
+
+    fn try_from(address: String) -> Result<Self, InvalidValue> {
+        Self::new(address)
+    }
+}
+
+impl Serialize for Email {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_may_work_is_taken() {
+        for address in [
+            "a@b",
+            "a+b@x.com",
+            "a&limit=1000@x.com",
+            "ünï@exämple.de",
+            "\"a b\"@x.com",
+            "\"a@b\"@x.com",
+            "a@[127.0.0.1]",
+            "a'b@x.com",
+            ".a.@x.com",
+        ] {
+            assert_eq!(Email::new(address).unwrap().as_str(), address);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_certainly_wrong_is_refused_without_being_shown() {
+        for address in [
+            "",
+            "secret",
+            "@secret.com",
+            "secret@",
+            "secret@x..com",
+            "secret@x.com.",
+            "secret @x.com",
+            "secret@x.com ",
+            "secret@x.com\r\nbcc: y@z.com",
+            "secret@a@b",
+            "\"@secret.com",
+            &format!("{}@secret.com", "a".repeat(250)),
+        ] {
+            let error = Email::new(address).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+    }
+}

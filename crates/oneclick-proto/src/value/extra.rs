@@ -1,0 +1,83 @@
+//! Fields of an answer that this version does not know.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ImpactKind, Totals};
+
+/// The fields of an answer that this version does not know, by name.
+///
+/// Empty and free of cost as long as the API answers as documented. Its
+/// content is out of `Debug`, since nobody knows what it is.
+///
+/// ```
+/// use oneclick_proto::Record;
+///
+/// let record: Record = serde_json::from_str(
+///     r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,"soil":"peat"}"#,
+/// ).unwrap();
+/// assert_eq!(record.extra.get("soil").unwrap(), "peat");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Extra(Map<String, Value>);
+
+impl Extra {
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field)
+    }
+
+    /// Whether every field was known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every field and its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(field, value)| (field.as_str(), value))
+    }
+
+    pub(crate) fn insert(&mut self, field: impl Into<String>, value: Value) {
+        self.0.insert(field.into(), value);
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extra({} fields)", self.0.len())
+    }
+}
+
+/// Sorts the fields that stand beside the known ones into amounts and others.
+///
+/// Whole numbers under a name that is not known are amounts of a kind that is
+/// not known; a known kind whose value is no whole number is an error.
+pub(crate) fn split_amounts(fields: Map<String, Value>) -> Result<(Totals, Extra), String> {
+    let mut totals = Totals::default();
+    let mut extra = Extra::default();
+    for (field, value) in fields {
+        match (whole(&value), ImpactKind::known(&field)) {
+            (Some(amount), _) => totals.set(ImpactKind::from(field.as_str()), amount),
+            (None, Some(_)) if value.is_null() => {}
+            (None, Some(kind)) => return Err(format!("{kind} is not a whole number")),
+            (None, None) => extra.insert(field, value),
+        }
+    }
+    Ok((totals, extra))
+}
+
+/// A JSON number as an amount; `5.0` is five, as it is to JavaScript.
+pub(crate) fn whole(value: &Value) -> Option<i64> {
+    // Above 2^53 a float no longer says which whole number was meant.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| {
+        let float = value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT)?;
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+        Some(float as i64)
+    })
+}

@@ -1,0 +1,180 @@
+//! Kinds of impact, their amounts, and what goes with them.
+//!
+//! A further kind is one line in [`ImpactKind`]: names, totals, records,
+//! filters and tracking follow from it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+open_set! {
+    /// A kind of impact, named as the field that carries its amount.
+    ///
+    /// ```
+    /// use oneclick_proto::ImpactKind;
+    ///
+    /// assert_eq!(ImpactKind::from("waste_removed"), ImpactKind::WasteRemoved);
+    /// assert_eq!(ImpactKind::from("kelp_grown").as_str(), "kelp_grown");
+    /// ```
+    ImpactKind {
+        /// Trees planted; the amount counts trees.
+        TreePlanted = "tree_planted",
+        /// Plastic taken out of the ocean; the amount is in pounds.
+        WasteRemoved = "waste_removed",
+        /// Carbon captured; the amount is in pounds of CO2.
+        CarbonCaptured = "carbon_captured",
+        /// Money donated; the amount is in US cents.
+        MoneyDonated = "money_donated",
+    }
+}
+
+open_set! {
+    /// What an impact was spent on more closely.
+    Category {
+        /// Food-bearing trees.
+        Food = "food",
+    }
+}
+
+/// What kind of trees to plant: `category` of `POST /v1/plant_tree`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TreeCategory {
+    /// Trees that bear food, for the nutrition and income of local
+    /// communities; with access to live planting sessions.
+    Food,
+}
+
+/// The order of a list by time; the API's default is ascending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SortOrder {
+    /// Oldest first.
+    #[default]
+    Asc,
+    /// Newest first.
+    Desc,
+}
+
+/// One amount of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Impact {
+    /// What was done.
+    pub kind: ImpactKind,
+    /// How much, in the unit of the kind.
+    pub amount: i64,
+}
+
+impl Impact {
+    /// An amount of a kind.
+    #[must_use]
+    pub const fn new(kind: ImpactKind, amount: i64) -> Self {
+        Self { kind, amount }
+    }
+}
+
+impl fmt::Display for Impact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.amount)
+    }
+}
+
+/// Amounts by kind. A kind that is not mentioned counts as zero.
+///
+/// ```
+/// use oneclick_proto::{ImpactKind, Totals};
+///
+/// let totals: Totals = serde_json::from_str(r#"{"tree_planted":60,"kelp_grown":7}"#).unwrap();
+/// assert_eq!(totals.get(&ImpactKind::TreePlanted), 60);
+/// assert_eq!(totals.get(&ImpactKind::WasteRemoved), 0);
+/// assert_eq!(totals.get(&"kelp_grown".into()), 7);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Totals(BTreeMap<ImpactKind, i64>);
+
+impl Totals {
+    /// Every kind that this version knows, at zero.
+    #[must_use]
+    pub fn zeros() -> Self {
+        Self(ImpactKind::KNOWN.iter().map(|kind| (kind.clone(), 0)).collect())
+    }
+
+    /// The amount of a kind, in its unit.
+    #[must_use]
+    pub fn get(&self, kind: &ImpactKind) -> i64 {
+        self.0.get(kind).copied().unwrap_or_default()
+    }
+
+    /// Sets the amount of a kind.
+    pub fn set(&mut self, kind: ImpactKind, amount: i64) {
+        self.0.insert(kind, amount);
+    }
+
+    /// Adds to the amount of a kind, up to the largest that fits.
+    pub fn add(&mut self, kind: &ImpactKind, amount: i64) {
+        let total = self.0.entry(kind.clone()).or_default();
+        *total = total.saturating_add(amount);
+    }
+
+    /// Every kind that is mentioned, with its amount.
+    pub fn iter(&self) -> impl Iterator<Item = (&ImpactKind, i64)> {
+        self.0.iter().map(|(kind, amount)| (kind, *amount))
+    }
+}
+
+impl<'de> Deserialize<'de> for Totals {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = serde_json::Map::deserialize(deserializer)?;
+        // A field that is no amount has no place here; the totals stand without it.
+        super::split_amounts(fields).map(|(totals, _)| totals).map_err(de::Error::custom)
+    }
+}
+
+/// Finds the one impact among the fields of a row.
+///
+/// Two shapes are public: only the amount that is meant, or every amount with
+/// zeros for the others. So the first amount that is not zero is meant, of a
+/// known kind before an unknown one; without any, the first of a known kind.
+/// What is not chosen is handed back, since nothing may be lost.
+#[derive(Default)]
+pub(crate) struct ImpactFinder {
+    known: Option<Impact>,
+    unknown: Option<Impact>,
+}
+
+impl ImpactFinder {
+    /// Takes an amount, and returns one that must be kept elsewhere.
+    pub(crate) fn take(&mut self, kind: ImpactKind, amount: i64) -> Option<Impact> {
+        let place = match kind {
+            ImpactKind::Other(_) => &mut self.unknown,
+            _ => &mut self.known,
+        };
+        let new = Impact { kind, amount };
+        // A zero of a known kind says nothing once another stands.
+        match place {
+            Some(old) if old.amount != 0 || new.amount == 0 => {
+                (new.amount != 0 || is_other(&new)).then_some(new)
+            }
+            _ => place.replace(new).filter(is_other),
+        }
+    }
+
+    /// The impact, and an amount of an unknown kind that was not chosen.
+    pub(crate) fn finish(self) -> (Option<Impact>, Option<Impact>) {
+        match (self.known, self.unknown) {
+            (Some(known), Some(unknown)) if known.amount == 0 && unknown.amount != 0 => {
+                (Some(unknown), None)
+            }
+            (None, unknown) => (unknown, None),
+            (known, unknown) => (known, unknown),
+        }
+    }
+}
+
+fn is_other(impact: &Impact) -> bool {
+    matches!(impact.kind, ImpactKind::Other(_))
+}

@@ -1,0 +1,104 @@
+//! Sets of names that the API may extend: a name not known is kept as text.
+
+use std::fmt;
+
+/// A name that this version does not know, kept as the API wrote it.
+///
+/// Only the parsers of the open sets make one, so a name that is known is
+/// never hidden in it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OtherName(Box<str>);
+
+impl OtherName {
+    pub(crate) fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for OtherName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A hostile server chooses the name: show it only if it looks like one.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if self.0.len() <= 40 && self.0.bytes().all(plain) {
+            write!(f, "{:?}", &self.0)
+        } else {
+            f.write_str("..")
+        }
+    }
+}
+
+/// Declares a set of names that the API may extend.
+macro_rules! open_set {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)*
+            /// A name that this version does not know.
+            Other($crate::value::OtherName),
+        }
+
+        impl $name {
+            /// Every name that this version knows.
+            pub const KNOWN: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The API's name for it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other(name) => name.as_str(),
+                }
+            }
+
+            /// The one of this name, if this version knows it.
+            #[must_use]
+            pub fn known(name: &str) -> Option<Self> {
+                match name {
+                    $($text => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                Self::known(name)
+                    .unwrap_or_else(|| Self::Other($crate::value::OtherName::new(name)))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                Ok(Self::from(&*name))
+            }
+        }
+    };
+}

@@ -1,0 +1,178 @@
+//! Moments in time that print the bytes they were read from.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A moment as the API writes it: RFC 3339, `2024-09-16T20:34:04.429Z`.
+///
+/// A user id and a timestamp together are the only handle of an impact, so a
+/// timestamp prints the very bytes that it was read from, whatever digits,
+/// offset or letter case they have. Two are equal if their text is.
+///
+/// ```
+/// use oneclick_proto::Timestamp;
+///
+/// for text in ["2024-09-16T20:34:04.429Z", "2024-09-16T20:34:04.429000+00:00"] {
+///     let timestamp: Timestamp = text.parse().unwrap();
+///     assert_eq!(timestamp.to_string(), text);
+///     assert_eq!(timestamp.datetime().timestamp_millis(), 1_726_518_844_429);
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Timestamp {
+    moment: DateTime<Utc>,
+    /// The text, where printing the moment would not give it back.
+    text: Option<Box<str>>,
+}
+
+impl Timestamp {
+    /// The moment.
+    #[must_use]
+    pub fn datetime(&self) -> DateTime<Utc> {
+        self.moment
+    }
+}
+
+/// As the API prints: milliseconds and `Z`. Finer digits are cut off.
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(moment: DateTime<Utc>) -> Self {
+        let text = canonical(moment);
+        let moment = text.parse().unwrap_or(moment);
+        Self { moment, text: None }
+    }
+}
+
+fn canonical(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl FromStr for Timestamp {
+    type Err = chrono::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, chrono::ParseError> {
+        let moment = DateTime::parse_from_rfc3339(text)?.to_utc();
+        let kept = (canonical(moment) != text).then(|| text.into());
+        Ok(Self { moment, text: kept })
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Some(text) => f.write_str(text),
+            None => f.write_str(&canonical(self.moment)),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl PartialEq for Timestamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Timestamp {}
+
+impl Hash for Timestamp {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.moment, &self.text).hash(state);
+    }
+}
+
+impl PartialOrd for Timestamp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By moment; texts of one moment in the order of their bytes.
+impl Ord for Timestamp {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.moment, &self.text).cmp(&(other.moment, &other.text))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an RFC 3339 timestamp")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_moment_prints_as_it_was_read() {
+        for text in [
+            "2024-09-16T20:34:04.429Z",
+            "2024-09-16T20:34:04Z",
+            "2024-09-16T20:34:04.4Z",
+            "2024-09-16T20:34:04.000Z",
+            "2024-09-16T20:34:04.429123456789Z",
+            "2024-09-16t20:34:04.429z",
+            "2024-09-16T22:34:04.429+02:00",
+            "2024-09-16T20:34:04.429-00:00",
+            "2016-12-31T23:59:60Z",
+            "2016-12-31T23:59:60.500Z",
+            "0000-01-01T00:00:00.000Z",
+            "9999-12-31T23:59:59.999Z",
+        ] {
+            let timestamp: Timestamp = text.parse().unwrap();
+            assert_eq!(timestamp.to_string(), text);
+            let json = serde_json::to_string(&timestamp).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), timestamp);
+        }
+    }
+
+    #[test]
+    fn the_common_form_needs_no_text() {
+        let timestamp: Timestamp = "2024-09-16T20:34:04.429Z".parse().unwrap();
+        assert!(timestamp.text.is_none());
+    }
+
+    #[test]
+    fn a_moment_is_cut_to_milliseconds_and_prints_as_the_api_does() {
+        let moment = DateTime::parse_from_rfc3339("2024-09-16T20:34:04.429999Z").unwrap();
+        let timestamp = Timestamp::from(moment.to_utc());
+        assert_eq!(timestamp, "2024-09-16T20:34:04.429Z".parse().unwrap());
+    }
+
+    #[test]
+    fn order_is_that_of_the_moments() {
+        let parse = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert!(parse("2024-09-16T22:34:04.428+02:00") < parse("2024-09-16T20:34:04.429Z"));
+        assert_ne!(parse("2024-09-16T20:34:04.429Z"), parse("2024-09-16T20:34:04.4290Z"));
+    }
+}
