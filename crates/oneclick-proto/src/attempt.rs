@@ -80,6 +80,7 @@ pub struct Attempt<E> {
 
 /// What follows an attempt.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, never stored")]
 #[must_use]
 pub enum Next<E: Endpoint> {
     /// The call is over.

@@ -13,6 +13,9 @@ use http::{Request, Response, StatusCode};
 
 use crate::Api;
 
+/// What lies behind a failure of a transport.
+type Cause = Box<dyn StdError + Send + Sync>;
+
 /// A transport whose calls are futures.
 ///
 /// The request is complete: method, absolute URI, headers with the key marked
@@ -69,6 +72,7 @@ pub trait Connect: Sized {
     ) -> Result<Self, Box<dyn StdError + Send + Sync>>;
 
     /// Reads an environment variable; `None` when it is not set.
+    #[must_use]
     fn var(name: &str) -> Option<String> {
         // The core itself reads nothing: an adapter passes `std::env::var`.
         let _ = name;
@@ -184,19 +188,19 @@ pub struct TransportError {
     phase: Phase,
     timed_out: bool,
     answer: Option<Box<Response<Vec<u8>>>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Cause>,
 }
 
 impl TransportError {
     /// A failure before any byte of the request left.
     ///
     /// Claim this only when it is certain: a purchase may be sent again after it.
-    pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn connect(source: impl Into<Cause>) -> Self {
         Self::new(Phase::Connect, Some(source.into()))
     }
 
     /// A failure after bytes of the request may have left.
-    pub fn exchange(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn exchange(source: impl Into<Cause>) -> Self {
         Self::new(Phase::Exchange, Some(source.into()))
     }
 
@@ -226,13 +230,11 @@ impl TransportError {
     }
 
     /// Takes out what came of the answer, and the cause.
-    pub(crate) fn take_parts(
-        &mut self,
-    ) -> (Option<Response<Vec<u8>>>, Option<Box<dyn StdError + Send + Sync>>) {
+    pub(crate) fn take_parts(&mut self) -> (Option<Response<Vec<u8>>>, Option<Cause>) {
         (self.answer.take().map(|answer| *answer), self.source.take())
     }
 
-    fn new(phase: Phase, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+    fn new(phase: Phase, source: Option<Cause>) -> Self {
         Self { phase, timed_out: false, answer: None, source }
     }
 }
@@ -305,16 +307,17 @@ impl BodyReader {
     }
 
     /// The complete answer.
+    #[must_use]
     pub fn finish(self) -> Response<Vec<u8>> {
         self.answer
     }
 
     /// The failure of an answer whose body stopped arriving.
-    pub fn cut(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
+    pub fn cut(self, source: impl Into<Cause>) -> TransportError {
         self.fail(Phase::Body, Some(source.into()))
     }
 
-    fn fail(self, phase: Phase, source: Option<Box<dyn StdError + Send + Sync>>) -> TransportError {
+    fn fail(self, phase: Phase, source: Option<Cause>) -> TransportError {
         TransportError { answer: Some(Box::new(self.answer)), ..TransportError::new(phase, source) }
     }
 }

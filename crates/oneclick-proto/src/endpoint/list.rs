@@ -17,9 +17,11 @@ pub trait List: Endpoint<Response = Page<Self::Item>> + Clone {
     type Item: Listed;
 
     /// Where to go on: the cursor of the page before.
+    #[must_use]
     fn cursor(self, cursor: Cursor) -> Self;
 
     /// The number of items on a page; the API's default is 10.
+    #[must_use]
     fn limit(self, limit: Limit) -> Self;
 
     /// The cursor that was set.

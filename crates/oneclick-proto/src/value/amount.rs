@@ -26,7 +26,6 @@ macro_rules! bounded {
             #[doc = concat!("[`InvalidValue::OutOfRange`] unless it is ", $min, "..=", $max, ".")]
             pub const fn new(value: u64) -> Result<Self, InvalidValue> {
                 if value < Self::MIN || value > Self::MAX {
-                    // A cast, since `From` is not const; it widens.
                     return Err(out_of_range($what, value as i128, Self::MIN, Self::MAX));
                 }
                 Ok(Self(value))
@@ -71,12 +70,13 @@ macro_rules! bounded {
             }
         }
 
-        bounded!(@try_from $name, $what, u16 u32 u64 usize i32 i64 i128);
+        bounded!(@try_from $name, $what, u32 u64 usize i32 i64);
     };
     (@try_from $name:ident, $what:literal, $($integer:ty)*) => {$(
         impl TryFrom<$integer> for $name {
             type Error = InvalidValue;
 
+            #[allow(clippy::cast_lossless, reason = "`usize` has no `From` into `i128`")]
             fn try_from(value: $integer) -> Result<Self, InvalidValue> {
                 u64::try_from(value)
                     .map_err(|_| out_of_range($what, value as i128, Self::MIN, Self::MAX))
@@ -117,7 +117,7 @@ bounded! {
     ///
     /// assert_eq!(Pounds::of::<5>().get(), 5);
     /// assert_eq!(
-    ///     Pounds::try_from(-3).unwrap_err().to_string(),
+    ///     Pounds::try_from(-3_i64).unwrap_err().to_string(),
     ///     "-3 pounds are out of range: 1 to 10000000 can be sent",
     /// );
     /// ```

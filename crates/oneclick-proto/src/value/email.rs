@@ -67,6 +67,9 @@ fn fault(address: &str) -> Option<&'static str> {
     }
     // `"a b"@example.com` and `"a@b"@example.com` are addresses.
     let quoted = local.len() > 1 && local.starts_with('"') && local.ends_with('"');
+    if !quoted && local.starts_with('"') {
+        return Some("its quotes do not close");
+    }
     if !quoted && local.contains('@') {
         return Some("it has more than one @");
     }

@@ -1,0 +1,12 @@
+//! What the core promises, from outside and without I/O.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod core {
+    mod execution;
+    mod golden;
+    mod hostile;
+    mod paging;
+    mod requests;
+    mod responses;
+    mod secrets;
+}

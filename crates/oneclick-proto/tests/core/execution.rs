@@ -1,0 +1,76 @@
+//! The table: what each failure says about execution.
+
+use std::time::Duration;
+
+use http::Response;
+use oneclick_proto::{
+    Api, Attempt, BodyReader, Error, Execution, Next, PlantTree, RetryPolicy, TransportError, Trees,
+};
+
+type Outcome = Result<Response<Vec<u8>>, TransportError>;
+
+fn finish(outcome: Outcome) -> Error {
+    let api = Api::sandbox("test_key").unwrap();
+    let plant = PlantTree::new(Trees::of::<1>());
+    let (_, attempt) = Attempt::begin(&api, plant, RetryPolicy::NEVER).unwrap();
+    match attempt.finish(outcome, Duration::from_secs(7)) {
+        Next::Done(result) => result.unwrap_err(),
+        Next::Retry { .. } => panic!("one attempt is all there is"),
+    }
+}
+
+fn reader(status: u16, limit: usize) -> BodyReader {
+    let (head, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
+    BodyReader::new(head, limit)
+}
+
+#[test]
+fn every_status_says_what_the_table_says() {
+    use Execution::{NotExecuted, Unknown};
+    for status in (100..200).chain(300..1000) {
+        let expected = match status {
+            300..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 414 | 415 | 422 | 425 | 429 => {
+                NotExecuted
+            }
+            _ => Unknown,
+        };
+        let response = Response::builder().status(status).body(Vec::new()).unwrap();
+        assert_eq!(finish(Ok(response)).execution(), expected, "{status}");
+    }
+}
+
+#[test]
+fn before_the_first_byte_is_not_executed_and_after_it_is_unknown() {
+    assert_eq!(finish(Err(TransportError::connect("refused"))).execution(), Execution::NotExecuted);
+    assert_eq!(finish(Err(TransportError::exchange("reset"))).execution(), Execution::Unknown);
+    let timeout = finish(Err(TransportError::exchange("slow").timed_out(true)));
+    assert!(timeout.is_timeout());
+    assert_eq!(timeout.execution(), Execution::Unknown);
+    assert_eq!((timeout.attempts(), timeout.elapsed()), (1, Duration::from_secs(7)));
+}
+
+#[test]
+fn a_cut_body_says_what_its_status_says_and_a_promise_cut_short_is_unknown() {
+    let cut = |status| finish(Err(reader(status, 100).push(b"{\"type").unwrap().cut("eof")));
+    assert_eq!(cut(200).execution(), Execution::Unknown);
+    assert_eq!(cut(500).execution(), Execution::Unknown);
+    assert_eq!(cut(401).execution(), Execution::NotExecuted);
+    assert_eq!(cut(200).body(), b"{\"type");
+    assert_eq!(cut(200).status().unwrap(), 200);
+}
+
+#[test]
+fn an_answer_that_is_too_large_says_what_its_status_says() {
+    let large = |status| finish(Err(reader(status, 3).push(b"1234").unwrap_err()));
+    assert_eq!(large(200).execution(), Execution::Executed);
+    assert_eq!(large(503).execution(), Execution::Unknown);
+    assert_eq!(large(400).execution(), Execution::NotExecuted);
+}
+
+#[test]
+fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
+    use std::error::Error as _;
+    let error = finish(Err(TransportError::connect("connection refused (os error 111)")));
+    assert_eq!(error.to_string(), "POST /v1/plant_tree: could not connect; it was not executed");
+    assert_eq!(error.source().unwrap().to_string(), "connection refused (os error 111)");
+}

@@ -1,0 +1,333 @@
+//! Any valid value becomes a request that an independent parser reads back.
+
+use chrono::{Days, NaiveDate};
+use http::Request;
+use oneclick_proto::{
+    Api, CaptureCarbon, Cents, CleanOcean, Cursor, Customer, CustomerRecords, Customers,
+    DailyImpact, DateRange, DonateMoney, Email, Endpoint, ImpactKind, InvalidValue, Limit,
+    PlantTree, Pounds, Records, SortOrder, Timestamp, Track, TreeCategory, Trees, UserId,
+};
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn encode<E: Endpoint>(endpoint: &E) -> Request<Vec<u8>> {
+    Api::sandbox("test_key").unwrap().encode(endpoint).unwrap()
+}
+
+/// The query as a form decoder that we did not write reads it, sorted.
+fn query<E: Endpoint>(endpoint: &E, path: &str) -> Vec<(String, String)> {
+    let request = encode(endpoint);
+    assert_eq!(request.method(), "GET");
+    assert!(request.body().is_empty());
+    assert!(!request.headers().contains_key("content-type"));
+    assert_eq!(request.uri().path(), path);
+    let query = request.uri().query().unwrap_or_default();
+    assert!(query.is_ascii());
+    let mut pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    pairs.sort();
+    pairs
+}
+
+fn body<E: Endpoint>(endpoint: &E) -> Value {
+    serde_json::from_slice(encode(endpoint).body()).unwrap()
+}
+
+fn email() -> impl Strategy<Value = Email> {
+    let plain = "[^\\s@\"\\p{Cc}]{1,20}@[^\\s@.\\p{Cc}]{1,10}(\\.[^\\s@.\\p{Cc}]{1,5}){0,2}";
+    prop_oneof![
+        plain.prop_filter_map("too long", |text| Email::new(text).ok()),
+        Just(Email::new("a+b@x.com").unwrap()),
+        Just(Email::new("a&limit=1000@x.com").unwrap()),
+        Just(Email::new("\"a b@c\"@x.com").unwrap()),
+    ]
+}
+
+fn customer() -> impl Strategy<Value = Customer> {
+    (email(), option::of(any::<String>())).prop_map(|(email, name)| match name {
+        Some(name) => Customer::from(email).name(name),
+        None => Customer::from(email),
+    })
+}
+
+fn date() -> impl Strategy<Value = NaiveDate> {
+    let first = NaiveDate::from_ymd_opt(0, 1, 1).unwrap();
+    (0u64..3_652_059).prop_map(move |days| first + Days::new(days))
+}
+
+fn dates() -> impl Strategy<Value = DateRange> {
+    (option::of(date()), option::of(date())).prop_map(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => DateRange::between(a.min(b), a.max(b)).unwrap(),
+        (start, end) => DateRange::new(start, end).unwrap(),
+    })
+}
+
+fn kind() -> impl Strategy<Value = ImpactKind> {
+    prop_oneof![
+        proptest::sample::select(ImpactKind::KNOWN),
+        any::<String>().prop_map(|name| ImpactKind::from(name.as_str())),
+    ]
+}
+
+fn order() -> impl Strategy<Value = SortOrder> {
+    prop_oneof![Just(SortOrder::Asc), Just(SortOrder::Desc)]
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    prop_oneof![any::<String>(), "[A-Za-z0-9+/]{0,40}={0,2}"].prop_map(Cursor::new)
+}
+
+fn limit() -> impl Strategy<Value = Limit> {
+    (Limit::MIN..=Limit::MAX).prop_map(|limit| Limit::new(limit).unwrap())
+}
+
+/// The pairs that the fields of a list should become, sorted.
+#[derive(Default)]
+struct Expected(Vec<(String, String)>);
+
+impl Expected {
+    fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        self.0.extend(value.map(|value| (name.to_owned(), value.to_string())));
+        self
+    }
+
+    fn dates(self, dates: DateRange) -> Self {
+        let day = |date: NaiveDate| date.format("%Y-%m-%d").to_string();
+        self.with("start_date", dates.start_date().map(day))
+            .with("end_date", dates.end_date().map(day))
+    }
+
+    fn sorted(mut self) -> Vec<(String, String)> {
+        self.0.sort();
+        self.0
+    }
+}
+
+fn order_name(order: SortOrder) -> &'static str {
+    match order {
+        SortOrder::Asc => "asc",
+        SortOrder::Desc => "desc",
+    }
+}
+
+macro_rules! action_property {
+    ($test:ident, $request:ident, $amount:ident) => {
+        proptest! {
+            #[test]
+            fn $test(
+                amount in $amount::MIN..=$amount::MAX,
+                customer in option::of(customer()),
+                notify in option::of(any::<bool>()),
+            ) {
+                let mut request = $request::new($amount::new(amount).unwrap());
+                let mut expected = json!({"amount": amount});
+                if let Some(customer) = customer {
+                    expected["customer_email"] = customer.customer_email.as_str().into();
+                    if let Some(name) = &customer.customer_name {
+                        expected["customer_name"] = name.as_str().into();
+                    }
+                    request = request.customer(customer);
+                }
+                if let Some(notify) = notify {
+                    expected["notify"] = notify.into();
+                    request = request.notify(notify);
+                }
+                prop_assert_eq!(body(&request), expected);
+            }
+        }
+    };
+}
+
+action_property!(plant_tree_reads_back, PlantTree, Trees);
+action_property!(clean_ocean_reads_back, CleanOcean, Pounds);
+action_property!(capture_carbon_reads_back, CaptureCarbon, Pounds);
+action_property!(donate_money_reads_back, DonateMoney, Cents);
+
+proptest! {
+    #[test]
+    fn records_read_back(
+        kinds in prop::collection::vec(kind(), 0..5), dates in dates(),
+        limit in option::of(limit()), cursor in option::of(cursor()), order in option::of(order()),
+    ) {
+        let mut request = Records::new().dates(dates);
+        request.filter_by.clone_from(&kinds);
+        (request.limit, request.cursor, request.sort_order) = (limit, cursor.clone(), order);
+        let mut expected = Expected::default()
+            .dates(dates)
+            .with("limit", limit)
+            .with("cursor", cursor.as_ref().map(Cursor::as_str))
+            .with("sort_order", order.map(order_name));
+        for kind in &kinds {
+            expected = expected.with("filter_by", Some(kind));
+        }
+        prop_assert_eq!(query(&request, "/v1/records"), expected.sorted());
+    }
+
+    #[test]
+    fn customer_records_read_back(
+        email in option::of(email()), kinds in prop::collection::vec(kind(), 0..5), dates in dates(),
+        limit in option::of(limit()), cursor in option::of(cursor()), order in option::of(order()),
+    ) {
+        let mut request = CustomerRecords::new().dates(dates);
+        request.customer_email.clone_from(&email);
+        request.filter_by.clone_from(&kinds);
+        (request.limit, request.cursor, request.sort_order) = (limit, cursor.clone(), order);
+        let mut expected = Expected::default()
+            .dates(dates)
+            .with("customer_email", email.as_ref().map(Email::as_str))
+            .with("limit", limit)
+            .with("cursor", cursor.as_ref().map(Cursor::as_str))
+            .with("sort_order", order.map(order_name));
+        for kind in &kinds {
+            expected = expected.with("filter_by", Some(kind));
+        }
+        prop_assert_eq!(query(&request, "/v1/customer_records"), expected.sorted());
+    }
+
+    #[test]
+    fn customers_read_back(
+        email in option::of(email()), limit in option::of(limit()),
+        cursor in option::of(cursor()), order in option::of(order()),
+    ) {
+        let mut request = Customers::new();
+        (request.customer_email, request.limit) = (email.clone(), limit);
+        (request.cursor, request.sort_order) = (cursor.clone(), order);
+        let expected = Expected::default()
+            .with("customer_email", email.as_ref().map(Email::as_str))
+            .with("limit", limit)
+            .with("cursor", cursor.as_ref().map(Cursor::as_str))
+            .with("sort_order", order.map(order_name));
+        prop_assert_eq!(query(&request, "/v1/customers"), expected.sorted());
+    }
+
+    #[test]
+    fn daily_impact_reads_back(dates in dates()) {
+        let expected = Expected::default().dates(dates).sorted();
+        prop_assert_eq!(query(&DailyImpact::from(dates), "/v1/impact/daily"), expected);
+    }
+
+    #[test]
+    fn track_reads_back_byte_for_byte(
+        user_id in any::<String>(),
+        time in "20[0-9]{2}-0[1-9]-1[0-9][Tt]1[0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?(Z|z|[+-]0[0-9]:30)",
+    ) {
+        let timestamp: Timestamp = time.parse().unwrap();
+        let expected =
+            Expected::default().with("user_id", Some(&user_id)).with("time_utc", Some(&time));
+        let request = Track::new(UserId::new(&user_id), timestamp);
+        prop_assert_eq!(query(&request, "/v1/track"), expected.sorted());
+    }
+
+    #[test]
+    fn numbers_out_of_range_cannot_be_built(value in any::<i64>()) {
+        macro_rules! check {
+            ($($amount:ident)*) => {$(
+                let inside = u64::try_from(value)
+                    .is_ok_and(|value| ($amount::MIN..=$amount::MAX).contains(&value));
+                let built = $amount::try_from(value);
+                prop_assert_eq!(built.is_ok(), inside);
+                let parsed: Result<$amount, _> = value.to_string().parse();
+                prop_assert_eq!(parsed, built.clone());
+                if let Err(error) = built {
+                    prop_assert!(error.to_string().starts_with(&value.to_string()));
+                    prop_assert!(error.to_string().contains(&$amount::MAX.to_string()));
+                }
+            )*};
+        }
+        check!(Trees Pounds Cents Limit);
+    }
+
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = Email::new(text.as_str());
+        let _ = text.parse::<Timestamp>();
+        let _ = text.parse::<Trees>();
+        let _ = Api::with_base_url(&text, "test_key");
+        let _ = Api::sandbox(&text);
+        let _ = ImpactKind::from(text.as_str());
+    }
+}
+
+#[test]
+fn the_ends_of_every_range_are_inside() {
+    for (outside, inside) in [
+        (Trees::new(0).is_err() && Trees::new(10_000_001).is_err(), Trees::new(10_000_000).is_ok()),
+        (Pounds::new(0).is_err() && Pounds::new(10_000_001).is_err(), Pounds::new(1).is_ok()),
+        (
+            Cents::new(0).is_err() && Cents::new(1_000_000_001).is_err(),
+            Cents::new(1_000_000_000).is_ok(),
+        ),
+        (Limit::new(0).is_err() && Limit::new(1001).is_err(), Limit::new(1000).is_ok()),
+    ] {
+        assert!(outside && inside);
+    }
+}
+
+#[test]
+fn a_range_that_ends_before_it_starts_cannot_be_built() {
+    let day = |day| NaiveDate::from_ymd_opt(2025, 1, day).unwrap();
+    let error = DateRange::between(day(2), day(1)).unwrap_err();
+    assert_eq!(error, InvalidValue::DateOrder { start: day(2), end: day(1) });
+    assert!(DateRange::between(day(1), day(1)).is_ok());
+    assert!(DateRange::since(NaiveDate::MAX).is_err() && DateRange::until(NaiveDate::MIN).is_err());
+}
+
+#[test]
+fn food_is_the_category_of_trees() {
+    let trees = PlantTree::new(Trees::of::<1>()).category(TreeCategory::Food);
+    assert_eq!(body(&trees), json!({"amount": 1, "category": "food"}));
+}
+
+#[test]
+fn every_request_carries_key_agent_and_accept() {
+    let request = encode(&Records::new());
+    assert_eq!(request.headers()["x-api-key"], "test_key");
+    assert!(request.headers()["x-api-key"].is_sensitive());
+    assert_eq!(request.headers()["accept"], "application/json");
+    assert!(request.headers()["user-agent"].to_str().unwrap().starts_with("oneclick-proto/"));
+}
+
+#[test]
+fn a_path_parameter_cannot_leave_its_segment() {
+    #[derive(serde::Serialize)]
+    struct Project {
+        project_id: String,
+    }
+
+    impl Endpoint for Project {
+        type Response = Value;
+        const METHOD: http::Method = http::Method::GET;
+        const PATH: &'static str = "/v1/projects/{project_id}";
+        const IDEMPOTENT: bool = true;
+    }
+
+    let project = |id: &str| Project { project_id: id.to_owned() };
+    let request = encode(&project("../whoami?x=1#é"));
+    assert_eq!(request.uri().path(), "/v1/projects/..%2Fwhoami%3Fx%3D1%23%C3%A9");
+    assert_eq!(request.uri().query(), None);
+    for id in ["", ".", ".."] {
+        let error = Api::sandbox("test_key").unwrap().encode(&project(id)).unwrap_err();
+        assert_eq!(error, InvalidValue::PathSegment { field: "project_id" });
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_written_is_an_error() {
+    #[derive(serde::Serialize)]
+    struct Nested {
+        filter: Vec<Vec<u8>>,
+    }
+
+    impl Endpoint for Nested {
+        type Response = Value;
+        const METHOD: http::Method = http::Method::GET;
+        const PATH: &'static str = "/v1/nested";
+        const IDEMPOTENT: bool = true;
+    }
+
+    let nested = Nested { filter: vec![vec![1]] };
+    let error = Api::sandbox("test_key").unwrap().encode(&nested).unwrap_err();
+    assert!(matches!(error, InvalidValue::Unserializable { .. }));
+    let long = Records::new().cursor(Cursor::new("x".repeat(70_000)));
+    assert!(Api::sandbox("test_key").unwrap().encode(&long).is_err());
+}

@@ -1,0 +1,143 @@
+//! Keys, e-mail addresses and names are in no `Debug` and in no message.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use http::Response;
+use oneclick_proto::{
+    Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, Client, Cursor, Customer, CustomerEntry,
+    CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error, ErrorBody, ErrorType, Next,
+    Page, Pager, PlantTree, Receipt, Record, RetryPolicy, TransportError, Trees,
+};
+use serde_json::json;
+
+const KEY: &str = "test_5ecretKey";
+const EMAIL: &str = "ada.lovelace@example.com";
+const NAME: &str = "Ada Lovelace";
+
+#[track_caller]
+fn check(shown: &str) {
+    for secret in [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"] {
+        assert!(!shown.contains(secret), "{secret} is in: {shown}");
+        // A body printed as numbers is a body printed.
+        let numbers = format!("{:?}", secret.as_bytes());
+        assert!(!shown.contains(numbers.trim_matches(['[', ']'])), "{secret} is in: {shown}");
+    }
+}
+
+fn check_error(error: &Error) {
+    check(&format!("{error}\n{error:?}\n{error:#?}"));
+    let mut source = error.source();
+    while let Some(cause) = source {
+        check(&format!("{cause}\n{cause:?}"));
+        source = cause.source();
+    }
+}
+
+fn api() -> Api {
+    Api::sandbox(KEY).unwrap()
+}
+
+fn plant() -> PlantTree {
+    PlantTree::new(Trees::of::<1>()).customer(Customer::new(EMAIL).unwrap().name(NAME))
+}
+
+#[test]
+fn requests_and_values_hide_them() {
+    let email = Email::new(EMAIL).unwrap();
+    check(&format!("{:?} {:?} {:?}", api(), ApiKey::new(KEY), BaseUrl::sandbox()));
+    check(&format!("{:?} {email:?}", plant()));
+    check(&format!("{:?}", CustomerRecords::new().customer_email(email.clone())));
+    let customers = Customers::new().customer_email(email).cursor(Cursor::new(EMAIL));
+    check(&format!("{:?} {:?}", customers, Pager::new(customers.clone())));
+    let (request, attempt) = Attempt::begin(&api(), plant(), RetryPolicy::NEVER).unwrap();
+    check(&format!("{attempt:?} {:?}", request.headers()));
+    let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
+    check(&format!("{client:?}"));
+}
+
+#[test]
+fn responses_hide_them() {
+    let customer =
+        json!({"customer_id": "U2", "customer_email": EMAIL, "customer_name": NAME, "x": EMAIL});
+    let row = json!({
+        "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
+        "customer": customer, "note": NAME, EMAIL: 1, "category": EMAIL,
+    });
+    fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: serde_json::Value) {
+        check(&format!("{:?}", serde_json::from_value::<T>(value).unwrap()));
+    }
+    shown::<Receipt>(row.clone());
+    shown::<Record>(row.clone());
+    shown::<CustomerRecord>(row.clone());
+    shown::<Page<CustomerRecord>>(json!({"customer_records": [row], "cursor": EMAIL}));
+    shown::<Account>(json!({"user_id": "U1", "email": EMAIL}));
+    let mut entry = customer;
+    entry["onboarded_on"] = "2024-09-16T20:34:04.429Z".into();
+    shown::<CustomerEntry>(entry);
+    shown::<ErrorBody>(json!({"type": ErrorType::ApiError, "message": EMAIL}));
+}
+
+/// What a server may say: everything that it was told, in all kinds of quotes.
+fn echoes() -> Vec<String> {
+    let message =
+        format!("no {EMAIL}, '{NAME}' <{EMAIL}> {NAME} key={KEY} ada.lovelace%40example.com");
+    vec![
+        json!({"type": "invalid_request_error", "message": message}).to_string(),
+        json!({"type": EMAIL, "message": KEY}).to_string(),
+        json!({"type": NAME}).to_string(),
+        json!({"user_id": [EMAIL]}).to_string(),
+        json!({"user_id": EMAIL, "time_utc": NAME}).to_string(),
+        json!({"user_id": EMAIL, "time_utc": KEY, "tree_planted": EMAIL}).to_string(),
+        format!("<html>{message}</html>"),
+        format!("\"{EMAIL}, expected {NAME}\""),
+    ]
+}
+
+#[test]
+fn errors_hide_what_the_server_echoes() {
+    for body in echoes() {
+        for status in [200, 302, 400, 401, 500] {
+            let answer = Response::builder().status(status).header("location", EMAIL);
+            let error = api().decode(&plant(), answer.body(body.as_bytes()).unwrap()).unwrap_err();
+            check_error(&error);
+        }
+    }
+}
+
+#[test]
+fn errors_of_the_transport_hide_what_came_of_the_answer() {
+    fn finish<E: Endpoint>(endpoint: E, error: TransportError) {
+        check(&format!("{error} {error:?}"));
+        let (_, attempt) = Attempt::begin(&api(), endpoint, RetryPolicy::NEVER).unwrap();
+        let outcome: Result<Response<Vec<u8>>, _> = Err(error);
+        match attempt.finish(outcome, Duration::ZERO) {
+            Next::Done(Err(error)) => check_error(&error),
+            _ => panic!("an error is an error"),
+        }
+    }
+    for body in echoes() {
+        for status in [200, 400, 500] {
+            let head = || {
+                let answer = Response::builder().status(status).header("x-echo", EMAIL);
+                answer.body(()).unwrap().into_parts().0
+            };
+            let reader = BodyReader::new(head(), 10_000).push(body.as_bytes()).unwrap();
+            check(&format!("{reader:?}"));
+            finish(plant(), reader.cut("eof"));
+            let reader = BodyReader::new(head(), body.len()).push(body.as_bytes()).unwrap();
+            finish(plant(), reader.push(b"x").unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn errors_of_values_hide_them() {
+    check(&format!("{:?}", Api::production(KEY).unwrap_err()));
+    check(&Api::production(KEY).unwrap_err().to_string());
+    check(&format!("{:?}", ApiKey::new(format!("{KEY}\n")).unwrap_err()));
+    check(&format!("{:?}", Email::new(format!("{EMAIL}@{EMAIL}")).unwrap_err()));
+    check(&format!("{:?}", BaseUrl::new(format!("https://{KEY}@example.com")).unwrap_err()));
+    let vars = |name: &str| (name == "ONECLICK_API_KEY").then(|| "5ecret".to_owned());
+    check(&format!("{0:?} {0}", Api::from_vars(vars).unwrap_err()));
+}
