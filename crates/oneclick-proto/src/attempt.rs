@@ -139,3 +139,73 @@ impl<E: Endpoint> Attempt<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PlantTree, Trees, Whoami};
+
+    const THREE: RetryPolicy = RetryPolicy { attempts: 3 };
+
+    /// How often a call is sent if every attempt ends the same way.
+    fn sent<E: Endpoint>(
+        endpoint: E,
+        policy: RetryPolicy,
+        outcome: impl Fn() -> Result<Response<Vec<u8>>, TransportError>,
+    ) -> u32 {
+        let api = Api::sandbox("test_key").unwrap();
+        let (first, mut attempt) = Attempt::begin(&api, endpoint, policy).unwrap();
+        for number in 1.. {
+            match attempt.finish(outcome(), Duration::ZERO) {
+                Next::Done(result) => {
+                    assert_eq!(result.err().unwrap().attempts(), number);
+                    return number;
+                }
+                Next::Retry { request, attempt: next, .. } => {
+                    assert_eq!((request.uri(), request.body()), (first.uri(), first.body()));
+                    attempt = next;
+                }
+            }
+        }
+        unreachable!("a policy is finite")
+    }
+
+    fn status(status: u16) -> Response<Vec<u8>> {
+        Response::builder().status(status).body(Vec::new()).unwrap()
+    }
+
+    fn plant() -> PlantTree {
+        PlantTree::new(Trees::of::<1>())
+    }
+
+    #[test]
+    fn one_attempt_is_one_request() {
+        for code in [200, 302, 400, 408, 425, 429, 500, 503] {
+            assert_eq!(sent(Whoami, RetryPolicy::NEVER, || Ok(status(code))), 1);
+        }
+        assert_eq!(sent(Whoami, RetryPolicy::default(), || Err(TransportError::connect("x"))), 1);
+    }
+
+    #[test]
+    fn money_is_sent_again_only_after_proof_that_it_did_not_move() {
+        assert_eq!(sent(plant(), THREE, || Err(TransportError::connect("refused"))), 3);
+        assert_eq!(sent(plant(), THREE, || Err(TransportError::exchange("reset"))), 1);
+        for code in [200, 302, 400, 401, 408, 418, 500, 501, 502, 503, 504] {
+            assert_eq!(sent(plant(), THREE, || Ok(status(code))), 1, "{code}");
+        }
+        for code in [425, 429] {
+            assert_eq!(sent(plant(), THREE, || Ok(status(code))), 3, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_read_is_sent_again_after_what_may_pass() {
+        assert_eq!(sent(Whoami, THREE, || Err(TransportError::exchange("reset"))), 3);
+        for code in [408, 425, 429, 500, 502, 503, 504] {
+            assert_eq!(sent(Whoami, THREE, || Ok(status(code))), 3, "{code}");
+        }
+        for code in [200, 302, 400, 401, 403, 404, 418, 501] {
+            assert_eq!(sent(Whoami, THREE, || Ok(status(code))), 1, "{code}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What the core promises, from outside and without I/O.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::unnecessary_wraps, reason = "tests")]
 
 mod core {
+    mod driver;
     mod execution;
     mod golden;
     mod hostile;

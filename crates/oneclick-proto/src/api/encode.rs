@@ -1,15 +1,10 @@
 //! Writes an endpoint's fields into path, query and body.
 
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::Endpoint;
 use crate::value::InvalidValue;
-
-/// All but the unreserved characters of RFC 3986, so that any decoder of forms
-/// or URIs gives back the same text.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) struct Parts {
     pub(super) path_and_query: String,
@@ -38,9 +33,9 @@ pub(super) fn parts<E: Endpoint>(endpoint: &E) -> Result<Parts, InvalidValue> {
         for value in values {
             let Some(text) = text(value)? else { continue };
             path_and_query.push(separator);
-            path_and_query.extend(utf8_percent_encode(name, RESERVED));
+            push_encoded(&mut path_and_query, name);
             path_and_query.push('=');
-            path_and_query.extend(utf8_percent_encode(&text, RESERVED));
+            push_encoded(&mut path_and_query, &text);
             separator = '&';
         }
     }
@@ -79,7 +74,7 @@ fn path(template: &'static str, fields: &mut Map<String, Value>) -> Result<Strin
             .filter(|text| !matches!(text.as_str(), "" | "." | ".."))
             .ok_or(InvalidValue::PathSegment { field })?;
         path.push_str(before);
-        path.extend(utf8_percent_encode(&segment, RESERVED));
+        push_encoded(&mut path, &segment);
         rest = after;
     }
     path.push_str(rest);
@@ -93,6 +88,19 @@ fn text(value: &Value) -> Result<Option<String>, InvalidValue> {
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => {
             Err(unserializable("a query or a path cannot hold a map or a nested list"))
+        }
+    }
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986, so that any
+/// decoder of forms or URIs gives back the same text.
+fn push_encoded(target: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            target.push(char::from(byte));
+        } else {
+            let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
+            target.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
 }

@@ -6,7 +6,7 @@ use oneclick_proto::{
 };
 use serde_json::{Value, json};
 
-fn record(fields: Value) -> Record {
+fn record(fields: &Value) -> Record {
     let mut row = json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z"});
     row.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     serde_json::from_value(row).unwrap()
@@ -17,7 +17,7 @@ fn a_record_with_zeros_for_the_other_kinds_is_read_as_the_kind_that_is_not_zero(
     for kind in ImpactKind::KNOWN {
         let mut fields = json!({"tree_planted": 0, "waste_removed": 0, "carbon_captured": 0, "money_donated": 0});
         fields[kind.as_str()] = 7.into();
-        let record = record(fields);
+        let record = record(&fields);
         assert_eq!(record.impact, Impact::new(kind.clone(), 7));
         assert!(record.extra.is_empty());
     }
@@ -25,35 +25,35 @@ fn a_record_with_zeros_for_the_other_kinds_is_read_as_the_kind_that_is_not_zero(
 
 #[test]
 fn nulls_for_the_other_kinds_are_none() {
-    let record = record(json!({"tree_planted": null, "waste_removed": 3, "category": null}));
+    let record = record(&json!({"tree_planted": null, "waste_removed": 3, "category": null}));
     assert_eq!(record.impact, Impact::new(ImpactKind::WasteRemoved, 3));
     assert_eq!(record.category, None);
 }
 
 #[test]
 fn a_kind_that_is_not_known_is_kept_with_name_and_amount() {
-    let alone = record(json!({"kelp_grown": 9}));
+    let alone = record(&json!({"kelp_grown": 9}));
     assert_eq!(alone.impact.kind.as_str(), "kelp_grown");
     assert_eq!(alone.impact.amount, 9);
     assert_eq!(alone.impact.to_string(), "kelp_grown: 9");
 
-    let among_zeros = record(json!({"kelp_grown": 9, "tree_planted": 0, "waste_removed": 0}));
+    let among_zeros = record(&json!({"kelp_grown": 9, "tree_planted": 0, "waste_removed": 0}));
     assert_eq!(among_zeros.impact, alone.impact);
-    let among_zeros = record(json!({"a_tree_planted": 0, "tree_planted": 0, "z": 2}));
+    let among_zeros = record(&json!({"a_tree_planted": 0, "tree_planted": 0, "z": 2}));
     assert_eq!(among_zeros.impact.kind.as_str(), "z");
     assert_eq!(among_zeros.extra.get("a_tree_planted").unwrap(), 0);
 }
 
 #[test]
 fn a_number_that_is_not_known_does_not_hide_the_kind_that_is() {
-    let record = record(json!({"version": 2, "tree_planted": 5}));
+    let record = record(&json!({"version": 2, "tree_planted": 5}));
     assert_eq!(record.impact, Impact::new(ImpactKind::TreePlanted, 5));
     assert_eq!(record.extra.get("version").unwrap(), 2);
 }
 
 #[test]
 fn two_amounts_in_one_record_are_both_kept() {
-    let record = record(json!({"tree_planted": 5, "waste_removed": 6}));
+    let record = record(&json!({"tree_planted": 5, "waste_removed": 6}));
     assert_eq!(record.impact, Impact::new(ImpactKind::TreePlanted, 5));
     assert_eq!(record.extra.get("waste_removed").unwrap(), 6);
 }
@@ -113,9 +113,9 @@ fn fields_that_are_not_known_survive_reading_and_writing() {
 #[test]
 fn amounts_are_exact_to_64_bits() {
     for amount in [i64::MAX, i64::MIN, 9_007_199_254_740_993] {
-        assert_eq!(record(json!({"tree_planted": amount})).impact.amount, amount);
+        assert_eq!(record(&json!({"tree_planted": amount})).impact.amount, amount);
     }
-    assert_eq!(record(json!({"tree_planted": 5.0})).impact.amount, 5);
+    assert_eq!(record(&json!({"tree_planted": 5.0})).impact.amount, 5);
     let fraction = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5.5}"#;
     assert!(serde_json::from_str::<Record>(fraction).is_err());
 }

@@ -56,6 +56,10 @@ fn requests_and_values_hide_them() {
     check(&format!("{client:?}"));
 }
 
+fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: serde_json::Value) {
+    check(&format!("{:?}", serde_json::from_value::<T>(value).unwrap()));
+}
+
 #[test]
 fn responses_hide_them() {
     let customer =
@@ -64,9 +68,6 @@ fn responses_hide_them() {
         "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
         "customer": customer, "note": NAME, EMAIL: 1, "category": EMAIL,
     });
-    fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: serde_json::Value) {
-        check(&format!("{:?}", serde_json::from_value::<T>(value).unwrap()));
-    }
     shown::<Receipt>(row.clone());
     shown::<Record>(row.clone());
     shown::<CustomerRecord>(row.clone());

@@ -1,0 +1,256 @@
+//! The driver over transports of a few lines, blocking and not.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{Request, Response};
+use oneclick_proto::{
+    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Client, Connect,
+    ErrorKind, Execution, Limit, Records, TransportError, TransportOptions, Trees, UserId,
+};
+use serde_json::json;
+
+type Outcome = Result<Response<Vec<u8>>, TransportError>;
+
+/// Answers from a script, and remembers what it was asked.
+#[derive(Clone, Default)]
+struct Script {
+    answers: Arc<Mutex<Vec<Outcome>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    fn new(answers: Vec<Outcome>) -> Self {
+        Self { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() }
+    }
+
+    fn answer(&self, request: &Request<Vec<u8>>) -> Outcome {
+        self.asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+        self.answers.lock().unwrap().remove(0)
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+impl BlockingTransport for Script {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Outcome {
+        self.answer(&request)
+    }
+
+    fn sleep(&self, _: Duration) {}
+
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.asked() as u64)
+    }
+}
+
+impl AsyncTransport for Script {
+    type Body = Vec<u8>;
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Outcome {
+        // Pending once, as a socket would be.
+        let mut waited = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        self.answer(&request)
+    }
+
+    async fn sleep(&self, _: Duration) {}
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl Connect for Script {
+    fn connect(
+        api: &Api,
+        _: &TransportOptions,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        if api.base_url().is_https() {
+            return Err("no TLS here".into());
+        }
+        Ok(Self::default())
+    }
+
+    fn var(name: &str) -> Option<String> {
+        match name {
+            "ONECLICK_API_KEY" => Some("test_key".into()),
+            "ONECLICK_BASE_URL" => Some("http://127.0.0.1:1".into()),
+            _ => None,
+        }
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+fn ok(body: &serde_json::Value) -> Outcome {
+    Ok(Response::new(body.to_string().into_bytes()))
+}
+
+fn page(amounts: &[i64], cursor: Option<&str>) -> Outcome {
+    let rows: Vec<_> = amounts
+        .iter()
+        .map(|amount| json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": amount}))
+        .collect();
+    ok(&json!({"user_records": rows, "cursor": cursor}))
+}
+
+fn blocking(answers: Vec<Outcome>) -> BlockingClient<Script> {
+    Client::with_transport(Api::sandbox("test_key").unwrap(), Script::new(answers))
+}
+
+fn asynchronous(answers: Vec<Outcome>) -> AsyncClient<Script> {
+    Client::with_transport(Api::sandbox("test_key").unwrap(), Script::new(answers))
+}
+
+#[test]
+fn a_call_is_sent_once_and_answered() {
+    let receipt =
+        json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
+    let client = blocking(vec![ok(&receipt)]);
+    assert_eq!(client.plant_tree(Trees::of::<5>()).unwrap().user_id, UserId::new("U1"));
+    let client = asynchronous(vec![ok(&receipt)]);
+    assert_eq!(block_on(client.plant_tree(Trees::of::<5>())).unwrap().user_id, UserId::new("U1"));
+    let expected = ["POST https://sandbox.1clickimpact.com/v1/plant_tree"];
+    assert_eq!(*client.transport().asked.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_purchase_whose_answer_is_lost_is_not_sent_again() {
+    let client = blocking(vec![Err(TransportError::exchange("reset")), page(&[], None)]);
+    let error = client.plant_tree(Trees::of::<5>()).unwrap_err();
+    assert_eq!(error.execution(), Execution::Unknown);
+    assert_eq!((error.attempts(), client.transport().asked()), (1, 1));
+    assert_eq!(error.elapsed(), Duration::from_secs(1));
+}
+
+#[test]
+fn a_list_gives_the_items_of_all_pages_and_ends() {
+    let answers = || vec![page(&[1, 2], Some("a")), page(&[], Some("b")), page(&[3], None)];
+    let client = blocking(answers());
+    let amounts: Result<Vec<_>, _> = client
+        .records(Records::new())
+        .map(|record| Ok::<_, oneclick_proto::Error>(record?.impact.amount))
+        .collect();
+    assert_eq!(amounts.unwrap(), [1, 2, 3]);
+
+    let client = asynchronous(answers());
+    block_on(async {
+        let mut items = client.records(Records::new());
+        let mut amounts = Vec::new();
+        while let Some(record) = items.next().await {
+            amounts.push(record.unwrap().impact.amount);
+        }
+        assert_eq!(amounts, [1, 2, 3]);
+        assert!(items.next().await.is_none());
+    });
+    assert_eq!(client.transport().asked(), 3);
+}
+
+#[test]
+fn a_list_ends_after_an_error_and_says_where_to_resume() {
+    let answers = || vec![page(&[1], Some("a")), Err(TransportError::exchange("reset"))];
+    let client = blocking(answers());
+    let mut items = client.records(Records::new());
+    assert!(items.next().unwrap().is_ok());
+    assert!(items.next().unwrap().is_err());
+    assert!(items.next().is_none() && items.next().is_none());
+    assert_eq!(items.cursor().unwrap().as_str(), "a");
+
+    let client = asynchronous(answers());
+    let mut pages = client.records(Records::new()).into_pages();
+    assert!(block_on(pages.next()).unwrap().is_ok());
+    assert!(block_on(pages.next()).unwrap().is_err());
+    assert!(block_on(pages.next()).is_none());
+    assert_eq!(pages.cursor().unwrap().as_str(), "a");
+}
+
+#[test]
+fn a_list_that_goes_in_circles_ends_with_an_error() {
+    let client = blocking(vec![page(&[1], Some("a")), page(&[2], Some("a"))]);
+    let mut items = client.records(Records::new());
+    assert!(items.next().unwrap().is_ok());
+    let error = items.next().unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
+    assert_eq!(error.endpoint(), Some("/v1/records"));
+    assert!(items.next().is_none());
+}
+
+#[test]
+fn caps_end_a_walk() {
+    let client = blocking(vec![page(&[1, 2], Some("a")), page(&[3, 4], Some("b"))]);
+    let records = Records::new().limit(Limit::of::<2>());
+    let items = client.records(records.clone()).max_items(3);
+    assert_eq!(items.filter_map(Result::ok).count(), 3);
+    assert!(client.transport().asked.lock().unwrap()[1].ends_with("?cursor=a&limit=1"));
+
+    let client = asynchronous(vec![page(&[1, 2], Some("a"))]);
+    let mut pages = client.records(records).max_pages(1).into_pages();
+    block_on(async {
+        assert_eq!(pages.next().await.unwrap().unwrap().items.len(), 2);
+        assert!(pages.next().await.is_none());
+        assert!(!pages.is_complete());
+    });
+}
+
+#[test]
+fn a_transport_that_cannot_be_set_up_is_an_error_before_any_request() {
+    let error = BlockingClient::<Script>::sandbox("test_key").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Setup));
+    assert_eq!(error.execution(), Execution::NotExecuted);
+    assert!(BlockingClient::<Script>::with_base_url("http://127.0.0.1:1", "test_key").is_ok());
+    let client = AsyncClient::<Script>::from_env().unwrap();
+    assert_eq!(client.api().base_url().to_string(), "http://127.0.0.1:1");
+}
+
+#[test]
+fn variables_choose_the_environment() {
+    let api = |key: Option<&str>, url: Option<&str>| {
+        Api::from_vars(|name| match name {
+            "ONECLICK_API_KEY" => key.map(str::to_owned),
+            "ONECLICK_BASE_URL" => url.map(str::to_owned),
+            _ => None,
+        })
+        .map(|api| api.base_url().to_string())
+        .map_err(|error| error.to_string())
+    };
+    assert_eq!(api(Some("test_1"), None).unwrap(), "https://sandbox.1clickimpact.com");
+    assert_eq!(api(Some("live_1"), None).unwrap(), "https://api.1clickimpact.com");
+    assert_eq!(api(Some("old"), Some("https://x.y")).unwrap(), "https://x.y");
+    assert_eq!(api(None, None).unwrap_err(), "ONECLICK_API_KEY is not set");
+    assert_eq!(api(Some(""), None).unwrap_err(), "ONECLICK_API_KEY is not set");
+    assert!(api(Some("old"), None).unwrap_err().contains("set ONECLICK_BASE_URL"));
+    assert!(api(Some("test_1"), Some("https://api.1clickimpact.com")).is_err());
+}
+
+#[test]
+fn clients_and_their_futures_cross_threads() {
+    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+    fn sent<T: Send>(_: &T) {}
+    let client = asynchronous(Vec::new());
+    shared(&client);
+    sent(&client.whoami());
+    sent(&client.records(Records::new()));
+    shared(&blocking(Vec::new()));
+}
