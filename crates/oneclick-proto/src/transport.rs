@@ -71,13 +71,9 @@ pub trait Connect: Sized {
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>>;
 
-    /// Reads an environment variable; `None` when it is not set.
-    #[must_use]
-    fn var(name: &str) -> Option<String> {
-        // The core itself reads nothing: an adapter passes `std::env::var`.
-        let _ = name;
-        None
-    }
+    /// Reads an environment variable, as `std::env::var(name).ok()` does; the
+    /// core itself reads nothing.
+    fn var(name: &str) -> Option<String>;
 }
 
 /// Timeouts and limits of a transport.

@@ -1,5 +1,11 @@
 //! What the core promises, from outside and without I/O.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::unnecessary_wraps, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::unnecessary_wraps,
+    reason = "tests"
+)]
 
 mod core {
     mod driver;
