@@ -1,0 +1,142 @@
+//! hyper-util's pooled client as a service, set up for this API.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use oneclick_proto::{Api, TransportOptions};
+use tower_service::Service;
+
+/// A pool of connections, made as they are needed and shared by clones.
+#[derive(Clone)]
+pub struct Pool(Client<WithTimeout<tls::Connector>, Full<Bytes>>);
+
+impl Pool {
+    pub(crate) fn new(
+        api: &Api,
+        options: &TransportOptions,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let connector =
+            WithTimeout { connector: tls::connector(tcp, api)?, timeout: options.connect_timeout };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle_per_host)
+            .retry_canceled_requests(false)
+            .build(connector);
+        Ok(Self(client))
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Pool {
+    type Response = Response<Incoming>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        self.0.call(request)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pool(..)")
+    }
+}
+
+/// A connector with one limit on resolving, connecting and the TLS handshake;
+/// those of hyper-util and hyper-rustls leave the handshake without one.
+#[derive(Clone)]
+struct WithTimeout<C> {
+    connector: C,
+    timeout: Duration,
+}
+
+impl<C> Service<Uri> for WithTimeout<C>
+where
+    C: Service<Uri, Error: Into<Box<dyn StdError + Send + Sync>>, Future: Send + 'static>,
+{
+    type Response = C::Response;
+    type Error = Box<dyn StdError + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connector.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connected = tokio::time::timeout(self.timeout, self.connector.call(uri));
+        Box::pin(async move {
+            match connected.await {
+                Ok(connection) => connection.map_err(Into::into),
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        })
+    }
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    //! rustls with ring, and the trust store of the operating system.
+
+    use std::sync::Arc;
+
+    use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use oneclick_proto::Api;
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    pub(super) type Connector = HttpsConnector<HttpConnector>;
+
+    pub(super) fn connector(tcp: HttpConnector, api: &Api) -> Result<Connector, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = if api.base_url().is_https() {
+            config.with_platform_verifier()?
+        } else {
+            // Nothing is encrypted, so a machine without a trust store will do.
+            config.with_root_certificates(RootCertStore::empty())
+        };
+        Ok(HttpsConnectorBuilder::new()
+            .with_tls_config(config.with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp))
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod tls {
+    //! No TLS.
+
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use oneclick_proto::Api;
+
+    pub(super) type Connector = HttpConnector;
+
+    pub(super) fn connector(tcp: HttpConnector, api: &Api) -> Result<Connector, &'static str> {
+        if api.base_url().is_https() {
+            return Err("https needs the feature `tls` of oneclick-hyper");
+        }
+        Ok(tcp)
+    }
+}

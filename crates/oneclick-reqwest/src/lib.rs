@@ -1,0 +1,185 @@
+//! The 1ClickImpact API over [reqwest](https://docs.rs/reqwest): an async
+//! client for services on tokio.
+//!
+//! ```no_run
+//! use oneclick_reqwest::{Client, Trees};
+//!
+//! # async fn run() -> Result<(), oneclick_reqwest::Error> {
+//! let client = Client::from_env()?; // ONECLICK_API_KEY
+//! let receipt = client.plant_tree(Trees::new(5)?).await?;
+//! println!("{} at {}", receipt.impact, receipt.time_utc);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The client's methods are those of [`oneclick_proto::client`]; this crate is
+//! what carries them. Redirects are not followed and nothing is sent twice.
+//!
+//! Features: `tls` (default) is rustls with ring and the trust store of the
+//! operating system, passed explicitly, so that nothing process-wide is set.
+//! Without it only `http://` to a loopback address works, or a client of your
+//! own.
+
+use std::error::Error as StdError;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+#[doc(no_inline)]
+pub use oneclick_proto::*;
+
+/// The API over reqwest; see [`oneclick_proto::Client`] for its methods.
+pub type Client = AsyncClient<Transport>;
+
+/// A [`reqwest::Client`] as a transport.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    client: reqwest::Client,
+    timeout: Duration,
+    max_response_bytes: usize,
+    start: Instant,
+}
+
+impl Transport {
+    /// Carries calls over a client that you configured yourself.
+    ///
+    /// Of the options, [`timeout`](TransportOptions::timeout) and
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply; the
+    /// others are properties of the client. Two settings only you can make,
+    /// and the promises of this crate rest on them: build the client with
+    /// `.redirect(reqwest::redirect::Policy::none())`, since reqwest sends the
+    /// key on to other hosts, and with `.retry(reqwest::retry::never())`.
+    ///
+    /// ```
+    /// use oneclick_reqwest::{Api, Client, Transport, TransportOptions};
+    ///
+    /// # fn build(builder: reqwest::ClientBuilder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let own = builder
+    ///     .redirect(reqwest::redirect::Policy::none())
+    ///     .retry(reqwest::retry::never())
+    ///     .build()?;
+    /// let transport = Transport::from_client(own, &TransportOptions::new());
+    /// let client = Client::with_transport(Api::sandbox("test_key")?, transport);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn from_client(client: reqwest::Client, options: &TransportOptions) -> Self {
+        Self {
+            client,
+            timeout: options.timeout,
+            max_response_bytes: options.max_response_bytes,
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Connect for Transport {
+    fn connect(
+        api: &Api,
+        options: &TransportOptions,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle_per_host);
+        if !api.base_url().is_https() {
+            // A proxy would read the key, and loopback needs none.
+            builder = builder.no_proxy();
+        }
+        Ok(Self::from_client(tls::configure(builder, api)?.build()?, options))
+    }
+
+    fn var(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+impl AsyncTransport for Transport {
+    type Body = Vec<u8>;
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        let mut request = reqwest::Request::try_from(request)
+            .map_err(|error| TransportError::connect(error.without_url()))?;
+        *request.timeout_mut() = Some(self.timeout);
+        let mut answer = self.client.execute(request).await.map_err(failed)?;
+        let mut head = Response::new(());
+        *head.status_mut() = answer.status();
+        *head.headers_mut() = std::mem::take(answer.headers_mut());
+        let mut reader = BodyReader::new(head.into_parts().0, self.max_response_bytes);
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => reader = reader.push(&chunk)?,
+                Ok(None) => return Ok(reader.finish()),
+                Err(error) => {
+                    let timed_out = error.is_timeout();
+                    return Err(reader.cut(error.without_url()).timed_out(timed_out));
+                }
+            }
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// Sorts a failure into before and after the first byte of the request.
+fn failed(error: reqwest::Error) -> TransportError {
+    let timed_out = error.is_timeout();
+    let connecting = error.is_connect() || error.is_builder();
+    let error = error.without_url();
+    let failed =
+        if connecting { TransportError::connect(error) } else { TransportError::exchange(error) };
+    failed.timed_out(timed_out)
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    //! rustls with ring, and the trust store of the operating system.
+
+    use std::sync::Arc;
+
+    use oneclick_proto::Api;
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    pub(super) fn configure(
+        builder: reqwest::ClientBuilder,
+        api: &Api,
+    ) -> Result<reqwest::ClientBuilder, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = if api.base_url().is_https() {
+            config.with_platform_verifier()?
+        } else {
+            // Nothing is encrypted, so a machine without a trust store will do.
+            config.with_root_certificates(RootCertStore::empty())
+        };
+        Ok(builder.tls_backend_preconfigured(config.with_no_client_auth()))
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod tls {
+    //! No TLS.
+
+    use oneclick_proto::Api;
+
+    pub(super) fn configure(
+        builder: reqwest::ClientBuilder,
+        api: &Api,
+    ) -> Result<reqwest::ClientBuilder, &'static str> {
+        if api.base_url().is_https() {
+            return Err("https needs the feature `tls` of oneclick-reqwest");
+        }
+        Ok(builder)
+    }
+}

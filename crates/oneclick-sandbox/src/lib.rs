@@ -1,0 +1,107 @@
+//! The 1ClickImpact API on this machine, for tests and for development without
+//! a network.
+//!
+//! What is bought shows up in the totals, the lists and in tracking, as with
+//! the real API, but nothing is paid, sent or stored. What the real API might
+//! let pass and then lose, such as `customerEmail`, is refused with a message
+//! that says what to fix.
+//!
+//! Three ways to use it:
+//!
+//! * [`Sandbox`], a pure function of state, request and time, for tests that
+//!   need no socket and run thousands of exchanges;
+//! * [`Server`], the same on a free port, for tests of whole programs:
+//!   `let server = Server::start()?;`, stopped when dropped;
+//! * the command `oneclick-sandbox --listen 127.0.0.1:8787`.
+//!
+//! Every key that begins with `test_` is an account of its own, empty until
+//! it is used. With a seed and a [`ManualClock`], the same requests get the
+//! same bytes as answers.
+//!
+//! # What this sandbox chose
+//!
+//! The API's reference does not say everything. Where it is silent the
+//! sandbox behaves as follows; the real API may differ, and a client must not
+//! depend on any of it.
+//!
+//! **Keys.** A key that does not begin with `test_` gets 401 `key_error`,
+//! `API Key does not exist`; so does a `live_` key. A header that is missing,
+//! empty or sent twice gets 401 with a message that names `x-api-key`. Account
+//! ids and e-mail addresses (at `example.com`) are derived from seed and key.
+//!
+//! **Order of checks.** Path (404), method (405 with `Allow`), key (401), size
+//! of the body (413 above [`MAX_BODY_BYTES`]), content type (415), then the
+//! fields (400). A request that is refused has changed nothing. All of these
+//! but 401 have the type `invalid_request_error`. There is no rate limit, so
+//! neither 429 nor `Retry-After`. Success is always 200. A request that is no
+//! HTTP gets hyper's own answer, without a body.
+//!
+//! **Bodies.** A POST needs `Content-Type: application/json`, with parameters
+//! or without. Refused are: a field that the path does not take (unless
+//! [`Config::lenient`]), a field sent twice, `null` for any field, a number
+//! with a fraction or an exponent as `amount` even if it is whole (`5.0`), a
+//! query beside the body, and a body beside a GET. `category` is for
+//! `plant_tree` alone. An e-mail address is refused as `oneclick_proto::Email`
+//! does; a name can be any string, the empty one too. `notify` is checked and
+//! has no effect.
+//!
+//! **Queries.** A parameter that the path does not take is refused, and so is
+//! one sent twice, save `filter_by`; a `filter_by` sent twice with one value
+//! counts once. An empty value is a wrong value.
+//!
+//! **Time.** An impact's `time_utc` is the clock's, cut to milliseconds, or one
+//! millisecond after the account's last impact if the clock has not gone on
+//! since: `(user_id, time_utc)` is unique and impacts stay in the order they
+//! were made, even if the clock goes back. The clock is held within the years
+//! 0 to 9998.
+//!
+//! **Days** are days in UTC. `start_date` and `end_date` are both included. A
+//! range that ends before it starts is refused.
+//!
+//! **Customers** are told apart by the bytes of their address. `onboarded_on`
+//! is the time of the first impact. A later name replaces the earlier one
+//! everywhere, in old records too; an action without a name leaves it.
+//! Impacts for customers are in `/v1/customer_records` and not in
+//! `/v1/records`, in `customer_impact` and not in `user_impact`; the days of
+//! `/v1/impact/daily` hold both. Somebody who is no customer has empty lists.
+//!
+//! **Records** have one amount field, that of their kind.
+//!
+//! **Pages.** A cursor belongs to the account, the path, the filters, the
+//! dates, the customer and the order it was given for; with any other it is
+//! refused. The limit may change between pages. What is added during a walk
+//! shows up in it if its place is still ahead. Every cursor holds `+`, `/` and
+//! `=`, to try the client's encoding; a space in a cursor is nevertheless read
+//! as `+`, because the official Python SDK encodes nothing.
+//!
+//! **Tracking** knows four stages, by the sandbox's clock: `impact_initiated`
+//! at once, then `donation_available` ([`DONATION_AVAILABLE_AFTER`]),
+//! `donation_sent` ([`DONATION_SENT_AFTER`]; with it `assigned_agent`,
+//! `project_location`, `location_map`, for money `donation_category`, for food
+//! trees `live_session_date`) and `impact_completed`
+//! ([`IMPACT_COMPLETED_AFTER`]; with it `impact_video`). Agents, places and
+//! links are invented and say so. `is_test_transaction` is always true;
+//! `certificate` and `is_bonus_impact` are never there. An impact that does
+//! not exist, that belongs to another account, or whose `time_utc` is written
+//! differently than it was given, gets 404.
+//!
+//! **Connections** that are idle for 60 seconds are closed
+//! ([`ServerBuilder::read_timeout`]); a body that does not arrive within the
+//! same time gets 408.
+//!
+//! Not there: anything beyond the eleven endpoints of the reference.
+
+mod clock;
+mod server;
+mod state;
+
+pub use clock::{Clock, ManualClock};
+pub use server::{Server, ServerBuilder};
+pub use state::{
+    Account, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER,
+    MAX_BODY_BYTES, Sandbox,
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

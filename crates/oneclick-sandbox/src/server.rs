@@ -1,0 +1,317 @@
+//! The sandbox on a socket.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::clock::Clock;
+use crate::state::problem::Problem;
+use crate::state::{Config, MAX_BODY_BYTES, Sandbox};
+
+/// How long connections may take to end when the server stops.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How much of a body that is too large is read and thrown away, so that a
+/// client that is still writing gets to read the 413 and not a reset.
+const DISCARDED_BYTES: usize = 64 * MAX_BODY_BYTES;
+
+/// A sandbox that answers HTTP/1.1 on a socket, until it is dropped.
+///
+/// It runs on a thread of its own, so that blocking and async tests use it
+/// alike.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use oneclick_sandbox::Server;
+///
+/// let server = Server::start()?;
+///
+/// let mut connection = TcpStream::connect(server.address())?;
+/// write!(
+///     connection,
+///     "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: test_doc\r\nconnection: close\r\n\r\n",
+/// )?;
+/// let mut answer = String::new();
+/// connection.read_to_string(&mut answer)?;
+/// assert!(answer.starts_with("HTTP/1.1 200 OK"));
+/// assert!(server.sandbox().account("test_doc").is_some());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Server {
+    address: SocketAddr,
+    base_url: String,
+    shared: Arc<Shared>,
+    /// Dropped to stop.
+    stop: Option<watch::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a strict sandbox with seed 0 and the system's clock on a free
+    /// port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// Those of the system: no socket, no thread.
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Sets up another one.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            config: Config::new(),
+            clock: Clock::System,
+            // Longer than clients keep idle connections (50 seconds).
+            read_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Where it answers, such as `http://127.0.0.1:8787`.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its state, for assertions. No request is answered while you hold it.
+    pub fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
+        self.shared.sandbox()
+    }
+}
+
+/// Stops it: requests that have arrived are answered, idle connections closed.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+/// Sets up a [`Server`].
+///
+/// ```
+/// use oneclick_sandbox::{ManualClock, Server};
+///
+/// let clock = ManualClock::new("2025-01-01T00:00:00Z".parse().unwrap());
+/// let server = Server::builder().seed(7).clock(clock).lenient(true).start()?;
+/// assert!(server.base_url().starts_with("http://127.0.0.1:"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ServerBuilder {
+    listen: SocketAddr,
+    config: Config,
+    clock: Clock,
+    read_timeout: Duration,
+}
+
+impl ServerBuilder {
+    /// Where to listen; port 0 picks a free one. Default: `127.0.0.1:0`.
+    ///
+    /// On an address that others reach, they can read and write what is in the
+    /// sandbox: there is nothing that keeps them out.
+    pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// Sets [`Config::seed`].
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config = self.config.seed(seed);
+        self
+    }
+
+    /// Sets [`Config::lenient`].
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.config = self.config.lenient(lenient);
+        self
+    }
+
+    /// The clock. Default: the system's.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// How long a client may take to send a request's head, and again its
+    /// body; an idle connection is closed after it. Default: 60 seconds.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = timeout;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Those of the system, such as an address that is in use.
+    pub fn start(self) -> io::Result<Server> {
+        let listener = std::net::TcpListener::bind(self.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            sandbox: Mutex::new(Sandbox::new(self.config)),
+            clock: self.clock,
+            read_timeout: self.read_timeout,
+        });
+
+        let (stop, stopped) = watch::channel(());
+        let (ready, is_ready) = mpsc::sync_channel(1);
+        let state = shared.clone();
+        // The runtime is made where it runs: the caller's thread may be one of
+        // another runtime's, which must neither enter nor drop it.
+        let thread = thread::Builder::new().name("oneclick-sandbox".into()).spawn(move || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            match builder.enable_io().enable_time().build() {
+                Ok(runtime) => runtime.block_on(async {
+                    match TcpListener::from_std(listener) {
+                        Ok(listener) => {
+                            let _ = ready.send(Ok(()));
+                            serve(listener, state, stopped).await;
+                        }
+                        Err(error) => drop(ready.send(Err(error))),
+                    }
+                }),
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        })?;
+        is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("the server did not start")))?;
+
+        let base_url = format!("http://{}", reachable(address));
+        Ok(Server { address, base_url, shared, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// An address to connect to: one that stands for all is reached on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+struct Shared {
+    sandbox: Mutex<Sandbox>,
+    clock: Clock,
+    read_timeout: Duration,
+}
+
+impl Shared {
+    fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
+        // A test that panicked while it looked has not changed anything.
+        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, hyper::Error> {
+        let (head, body) = request.into_parts();
+        let response = match timeout(self.read_timeout, collect(body)).await {
+            Ok(body) => {
+                let request = Request::from_parts(head, body?);
+                let mut sandbox = self.sandbox();
+                // Read under the lock, so that times ascend as requests are applied.
+                sandbox.respond(&request, self.clock.now())
+            }
+            Err(_) => Problem::invalid("the body did not arrive in time")
+                .status(StatusCode::REQUEST_TIMEOUT)
+                .answer(),
+        };
+        Ok(response.map(|body| Full::new(body.into())))
+    }
+}
+
+/// Collects a body; of one that is too large as much as shows that it is.
+async fn collect(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
+    let mut bytes = Vec::new();
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = (MAX_BODY_BYTES + 1).saturating_sub(bytes.len()).min(data.len());
+        bytes.extend_from_slice(&data[..room]);
+        discarded += data.len() - room;
+        if discarded > DISCARDED_BYTES {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, shared.clone(), stopped.clone()));
+                }
+                // Out of file descriptors, most likely: let some be closed.
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+            _ = stopped.changed() => break,
+        }
+    }
+    drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    // What does not end in time is dropped with the runtime.
+    let _ = timeout(GRACE, ended).await;
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+    // Answers are small, and the other side waits for each.
+    let _ = stream.set_nodelay(true);
+    let read_timeout = shared.read_timeout;
+    let service = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { shared.answer(request).await }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(read_timeout)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    // Whatever ends a connection is the client's doing, and the client knows.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopped.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}

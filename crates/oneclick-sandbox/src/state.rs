@@ -1,0 +1,221 @@
+//! The sandbox as a function of its state, a request and the time.
+//!
+//! A request goes through four steps, and only the third changes anything:
+//! its route is found, its parameters are read and checked into an
+//! [`Operation`], that is applied to an [`Account`], and the result is answered.
+
+mod account;
+mod action;
+mod cursor;
+mod fields;
+mod hash;
+mod list;
+pub(crate) mod problem;
+mod query;
+mod read;
+mod route;
+mod scan;
+mod track;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+pub use account::Account;
+pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
+
+use problem::{Problem, answer};
+use route::Route;
+
+/// The largest body of a request, in bytes: 1 MiB. More is answered with 413.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// What begins the keys that have an account.
+const KEY_PREFIX: &[u8] = b"test_";
+
+/// How a [`Sandbox`] behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// What ids are derived from. Two sandboxes of one seed that see the same
+    /// requests at the same times give the same answers. Default: 0.
+    pub seed: u64,
+    /// Whether fields of a POST that the API does not know are passed over
+    /// instead of refused. Default: no.
+    pub lenient: bool,
+}
+
+impl Config {
+    /// The defaults: seed 0, strict.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { seed: 0, lenient: false }
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets [`lenient`](Self::lenient).
+    #[must_use]
+    pub const fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+}
+
+/// The API: accounts, and what happens to them.
+///
+/// ```
+/// use chrono::{DateTime, Utc};
+/// use oneclick_proto::{Api, Customers, PlantTree, TotalImpact, Trees, ImpactKind};
+/// use oneclick_sandbox::{Config, Sandbox};
+///
+/// let mut sandbox = Sandbox::new(Config::new());
+/// let now: DateTime<Utc> = "2025-03-12T15:22:14.753Z".parse().unwrap();
+/// let api = Api::sandbox("test_doc")?;
+///
+/// let plant = PlantTree::new(Trees::of::<5>());
+/// let receipt = api.decode(&plant, sandbox.respond(&api.encode(&plant)?, now))?;
+/// assert_eq!(receipt.time_utc.datetime(), now);
+///
+/// let total = api.decode(&TotalImpact, sandbox.respond(&api.encode(&TotalImpact)?, now))?;
+/// assert_eq!(total.user_impact.get(&ImpactKind::TreePlanted), 5);
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Sandbox {
+    config: Config,
+    accounts: HashMap<Box<[u8]>, Account>,
+}
+
+impl Sandbox {
+    /// A sandbox in which nothing has happened.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, accounts: HashMap::new() }
+    }
+
+    /// Answers a request. There is no request that it does not answer, and
+    /// none answered with an error has changed anything.
+    pub fn respond(
+        &mut self,
+        request: &Request<impl AsRef<[u8]>>,
+        now: DateTime<Utc>,
+    ) -> Response<Vec<u8>> {
+        match self.execute(request, now) {
+            Ok(body) => answer(StatusCode::OK, body),
+            Err(problem) => problem.answer(),
+        }
+    }
+
+    /// The account of a key, if a request with that key was understood before.
+    #[must_use]
+    pub fn account(&self, key: &str) -> Option<&Account> {
+        self.accounts.get(key.as_bytes())
+    }
+
+    fn execute(
+        &mut self,
+        request: &Request<impl AsRef<[u8]>>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u8>, Problem> {
+        let route = route::find(request.method(), request.uri().path())?;
+        let key = key(request.headers())?;
+        let operation = self.read(route, request)?;
+        // Up to here nothing has changed.
+        let seed = self.config.seed;
+        let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
+        operation.apply(account, now)
+    }
+
+    fn read(&self, route: &Route, request: &Request<impl AsRef<[u8]>>) -> Parsed {
+        let body = request.body().as_ref();
+        check_body(&route.method, request.headers(), body)?;
+        (route.parse)(&Input {
+            path: route.path,
+            query: request.uri().query().unwrap_or_default(),
+            body,
+            lenient: self.config.lenient,
+        })
+    }
+}
+
+/// Nothing of what it holds.
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("config", &self.config)
+            .field("accounts", &self.accounts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a route reads its operation from.
+struct Input<'a> {
+    path: &'static str,
+    query: &'a str,
+    body: &'a [u8],
+    lenient: bool,
+}
+
+/// Something that was asked for and can be done.
+trait Operation {
+    /// Does it, and gives the JSON to answer.
+    fn apply(
+        self: Box<Self>,
+        account: &mut Account,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u8>, Problem>;
+}
+
+type Parsed = Result<Box<dyn Operation>, Problem>;
+
+fn key(headers: &HeaderMap) -> Result<&[u8], Problem> {
+    let mut keys = headers.get_all("x-api-key").iter();
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) if !key.is_empty() => key.as_bytes(),
+        (Some(_), Some(_)) => return Err(Problem::key("the x-api-key header was sent twice")),
+        _ if headers.contains_key(AUTHORIZATION) => {
+            return Err(Problem::key(
+                "the x-api-key header is missing; the authorization header is not read: \
+                 send the key itself, without Bearer, as x-api-key",
+            ));
+        }
+        _ => {
+            return Err(Problem::key(
+                "the x-api-key header is missing: send your key, which begins with test_, in it",
+            ));
+        }
+    };
+    if key.starts_with(KEY_PREFIX) { Ok(key) } else { Err(Problem::key("API Key does not exist")) }
+}
+
+fn check_body(method: &Method, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Problem::invalid(format!("the body is larger than {MAX_BODY_BYTES} bytes"))
+            .status(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    if *method == Method::GET {
+        return match body {
+            [] => Ok(()),
+            _ => {
+                Err(Problem::invalid("a GET takes its parameters from the query, not from a body"))
+            }
+        };
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Problem::invalid("the body must be JSON: send it with Content-Type: application/json")
+            .status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    }
+}

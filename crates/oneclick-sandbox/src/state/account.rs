@@ -1,0 +1,469 @@
+//! One account: its impacts, its customers, and the indexes that answer reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use oneclick_proto::{
+    Category, CustomerEntry, CustomerInfo, CustomerRecord, DateRange, Day, Email, Impact,
+    ImpactKind, ImpactTotals, Personal, Receipt, Record, SortOrder, Timestamp, Totals, UserId,
+};
+
+use super::hash::hash;
+use super::scan::{Selection, select};
+
+/// How many kinds of impact there are.
+const KINDS: usize = ImpactKind::KNOWN.len();
+
+/// One value per kind of impact, in the order of [`ImpactKind::KNOWN`].
+type ByKind<T> = [T; KINDS];
+
+/// The clock is taken to be within these, so that every time can be written
+/// with a year of four digits: the beginnings of the years 0 and 9999.
+const EARLIEST: i64 = -62_167_219_200_000;
+const LATEST: i64 = 253_370_764_800_000;
+
+/// The account of one key.
+pub struct Account {
+    user_id: UserId,
+    number: u64,
+    /// Every impact, by time; a position in here is what an index holds.
+    events: Vec<Event>,
+    own: Index,
+    customers_own: Index,
+    user_impact: ByKind<i64>,
+    customer_impact: ByKind<i64>,
+    days: BTreeMap<NaiveDate, ByKind<i64>>,
+    /// Every customer, by the time of the first impact.
+    customers: Vec<Customer>,
+    by_email: HashMap<Arc<str>, u32>,
+}
+
+/// One impact. A million of them have to fit, so there is no text in it.
+struct Event {
+    /// Milliseconds since 1970.
+    time: i64,
+    amount: i64,
+    customer: Option<u32>,
+    kind: u8,
+    category: Option<u8>,
+}
+
+struct Customer {
+    email: Arc<str>,
+    name: Option<Box<str>>,
+    onboarded_on: i64,
+    index: Index,
+}
+
+/// Positions of impacts, ascending, by kind.
+#[derive(Default)]
+struct Index(ByKind<Vec<u32>>);
+
+/// What an action makes.
+pub(super) struct Purchase {
+    pub(super) kind: ImpactKind,
+    pub(super) amount: i64,
+    pub(super) category: Option<Category>,
+    pub(super) customer: Option<(Email, Option<String>)>,
+}
+
+/// Whose records are read.
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// The account's own.
+    Own,
+    /// Every customer's.
+    Customers,
+    /// One customer's.
+    Customer(&'a Email),
+}
+
+impl Account {
+    pub(super) fn new(seed: u64, key: &[u8]) -> Self {
+        let number = hash(&[b"account", &seed.to_be_bytes(), key]);
+        Self {
+            user_id: UserId::new(id(number)),
+            number,
+            events: Vec::new(),
+            own: Index::default(),
+            customers_own: Index::default(),
+            user_impact: [0; KINDS],
+            customer_impact: [0; KINDS],
+            days: BTreeMap::new(),
+            customers: Vec::new(),
+            by_email: HashMap::new(),
+        }
+    }
+
+    /// The account's id.
+    #[must_use]
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// What `GET /v1/impact` answers.
+    #[must_use]
+    pub fn totals(&self) -> ImpactTotals {
+        let customer_impact = totals(&self.customer_impact);
+        ImpactTotals::new(self.user_id.clone(), totals(&self.user_impact), customer_impact)
+    }
+
+    /// How many impacts were made, the customers' among them.
+    #[must_use]
+    pub fn impacts(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The receipt of every impact that was made, oldest first.
+    #[must_use]
+    pub fn receipts(&self) -> impl DoubleEndedIterator<Item = Receipt> + ExactSizeIterator {
+        self.events.iter().map(|event| self.receipt(event))
+    }
+
+    /// Makes an impact. Its time is the clock's, or a millisecond after the
+    /// last impact if the clock has not gone on: times are unique and ascend.
+    pub(super) fn buy(&mut self, purchase: Purchase, now: DateTime<Utc>) -> Receipt {
+        let now = now.timestamp_millis().clamp(EARLIEST, LATEST);
+        let time = self.events.last().map_or(now, |last| now.max(last.time + 1));
+        let Purchase { kind, amount, category, customer } = purchase;
+        let position = position(self.events.len());
+        let customer = customer.map(|(email, name)| self.onboard(&email, name, time));
+        let at = kind_at(&kind);
+
+        let totals = if let Some(customer) = customer {
+            self.customers[customer as usize].index.0[at].push(position);
+            self.customers_own.0[at].push(position);
+            &mut self.customer_impact
+        } else {
+            self.own.0[at].push(position);
+            &mut self.user_impact
+        };
+        let day = self.days.entry(moment(time).date_naive()).or_insert([0; KINDS]);
+        for total in [&mut totals[at], &mut day[at]] {
+            *total = total.saturating_add(amount);
+        }
+        let event = Event {
+            time,
+            amount,
+            customer,
+            kind: u8::try_from(at).unwrap_or_default(),
+            category: category.and_then(|category| {
+                let at = Category::KNOWN.iter().position(|known| *known == category)?;
+                u8::try_from(at).ok()
+            }),
+        };
+        let receipt = self.receipt(&event);
+        self.events.push(event);
+        receipt
+    }
+
+    /// The customer with this address, who is new if there was none; a name
+    /// replaces the one that was given before.
+    fn onboard(&mut self, email: &Email, name: Option<String>, time: i64) -> u32 {
+        if let Some(&customer) = self.by_email.get(email.as_str()) {
+            if let Some(name) = name {
+                self.customers[customer as usize].name = Some(name.into());
+            }
+            return customer;
+        }
+        let customer = position(self.customers.len());
+        let email: Arc<str> = email.as_str().into();
+        self.by_email.insert(email.clone(), customer);
+        self.customers.push(Customer {
+            email,
+            name: name.map(Into::into),
+            onboarded_on: time,
+            index: Index::default(),
+        });
+        customer
+    }
+
+    /// The impact that was made at this time.
+    pub(super) fn at(&self, time: DateTime<Utc>) -> Option<Receipt> {
+        let time = time.timestamp_millis();
+        let at = self.events.binary_search_by_key(&time, |event| event.time).ok()?;
+        Some(self.receipt(&self.events[at]))
+    }
+
+    /// The days with an impact, within a range.
+    pub(super) fn days(&self, dates: DateRange) -> Vec<Day> {
+        let start = dates.start_date().map_or(Bound::Unbounded, Bound::Included);
+        let end = dates.end_date().map_or(Bound::Unbounded, Bound::Included);
+        self.days.range((start, end)).map(|(date, day)| Day::new(*date, totals(day))).collect()
+    }
+
+    /// Positions of records of some kinds (all if empty) and days, after `after`.
+    pub(super) fn select(
+        &self,
+        whose: Whose<'_>,
+        kinds: &[ImpactKind],
+        dates: DateRange,
+        order: SortOrder,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Selection {
+        let index = match whose {
+            Whose::Own => Some(&self.own),
+            Whose::Customers => Some(&self.customers_own),
+            Whose::Customer(email) => {
+                self.customer(email).map(|customer| &self.customers[customer as usize].index)
+            }
+        };
+        let lists: Vec<&[u32]> = match (index, kinds) {
+            (None, _) => Vec::new(),
+            (Some(index), []) => index.0.iter().map(Vec::as_slice).collect(),
+            (Some(index), kinds) => {
+                kinds.iter().map(|kind| index.0[kind_at(kind)].as_slice()).collect()
+            }
+        };
+        select(&lists, &resume(self.range(dates), order, after), order, limit)
+    }
+
+    /// Positions of customers after `after`.
+    pub(super) fn select_customers(
+        &self,
+        email: Option<&Email>,
+        order: SortOrder,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Selection {
+        let range = match email {
+            None => 0..position(self.customers.len()),
+            Some(email) => self.customer(email).map_or(0..0, |customer| customer..customer + 1),
+        };
+        let range = resume(range, order, after);
+        let left = range.end.saturating_sub(range.start);
+        let count = left.min(position(limit));
+        let positions = match order {
+            SortOrder::Asc => (range.start..range.start + count).collect(),
+            SortOrder::Desc => (range.end - count..range.end).rev().collect(),
+        };
+        Selection { positions, more: count < left, steps: count as usize }
+    }
+
+    /// A record of the account's own.
+    pub(super) fn record(&self, position: u32) -> Record {
+        let Receipt { user_id, time_utc, impact, category, .. } =
+            self.receipt(&self.events[position as usize]);
+        let mut record = Record::new(user_id, time_utc, impact);
+        record.category = category;
+        record
+    }
+
+    /// A record of a customer's.
+    pub(super) fn customer_record(&self, position: u32) -> Option<CustomerRecord> {
+        let Receipt { user_id, time_utc, impact, category, customer, .. } =
+            self.receipt(&self.events[position as usize]);
+        let mut record = CustomerRecord::new(user_id, time_utc, impact, customer?);
+        record.category = category;
+        Some(record)
+    }
+
+    /// A customer.
+    pub(super) fn customer_entry(&self, position: u32) -> CustomerEntry {
+        let onboarded_on = self.customers[position as usize].onboarded_on;
+        let CustomerInfo { customer_id, customer_email, customer_name, .. } =
+            self.customer_info(position);
+        let mut entry =
+            CustomerEntry::new(customer_id, customer_email.as_str(), moment(onboarded_on).into());
+        entry.customer_name = customer_name;
+        entry
+    }
+
+    fn receipt(&self, event: &Event) -> Receipt {
+        let kind = ImpactKind::KNOWN[usize::from(event.kind)].clone();
+        let time_utc = Timestamp::from(moment(event.time));
+        let impact = Impact::new(kind, event.amount);
+        let mut receipt = Receipt::new(self.user_id.clone(), time_utc, impact);
+        receipt.category = event.category.map(|at| Category::KNOWN[usize::from(at)].clone());
+        receipt.customer = event.customer.map(|customer| self.customer_info(customer));
+        receipt
+    }
+
+    fn customer_info(&self, position: u32) -> CustomerInfo {
+        let customer = &self.customers[position as usize];
+        // The step is prime and no divisor of the ids there are: no id repeats.
+        let number = self.number.rotate_left(32) % IDS + u64::from(position) * 2_654_435_761;
+        let mut info = CustomerInfo::new(id(number), &*customer.email);
+        info.customer_name = customer.name.as_deref().map(Personal::from);
+        info
+    }
+
+    fn customer(&self, email: &Email) -> Option<u32> {
+        self.by_email.get(email.as_str()).copied()
+    }
+
+    /// The positions of the impacts of some days.
+    fn range(&self, dates: DateRange) -> Range<u32> {
+        let before = |day: Option<NaiveDate>| {
+            let day = day?.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+            Some(position(self.events.partition_point(|event| event.time < day)))
+        };
+        let start = before(dates.start_date()).unwrap_or_default();
+        let next = |day: NaiveDate| day.checked_add_days(Days::new(1));
+        let end = before(dates.end_date().and_then(next));
+        start..end.unwrap_or_else(|| position(self.events.len()))
+    }
+}
+
+/// Nothing of what the account holds.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("user_id", &self.user_id)
+            .field("impacts", &self.events.len())
+            .field("customers", &self.customers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is left of a range after a position.
+fn resume(range: Range<u32>, order: SortOrder, after: Option<u32>) -> Range<u32> {
+    match (order, after) {
+        (_, None) => range,
+        (SortOrder::Asc, Some(after)) => range.start.max(after.saturating_add(1))..range.end,
+        (SortOrder::Desc, Some(after)) => range.start..range.end.min(after),
+    }
+}
+
+/// How many ids of ten digits there are.
+const IDS: u64 = 9_000_000_000;
+
+fn id(number: u64) -> String {
+    format!("U{}", 1_000_000_000 + number % IDS)
+}
+
+fn kind_at(kind: &ImpactKind) -> usize {
+    // Only known kinds get here: routes and filters are made of them.
+    ImpactKind::KNOWN.iter().position(|known| known == kind).unwrap_or_default()
+}
+
+fn totals(amounts: &ByKind<i64>) -> Totals {
+    let mut totals = Totals::zeros();
+    for (kind, amount) in ImpactKind::KNOWN.iter().zip(amounts) {
+        totals.set(kind.clone(), *amount);
+    }
+    totals
+}
+
+/// A position in a list; a list of four billion entries does not fit anyway.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+fn moment(time: i64) -> DateTime<Utc> {
+    // Times are between EARLIEST and LATEST, or a few milliseconds after.
+    DateTime::from_timestamp_millis(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A history of four kinds in turn, each third impact for one of the
+    /// customers, a second between them.
+    fn history(impacts: u32, customers: u32) -> Account {
+        let mut account = Account::new(0, b"test_");
+        let start = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
+        for at in 0..impacts {
+            let email = || Email::new(format!("customer-{}@example.com", at % customers)).unwrap();
+            let purchase = Purchase {
+                kind: ImpactKind::KNOWN[at as usize % KINDS].clone(),
+                amount: 1,
+                category: None,
+                customer: (at % 3 == 0).then(|| (email(), None)),
+            };
+            account.buy(purchase, start + chrono::TimeDelta::seconds(at.into()));
+        }
+        account
+    }
+
+    #[test]
+    fn a_page_costs_the_same_wherever_it_is_in_a_million_records() {
+        const IMPACTS: u32 = 1_000_000;
+        const LIMIT: usize = 100;
+        let account = history(IMPACTS, 7);
+        let email = Email::new("customer-3@example.com").unwrap();
+        let last_day = account.days.keys().last().copied();
+        let last_days = DateRange::new(last_day, None).unwrap();
+        let money = [ImpactKind::MoneyDonated];
+        for whose in [Whose::Own, Whose::Customers, Whose::Customer(&email)] {
+            for kinds in [&[][..], &money] {
+                for dates in [DateRange::ALL, last_days] {
+                    for (order, late) in
+                        [(SortOrder::Asc, IMPACTS - 9_000), (SortOrder::Desc, 9_000)]
+                    {
+                        let select =
+                            |after| account.select(whose, kinds, dates, order, after, LIMIT);
+                        let (first, later) = (select(None), select(Some(late)));
+                        assert!(later.positions.len() == LIMIT || order == SortOrder::Desc);
+                        // One look per list and item, and two binary searches.
+                        let most = KINDS * (LIMIT + 2 * 22);
+                        for selection in [first, later] {
+                            assert!(selection.steps <= most, "{} steps", selection.steps);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_of_customers_costs_its_items() {
+        let account = history(30_000, 10_000);
+        for after in [None, Some(5_000), Some(9_000)] {
+            for order in [SortOrder::Asc, SortOrder::Desc] {
+                let selection = account.select_customers(None, order, after, 50);
+                assert_eq!((selection.positions.len(), selection.steps), (50, 50));
+            }
+        }
+    }
+
+    #[test]
+    fn an_impact_takes_few_bytes() {
+        assert!(size_of::<Event>() <= 32);
+    }
+
+    #[test]
+    fn ids_of_customers_do_not_repeat() {
+        let account = history(60_000, 20_000);
+        let mut ids: Vec<_> = (0..account.customers.len())
+            .map(|at| account.customer_info(position(at)).customer_id)
+            .collect();
+        ids.push(account.user_id.as_str().to_owned());
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn times_are_unique_and_ascend_whatever_the_clock_does() {
+        let mut account = Account::new(0, b"test_");
+        let mut last = None;
+        for clock in [5, 5, 3, i64::MIN / 4, 6, i64::MAX / 4_000, i64::MAX / 4_000, 0] {
+            let now = DateTime::from_timestamp_millis(clock);
+            let now = now.unwrap_or(if clock < 0 {
+                DateTime::<Utc>::MIN_UTC
+            } else {
+                DateTime::<Utc>::MAX_UTC
+            });
+            let purchase = Purchase {
+                kind: ImpactKind::TreePlanted,
+                amount: i64::MAX,
+                category: None,
+                customer: None,
+            };
+            let receipt = account.buy(purchase, now);
+            let time = receipt.time_utc.to_string();
+            assert_eq!(time.len(), "2024-09-16T20:34:04.429Z".len(), "{time}");
+            assert!(last < Some(receipt.time_utc.clone()));
+            assert_eq!(account.at(receipt.time_utc.datetime()), Some(receipt.clone()));
+            last = Some(receipt.time_utc);
+        }
+        assert_eq!(account.totals().total.get(&ImpactKind::TreePlanted), i64::MAX);
+    }
+}

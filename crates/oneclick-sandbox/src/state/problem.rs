@@ -1,0 +1,128 @@
+//! Answers that tell a developer what to fix.
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use oneclick_proto::{ErrorBody, ErrorType};
+use serde::Serialize;
+
+/// Why a request was refused. Its message never repeats a value that can be
+/// an e-mail address, a name or a key.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    error_type: ErrorType,
+    message: String,
+    allow: Option<String>,
+}
+
+impl Problem {
+    /// Something is wrong with the request: 400 `invalid_request_error`.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error_type: ErrorType::InvalidRequestError,
+            message: message.into(),
+            allow: None,
+        }
+    }
+
+    /// Something is wrong with the key: 401 `key_error`.
+    pub(crate) fn key(message: impl Into<String>) -> Self {
+        Self { error_type: ErrorType::KeyError, ..Self::invalid(message) }
+            .status(StatusCode::UNAUTHORIZED)
+    }
+
+    /// Another status.
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The methods that the path takes.
+    pub(crate) fn allow(mut self, methods: String) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// The answer.
+    pub(crate) fn answer(self) -> Response<Vec<u8>> {
+        let mut response =
+            answer(self.status, json(&ErrorBody::new(self.error_type, self.message)));
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            response.headers_mut().insert(ALLOW, allow);
+        }
+        response
+    }
+}
+
+/// An answer with a JSON body.
+pub(crate) fn answer(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// What is answered, as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
+    // Only maps with keys that are no text can fail, and there are none.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// A field's name as the client wrote it, unless it does not look like one:
+/// then it may be a value that lost its place, such as an e-mail address.
+pub(crate) fn shown(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
+    if (1..=40).contains(&name.len()) && name.bytes().all(plain) {
+        format!("`{name}`")
+    } else {
+        "one whose name is not shown here".to_owned()
+    }
+}
+
+/// What is unknown, what was probably meant, and what there is.
+pub(crate) fn unknown(what: &str, names: &[&str], path: &str, known: &[&str]) -> Problem {
+    // A body can have a hundred thousand of them; the first few tell the story.
+    let few = names.iter().take(5);
+    let few: Vec<_> = few
+        .map(|name| match meant(name, known) {
+            Some(meant) => format!("{} (did you mean `{meant}`?)", shown(name)),
+            None => shown(name),
+        })
+        .collect();
+    let (few, more) = (few.join(", "), if names.len() > 5 { ", and more" } else { "" });
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Problem::invalid(format!("unknown {what}: {few}{more}; {path} takes {known}"))
+}
+
+/// Names that integrators use, in lower-case letters, and the API's own.
+const ALIASES: &[(&[&str], &str)] = &[
+    (&["email", "customer", "useremail", "recipient"], "customer_email"),
+    (&["name", "username", "displayname"], "customer_name"),
+    (&["quantity", "count", "trees", "value", "number", "pounds", "lbs", "cents"], "amount"),
+    (&["sendemail", "notification"], "notify"),
+    (&["filter", "kind", "type"], "filter_by"),
+    (&["start", "from", "since"], "start_date"),
+    (&["end", "to", "until"], "end_date"),
+    (&["pagesize", "perpage", "size"], "limit"),
+    (&["page", "offset", "after", "next"], "cursor"),
+    (&["sort", "order", "sortby"], "sort_order"),
+    (&["time", "timestamp"], "time_utc"),
+    (&["user", "id"], "user_id"),
+];
+
+fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name = letters(name);
+    let alias = || ALIASES.iter().find(|(names, _)| names.contains(&name.as_str()));
+    let same = |known: &&&str| letters(known) == name;
+    known.iter().find(same).copied().or_else(|| {
+        let (_, meant) = alias()?;
+        known.iter().find(|known| *known == meant).copied()
+    })
+}
+
+/// A name without case and punctuation: `customerEmail` is `customer_email`.
+pub(crate) fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}

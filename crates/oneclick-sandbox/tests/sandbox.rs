@@ -1,0 +1,13 @@
+//! What the sandbox promises, from outside: as a function, a server, a command.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod sandbox {
+    mod actions;
+    mod command;
+    mod lists;
+    mod reads;
+    mod server;
+    mod strict;
+    mod track;
+    mod world;
+}

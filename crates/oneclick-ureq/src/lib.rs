@@ -1,0 +1,270 @@
+//! The 1ClickImpact API over [ureq](https://docs.rs/ureq): a blocking client
+//! for programs without a runtime.
+//!
+//! ```no_run
+//! use oneclick_ureq::{Client, Trees};
+//!
+//! # fn run() -> Result<(), oneclick_ureq::Error> {
+//! let client = Client::from_env()?; // ONECLICK_API_KEY
+//! let receipt = client.plant_tree(Trees::new(5)?)?;
+//! println!("{} at {}", receipt.impact, receipt.time_utc);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The client's methods are those of [`oneclick_proto::client`]; this crate is
+//! what carries them. Redirects are not followed and nothing is sent twice.
+//!
+//! Features: `tls` (default) is rustls with ring and the trust store of the
+//! operating system, passed explicitly, so that nothing process-wide is set.
+//! Without it only `http://` to a loopback address works, or an agent of your
+//! own.
+
+use std::error::Error as StdError;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response};
+#[doc(no_inline)]
+pub use oneclick_proto::*;
+use ureq::config::{AutoHeaderValue, Config};
+use ureq::{Agent, SendBody, Timeout};
+
+/// The API over ureq; see [`oneclick_proto::Client`] for its methods.
+pub type Client = BlockingClient<Transport>;
+
+/// A [`ureq::Agent`] as a transport.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    agent: Agent,
+    /// Set on each request where the agent is not ours.
+    overrides: Option<TransportOptions>,
+    max_response_bytes: usize,
+    start: Instant,
+}
+
+impl Transport {
+    /// Carries calls over an agent that you configured yourself.
+    ///
+    /// Its TLS, proxy and pool stay as they are. Timeouts are those of
+    /// `options`; redirects are not followed and a status is no error,
+    /// whatever the agent says.
+    ///
+    /// ```
+    /// use oneclick_ureq::{Api, Client, Transport, TransportOptions};
+    ///
+    /// let agent = ureq::Agent::config_builder().max_idle_connections_per_host(64).build().into();
+    /// let transport = Transport::from_agent(agent, &TransportOptions::new());
+    /// let client = Client::with_transport(Api::sandbox("test_key")?, transport);
+    /// # Ok::<(), oneclick_ureq::Error>(())
+    /// ```
+    #[must_use]
+    pub fn from_agent(agent: Agent, options: &TransportOptions) -> Self {
+        Self {
+            agent,
+            overrides: Some(options.clone()),
+            max_response_bytes: options.max_response_bytes,
+            start: Instant::now(),
+        }
+    }
+}
+
+/// What every request needs, on our agent or on one of the caller's.
+macro_rules! configure {
+    ($builder:expr, $options:expr) => {
+        $builder
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .accept_encoding(AutoHeaderValue::None)
+            .timeout_global(Some($options.timeout))
+            .timeout_resolve(Some($options.connect_timeout))
+            .timeout_connect(Some($options.connect_timeout))
+    };
+}
+
+impl Connect for Transport {
+    fn connect(
+        api: &Api,
+        options: &TransportOptions,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let mut builder = configure!(Config::builder(), options)
+            .max_idle_age(options.idle_timeout)
+            .max_idle_connections(options.max_idle_per_host)
+            .max_idle_connections_per_host(options.max_idle_per_host);
+        if api.base_url().is_https() {
+            builder = tls::configure(builder)?;
+        } else {
+            // A proxy would read the key, and loopback needs none.
+            builder = builder.proxy(None);
+        }
+        Ok(Self {
+            agent: builder.build().into(),
+            overrides: None,
+            max_response_bytes: options.max_response_bytes,
+            start: Instant::now(),
+        })
+    }
+
+    fn var(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+impl BlockingTransport for Transport {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        let (mut head, body) = request.into_parts();
+        let asked = Arc::new(AtomicBool::new(head.method == Method::GET));
+        let body = if head.method == Method::GET {
+            SendBody::none()
+        } else {
+            head.headers.insert(CONTENT_LENGTH, body.len().into());
+            SendBody::from_owned_reader(Body { body: io::Cursor::new(body), asked: asked.clone() })
+        };
+        let mut request = Request::from_parts(head, body);
+        if let Some(options) = &self.overrides {
+            request = configure!(self.agent.configure_request(request), options).build();
+        }
+        let answer = self.agent.run(request);
+        let answer = answer.map_err(|error| failed(error, asked.load(Ordering::Relaxed)))?;
+
+        let (head, mut body) = answer.into_parts();
+        let mut reader = BodyReader::new(head, self.max_response_bytes);
+        let mut body = body.as_reader();
+        let mut piece = vec![0; 16 * 1024];
+        loop {
+            match body.read(&mut piece) {
+                Ok(0) => return Ok(reader.finish()),
+                Ok(length) => reader = reader.push(&piece[..length])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let error = ureq::Error::from(error);
+                    let timed_out = matches!(error, ureq::Error::Timeout(_));
+                    return Err(reader.cut(error).timed_out(timed_out));
+                }
+            }
+        }
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// The body of a request, which remembers whether it was asked for.
+///
+/// ureq connects, sends the head and only then reads the body: one that was
+/// never asked for was not sent, and a POST without its body cannot have been
+/// executed.
+struct Body {
+    body: io::Cursor<Vec<u8>>,
+    asked: Arc<AtomicBool>,
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.body.read(buffer)
+    }
+}
+
+/// Sorts a failure into before and after the request could be executed.
+fn failed(error: ureq::Error, asked: bool) -> TransportError {
+    use ureq::Error::{
+        BadUri, ConnectProxyFailed, ConnectionFailed, HostNotFound, Http, InvalidProxyUrl, Io,
+        RequireHttpsOnly, Tls, TlsRequired,
+    };
+    let connecting = match &error {
+        BadUri(_)
+        | ConnectProxyFailed(_)
+        | ConnectionFailed
+        | HostNotFound
+        | Http(_)
+        | InvalidProxyUrl
+        | RequireHttpsOnly(_)
+        | Tls(_)
+        | TlsRequired
+        | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        error => tls::refused(error),
+    };
+    let timed_out = matches!(error, ureq::Error::Timeout(_));
+    // These two print the URI, and with it a customer's address.
+    let error = match error {
+        BadUri(_) => BadUri("..".to_owned()),
+        RequireHttpsOnly(_) => RequireHttpsOnly("..".to_owned()),
+        error => error,
+    };
+    let failed = if connecting || !asked {
+        TransportError::connect(error)
+    } else {
+        TransportError::exchange(error)
+    };
+    failed.timed_out(timed_out)
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    //! rustls with ring, and the trust store of the operating system.
+
+    use std::sync::Arc;
+
+    use rustls::crypto::ring;
+    use rustls_platform_verifier::Verifier;
+    use ureq::config::ConfigBuilder;
+    use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+    use ureq::typestate::AgentScope;
+
+    pub(super) fn configure(
+        builder: ConfigBuilder<AgentScope>,
+    ) -> Result<ConfigBuilder<AgentScope>, rustls::Error> {
+        let provider = Arc::new(ring::default_provider());
+        // ureq would notice a machine without a trust store at the first call.
+        Verifier::new(provider.clone())?;
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(provider)
+            .root_certs(RootCerts::PlatformVerifier);
+        Ok(builder.tls_config(tls.build()))
+    }
+
+    /// Whether TLS could not be set up, or the certificate was refused: both
+    /// are before the request.
+    pub(super) fn refused(error: &ureq::Error) -> bool {
+        match error {
+            ureq::Error::Rustls(_) => true,
+            ureq::Error::Io(error) => error
+                .get_ref()
+                .and_then(|cause| cause.downcast_ref::<rustls::Error>())
+                .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_))),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod tls {
+    //! No TLS.
+
+    use ureq::config::ConfigBuilder;
+    use ureq::typestate::AgentScope;
+
+    pub(super) fn configure(
+        _: ConfigBuilder<AgentScope>,
+    ) -> Result<ConfigBuilder<AgentScope>, &'static str> {
+        Err("https needs the feature `tls` of oneclick-ureq")
+    }
+
+    pub(super) fn refused(_: &ureq::Error) -> bool {
+        false
+    }
+}

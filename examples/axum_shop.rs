@@ -1,0 +1,229 @@
+//! A shop on axum that plants a tree with every order, and never plants one
+//! twice.
+//!
+//! Three rules do it. An order is written down as parked before its request
+//! leaves, so that it stays parked if the answer is lost, the shop crashes or
+//! the customer closes the browser. What is parked is not sent again. And what
+//! is parked is looked up in the records, not guessed.
+//!
+//! The example puts a few orders through its own HTTP interface and ends.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{Method, Request, Response, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use chrono::{DateTime, TimeDelta, Utc};
+use oneclick_examples::{Failure, Place};
+use oneclick_reqwest::{
+    AsyncClient, AsyncTransport, Client, Customer, CustomerRecords, Email, Error, Execution,
+    ImpactKind, PlantTree, SortOrder, Timestamp, Transport, TransportError, Trees,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a customer posts to `/orders`.
+#[derive(Deserialize)]
+struct Order {
+    id: u64,
+    email: String,
+}
+
+/// What became of the tree of an order.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Tree {
+    /// It has a receipt, or a record, of this time.
+    Planted(Timestamp),
+    /// Nobody knows yet.
+    Parked,
+    /// It certainly was not planted; the order may be sent again.
+    NotPlanted,
+}
+
+/// A line of the shop's order book.
+#[derive(Clone)]
+struct Entry {
+    email: Email,
+    sent: DateTime<Utc>,
+    tree: Tree,
+}
+
+#[derive(Clone)]
+struct Shop {
+    /// In your shop: `oneclick_reqwest::Client`.
+    client: AsyncClient<Unlucky>,
+    /// In your shop: a table in the database, unique in the order's id.
+    book: Arc<Mutex<BTreeMap<u64, Entry>>>,
+}
+
+/// `POST /orders`
+async fn order(
+    State(shop): State<Shop>,
+    Json(order): Json<Order>,
+) -> Result<Json<Tree>, StatusCode> {
+    let email = Email::new(order.email).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    if let Some(tree) = shop.park(order.id, &email) {
+        // A second click, or a retry: it gets the answer that is known.
+        return Ok(Json(tree));
+    }
+    let purchase = PlantTree::new(Trees::of::<1>()).customer(Customer::from(email));
+    let tree = match shop.client.plant_tree(purchase).await {
+        Ok(receipt) => Tree::Planted(receipt.time_utc),
+        Err(error) => {
+            eprintln!("order {}: {error}", order.id);
+            match error.execution() {
+                Execution::NotExecuted => Tree::NotPlanted,
+                // Sending it again could plant a second tree. It stays parked.
+                Execution::Unknown | Execution::Executed => Tree::Parked,
+            }
+        }
+    };
+    shop.settle(order.id, tree.clone());
+    Ok(Json(tree))
+}
+
+impl Shop {
+    /// Parks an order that is to be sent; `Some` if it must not be.
+    fn park(&self, id: u64, email: &Email) -> Option<Tree> {
+        let mut book = self.book();
+        match book.get(&id) {
+            Some(Entry { tree: tree @ (Tree::Planted(_) | Tree::Parked), .. }) => {
+                Some(tree.clone())
+            }
+            Some(Entry { tree: Tree::NotPlanted, .. }) | None => {
+                book.insert(
+                    id,
+                    Entry { email: email.clone(), sent: Utc::now(), tree: Tree::Parked },
+                );
+                None
+            }
+        }
+    }
+
+    fn settle(&self, id: u64, tree: Tree) {
+        if let Some(entry) = self.book().get_mut(&id) {
+            entry.tree = tree;
+        }
+    }
+
+    /// Looks up what is parked. A real shop does it every few minutes, and for
+    /// orders that have been parked for longer than any call takes.
+    async fn reconcile(&self) -> Result<(), Error> {
+        let mut parked = self.book().clone();
+        parked.retain(|_, entry| matches!(entry.tree, Tree::Parked));
+        for (id, Entry { email, sent, .. }) in parked {
+            let trees = CustomerRecords::new()
+                .customer_email(email)
+                .filter_by(ImpactKind::TreePlanted)
+                .sort_order(SortOrder::Desc);
+            // A call takes half a minute at most, and their clock is not ours.
+            let (since, until) = (sent - TimeDelta::minutes(1), sent + TimeDelta::minutes(1));
+            let mut records = self.client.customer_records(trees);
+            let mut found = Vec::new();
+            while let Some(record) = records.next().await {
+                let time = record?.time_utc;
+                if time.datetime() < since {
+                    break;
+                }
+                // The tree of another order of this customer is not this one's.
+                let taken = |entry: &Entry| matches!(&entry.tree, Tree::Planted(t) if *t == time);
+                if time.datetime() <= until && !self.book().values().any(taken) {
+                    found.push(time);
+                }
+            }
+            // None may only not be visible yet, and of two one is too many:
+            // both are for a person to decide.
+            if let [time] = &*found {
+                self.settle(id, Tree::Planted(time.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn book(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let place = Place::find()?;
+    println!("A shop that plants a tree with every order, against {place}");
+    let inner = Client::new(place.api())?.transport().clone();
+    let lose_next = Arc::new(AtomicBool::new(false));
+    let unlucky = Unlucky { inner, lose_next: lose_next.clone() };
+    let client = AsyncClient::with_transport(place.api(), unlucky);
+    let shop = Shop { client, book: Arc::default() };
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/orders", listener.local_addr()?);
+    let router = Router::new().route("/orders", post(order)).with_state(shop.clone());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+
+    // The customers, who know nothing of this runtime.
+    tokio::task::spawn_blocking(move || -> Result<(), Failure> {
+        // Of their own for each run, so that no earlier run's trees are found.
+        let run = Utc::now().timestamp_millis();
+        let (ada, bob) = (format!("ada+{run}@example.com"), format!("bob+{run}@example.com"));
+        println!("order 1:             {}", post_order(&url, 1, &ada)?);
+        println!("order 1, once more:  {}", post_order(&url, 1, &ada)?);
+        lose_next.store(true, Ordering::Relaxed);
+        println!("order 2, lost:       {}", post_order(&url, 2, &bob)?);
+        println!("order 2, once more:  {}", post_order(&url, 2, &bob)?);
+        Ok(())
+    })
+    .await??;
+
+    shop.reconcile().await?;
+    let book = shop.book().clone();
+    for (id, entry) in book {
+        let tree = match entry.tree {
+            Tree::Planted(time) => format!("planted at {time}"),
+            Tree::Parked => "parked".into(),
+            Tree::NotPlanted => "not planted".into(),
+        };
+        println!("After looking up what was parked, order {id} is {tree}");
+    }
+    server.abort();
+    Ok(())
+}
+
+fn post_order(url: &str, id: u64, email: &str) -> Result<String, Failure> {
+    let order = serde_json::json!({ "id": id, "email": email }).to_string();
+    let answer = ureq::post(url).header("content-type", "application/json").send(order)?;
+    Ok(answer.into_body().read_to_string()?)
+}
+
+/// A transport that loses an answer when it is told to, as networks do. The
+/// request has been executed by then.
+#[derive(Clone)]
+struct Unlucky {
+    inner: Transport,
+    lose_next: Arc<AtomicBool>,
+}
+
+impl AsyncTransport for Unlucky {
+    type Body = <Transport as AsyncTransport>::Body;
+
+    async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Self::Body>, TransportError> {
+        let lose =
+            request.method() == Method::POST && self.lose_next.swap(false, Ordering::Relaxed);
+        let answer = self.inner.send(request).await?;
+        if lose { Err(TransportError::exchange("lost on purpose")) } else { Ok(answer) }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.inner.sleep(duration).await;
+    }
+
+    fn now(&self) -> Duration {
+        self.inner.now()
+    }
+}

@@ -1,0 +1,41 @@
+//! The blocking client over ureq: no runtime, lists are iterators. Its failure
+//! is the one that costs money: the answer to a purchase that is lost.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
+
+use oneclick_examples::{Failure, Place, describe};
+use oneclick_ureq::{Cents, Client, Customer, CustomerRecords, DonateMoney, Execution, SortOrder};
+
+fn main() -> Result<(), Failure> {
+    let place = Place::find()?;
+    println!("ureq, against {place}");
+    // In your own program: `Client::from_env()?` or `Client::production(key)?`.
+    let client = Client::new(place.api())?;
+
+    let ada = Customer::new("ada@example.com")?;
+    let purchase = DonateMoney::new(Cents::of::<500>()).customer(ada.clone());
+    client.donate_money(purchase.clone())?;
+
+    // What was bought for customers is in lists of its own.
+    let hers = CustomerRecords::new().customer_email(ada.customer_email);
+    for record in client.customer_records(hers.sort_order(SortOrder::Desc)).max_items(3) {
+        let record = record?;
+        println!("{}  {}", record.time_utc, describe(&record.impact));
+    }
+
+    // A server that takes the request and hangs up. Has it bought anything?
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let server = thread::spawn(move || listener.accept()?.0.read(&mut [0; 8192]));
+    if let Err(error) = Client::with_base_url(url, "test_example")?.donate_money(purchase) {
+        match error.execution() {
+            Execution::NotExecuted => println!("Not bought, may be sent again: {error}"),
+            Execution::Unknown => println!("Look it up before you send it again: {error}"),
+            Execution::Executed => println!("Bought, only the receipt is lost: {error}"),
+        }
+    }
+    drop(server.join());
+    Ok(())
+}
