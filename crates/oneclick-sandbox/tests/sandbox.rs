@@ -5,6 +5,7 @@ mod sandbox {
     mod actions;
     mod command;
     mod lists;
+    mod model;
     mod reads;
     mod server;
     mod strict;
