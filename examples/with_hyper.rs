@@ -5,7 +5,7 @@
 //! your own instead of the pool.
 
 use oneclick_examples::{Failure, Place, describe};
-use oneclick_hyper::{Cents, Client, Error, Execution, Pounds, Receipt, Trees};
+use oneclick_hyper::{Cents, Client, Error, Execution, Pounds, Trees};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
@@ -21,20 +21,21 @@ async fn main() -> Result<(), Failure> {
         client.capture_carbon(Pounds::of::<20>()),
         client.donate_money(Cents::of::<250>()),
     );
-    [trees, carbon, money].into_iter().for_each(report);
+    for receipt in [trees?, carbon?, money?] {
+        println!("{} at {}", describe(&receipt.impact), receipt.time_utc);
+    }
 
     let stranger = Client::with_base_url(place.api().base_url().to_string(), "nobodys_key")?;
-    report(stranger.plant_tree(Trees::of::<5>()).await);
+    if let Err(error) = stranger.plant_tree(Trees::of::<5>()).await {
+        println!("{error}\n  -> {}", advice(&error));
+    }
     Ok(())
 }
 
-fn report(result: Result<Receipt, Error>) {
-    match result {
-        Ok(receipt) => println!("{} at {}", describe(&receipt.impact), receipt.time_utc),
-        Err(error) => match error.execution() {
-            Execution::NotExecuted => println!("Not bought, mend it and send it again: {error}"),
-            Execution::Unknown => println!("Look it up before you send it again: {error}"),
-            Execution::Executed => println!("Bought, only the receipt is lost: {error}"),
-        },
+fn advice(error: &Error) -> &'static str {
+    match error.execution() {
+        Execution::NotExecuted => "nothing was bought, it may be sent again",
+        Execution::Unknown => "look it up before you send it again",
+        Execution::Executed => "it was bought, only the receipt is lost",
     }
 }

@@ -2,7 +2,7 @@
 //! failure means.
 
 use oneclick_examples::{Failure, Place, describe};
-use oneclick_reqwest::{Client, Customer, Error, Execution, PlantTree, Receipt, Trees};
+use oneclick_reqwest::{Client, Customer, Error, Execution, PlantTree, Trees};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
@@ -13,22 +13,22 @@ async fn main() -> Result<(), Failure> {
 
     let ada = Customer::new("ada@example.com")?.name("Ada Lovelace");
     let purchase = PlantTree::new(Trees::of::<5>()).customer(ada);
-    report(client.plant_tree(purchase.clone()).await);
+    let receipt = client.plant_tree(purchase.clone()).await?;
+    println!("{} at {}", describe(&receipt.impact), receipt.time_utc);
 
-    // Nobody listens on port 1, so this one fails.
+    // Nobody listens on port 1, so this one fails. What an error prints holds no
+    // key, no e-mail address and no name: it may be logged.
     let nobody = Client::with_base_url("http://127.0.0.1:1", "test_example")?;
-    report(nobody.plant_tree(purchase).await);
+    if let Err(error) = nobody.plant_tree(purchase).await {
+        println!("{error}\n  -> {}", advice(&error));
+    }
     Ok(())
 }
 
-fn report(result: Result<Receipt, Error>) {
-    match result {
-        Ok(receipt) => println!("{} at {}", describe(&receipt.impact), receipt.time_utc),
-        // An error prints no key, no e-mail address and no name: it may be logged.
-        Err(error) => match error.execution() {
-            Execution::NotExecuted => println!("Not bought, may be sent again: {error}"),
-            Execution::Unknown => println!("Look it up before you send it again: {error}"),
-            Execution::Executed => println!("Bought, only the receipt is lost: {error}"),
-        },
+fn advice(error: &Error) -> &'static str {
+    match error.execution() {
+        Execution::NotExecuted => "nothing was bought, it may be sent again",
+        Execution::Unknown => "look it up before you send it again",
+        Execution::Executed => "it was bought, only the receipt is lost",
     }
 }

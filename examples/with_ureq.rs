@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::thread;
 
 use oneclick_examples::{Failure, Place, describe};
-use oneclick_ureq::{Cents, Client, Customer, CustomerRecords, DonateMoney, Execution, SortOrder};
+use oneclick_ureq::{
+    Cents, Client, Customer, CustomerRecords, DonateMoney, Error, Execution, SortOrder,
+};
 
 fn main() -> Result<(), Failure> {
     let place = Place::find()?;
@@ -30,12 +32,16 @@ fn main() -> Result<(), Failure> {
     let url = format!("http://{}", listener.local_addr()?);
     let server = thread::spawn(move || listener.accept()?.0.read(&mut [0; 8192]));
     if let Err(error) = Client::with_base_url(url, "test_example")?.donate_money(purchase) {
-        match error.execution() {
-            Execution::NotExecuted => println!("Not bought, may be sent again: {error}"),
-            Execution::Unknown => println!("Look it up before you send it again: {error}"),
-            Execution::Executed => println!("Bought, only the receipt is lost: {error}"),
-        }
+        println!("{error}\n  -> {}", advice(&error));
     }
     drop(server.join());
     Ok(())
+}
+
+fn advice(error: &Error) -> &'static str {
+    match error.execution() {
+        Execution::NotExecuted => "nothing was bought, it may be sent again",
+        Execution::Unknown => "look it up before you send it again",
+        Execution::Executed => "it was bought, only the receipt is lost",
+    }
 }

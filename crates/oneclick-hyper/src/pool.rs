@@ -22,7 +22,12 @@ use tower_service::Service;
 pub struct Pool(Client<WithTimeout<tls::Connector>, Full<Bytes>>);
 
 impl Pool {
-    pub(crate) fn new(
+    /// A pool for an API; no connection is made yet. Wrap it in layers of your
+    /// own and hand it to [`Transport::from_service`](crate::Transport::from_service).
+    ///
+    /// # Errors
+    /// A machine without a trust store, or https without the feature `tls`.
+    pub fn new(
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {

@@ -66,9 +66,11 @@ pub enum Execution {
     /// It was not; sending it again is safe.
     NotExecuted,
     /// Nobody on this side knows. For a purchase, look it up before you send
-    /// it again.
+    /// it again. A 2xx answer that was cut short belongs here too: its status
+    /// can come from something between you and the API.
     Unknown,
-    /// It was, although its answer cannot be used.
+    /// It was, although its answer cannot be used: there is no receipt, so look
+    /// the record up, and do not send the request again.
     Executed,
 }
 
@@ -93,8 +95,9 @@ pub enum ErrorKind {
 
 /// Why a call failed, and what it left behind.
 ///
-/// `Display` is one line without key, e-mail address or name, safe to log; it
-/// does not repeat [`source`](StdError::source). The API's own words are in
+/// `Display` is one line without key, e-mail address or name, safe to log. It
+/// does not repeat [`source`](StdError::source); the alternate form, `{:#}`,
+/// adds the causes to the line. The API's own words are in
 /// [`message`](Self::message), the answer's body in [`body`](Self::body):
 /// both may hold personal data.
 ///
@@ -398,7 +401,13 @@ impl fmt::Display for Error {
                 f.write_str("; it was executed")
             }
             _ => Ok(()),
+        }?;
+        let mut cause = self.source().filter(|_| f.alternate());
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
         }
+        Ok(())
     }
 }
 

@@ -166,7 +166,8 @@ impl Default for TransportOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Resolving, connecting or the TLS handshake: no byte of the request left.
+    /// Resolving, connecting or the TLS handshake: nothing left that a server
+    /// could execute.
     Connect,
     /// The request, or part of it, may have left; no answer arrived.
     Exchange,
@@ -188,7 +189,8 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// A failure before any byte of the request left.
+    /// A failure before anything left that a server could execute: no byte of
+    /// the request, or its head without the body that it announces.
     ///
     /// Claim this only when it is certain: a purchase may be sent again after it.
     pub fn connect(source: impl Into<Cause>) -> Self {

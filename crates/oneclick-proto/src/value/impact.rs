@@ -1,7 +1,7 @@
 //! Kinds of impact, their amounts, and what goes with them.
 //!
-//! A further kind is one line in [`ImpactKind`]: names, totals, records,
-//! filters and tracking follow from it.
+//! A further kind is one line in [`ImpactKind`] and its unit below: names,
+//! totals, records, filters and tracking follow.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +26,27 @@ open_set! {
         CarbonCaptured = "carbon_captured",
         /// Money donated; the amount is in US cents.
         MoneyDonated = "money_donated",
+    }
+}
+
+impl ImpactKind {
+    /// What an amount of this kind counts; `None` for a kind that this version
+    /// does not know.
+    ///
+    /// ```
+    /// use oneclick_proto::ImpactKind;
+    ///
+    /// assert_eq!(ImpactKind::MoneyDonated.unit(), Some("US cents"));
+    /// ```
+    #[must_use]
+    pub const fn unit(&self) -> Option<&'static str> {
+        match self {
+            Self::TreePlanted => Some("trees"),
+            Self::WasteRemoved => Some("lbs of ocean plastic"),
+            Self::CarbonCaptured => Some("lbs of CO2"),
+            Self::MoneyDonated => Some("US cents"),
+            Self::Other(_) => None,
+        }
     }
 }
 

@@ -73,4 +73,8 @@ fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
     let error = finish(Err(TransportError::connect("connection refused (os error 111)")));
     assert_eq!(error.to_string(), "POST /v1/plant_tree: could not connect; it was not executed");
     assert_eq!(error.source().unwrap().to_string(), "connection refused (os error 111)");
+    assert_eq!(
+        format!("{error:#}"),
+        "POST /v1/plant_tree: could not connect; it was not executed: connection refused (os error 111)",
+    );
 }

@@ -26,7 +26,7 @@ fn check(shown: &str) {
 }
 
 fn check_error(error: &Error) {
-    check(&format!("{error}\n{error:?}\n{error:#?}"));
+    check(&format!("{error}\n{error:#}\n{error:?}\n{error:#?}"));
     let mut source = error.source();
     while let Some(cause) = source {
         check(&format!("{cause}\n{cause:?}"));
