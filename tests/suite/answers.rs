@@ -1,0 +1,128 @@
+//! Every status, and bodies that are not what they should be.
+
+use oneclick_proto::{ErrorKind, ErrorType, Execution, Whoami};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT, response};
+use crate::subject::{EMAIL, KEY, NAME, Subject, plant};
+
+behaviours! {
+    an_answer_is_read
+    every_status_keeps_status_type_message_and_body_and_says_what_was_executed
+    a_body_that_is_no_json_is_kept
+    a_2xx_that_does_not_hold_the_response_was_executed
+    what_the_server_echoes_is_in_no_message
+    a_chunked_answer_is_read
+    an_informational_answer_is_not_the_answer
+}
+
+fn an_answer_is_read<S: Subject>() {
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let receipt = S::new(&peer.url()).send(plant()).unwrap();
+    assert_eq!(receipt.impact.amount, 5);
+    let [request] = &peer.requests()[..] else { panic!("one request") };
+    let lower = request.to_ascii_lowercase();
+    assert!(request.starts_with("POST /v1/plant_tree HTTP/1.1\r\n"), "{request}");
+    assert!(lower.contains(&format!("\r\nhost: {}\r\n", peer.address())), "{request}");
+    assert!(lower.contains("\r\ncontent-type: application/json\r\n"), "{request}");
+    assert!(request.contains(&format!(": {KEY}\r\n")), "{request}");
+    assert!(!lower.contains("accept-encoding"), "{request}");
+    assert!(!lower.contains("transfer-encoding"), "{request}");
+    assert_eq!(lower.matches("\r\nuser-agent:").count(), 1, "{request}");
+    assert_eq!(lower.matches("\r\naccept:").count(), 1, "{request}");
+}
+
+fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S: Subject>() {
+    use Execution::{NotExecuted, Unknown};
+    for (status, execution) in [
+        (300, NotExecuted),
+        (304, NotExecuted),
+        (400, NotExecuted),
+        (401, NotExecuted),
+        (403, NotExecuted),
+        (404, NotExecuted),
+        (405, NotExecuted),
+        (408, Unknown),
+        (413, NotExecuted),
+        (414, NotExecuted),
+        (415, NotExecuted),
+        (418, Unknown),
+        (422, NotExecuted),
+        (425, NotExecuted),
+        (429, NotExecuted),
+        (500, Unknown),
+        (502, Unknown),
+        (503, Unknown),
+        (504, Unknown),
+        (599, Unknown),
+    ] {
+        // A 304 has no body, whatever its headers say.
+        let body = if status == 304 { "" } else { r#"{"type":"api_error","message":"no"}"# };
+        let peer = Peer::answering(response(&format!("{status} X"), "retry-after: 1\r\n", body));
+        let error = S::new(&peer.url()).fails(plant());
+        assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
+        assert_eq!(error.status().unwrap(), status);
+        assert_eq!(error.execution(), execution, "{status}");
+        assert_eq!(error.body(), body.as_bytes());
+        if !body.is_empty() {
+            assert_eq!(error.error_type(), Some(&ErrorType::ApiError));
+            assert_eq!(error.message(), Some("no"));
+        }
+        assert_eq!(error.attempts(), 1);
+        assert_eq!(peer.requests().len(), 1, "{status}");
+    }
+}
+
+fn a_body_that_is_no_json_is_kept<S: Subject>() {
+    let html = "<html><h1>502 Bad Gateway</h1></html>";
+    let peer = Peer::answering(response("502 Bad Gateway", "content-type: text/html\r\n", html));
+    let error = S::new(&peer.url()).fails(plant());
+    assert_eq!((error.error_type(), error.message()), (None, None));
+    assert_eq!(error.body(), html.as_bytes());
+}
+
+fn a_2xx_that_does_not_hold_the_response_was_executed<S: Subject>() {
+    for body in ["", "null", "<html></html>", "{\"user_id\":\"U1\"", "{}", "\u{0}"] {
+        for status in ["200 OK", "201 Created"] {
+            let peer = Peer::answering(response(status, "", body));
+            let error = S::new(&peer.url()).fails(plant());
+            assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
+            assert_eq!(error.execution(), Execution::Executed);
+            assert_eq!(error.body(), body.as_bytes());
+        }
+    }
+    let peer = Peer::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(S::new(&peer.url()).fails(plant()).execution(), Execution::Executed);
+}
+
+fn what_the_server_echoes_is_in_no_message<S: Subject>() {
+    let body = format!(r#"{{"type":"{NAME}","message":"{KEY} {EMAIL} {NAME}"}}"#);
+    for status in ["200 OK", "302 Found", "400 Bad Request", "500 X"] {
+        let headers = format!("location: http://127.0.0.1/{EMAIL}\r\nx-echo: {KEY}\r\n");
+        let peer = Peer::answering(response(status, &headers, &body));
+        // `fails` looks at everything that the error shows.
+        S::new(&peer.url()).fails(plant());
+    }
+}
+
+fn a_chunked_answer_is_read<S: Subject>() {
+    let (first, second) = RECEIPT.split_at(20);
+    let peer = Peer::answering(format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
+        first.len(),
+        second.len(),
+    ));
+    assert_eq!(S::new(&peer.url()).send(plant()).unwrap().impact.amount, 5);
+}
+
+fn an_informational_answer_is_not_the_answer<S: Subject>() {
+    let mut answer = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec();
+    answer.extend(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
+    let peer = Peer::answering(answer);
+    // Whether it is skipped or refused: it is never taken for the answer.
+    match S::new(&peer.url()).send(Whoami) {
+        Ok(account) => assert_eq!(account.user_id.as_str(), "U1"),
+        Err(error) => assert_eq!(error.execution(), Execution::Unknown),
+    }
+    assert_eq!(peer.requests().len(), 1);
+}

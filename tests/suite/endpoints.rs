@@ -1,0 +1,101 @@
+//! Every endpoint over every adapter, against the sandbox.
+
+use oneclick_proto::{
+    CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers, DailyImpact,
+    DonateMoney, Email, Endpoint, ImpactKind, Limit, PlantTree, Pounds, Records, SortOrder,
+    TotalImpact, Track, TreeCategory, Trees, Whoami,
+};
+use oneclick_sandbox::Server;
+
+use crate::behaviours;
+use crate::subject::{EMAIL, NAME, Subject, plant};
+
+behaviours! {
+    what_is_bought_is_read_back
+    text_of_all_kinds_reads_back
+    an_endpoint_of_ones_own_is_sent_as_the_others_are
+    a_wrong_key_is_refused
+}
+
+fn what_is_bought_is_read_back<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let client = S::new(&sandbox.base_url());
+    let account = client.send(Whoami).unwrap();
+
+    let food = PlantTree::new(Trees::of::<7>()).category(TreeCategory::Food).notify(false);
+    let trees = client.send(food).unwrap();
+    assert_eq!(trees.user_id, account.user_id);
+    let for_ada = client.send(plant()).unwrap();
+    let named = for_ada.customer.as_ref().unwrap();
+    assert_eq!(named.customer_email.as_str(), EMAIL);
+    assert_eq!(named.customer_name.as_ref().unwrap().as_str(), NAME);
+    client.send(CleanOcean::new(Pounds::of::<3>())).unwrap();
+    client.send(CaptureCarbon::new(Pounds::of::<4>())).unwrap();
+    client.send(DonateMoney::new(Cents::of::<500>())).unwrap();
+
+    let totals = client.send(TotalImpact).unwrap();
+    let total: Vec<_> = ImpactKind::KNOWN.iter().map(|kind| totals.total.get(kind)).collect();
+    assert_eq!(total, [12, 3, 4, 500]);
+    assert_eq!(totals.user_impact.get(&ImpactKind::TreePlanted), 7);
+    assert_eq!(totals.customer_impact.get(&ImpactKind::TreePlanted), 5);
+    let days = client.send(DailyImpact::new()).unwrap().daily_impact;
+    let trees_by_day = days.iter().map(|day| day.totals.get(&ImpactKind::TreePlanted));
+    assert_eq!(trees_by_day.sum::<i64>(), 12);
+
+    let newest = Records::new().sort_order(SortOrder::Desc).limit(Limit::of::<2>());
+    let records: Vec<_> =
+        client.walk(newest, u64::MAX).into_iter().map(|record| record.unwrap().impact).collect();
+    let kinds: Vec<_> = records.iter().map(|impact| impact.kind.as_str()).collect();
+    assert_eq!(kinds, ["money_donated", "carbon_captured", "waste_removed", "tree_planted"]);
+
+    let of_ada = CustomerRecords::new().customer_email(Email::new(EMAIL).unwrap());
+    let of_ada = client.walk(of_ada, u64::MAX);
+    assert_eq!(of_ada.len(), 1);
+    let record = of_ada[0].as_ref().unwrap();
+    assert_eq!((&record.user_id, &record.time_utc), (&for_ada.user_id, &for_ada.time_utc));
+    let customers = client.walk(Customers::new(), u64::MAX);
+    assert_eq!(customers[0].as_ref().unwrap().customer_email.as_str(), EMAIL);
+
+    let tracking = client.send(Track::from(record)).unwrap();
+    assert_eq!(tracking.impact, for_ada.impact);
+    assert_eq!(tracking.impact_initiated, for_ada.time_utc);
+}
+
+fn text_of_all_kinds_reads_back<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let client = S::new(&sandbox.base_url());
+    for email in ["a+b@x.com", "a&limit=1000@x.com", "ü#?%41@exämple.com"] {
+        let customer = Customer::new(email).unwrap().name("Zoë \"&\\\u{0}\n漢字 🌳");
+        let receipt = client.send(PlantTree::new(Trees::of::<1>()).customer(customer)).unwrap();
+        let only = Customers::new().customer_email(Email::new(email).unwrap());
+        let found = client.send(only).unwrap();
+        assert_eq!(found.items.len(), 1);
+        assert_eq!(found.items[0].customer_email.as_str(), email);
+        assert_eq!(found.items[0].customer_name, receipt.customer.unwrap().customer_name);
+    }
+}
+
+fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Subject>() {
+    #[derive(serde::Serialize)]
+    struct Own;
+
+    impl Endpoint for Own {
+        type Response = serde_json::Value;
+        const METHOD: http::Method = http::Method::GET;
+        const PATH: &'static str = "/v1/whoami";
+        const IDEMPOTENT: bool = true;
+    }
+
+    let sandbox = Server::start().unwrap();
+    let answer = S::new(&sandbox.base_url()).send(Own).unwrap();
+    assert!(answer["user_id"].is_string());
+}
+
+fn a_wrong_key_is_refused<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let api = oneclick_proto::Api::with_base_url(sandbox.base_url(), "old_key").unwrap();
+    let client = S::with_options(api, &oneclick_proto::TransportOptions::new()).unwrap();
+    let error = client.fails(Whoami);
+    assert_eq!(error.status().unwrap(), 401);
+    assert_eq!(error.message(), Some("API Key does not exist"));
+}

@@ -1,0 +1,210 @@
+//! Connections that fail, at each stage of a call.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
+use std::time::{Duration, Instant};
+
+use oneclick_proto::{Error, Execution, Phase};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT, Wire, response};
+use crate::subject::{Subject, customer, impatient, phase, plant};
+
+behaviours! {
+    a_refused_connection_executed_nothing
+    a_silent_server_is_waited_for_no_longer_than_the_timeout
+    a_slow_answer_is_waited_for_no_longer_than_the_timeout
+    a_connection_that_closes_before_the_request_is_read_is_unknown
+    a_connection_that_closes_after_the_head_is_unknown
+    a_connection_that_closes_after_the_request_is_unknown
+    a_connection_that_is_reset_after_the_request_is_unknown
+    an_answer_cut_in_its_head_is_unknown
+    an_answer_cut_in_its_body_is_unknown_and_keeps_what_came
+    a_chunked_answer_cut_in_its_body_is_unknown
+    an_error_answer_cut_in_its_body_says_what_its_status_says
+    garbage_instead_of_http_is_unknown
+    a_kept_connection_that_closed_does_not_send_the_purchase_twice
+    a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice
+    a_client_works_on_after_a_failure
+}
+
+/// A purchase over connections that all end the same way: what it fails with,
+/// and that it was sent no more than once.
+fn buy<S: Subject>(serve: impl Fn(&mut Wire) + Send + Sync + 'static) -> Error {
+    let peer = Peer::start(move |_, wire| serve(wire));
+    let client = S::at(&peer.url(), &impatient());
+    let error = client.fails(plant());
+    assert!(peer.requests().len() <= 1, "sent {} times", peer.requests().len());
+    assert_eq!(peer.connections(), 1, "connected once");
+    assert_eq!(error.attempts(), 1);
+    // And a read, whose query holds an address.
+    client.fails(customer());
+    error
+}
+
+#[track_caller]
+fn assert_unknown(error: &Error, expected: Phase) {
+    assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
+    assert_eq!(phase(error), Some(expected), "{error:?}");
+}
+
+fn a_refused_connection_executed_nothing<S: Subject>() {
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = S::at(&format!("http://{address}"), &impatient());
+    for error in [client.fails(plant()), client.fails(customer())] {
+        assert_eq!(error.execution(), Execution::NotExecuted);
+        assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+        assert!(!error.is_timeout());
+    }
+}
+
+fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
+    let start = Instant::now();
+    let error = buy::<S>(Wire::silence);
+    assert_unknown(&error, Phase::Exchange);
+    assert!(error.is_timeout(), "{error:?}");
+    assert!(error.elapsed() > Duration::from_millis(100), "{:?}", error.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
+    let error = buy::<S>(|wire| {
+        wire.request();
+        wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
+        for _ in 0..1000 {
+            std::thread::sleep(Duration::from_millis(20));
+            if !wire.write(b" ") {
+                break;
+            }
+        }
+    });
+    assert_unknown(&error, Phase::Body);
+    assert!(error.is_timeout(), "{error:?}");
+    assert_eq!(error.status().unwrap(), 200);
+}
+
+fn a_connection_that_closes_before_the_request_is_read_is_unknown<S: Subject>() {
+    let error = buy::<S>(|wire| drop(wire.stream.shutdown(Shutdown::Both)));
+    // It may be noticed before the body left, or after: never a success.
+    assert_ne!(error.execution(), Execution::Executed);
+}
+
+fn a_connection_that_closes_after_the_head_is_unknown<S: Subject>() {
+    let error = buy::<S>(Wire::head);
+    assert_ne!(error.execution(), Execution::Executed);
+}
+
+fn a_connection_that_closes_after_the_request_is_unknown<S: Subject>() {
+    assert_unknown(&buy::<S>(|wire| drop(wire.request())), Phase::Exchange);
+}
+
+fn a_connection_that_is_reset_after_the_request_is_unknown<S: Subject>() {
+    let error = buy::<S>(|wire| {
+        // Closing with bytes unread resets the connection.
+        wire.request();
+        drop(wire.stream.flush());
+        drop(wire.stream.shutdown(Shutdown::Read));
+    });
+    assert_unknown(&error, Phase::Exchange);
+}
+
+fn an_answer_cut_in_its_head_is_unknown<S: Subject>() {
+    for cut in ["HTTP/1", "HTTP/1.1 200 OK\r\ncontent-", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"]
+    {
+        let error = buy::<S>(move |wire| {
+            wire.request();
+            wire.write(cut.as_bytes());
+        });
+        assert_unknown(&error, Phase::Exchange);
+    }
+}
+
+fn an_answer_cut_in_its_body_is_unknown_and_keeps_what_came<S: Subject>() {
+    let error = buy::<S>(|wire| {
+        wire.request();
+        let answer = response("200 OK", "", RECEIPT);
+        wire.write(&answer[..answer.len() - 30]);
+    });
+    assert_unknown(&error, Phase::Body);
+    assert_eq!(error.status().unwrap(), 200);
+    assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
+}
+
+fn a_chunked_answer_cut_in_its_body_is_unknown<S: Subject>() {
+    let error = buy::<S>(|wire| {
+        wire.request();
+        wire.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n20\r\n{\"user_id\"");
+    });
+    assert_unknown(&error, Phase::Body);
+}
+
+fn an_error_answer_cut_in_its_body_says_what_its_status_says<S: Subject>() {
+    let cut = |status: &'static str| {
+        buy::<S>(move |wire| {
+            wire.request();
+            let answer = response(status, "", "{\"type\":\"key_error\",\"message\":\"x\"}");
+            wire.write(&answer[..answer.len() - 5]);
+        })
+    };
+    assert_eq!(cut("401 Unauthorized").execution(), Execution::NotExecuted);
+    assert_eq!(cut("500 X").execution(), Execution::Unknown);
+}
+
+fn garbage_instead_of_http_is_unknown<S: Subject>() {
+    for garbage in
+        [b"SSH-2.0-OpenSSH_9.2\r\n".as_slice(), b"\0\0\x12\x04\0\0\0\0\0", b"HTTP/1.1 abc\r\n\r\n"]
+    {
+        let error = buy::<S>(move |wire| {
+            wire.request();
+            wire.write(garbage);
+        });
+        assert_unknown(&error, Phase::Exchange);
+    }
+}
+
+fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Subject>() {
+    let peer = Peer::start(|_, wire| {
+        if wire.request().is_some() {
+            wire.write(&response("200 OK", "", RECEIPT));
+        }
+    });
+    let client = S::at(&peer.url(), &impatient());
+    for round in 1..=5 {
+        let before = peer.requests().len();
+        let result = client.send(plant());
+        let arrived = peer.requests().len() - before;
+        assert!(arrived <= 1, "round {round}: arrived {arrived} times");
+        match result {
+            Ok(_) => assert_eq!(arrived, 1),
+            Err(error) => assert_ne!(error.execution(), Execution::Executed),
+        }
+    }
+}
+
+fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: Subject>() {
+    let peer = Peer::start(|_, wire| {
+        if wire.request().is_some() {
+            wire.write(&response("200 OK", "", RECEIPT));
+        }
+        // The connection is kept, takes a second request, and closes on it.
+        wire.request();
+    });
+    let client = S::at(&peer.url(), &impatient());
+    client.send(plant()).unwrap();
+    let error = client.fails(plant());
+    assert_unknown(&error, Phase::Exchange);
+    assert_eq!(peer.requests().len(), 2);
+    assert_eq!(peer.connections(), 1);
+}
+
+fn a_client_works_on_after_a_failure<S: Subject>() {
+    let peer = Peer::start(|number, wire| {
+        if wire.request().is_some() && number > 0 {
+            wire.write(&response("200 OK", "", RECEIPT));
+        }
+    });
+    let client = S::at(&peer.url(), &impatient());
+    client.fails(plant());
+    client.send(plant()).unwrap();
+}

@@ -1,0 +1,92 @@
+//! Servers that send too much.
+
+use oneclick_proto::{Execution, Phase, TransportOptions};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT, response};
+use crate::subject::{Subject, impatient, phase, plant};
+
+behaviours! {
+    a_body_of_the_limit_is_read_and_one_byte_more_is_not
+    an_endless_body_is_given_up_at_the_limit
+    an_endless_head_is_given_up
+    a_length_that_is_declared_and_never_comes_is_not_allocated
+    an_error_answer_that_is_too_large_says_what_its_status_says
+}
+
+fn capped(bytes: usize) -> TransportOptions {
+    TransportOptions::new().max_response_bytes(bytes)
+}
+
+fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Subject>() {
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let receipt = S::at(&peer.url(), &capped(RECEIPT.len())).send(plant()).unwrap();
+    assert_eq!(receipt.impact.amount, 5);
+
+    let error = S::at(&peer.url(), &capped(RECEIPT.len() - 1)).fails(plant());
+    assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+    assert_eq!(error.execution(), Execution::Executed);
+    assert_eq!(error.status().unwrap(), 200);
+}
+
+fn an_endless_body_is_given_up_at_the_limit<S: Subject>() {
+    for head in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+    ] {
+        let chunked = head.contains("chunked");
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            wire.write(head.as_bytes());
+            let piece = " ".repeat(0x1000);
+            let piece = if chunked { format!("1000\r\n{piece}\r\n") } else { piece };
+            // A hundred times the limit, if anybody takes it.
+            for _ in 0..1600 {
+                if !wire.write(piece.as_bytes()) {
+                    break;
+                }
+            }
+        });
+        let error = S::at(&peer.url(), &capped(64 * 1024)).fails(plant());
+        assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+        assert!(error.body().len() <= 64 * 1024);
+    }
+}
+
+fn an_endless_head_is_given_up<S: Subject>() {
+    let peer = Peer::start(|_, wire| {
+        wire.request();
+        wire.write(b"HTTP/1.1 200 OK\r\n");
+        let line = format!("x-filler: {}\r\n", "x".repeat(1000));
+        for _ in 0..10_000 {
+            if !wire.write(line.as_bytes()) {
+                break;
+            }
+        }
+    });
+    let error = S::new(&peer.url()).fails(plant());
+    assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
+    assert!(!error.is_timeout());
+}
+
+fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Subject>() {
+    let peer = Peer::start(|_, wire| {
+        wire.request();
+        wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n{");
+        wire.silence();
+    });
+    let options = impatient().max_response_bytes(usize::MAX);
+    let error = S::at(&peer.url(), &options).fails(plant());
+    assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
+}
+
+fn an_error_answer_that_is_too_large_says_what_its_status_says<S: Subject>() {
+    let body = "x".repeat(1000);
+    for (status, execution) in [("400 X", Execution::NotExecuted), ("500 X", Execution::Unknown)] {
+        let peer = Peer::answering(response(status, "", &body));
+        let error = S::at(&peer.url(), &capped(100)).fails(plant());
+        assert_eq!(phase(&error), Some(Phase::TooLarge));
+        assert_eq!(error.execution(), execution);
+    }
+}

@@ -1,0 +1,35 @@
+//! What must hold over every transport: one suite, three adapters, real sockets.
+//!
+//! A behaviour is a function over a [`subject::Subject`]; `behaviours!` makes a
+//! test of it for each adapter.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod peer;
+mod subject;
+
+mod answers;
+mod endpoints;
+mod faults;
+mod limits;
+mod lists;
+mod redirects;
+mod sameness;
+mod sharing;
+mod tls;
+
+/// Makes a test of each behaviour for each adapter.
+macro_rules! behaviours {
+    ($($name:ident)*) => {
+        mod reqwest {
+            $(#[test] fn $name() { super::$name::<crate::subject::Reqwest>(); })*
+        }
+        mod ureq {
+            $(#[test] fn $name() { super::$name::<crate::subject::Ureq>(); })*
+        }
+        mod hyper {
+            $(#[test] fn $name() { super::$name::<crate::subject::Hyper>(); })*
+        }
+    };
+}
+
+pub(crate) use behaviours;

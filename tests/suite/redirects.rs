@@ -1,0 +1,27 @@
+//! Redirects: nobody follows them.
+
+use oneclick_proto::{ErrorKind, Execution, Whoami};
+
+use crate::behaviours;
+use crate::peer::{Peer, response};
+use crate::subject::{Subject, plant};
+
+behaviours! {
+    a_redirect_is_not_followed_and_the_key_stays_where_it_is
+}
+
+fn a_redirect_is_not_followed_and_the_key_stays_where_it_is<S: Subject>() {
+    let elsewhere = Peer::answering(response("200 OK", "", "{}"));
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("location: {}/v1/plant_tree\r\n", elsewhere.url());
+        let peer = Peer::answering(response(&format!("{status} Moved"), &location, ""));
+        let client = S::new(&peer.url());
+        let error = client.fails(plant());
+        assert!(matches!(error.kind(), ErrorKind::Status(_)));
+        assert_eq!(error.status().unwrap(), status);
+        assert_eq!(error.execution(), Execution::NotExecuted);
+        assert_eq!(client.fails(Whoami).status().unwrap(), status);
+        assert_eq!(peer.requests().len(), 2);
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}

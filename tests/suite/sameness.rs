@@ -1,0 +1,107 @@
+//! The same wrong input gives the same error through all three.
+
+use oneclick_proto::{Api, Error, TransportOptions};
+use oneclick_sandbox::Server;
+
+use crate::peer::{Peer, response};
+use crate::subject::{Hyper, Reqwest, Subject, Ureq, impatient, plant};
+
+/// What an error says of itself, but for how long it took.
+fn said(error: &Error) -> String {
+    let parts = (error.status(), error.error_type(), error.message(), error.body());
+    format!("{error} {:?} {parts:?} {:?}", error.execution(), error.endpoint())
+}
+
+#[track_caller]
+fn same(errors: [Error; 3]) {
+    let [reqwest, ureq, hyper] = errors.map(|error| said(&error));
+    assert_eq!(reqwest, ureq);
+    assert_eq!(reqwest, hyper);
+}
+
+#[test]
+fn a_value_that_cannot_be_sent() {
+    macro_rules! errors {
+        ($constructor:ident($($argument:expr),*)) => {
+            same([
+                oneclick_reqwest::Client::$constructor($($argument),*).unwrap_err(),
+                oneclick_ureq::Client::$constructor($($argument),*).unwrap_err(),
+                oneclick_hyper::Client::$constructor($($argument),*).unwrap_err(),
+            ])
+        };
+    }
+    errors!(sandbox("live_x"));
+    errors!(production("test_x"));
+    errors!(sandbox(""));
+    errors!(sandbox("test_x\n"));
+    errors!(with_base_url("http://example.com", "test_x"));
+    errors!(with_base_url("https://api.1clickimpact.com/", "test_x"));
+    errors!(with_base_url("ftp://127.0.0.1", "test_x"));
+}
+
+#[test]
+fn an_answer_that_is_an_error() {
+    for answer in [
+        response(
+            "400 X",
+            "",
+            r#"{"type":"invalid_request_error","message":"`amount` is missing"}"#,
+        ),
+        response("401 X", "", r#"{"type":"key_error","message":"API Key does not exist"}"#),
+        response("429 X", "retry-after: 7\r\n", ""),
+        response("502 X", "", "<html></html>"),
+        response("302 X", "location: http://127.0.0.1:1/\r\n", ""),
+        response("200 OK", "", "{\"user_id\":7}"),
+        response("200 OK", "", ""),
+        b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec(),
+        b"HTTP/1.1 401 X\r\ncontent-length: 50\r\n\r\n{".to_vec(),
+        b"not http\r\n\r\n".to_vec(),
+    ] {
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            wire.write(&answer);
+        });
+        let url = peer.url();
+        same([
+            Reqwest::new(&url).fails(plant()),
+            Ureq::new(&url).fails(plant()),
+            Hyper::new(&url).fails(plant()),
+        ]);
+    }
+}
+
+#[test]
+fn a_server_that_is_silent_or_too_generous() {
+    let peer = Peer::start(|_, wire| wire.silence());
+    let options = impatient();
+    same([
+        Reqwest::at(&peer.url(), &options).fails(plant()),
+        Ureq::at(&peer.url(), &options).fails(plant()),
+        Hyper::at(&peer.url(), &options).fails(plant()),
+    ]);
+    let peer = Peer::answering(response("200 OK", "", &" ".repeat(1000)));
+    let options = TransportOptions::new().max_response_bytes(10);
+    let body_aside = |mut said: String| {
+        said.truncate(said.find(" (status").unwrap());
+        said
+    };
+    let [reqwest, ureq, hyper] = [
+        Reqwest::at(&peer.url(), &options).fails(plant()),
+        Ureq::at(&peer.url(), &options).fails(plant()),
+        Hyper::at(&peer.url(), &options).fails(plant()),
+    ]
+    .map(|error| body_aside(said(&error)));
+    assert_eq!((&reqwest, &reqwest), (&ureq, &hyper));
+}
+
+#[test]
+fn what_the_sandbox_refuses() {
+    let sandbox = Server::start().unwrap();
+    let api = || Api::with_base_url(sandbox.base_url(), "old_key").unwrap();
+    let options = TransportOptions::new();
+    same([
+        Reqwest::with_options(api(), &options).unwrap().fails(plant()),
+        Ureq::with_options(api(), &options).unwrap().fails(plant()),
+        Hyper::with_options(api(), &options).unwrap().fails(plant()),
+    ]);
+}

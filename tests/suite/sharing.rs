@@ -1,0 +1,106 @@
+//! Clients shared by threads and tasks, and calls given up in the middle.
+
+use std::sync::Barrier;
+use std::time::Duration;
+
+use oneclick_proto::{TransportOptions, Whoami};
+
+use crate::peer::{Peer, response};
+use crate::subject::{Hyper, Reqwest, Subject, plant};
+
+const CALLERS: usize = 64;
+const ROUNDS: usize = 4;
+
+fn account() -> Peer {
+    Peer::answering(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#))
+}
+
+#[test]
+fn clients_are_shared_and_their_futures_cross_threads() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    fn sent<T: Send>(_: &T) {}
+    shared::<oneclick_reqwest::Client>();
+    shared::<oneclick_ureq::Client>();
+    shared::<oneclick_hyper::Client>();
+    let peer = account();
+    let reqwest = Reqwest::new(&peer.url());
+    sent(&reqwest.client.whoami());
+    sent(&reqwest.client.plant_tree(plant()));
+    let hyper = Hyper::new(&peer.url());
+    sent(&hyper.client.whoami());
+    sent(&hyper.client.records(oneclick_proto::Records::new()));
+}
+
+#[test]
+fn ureq_opens_no_more_sockets_than_there_are_callers() {
+    let peer = account();
+    let client = oneclick_ureq::Client::with_base_url(peer.url(), "test_x").unwrap();
+    let barrier = Barrier::new(CALLERS);
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    barrier.wait();
+                    client.whoami().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(peer.requests().len(), CALLERS * ROUNDS);
+    assert!(peer.connections() <= CALLERS, "{} sockets", peer.connections());
+}
+
+macro_rules! asynchronous {
+    ($test:ident, $given_up:ident, $subject:ident) => {
+        #[test]
+        fn $test() {
+            let peer = account();
+            let subject = $subject::new(&peer.url());
+            subject.block_on(async {
+                for _ in 0..ROUNDS {
+                    let calls: Vec<_> = (0..CALLERS)
+                        .map(|_| {
+                            let client = subject.client.clone();
+                            tokio::spawn(async move { client.whoami().await.unwrap() })
+                        })
+                        .collect();
+                    for call in calls {
+                        call.await.unwrap();
+                    }
+                }
+            });
+            assert_eq!(peer.requests().len(), CALLERS * ROUNDS);
+            assert!(peer.connections() <= CALLERS, "{} sockets", peer.connections());
+        }
+
+        #[test]
+        fn $given_up() {
+            let peer = Peer::start(|number, wire| {
+                wire.request();
+                if number == 0 {
+                    wire.silence();
+                } else {
+                    wire.write(&response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
+                }
+            });
+            let subject = $subject::at(&peer.url(), &TransportOptions::new());
+            subject.block_on(async {
+                let call = subject.client.send(plant());
+                assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+                assert_eq!(subject.client.send(Whoami).await.unwrap().user_id.as_str(), "U1");
+            });
+            assert_eq!(peer.requests().len(), 2);
+        }
+    };
+}
+
+asynchronous!(
+    reqwest_opens_no_more_sockets_than_there_are_callers,
+    a_call_of_reqwest_that_is_given_up_leaves_the_client_usable,
+    Reqwest
+);
+asynchronous!(
+    hyper_opens_no_more_sockets_than_there_are_callers,
+    a_call_of_hyper_that_is_given_up_leaves_the_client_usable,
+    Hyper
+);

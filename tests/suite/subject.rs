@@ -1,0 +1,156 @@
+//! The three clients behind one blocking face, and the check that every error
+//! goes through.
+
+use std::error::Error as _;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use oneclick_proto::{
+    Api, Customer, Email, Endpoint, Error, List, Phase, PlantTree, TransportOptions, Trees,
+};
+
+/// What no message may show.
+pub(crate) const KEY: &str = "test_5ecretKey";
+pub(crate) const EMAIL: &str = "ada.lovelace@example.com";
+pub(crate) const NAME: &str = "Ada Lovelace";
+
+/// A purchase that carries everything that must stay private.
+pub(crate) fn plant() -> PlantTree {
+    PlantTree::new(Trees::of::<5>()).customer(Customer::new(EMAIL).unwrap().name(NAME))
+}
+
+/// A read that carries an address in its query.
+pub(crate) fn customer() -> oneclick_proto::Customers {
+    oneclick_proto::Customers::new().customer_email(Email::new(EMAIL).unwrap())
+}
+
+/// Short enough to wait for, long enough for a busy machine.
+pub(crate) fn impatient() -> TransportOptions {
+    TransportOptions::new()
+        .timeout(Duration::from_millis(600))
+        .connect_timeout(Duration::from_millis(400))
+}
+
+/// An adapter's client.
+pub(crate) trait Subject: Debug + Sized {
+    fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error>;
+
+    fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error>;
+
+    /// Walks a list to its end, an error, or a cap on items.
+    fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
+    where
+        L: List<Item: Send> + Send + Sync + 'static;
+
+    fn new(base_url: &str) -> Self {
+        Self::at(base_url, &TransportOptions::new())
+    }
+
+    fn at(base_url: &str, options: &TransportOptions) -> Self {
+        Self::with_options(Api::with_base_url(base_url, KEY).unwrap(), options).unwrap()
+    }
+
+    fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
+        self.send_unchecked(endpoint).inspect_err(check_private)
+    }
+
+    /// What a call that must fail fails with.
+    fn fails<E: Endpoint>(&self, endpoint: E) -> Error {
+        match self.send(endpoint) {
+            Ok(_) => panic!("{self:?} succeeded"),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Panics if an error shows a key, an address or a name, in any form or cause.
+pub(crate) fn check_private(error: &Error) {
+    let mut shown = format!("{error}\n{error:#}\n{error:?}\n{error:#?}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        shown += &format!("{error}\n{error:?}\n");
+        cause = error.source();
+    }
+    for secret in [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"] {
+        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    }
+}
+
+/// How far an exchange had come, of an error of the transport.
+pub(crate) fn phase(error: &Error) -> Option<Phase> {
+    match error.kind() {
+        oneclick_proto::ErrorKind::Transport(error) => Some(error.phase()),
+        _ => None,
+    }
+}
+
+macro_rules! asynchronous {
+    ($name:ident, $adapter:ident) => {
+        #[derive(Debug)]
+        pub(crate) struct $name {
+            runtime: tokio::runtime::Runtime,
+            pub(crate) client: $adapter::Client,
+        }
+
+        impl $name {
+            pub(crate) fn from_client(client: $adapter::Client) -> Self {
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                Self { runtime, client }
+            }
+
+            pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+                self.runtime.block_on(future)
+            }
+        }
+
+        impl Subject for $name {
+            fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
+                $adapter::Client::with_options(api, options).map(Self::from_client)
+            }
+
+            fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
+                self.block_on(self.client.send(endpoint))
+            }
+
+            fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
+            where
+                L: List<Item: Send> + Send + Sync + 'static,
+            {
+                self.block_on(async {
+                    let mut items = self.client.list(list).max_items(cap);
+                    let mut seen = Vec::new();
+                    while let Some(item) = items.next().await {
+                        seen.push(item);
+                    }
+                    seen
+                })
+            }
+        }
+    };
+}
+
+asynchronous!(Reqwest, oneclick_reqwest);
+asynchronous!(Hyper, oneclick_hyper);
+
+#[derive(Debug)]
+pub(crate) struct Ureq {
+    pub(crate) client: oneclick_ureq::Client,
+}
+
+impl Subject for Ureq {
+    fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
+        oneclick_ureq::Client::with_options(api, options).map(|client| Self { client })
+    }
+
+    fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
+        self.client.send(endpoint)
+    }
+
+    fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
+    where
+        L: List<Item: Send> + Send + Sync + 'static,
+    {
+        self.client.list(list).max_items(cap).collect()
+    }
+}

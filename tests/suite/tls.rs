@@ -1,0 +1,245 @@
+//! TLS, with certificates made here.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use oneclick_proto::{Api, Execution, Phase, TransportOptions};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT, response};
+use crate::subject::{KEY, Reqwest, Subject, Ureq, impatient, phase, plant};
+
+behaviours! {
+    a_certificate_that_nobody_trusts_is_refused_before_the_request
+    a_server_that_never_answers_the_hello_is_waited_for_no_longer_than_the_connect_timeout
+    a_server_that_speaks_no_tls_executed_nothing
+    a_server_that_hangs_up_on_the_hello_executed_nothing
+}
+
+/// A TLS server with a certificate of its own for 127.0.0.1.
+struct Secure {
+    port: u16,
+    certificate: rcgen::Certificate,
+    requests: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Secure {
+    fn start() -> Self {
+        let names = vec!["127.0.0.1".to_owned()];
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(names).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let requests = Arc::new(AtomicUsize::new(0));
+        let serving = std::thread::spawn({
+            let (stop, requests) = (stop.clone(), requests.clone());
+            move || {
+                for stream in listener.incoming().take(100) {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    serve(stream.unwrap(), config.clone(), &requests);
+                }
+            }
+        });
+        Self { port, certificate: cert, requests, stop, serving: Some(serving) }
+    }
+
+    fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    fn api(&self) -> Api {
+        Api::with_base_url(self.url(), KEY).unwrap()
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// What a caller who trusts the certificate sets up.
+    fn trusting(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(self.certificate.der().to_vec())).unwrap();
+        ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        if let Some(serving) = self.serving.take() {
+            serving.join().unwrap();
+        }
+    }
+}
+
+/// Answers one request, with a receipt, and closes.
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, requests: &AtomicUsize) {
+    use std::io::Read;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    let mut request = Vec::new();
+    let mut piece = [0; 4096];
+    // The body of a purchase ends with a brace; nothing else here does.
+    while !request.ends_with(b"}") {
+        match stream.read(&mut piece) {
+            Ok(length @ 1..) => request.extend(&piece[..length]),
+            _ => return,
+        }
+    }
+    requests.fetch_add(1, Ordering::SeqCst);
+    let answer = response("200 OK", "connection: close\r\n", RECEIPT);
+    if stream.write_all(&answer).is_ok() {
+        stream.conn.send_close_notify();
+        drop(stream.flush());
+    }
+}
+
+#[test]
+fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
+    let server = Secure::start();
+    let options = TransportOptions::new();
+
+    let own = ::reqwest::Client::builder()
+        .redirect(::reqwest::redirect::Policy::none())
+        .retry(::reqwest::retry::never())
+        .tls_backend_preconfigured(server.trusting())
+        .build()
+        .unwrap();
+    let transport = oneclick_reqwest::Transport::from_client(own, &options);
+    let client = oneclick_reqwest::Client::with_transport(server.api(), transport);
+    Reqwest::from_client(client).send(plant()).unwrap();
+
+    let der = server.certificate.der().to_vec();
+    let roots = [::ureq::tls::Certificate::from_der(&der).to_owned()];
+    let tls = ::ureq::tls::TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(default_provider()))
+        .root_certs(::ureq::tls::RootCerts::new_with_certs(&roots))
+        .build();
+    let own = ::ureq::Agent::config_builder().tls_config(tls).build().into();
+    let transport = oneclick_ureq::Transport::from_agent(own, &options);
+    let client = oneclick_ureq::Client::with_transport(server.api(), transport);
+    Ureq { client }.send(plant()).unwrap();
+
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(server.trusting())
+        .https_only()
+        .enable_http1()
+        .build();
+    let own = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .retry_canceled_requests(false)
+        .build(connector);
+    let transport = oneclick_hyper::Transport::from_service(own, &options);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = oneclick_hyper::AsyncClient::with_transport(server.api(), transport);
+    runtime.block_on(client.send(plant())).unwrap();
+
+    assert_eq!(server.requests(), 3);
+}
+
+#[test]
+fn the_default_clients_trust_what_the_system_trusts() {
+    let server = Secure::start();
+    let store = std::env::temp_dir().join(format!("oneclick-{}.pem", server.port));
+    let der = base64::engine::general_purpose::STANDARD.encode(server.certificate.der());
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
+    std::fs::write(&store, pem).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_default-clients"))
+        .env("ONECLICK_API_KEY", KEY)
+        .env("ONECLICK_BASE_URL", server.url())
+        .env("SSL_CERT_FILE", &store)
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    std::fs::remove_file(&store).unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    assert_eq!(server.requests(), 3);
+}
+
+#[test]
+fn a_machine_without_a_trust_store_is_told_so() {
+    let empty = std::env::temp_dir().join(format!("oneclick-empty-{}.pem", std::process::id()));
+    std::fs::write(&empty, "").unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_default-clients"))
+        .env("ONECLICK_API_KEY", KEY)
+        .env("ONECLICK_BASE_URL", "https://127.0.0.1:1")
+        .env("SSL_CERT_FILE", &empty)
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    std::fs::remove_file(&empty).unwrap();
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(child.status.code(), Some(1), "{said}");
+    for adapter in ["reqwest", "ureq", "hyper"] {
+        let line = format!("{adapter}: the transport could not be set up: ");
+        assert!(said.contains(&line), "{said}");
+    }
+    assert!(!said.contains(KEY));
+}
+
+fn a_certificate_that_nobody_trusts_is_refused_before_the_request<S: Subject>() {
+    let server = Secure::start();
+    let error = S::at(&server.url(), &impatient()).fails(plant());
+    assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+    assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+    assert_eq!(server.requests(), 0);
+}
+
+fn secure(peer: &Peer) -> String {
+    peer.url().replace("http://", "https://")
+}
+
+fn a_server_that_never_answers_the_hello_is_waited_for_no_longer_than_the_connect_timeout<
+    S: Subject,
+>() {
+    let peer = Peer::start(|_, wire| wire.silence());
+    let options = impatient().timeout(Duration::from_secs(60));
+    let start = Instant::now();
+    let error = S::at(&secure(&peer), &options).fails(plant());
+    assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+    assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+    assert!(error.is_timeout(), "{error:?}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+fn a_server_that_speaks_no_tls_executed_nothing<S: Subject>() {
+    let peer = Peer::start(|_, wire| {
+        wire.write(&response("400 Bad Request", "", "TLS please"));
+    });
+    let error = S::at(&secure(&peer), &impatient()).fails(plant());
+    assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+    assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+}
+
+fn a_server_that_hangs_up_on_the_hello_executed_nothing<S: Subject>() {
+    let peer = Peer::start(|_, _| {});
+    let error = S::at(&secure(&peer), &impatient()).fails(plant());
+    assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+    assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+}
