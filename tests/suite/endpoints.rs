@@ -19,7 +19,7 @@ behaviours! {
 
 fn what_is_bought_is_read_back<S: Subject>() {
     let sandbox = Server::start().unwrap();
-    let client = S::new(&sandbox.base_url());
+    let client = S::new(sandbox.base_url());
     let account = client.send(Whoami).unwrap();
 
     let food = PlantTree::new(Trees::of::<7>()).category(TreeCategory::Food).notify(false);
@@ -63,7 +63,7 @@ fn what_is_bought_is_read_back<S: Subject>() {
 
 fn text_of_all_kinds_reads_back<S: Subject>() {
     let sandbox = Server::start().unwrap();
-    let client = S::new(&sandbox.base_url());
+    let client = S::new(sandbox.base_url());
     for email in ["a+b@x.com", "a&limit=1000@x.com", "ü#?%41@exämple.com"] {
         let customer = Customer::new(email).unwrap().name("Zoë \"&\\\u{0}\n漢字 🌳");
         let receipt = client.send(PlantTree::new(Trees::of::<1>()).customer(customer)).unwrap();
@@ -87,7 +87,7 @@ fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Subject>() {
     }
 
     let sandbox = Server::start().unwrap();
-    let answer = S::new(&sandbox.base_url()).send(Own).unwrap();
+    let answer = S::new(sandbox.base_url()).send(Own).unwrap();
     assert!(answer["user_id"].is_string());
 }
 

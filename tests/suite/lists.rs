@@ -22,7 +22,7 @@ fn amounts<S: Subject>(client: &S, list: Records, cap: u64) -> Vec<i64> {
 
 fn a_list_is_walked_across_its_pages<S: Subject>() {
     let sandbox = Server::start().unwrap();
-    let client = S::new(&sandbox.base_url());
+    let client = S::new(sandbox.base_url());
     for amount in 1..=25 {
         let ocean = oneclick_proto::CleanOcean::new(Pounds::new(amount).unwrap());
         client.send(ocean).unwrap();
@@ -36,7 +36,7 @@ fn a_list_is_walked_across_its_pages<S: Subject>() {
 
 fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
     let sandbox = Server::start().unwrap();
-    let client = S::new(&sandbox.base_url());
+    let client = S::new(sandbox.base_url());
     for amount in 1..=9 {
         let ocean = oneclick_proto::CleanOcean::new(Pounds::new(amount).unwrap());
         client.send(ocean).unwrap();

@@ -1,6 +1,6 @@
 //! Clients shared by threads and tasks, and calls given up in the middle.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, Condvar, Mutex};
 use std::time::Duration;
 
 use oneclick_proto::{TransportOptions, Whoami};
@@ -11,8 +11,29 @@ use crate::subject::{Hyper, Reqwest, Subject, plant};
 const CALLERS: usize = 64;
 const ROUNDS: usize = 4;
 
-fn account() -> Peer {
-    Peer::answering(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#))
+fn account() -> Vec<u8> {
+    response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#)
+}
+
+/// A server that answers once every caller of a round has asked, so that as
+/// many calls as there are callers are under way.
+fn patient() -> Peer {
+    let asked = Mutex::new(0);
+    let all = Condvar::new();
+    Peer::start(move |_, wire| {
+        while wire.request().is_some() {
+            let mut count = asked.lock().unwrap();
+            *count += 1;
+            let round = (*count - 1) / CALLERS + 1;
+            all.notify_all();
+            let waiting = |count: &mut usize| *count < round * CALLERS;
+            let (count, timeout) =
+                all.wait_timeout_while(count, Duration::from_secs(20), waiting).unwrap();
+            drop(count);
+            assert!(!timeout.timed_out(), "a caller is missing");
+            wire.write(&account());
+        }
+    })
 }
 
 #[test]
@@ -22,7 +43,7 @@ fn clients_are_shared_and_their_futures_cross_threads() {
     shared::<oneclick_reqwest::Client>();
     shared::<oneclick_ureq::Client>();
     shared::<oneclick_hyper::Client>();
-    let peer = account();
+    let peer = Peer::answering(account());
     let reqwest = Reqwest::new(&peer.url());
     sent(&reqwest.client.whoami());
     sent(&reqwest.client.plant_tree(plant()));
@@ -33,7 +54,7 @@ fn clients_are_shared_and_their_futures_cross_threads() {
 
 #[test]
 fn ureq_opens_no_more_sockets_than_there_are_callers() {
-    let peer = account();
+    let peer = patient();
     let client = oneclick_ureq::Client::with_base_url(peer.url(), "test_x").unwrap();
     let barrier = Barrier::new(CALLERS);
     std::thread::scope(|scope| {
@@ -54,7 +75,7 @@ macro_rules! asynchronous {
     ($test:ident, $given_up:ident, $subject:ident) => {
         #[test]
         fn $test() {
-            let peer = account();
+            let peer = patient();
             let subject = $subject::new(&peer.url());
             subject.block_on(async {
                 for _ in 0..ROUNDS {
@@ -80,7 +101,7 @@ macro_rules! asynchronous {
                 if number == 0 {
                     wire.silence();
                 } else {
-                    wire.write(&response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
+                    wire.write(&account());
                 }
             });
             let subject = $subject::at(&peer.url(), &TransportOptions::new());

@@ -65,12 +65,13 @@ pub(crate) trait Subject: Debug + Sized {
 
 /// Panics if an error shows a key, an address or a name, in any form or cause.
 pub(crate) fn check_private(error: &Error) {
-    let mut shown = format!("{error}\n{error:#}\n{error:?}\n{error:#?}\n");
+    let mut shown = vec![format!("{error}\n{error:#}\n{error:?}\n{error:#?}")];
     let mut cause = error.source();
     while let Some(error) = cause {
-        shown += &format!("{error}\n{error:?}\n");
+        shown.push(format!("{error}\n{error:?}"));
         cause = error.source();
     }
+    let shown = shown.join("\n");
     for secret in [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"] {
         assert!(!shown.contains(secret), "{secret} is in {shown}");
     }
