@@ -12,6 +12,8 @@ mod endpoints;
 mod faults;
 mod limits;
 mod lists;
+mod own;
+mod proxies;
 mod redirects;
 mod sameness;
 mod sharing;

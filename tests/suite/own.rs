@@ -1,0 +1,137 @@
+//! Transports that the caller set up: their settings do not break the promises.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use oneclick_hyper::Connection;
+use oneclick_proto::{Api, AsyncClient, Client, Execution, Phase, Records, TransportOptions};
+use oneclick_sandbox::Server;
+
+use crate::peer::{Peer, RECEIPT, response};
+use crate::subject::{KEY, Subject, Ureq, check_private, impatient, phase, plant};
+
+fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
+    let transport = oneclick_ureq::Transport::from_agent(agent, &impatient());
+    Ureq { client: Client::with_transport(Api::with_base_url(url, KEY).unwrap(), transport) }
+}
+
+#[test]
+fn an_agent_that_follows_redirects_does_not_follow_ours() {
+    let elsewhere = Peer::answering(response("200 OK", "", RECEIPT));
+    let location = format!("location: {}/\r\n", elsewhere.url());
+    let peer = Peer::answering(response("307 X", &location, ""));
+    let agent = ureq::Agent::config_builder().max_redirects(9).build().into();
+    let error = ureq(&peer.url(), agent).fails(plant());
+    assert_eq!(error.status().unwrap(), 307);
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
+fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
+    let silent = Peer::start(|_, wire| wire.silence());
+    assert!(ureq(&silent.url(), ureq::Agent::new_with_defaults()).fails(plant()).is_timeout());
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let client = ureq(&peer.url(), ureq::Agent::new_with_defaults());
+    for _ in 0..5 {
+        client.send(plant()).unwrap();
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>> {
+    let address = url.strip_prefix("http://").unwrap();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (sender, driver) =
+        hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(driver);
+    let service = Connection::new(sender);
+    let transport = oneclick_hyper::Transport::from_service(service, &impatient());
+    Client::with_transport(Api::with_base_url(url, KEY).unwrap(), transport)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn one_connection_carries_one_call_after_the_other() {
+    let sandbox = Server::start().unwrap();
+    runtime().block_on(async {
+        let client = connect(sandbox.base_url()).await;
+        let calls: Vec<_> = (0..20)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.plant_tree(plant()).await })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        let mut records = client.customer_records(oneclick_proto::CustomerRecords::new());
+        let mut count = 0;
+        while let Some(record) = records.next().await {
+            record.unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 20);
+        assert!(client.records(Records::new()).next().await.is_none());
+    });
+}
+
+#[test]
+fn a_connection_that_is_closed_executes_nothing_more() {
+    let peer = Peer::start(|_, wire| {
+        wire.request();
+    });
+    runtime().block_on(async {
+        let client = connect(&peer.url()).await;
+        let error = client.plant_tree(plant()).await.unwrap_err();
+        assert_eq!(error.execution(), Execution::Unknown);
+        // The driver notices the end in its own time.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let error = client.plant_tree(plant()).await.unwrap_err();
+        check_private(&error);
+        assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+        assert_eq!(phase(&error), Some(Phase::Connect));
+    });
+    assert_eq!(peer.requests().len(), 1);
+}
+
+#[test]
+fn the_pool_can_be_wrapped_in_layers() {
+    /// A layer that counts.
+    #[derive(Clone)]
+    struct Counted(oneclick_hyper::Pool, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+    impl tower_service::Service<http::Request<Full<Bytes>>> for Counted {
+        type Response = http::Response<hyper::body::Incoming>;
+        type Error = hyper_util::client::legacy::Error;
+        type Future = hyper_util::client::legacy::ResponseFuture;
+
+        fn poll_ready(
+            &mut self,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), Self::Error>> {
+            self.0.poll_ready(context)
+        }
+
+        fn call(&mut self, request: http::Request<Full<Bytes>>) -> Self::Future {
+            self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            self.0.call(request)
+        }
+    }
+
+    let sandbox = Server::start().unwrap();
+    let api = Api::with_base_url(sandbox.base_url(), KEY).unwrap();
+    let options = TransportOptions::new();
+    let pool = oneclick_hyper::Pool::new(&api, &options).unwrap();
+    let layer = Counted(pool, std::sync::Arc::default());
+    let transport = oneclick_hyper::Transport::from_service(layer.clone(), &options);
+    let client = AsyncClient::with_transport(api, transport);
+    runtime().block_on(client.plant_tree(plant())).unwrap();
+    assert_eq!(layer.1.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
