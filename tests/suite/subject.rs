@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::fmt::Debug;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use oneclick_proto::{
@@ -47,11 +48,15 @@ pub(crate) trait Subject: Debug + Sized {
     }
 
     fn at(base_url: &str, options: &TransportOptions) -> Self {
+        watch_logs();
         Self::with_options(Api::with_base_url(base_url, KEY).unwrap(), options).unwrap()
     }
 
     fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
-        self.send_unchecked(endpoint).inspect_err(check_private)
+        let result = self.send_unchecked(endpoint).inspect_err(check_private);
+        let logged = LEAKS.lock().unwrap();
+        assert!(logged.is_empty(), "logged: {logged:?}");
+        result
     }
 
     /// What a call that must fail fails with.
@@ -72,9 +77,44 @@ pub(crate) fn check_private(error: &Error) {
         cause = error.source();
     }
     let shown = shown.join("\n");
-    for secret in [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"] {
-        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    if let Some(secret) = secret_in(&shown) {
+        panic!("{secret} is in {shown}");
     }
+}
+
+fn secret_in(text: &str) -> Option<&'static str> {
+    let secrets = [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"];
+    secrets.into_iter().find(|secret| text.contains(secret))
+}
+
+/// What the libraries below logged and should not have.
+static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Reads along what the libraries below log, down to the level of debugging.
+/// At the level below it ureq prints what it sends, as its documentation says.
+fn watch_logs() {
+    struct Watch;
+
+    impl log::Log for Watch {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            let line = format!("{} {}", record.target(), record.args());
+            if secret_in(&line).is_some() {
+                LEAKS.lock().unwrap().push(line);
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Watch).unwrap();
+        log::set_max_level(log::LevelFilter::Debug);
+    });
 }
 
 /// How far an exchange had come, of an error of the transport.

@@ -15,6 +15,10 @@
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
 //! what carries them. Redirects are not followed and nothing is sent twice.
 //!
+//! ureq logs through the `log` crate. At the level `trace`, and there alone, it
+//! prints the bytes that it sends, the key among them: keep `ureq` and
+//! `ureq_proto` at `debug` or above.
+//!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
 //! Without it only `http://` to a loopback address works, or an agent of your
