@@ -58,6 +58,8 @@
 //! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
 //!   [`BlockingTransport`], which is two methods and a clock.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod attempt;
 mod pager;

@@ -247,10 +247,12 @@ fn variables_choose_the_environment() {
 #[test]
 fn clients_and_their_futures_cross_threads() {
     fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+    fn streamed<T: futures_core::Stream + Send + Unpin + 'static>(_: &T) {}
     fn sent<T: Send>(_: &T) {}
     let client = asynchronous(Vec::new());
     shared(&client);
     sent(&client.whoami());
-    sent(&client.records(Records::new()));
+    streamed(&client.records(Records::new()));
+    streamed(&client.records(Records::new()).into_pages());
     shared(&blocking(Vec::new()));
 }
