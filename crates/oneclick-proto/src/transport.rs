@@ -102,8 +102,8 @@ pub struct TransportOptions {
     /// How many idle connections are kept per host; set it to the number of
     /// calls you run at once. Default: 256.
     pub max_idle_per_host: usize,
-    /// The largest body of an answer, in bytes. Default: 32 MiB, twice what a
-    /// page of a thousand full records takes.
+    /// The largest body of an answer, in bytes. Default: 32 MiB, far above any
+    /// page of a thousand records.
     pub max_response_bytes: usize,
 }
 

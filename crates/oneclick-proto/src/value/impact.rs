@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::Extra;
+
 open_set! {
     /// A kind of impact, named as the field that carries its amount.
     ///
@@ -114,44 +116,55 @@ impl fmt::Display for Impact {
 /// assert_eq!(totals.get(&"kelp_grown".into()), 7);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Totals(BTreeMap<ImpactKind, i64>);
+pub struct Totals {
+    #[serde(flatten)]
+    amounts: BTreeMap<ImpactKind, i64>,
+    #[serde(flatten)]
+    extra: Extra,
+}
 
 impl Totals {
     /// Every kind that this version knows, at zero.
     #[must_use]
     pub fn zeros() -> Self {
-        Self(ImpactKind::KNOWN.iter().map(|kind| (kind.clone(), 0)).collect())
+        let amounts = ImpactKind::KNOWN.iter().map(|kind| (kind.clone(), 0)).collect();
+        Self { amounts, extra: Extra::default() }
     }
 
     /// The amount of a kind, in its unit.
     #[must_use]
     pub fn get(&self, kind: &ImpactKind) -> i64 {
-        self.0.get(kind).copied().unwrap_or_default()
+        self.amounts.get(kind).copied().unwrap_or_default()
     }
 
     /// Sets the amount of a kind.
     pub fn set(&mut self, kind: ImpactKind, amount: i64) {
-        self.0.insert(kind, amount);
+        self.amounts.insert(kind, amount);
     }
 
     /// Adds to the amount of a kind, up to the largest that fits.
     pub fn add(&mut self, kind: &ImpactKind, amount: i64) {
-        let total = self.0.entry(kind.clone()).or_default();
+        let total = self.amounts.entry(kind.clone()).or_default();
         *total = total.saturating_add(amount);
+    }
+
+    /// Fields beside the amounts that this version does not know.
+    #[must_use]
+    pub fn extra(&self) -> &Extra {
+        &self.extra
     }
 
     /// Every kind that is mentioned, with its amount.
     pub fn iter(&self) -> impl Iterator<Item = (&ImpactKind, i64)> {
-        self.0.iter().map(|(kind, amount)| (kind, *amount))
+        self.amounts.iter().map(|(kind, amount)| (kind, *amount))
     }
 }
 
 impl<'de> Deserialize<'de> for Totals {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = serde_json::Map::deserialize(deserializer)?;
-        // A field that is no amount has no place here; the totals stand without it.
-        super::split_amounts(fields).map(|(totals, _)| totals).map_err(de::Error::custom)
+        let (totals, extra) = super::split_amounts(fields).map_err(de::Error::custom)?;
+        Ok(Self { extra, ..totals })
     }
 }
 

@@ -90,11 +90,12 @@ fn fields_that_are_not_known_survive_reading_and_writing() {
 
     let totals = json!({
         "user_id": "U1", "tree_planted": 3, "kelp_grown": 4, "as_of": "today",
-        "user_impact": {"tree_planted": 3}, "customer_impact": {"kelp_grown": 4},
+        "user_impact": {"tree_planted": 3, "since": "May"}, "customer_impact": {"kelp_grown": 4},
     });
     let read: ImpactTotals = serde_json::from_value(totals.clone()).unwrap();
     assert_eq!(read.total.get(&"kelp_grown".into()), 4);
     assert_eq!(read.extra.get("as_of").unwrap(), "today");
+    assert_eq!(read.user_impact.extra().get("since").unwrap(), "May");
     assert_eq!(serde_json::to_value(&read).unwrap(), totals);
 
     let tracking = json!({
