@@ -1,5 +1,7 @@
 //! Servers that send too much.
 
+use std::time::Duration;
+
 use oneclick_proto::{Execution, Phase, TransportOptions};
 
 use crate::behaviours;
@@ -12,6 +14,7 @@ behaviours! {
     an_endless_head_is_given_up
     a_length_that_is_declared_and_never_comes_is_not_allocated
     an_error_answer_that_is_too_large_says_what_its_status_says
+    timeouts_without_end_are_long_ones
 }
 
 fn capped(bytes: usize) -> TransportOptions {
@@ -88,5 +91,17 @@ fn an_error_answer_that_is_too_large_says_what_its_status_says<S: Subject>() {
         let error = S::at(&peer.url(), &capped(100)).fails(plant());
         assert_eq!(phase(&error), Some(Phase::TooLarge));
         assert_eq!(error.execution(), execution);
+    }
+}
+
+fn timeouts_without_end_are_long_ones<S: Subject>() {
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let mut options = TransportOptions::new();
+    options.timeout = Duration::MAX;
+    options.connect_timeout = Duration::MAX;
+    options.idle_timeout = Duration::MAX;
+    let client = S::at(&peer.url(), &options);
+    for _ in 0..3 {
+        client.send(plant()).unwrap();
     }
 }

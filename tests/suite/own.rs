@@ -40,6 +40,16 @@ fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
     assert_eq!(peer.connections(), 1);
 }
 
+#[test]
+fn no_proxy_of_an_agent_is_shown_a_key_in_clear_text() {
+    let proxy = Peer::answering(response("200 OK", "", RECEIPT));
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let through = ureq::Proxy::new(&proxy.url()).unwrap();
+    let agent = ureq::Agent::config_builder().proxy(Some(through)).build().into();
+    ureq(&peer.url(), agent).send(plant()).unwrap();
+    assert_eq!((proxy.connections(), peer.connections()), (0, 1));
+}
+
 async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>> {
     let address = url.strip_prefix("http://").unwrap();
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();

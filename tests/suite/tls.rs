@@ -126,9 +126,8 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
     let server = Secure::start();
     let options = TransportOptions::new();
 
-    let own = ::reqwest::Client::builder()
-        .redirect(::reqwest::redirect::Policy::none())
-        .retry(::reqwest::retry::never())
+    let own = oneclick_reqwest::Transport::builder(&server.api(), &options)
+        .unwrap()
         .tls_backend_preconfigured(server.trusting())
         .build()
         .unwrap();

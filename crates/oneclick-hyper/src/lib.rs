@@ -67,6 +67,7 @@ impl<S> Transport<S> {
     /// byte only if it comes from `poll_ready` or has an error of hyper-util's
     /// client among its sources that says so.
     pub fn from_service(service: S, options: &TransportOptions) -> Self {
+        let options = options.clamped();
         Self {
             service,
             timeout: options.timeout,

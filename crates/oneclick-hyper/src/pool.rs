@@ -31,6 +31,7 @@ impl Pool {
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let options = options.clamped();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

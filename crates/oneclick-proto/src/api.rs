@@ -168,13 +168,17 @@ impl Api {
         if !head.status.is_success() {
             return Err(Error::status_answer(&head, body, &self.hidden_in(endpoint)).of::<E>());
         }
-        serde_json::from_slice(body).map_err(|error| Error::decode(&head, body, &error).of::<E>())
+        serde_json::from_slice(body).map_err(|error| {
+            Error::decode(&head, body, &error, &self.hidden_in(endpoint)).of::<E>()
+        })
     }
 
     /// The texts that an answer may echo and no message may show.
     pub(crate) fn hidden_in<E: Endpoint>(&self, endpoint: &E) -> Vec<String> {
         let mut hidden = encode::personal_texts(endpoint);
-        hidden.push(self.0.key.expose().to_owned());
+        // Short parts of a key, such as its prefix, are words of their own.
+        let parts = self.0.key.expose().split(|character: char| !character.is_alphanumeric());
+        hidden.extend(parts.filter(|part| part.len() >= 6).map(str::to_owned));
         hidden
     }
 }

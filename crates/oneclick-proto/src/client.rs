@@ -88,7 +88,7 @@ impl<T: Connect, Mode> Client<T, Mode> {
     /// # Errors
     /// A transport that cannot be set up.
     pub fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
-        let transport = T::connect(&api, options).map_err(Error::setup)?;
+        let transport = T::connect(&api, &options.clamped()).map_err(Error::setup)?;
         Ok(Self::with_transport(api, transport))
     }
 }
@@ -210,14 +210,17 @@ macro_rules! endpoint_methods {
         }
 
         /// `GET /v1/records`: the account's own impacts, one after the other
-        /// across all pages. For a single page, [`send`](Self::send) the request.
+        /// across all pages; those made for a customer are in
+        /// [`customer_records`](Self::customer_records) alone. For a single
+        /// page, [`send`](Self::send) the request.
         pub fn records(&self, request: Records) -> $items<T, Records> {
             self.list(request)
         }
 
-        /// `GET /v1/customer_records`: the customers' impacts, one after the
-        /// other across all pages. For a single page, [`send`](Self::send) the
-        /// request.
+        /// `GET /v1/customer_records`: the impacts made for customers, one
+        /// after the other across all pages; the account's own are in
+        /// [`records`](Self::records). For a single page,
+        /// [`send`](Self::send) the request.
         pub fn customer_records(
             &self,
             request: CustomerRecords,

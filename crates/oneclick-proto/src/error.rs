@@ -61,9 +61,12 @@ impl fmt::Debug for ErrorBody {
 }
 
 /// Whether the request was executed: for an action, whether money moved.
+///
+/// These three are all there will be: match them without a wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Execution {
-    /// It was not; sending it again is safe.
+    /// It was not. Sending it again buys nothing twice; whether it would help
+    /// depends on the status: after a 429 later, after a 401 never.
     NotExecuted,
     /// Nobody on this side knows. For a purchase, look it up before you send
     /// it again. A 2xx answer that was cut short belongs here too: its status
@@ -91,6 +94,9 @@ pub enum ErrorKind {
     Decode,
     /// A list gave a cursor that it had given before, and would never end.
     CursorRepeated,
+    /// A list went on for [`Pager::MAX_EMPTY_PAGES`](crate::Pager::MAX_EMPTY_PAGES)
+    /// pages without an item.
+    EmptyPages,
 }
 
 /// Why a call failed, and what it left behind.
@@ -244,10 +250,14 @@ impl Error {
             }
             // No answer (status 0), or one that promised success and broke off.
             (ErrorKind::Transport(_), 0 | 200..300) => (Unknown, Repeat::IfIdempotent),
-            (ErrorKind::Decode | ErrorKind::CursorRepeated, _) => (Executed, Repeat::Never),
+            (ErrorKind::Decode | ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => {
+                (Executed, Repeat::Never)
+            }
             (ErrorKind::Status(_) | ErrorKind::Transport(_), status) => match status {
                 425 | 429 => (NotExecuted, Repeat::Always),
-                300..400 | 400 | 401 | 403 | 404 | 405 | 413 | 414 | 415 | 422 => {
+                // 303 says that the request was carried out and where its result
+                // is (RFC 9110, 15.4.4): it is among the others below.
+                300..=302 | 304..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 414 | 415 | 422 => {
                     (NotExecuted, Repeat::Never)
                 }
                 408 | 500 | 502 | 503 | 504 => (Unknown, Repeat::IfIdempotent),
@@ -271,10 +281,15 @@ impl Error {
     }
 
     /// A 2xx answer that does not hold the response.
-    pub(crate) fn decode(head: &Parts, body: &[u8], source: &serde_json::Error) -> Self {
+    pub(crate) fn decode(
+        head: &Parts,
+        body: &[u8],
+        source: &serde_json::Error,
+        hidden: &[String],
+    ) -> Self {
         let mut error = Self::new(ErrorKind::Decode);
         error.keep(head.status, body);
-        error.0.detail = redact::decode_detail(source, body);
+        error.0.detail = redact::decode_detail(source, body, hidden);
         error
     }
 
@@ -290,8 +305,8 @@ impl Error {
     }
 
     /// A list that would not end.
-    pub(crate) fn cursor_repeated() -> Self {
-        Self::new(ErrorKind::CursorRepeated)
+    pub(crate) fn endless(kind: ErrorKind) -> Self {
+        Self::new(kind)
     }
 
     /// Names the endpoint that was called.
@@ -366,6 +381,7 @@ impl Error {
             ErrorKind::CursorRepeated => {
                 "the list gave the same cursor twice and would never end".into()
             }
+            ErrorKind::EmptyPages => "the list goes on without an item".into(),
         }
     }
 }

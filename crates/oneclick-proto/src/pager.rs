@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use crate::Error;
 use crate::endpoint::{List, Page};
 use crate::value::{Cursor, Limit};
+use crate::{Error, ErrorKind};
 
 /// Walks a list page by page.
 ///
-/// [`request`](Self::request) says what to send next; the answer goes into
-/// [`accept`](Self::accept), a failure into [`fail`](Self::fail). The walk ends
-/// after the last page, at a cap, and after an error; then `request` is `None`
-/// for good.
+/// [`request`](Self::request) says what to send next, and what became of it
+/// goes into [`take`](Self::take). The walk ends after the last page, at a cap,
+/// and after an error; then `request` is `None` for good. A list that would
+/// never end, in circles or in empty pages, ends with an error of `request`.
 ///
 /// ```
 /// use oneclick_proto::{Api, Pager, Records};
@@ -25,9 +25,10 @@ use crate::value::{Cursor, Limit};
 /// let mut pager = Pager::new(Records::new());
 /// let mut queries = Vec::new();
 /// while let Some(request) = pager.request() {
+///     let request = request?;
 ///     queries.push(api.encode(&request)?.uri().query().map(str::to_owned));
-///     let page = api.decode(&request, http::Response::new(answers.next().unwrap()))?;
-///     let page = pager.accept(page)?;
+///     let answer = http::Response::new(answers.next().unwrap());
+///     let page = pager.take(api.decode(&request, answer))?;
 ///     assert!(page.items.len() <= 1);
 /// }
 /// assert_eq!(queries, [None, Some("cursor=a%2B%2F%3D".to_owned())]);
@@ -44,12 +45,15 @@ pub struct Pager<L> {
     landmark: Option<Cursor>,
     since_landmark: u64,
     landmark_lasts: u64,
+    empty_pages: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// The page at the cursor of `list` comes next.
     More,
+    /// The page that comes next was read before.
+    Circling,
     /// The list has ended, or a cap was reached.
     Ended,
     /// A page could not be read.
@@ -57,6 +61,9 @@ enum State {
 }
 
 impl<L: List> Pager<L> {
+    /// How many pages without an item may follow each other: 1,000.
+    pub const MAX_EMPTY_PAGES: u32 = 1_000;
+
     /// Starts where the request says: at its cursor if it has one.
     pub fn new(list: L) -> Self {
         let landmark = list.get_cursor().cloned();
@@ -68,6 +75,7 @@ impl<L: List> Pager<L> {
             landmark,
             since_landmark: 0,
             landmark_lasts: 1,
+            empty_pages: 0,
         }
     }
 
@@ -87,48 +95,59 @@ impl<L: List> Pager<L> {
     }
 
     /// The request of the next page; `None` once the walk has ended.
-    pub fn request(&self) -> Option<L> {
-        let capped = self.pages_left == Some(0) || self.items_left == Some(0);
-        if self.next != State::More || capped {
+    ///
+    /// # Errors
+    /// [`ErrorKind::CursorRepeated`] if the next page was read before,
+    /// [`ErrorKind::EmptyPages`] after [`MAX_EMPTY_PAGES`](Self::MAX_EMPTY_PAGES)
+    /// without an item. The walk has then ended.
+    pub fn request(&mut self) -> Option<Result<L, Error>> {
+        if self.pages_left == Some(0) || self.items_left == Some(0) {
             return None;
         }
+        let endless = match self.next {
+            State::Ended | State::Failed => return None,
+            State::Circling => Some(ErrorKind::CursorRepeated),
+            State::More if self.empty_pages >= Self::MAX_EMPTY_PAGES => Some(ErrorKind::EmptyPages),
+            State::More => None,
+        };
+        if let Some(kind) = endless {
+            self.next = State::Failed;
+            return Some(Err(Error::endless(kind).of::<L>()));
+        }
         let list = self.list.clone();
-        let Some(left) = self.items_left else { return Some(list) };
+        let Some(left) = self.items_left else { return Some(Ok(list)) };
         // Without a limit a page is ten: asking for fewer needs one.
         let size = list.get_limit().map_or(10, Limit::get);
         match Limit::new(left) {
-            Ok(limit) if left < size => Some(list.limit(limit)),
-            _ => Some(list),
+            Ok(limit) if left < size => Some(Ok(list.limit(limit))),
+            _ => Some(Ok(list)),
         }
     }
 
-    /// Takes the page that answered [`request`](Self::request), and gives it
-    /// back, shortened if it holds more than the cap allows.
+    /// Takes what became of [`request`](Self::request), and gives it back; a
+    /// page is shortened if it holds more than the cap allows.
     ///
     /// # Errors
-    /// [`ErrorKind::CursorRepeated`](crate::ErrorKind::CursorRepeated) if the
-    /// page leads to one that was read before; the walk has then ended.
-    pub fn accept(&mut self, mut page: Page<L::Item>) -> Result<Page<L::Item>, Error> {
+    /// The failure itself; the walk has then ended.
+    pub fn take(&mut self, outcome: Result<Page<L::Item>, Error>) -> Result<Page<L::Item>, Error> {
+        match outcome {
+            Ok(page) => Ok(self.accept(page)),
+            Err(error) => {
+                self.next = State::Failed;
+                Err(error)
+            }
+        }
+    }
+
+    fn accept(&mut self, mut page: Page<L::Item>) -> Page<L::Item> {
         let fits = self.items_left.is_none_or(|left| page.items.len() as u64 <= left);
         match &page.cursor {
             // A server that ignores the limit: a later walk reads this page again.
             _ if !fits => {}
             None => self.next = State::Ended,
-            Some(cursor) => {
-                if self.list.get_cursor() == Some(cursor) || self.landmark.as_ref() == Some(cursor)
-                {
-                    self.next = State::Failed;
-                    return Err(Error::cursor_repeated().of::<L>());
-                }
-                self.since_landmark += 1;
-                if self.since_landmark >= self.landmark_lasts {
-                    self.landmark = Some(cursor.clone());
-                    self.since_landmark = 0;
-                    self.landmark_lasts = self.landmark_lasts.saturating_mul(2);
-                }
-                self.list = self.list.clone().cursor(cursor.clone());
-            }
+            Some(cursor) => self.go_on(cursor),
         }
+        self.empty_pages = if page.items.is_empty() { self.empty_pages + 1 } else { 0 };
         if let Some(pages) = &mut self.pages_left {
             *pages = pages.saturating_sub(1);
         }
@@ -136,26 +155,22 @@ impl<L: List> Pager<L> {
             page.items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= page.items.len() as u64;
         }
-        Ok(page)
+        page
     }
 
-    /// Ends the walk: the page could not be read.
-    pub fn fail(&mut self) {
-        self.next = State::Failed;
-    }
-
-    /// Takes what became of [`request`](Self::request), page or failure.
-    ///
-    /// # Errors
-    /// The failure itself, and as [`accept`](Self::accept).
-    pub fn take(&mut self, outcome: Result<Page<L::Item>, Error>) -> Result<Page<L::Item>, Error> {
-        match outcome {
-            Ok(page) => self.accept(page),
-            Err(error) => {
-                self.fail();
-                Err(error)
-            }
+    fn go_on(&mut self, cursor: &Cursor) {
+        let here = self.list.get_cursor();
+        if here == Some(cursor) || self.landmark.as_ref() == Some(cursor) {
+            self.next = State::Circling;
+            return;
         }
+        self.since_landmark += 1;
+        if self.since_landmark >= self.landmark_lasts {
+            self.landmark = Some(cursor.clone());
+            self.since_landmark = 0;
+            self.landmark_lasts = self.landmark_lasts.saturating_mul(2);
+        }
+        self.list = self.list.clone().cursor(cursor.clone());
     }
 
     /// Where a later walk goes on: the cursor of the page that comes next, or
@@ -163,7 +178,7 @@ impl<L: List> Pager<L> {
     /// to its end.
     pub fn cursor(&self) -> Option<&Cursor> {
         match self.next {
-            State::More | State::Failed => self.list.get_cursor(),
+            State::More | State::Circling | State::Failed => self.list.get_cursor(),
             State::Ended => None,
         }
     }

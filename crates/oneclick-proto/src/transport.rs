@@ -120,6 +120,19 @@ impl TransportOptions {
         }
     }
 
+    /// The same with no duration above a year, the most that every transport
+    /// can add to its clock. Transports apply the options so.
+    #[must_use]
+    pub fn clamped(&self) -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        Self {
+            connect_timeout: self.connect_timeout.min(YEAR),
+            timeout: self.timeout.min(YEAR),
+            idle_timeout: self.idle_timeout.min(YEAR),
+            ..self.clone()
+        }
+    }
+
     /// Sets [`connect_timeout`](Self::connect_timeout).
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {

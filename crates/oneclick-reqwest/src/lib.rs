@@ -42,28 +42,25 @@ pub struct Transport {
 impl Transport {
     /// Carries calls over a client that you configured yourself.
     ///
-    /// Of the options, [`timeout`](TransportOptions::timeout) and
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply; the
-    /// others are properties of the client. Two settings only you can make,
-    /// and the promises of this crate rest on them: build the client with
-    /// `.redirect(reqwest::redirect::Policy::none())`, since reqwest sends the
-    /// key on to other hosts, and with `.retry(reqwest::retry::never())`.
+    /// Start from [`builder`](Self::builder), which has the settings that the
+    /// promises of this crate rest on, and add yours. A client built otherwise
+    /// must have redirects off, since reqwest sends the key on to other hosts,
+    /// retries off, and no proxy for `http://`. Of the options,
+    /// [`timeout`](TransportOptions::timeout) and
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply here.
     ///
     /// ```
     /// use oneclick_reqwest::{Api, Client, Transport, TransportOptions};
     ///
-    /// # fn build(builder: reqwest::ClientBuilder) -> Result<(), Box<dyn std::error::Error>> {
-    /// let own = builder
-    ///     .redirect(reqwest::redirect::Policy::none())
-    ///     .retry(reqwest::retry::never())
-    ///     .build()?;
-    /// let transport = Transport::from_client(own, &TransportOptions::new());
-    /// let client = Client::with_transport(Api::sandbox("test_key")?, transport);
-    /// # Ok(())
-    /// # }
+    /// let api = Api::with_base_url("http://127.0.0.1:8787", "test_key")?;
+    /// let options = TransportOptions::new();
+    /// let own = Transport::builder(&api, &options)?.tcp_nodelay(false).build()?;
+    /// let client = Client::with_transport(api, Transport::from_client(own, &options));
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// ```
     #[must_use]
     pub fn from_client(client: reqwest::Client, options: &TransportOptions) -> Self {
+        let options = options.clamped();
         Self {
             client,
             timeout: options.timeout,
@@ -71,13 +68,18 @@ impl Transport {
             start: Instant::now(),
         }
     }
-}
 
-impl Connect for Transport {
-    fn connect(
+    /// The builder that the one-line constructors use, for settings of your
+    /// own: redirects and retries off, TLS, timeouts and pool as the options
+    /// say.
+    ///
+    /// # Errors
+    /// A machine without a trust store, or https without the feature `tls`.
+    pub fn builder(
         api: &Api,
         options: &TransportOptions,
-    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+    ) -> Result<reqwest::ClientBuilder, Box<dyn StdError + Send + Sync>> {
+        let options = options.clamped();
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -89,7 +91,16 @@ impl Connect for Transport {
             // A proxy would read the key, and loopback needs none.
             builder = builder.no_proxy();
         }
-        Ok(Self::from_client(tls::configure(builder, api)?.build()?, options))
+        Ok(tls::configure(builder, api)?)
+    }
+}
+
+impl Connect for Transport {
+    fn connect(
+        api: &Api,
+        options: &TransportOptions,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        Ok(Self::from_client(Self::builder(api, options)?.build()?, options))
     }
 
     fn var(name: &str) -> Option<String> {

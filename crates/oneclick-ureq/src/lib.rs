@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::header::CONTENT_LENGTH;
+use http::uri::Scheme;
 use http::{Method, Request, Response};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
@@ -53,8 +54,8 @@ pub struct Transport {
 impl Transport {
     /// Carries calls over an agent that you configured yourself.
     ///
-    /// Its TLS, proxy and pool stay as they are. Timeouts are those of
-    /// `options`; redirects are not followed and a status is no error,
+    /// Its TLS and pool stay as they are, and its proxy for `https://`; no proxy
+    /// is shown a key in clear text. Timeouts are those of `options`; redirects are not followed and a status is no error,
     /// whatever the agent says.
     ///
     /// ```
@@ -67,6 +68,7 @@ impl Transport {
     /// ```
     #[must_use]
     pub fn from_agent(agent: Agent, options: &TransportOptions) -> Self {
+        let options = options.clamped();
         Self {
             agent,
             overrides: Some(options.clone()),
@@ -132,7 +134,12 @@ impl BlockingTransport for Transport {
         };
         let mut request = Request::from_parts(head, body);
         if let Some(options) = &self.overrides {
-            request = configure!(self.agent.configure_request(request), options).build();
+            let clear = request.uri().scheme() == Some(&Scheme::HTTP);
+            let mut builder = configure!(self.agent.configure_request(request), options);
+            if clear {
+                builder = builder.proxy(None);
+            }
+            request = builder.build();
         }
         let answer = self.agent.run(request);
         let answer = answer.map_err(|error| failed(error, asked.load(Ordering::Relaxed)))?;

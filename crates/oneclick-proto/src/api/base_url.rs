@@ -24,8 +24,8 @@ const ENVIRONMENTS: [(&str, &str); 2] = [("live_", PRODUCTION), ("test_", SANDBO
 /// assert!(BaseUrl::new("http://127.0.0.1:8787").is_ok());
 /// assert_eq!(
 ///     BaseUrl::new("http://example.com").unwrap_err().to_string(),
-///     "not a base URL: the key would travel in clear text; use https, or http to a loopback \
-///      address",
+///     "not a base URL: the key would travel in clear text; use https, http to a loopback \
+///      address, or BaseUrl::insecure",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl BaseUrl {
         let base_url = Self::insecure(url)?;
         if !base_url.is_https() && !base_url.is_loopback() {
             return invalid(
-                "the key would travel in clear text; use https, or http to a loopback address",
+                "the key would travel in clear text; use https, http to a loopback address, or BaseUrl::insecure",
             );
         }
         Ok(base_url)
@@ -91,12 +91,21 @@ impl BaseUrl {
         if authority.host().is_empty() {
             return invalid("it has no host");
         }
-        if authority.port().is_none() && authority.as_str() != authority.host() {
+        let port = authority.as_str().strip_prefix(authority.host());
+        let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let port =
+            port.and_then(|port| if port.is_empty() { Some("0") } else { port.strip_prefix(':') });
+        if !port.is_some_and(|port| digits(port) && port.parse::<u16>().is_ok()) {
             return invalid("its port is not a number up to 65535");
         }
         let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         if path.query().is_some() {
             return invalid("it has a query");
+        }
+        // Some URL parsers would take these for steps, others would not.
+        let steps = |segment: &str| matches!(segment.replace("%2e", ".").as_str(), "." | "..");
+        if path.path().contains('\\') || path.path().to_lowercase().split('/').any(steps) {
+            return invalid("its path holds `.`, `..` or a backslash");
         }
         let prefix = path.path().trim_end_matches('/').to_owned();
         Ok(Self { scheme, authority, prefix })
@@ -219,6 +228,10 @@ mod tests {
             "https://example.com:99999",
             "https://example.com:",
             "https://exa mple.com",
+            "http://127.0.0.1:+80",
+            "https://example.com/a/../b",
+            "https://example.com/%2E%2e/b",
+            "https://example.com/a\\b",
         ] {
             let error = BaseUrl::insecure(url).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{url}: {error}");

@@ -79,8 +79,10 @@ impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Stream for 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.in_flight.is_none() {
-            let Some(request) = this.pager.request() else {
-                return Poll::Ready(None);
+            let request = match this.pager.request() {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(request)) => request,
             };
             let client = this.client.clone();
             this.in_flight = Some(Box::pin(async move { client.send(request).await }));

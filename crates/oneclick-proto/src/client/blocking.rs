@@ -56,8 +56,8 @@ impl<T: BlockingTransport, L: List> Iterator for Pages<T, L> {
     type Item = Result<Page<L::Item>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let request = self.pager.request()?;
-        Some(self.pager.take(self.client.send(request)))
+        let outcome = self.pager.request()?.and_then(|request| self.client.send(request));
+        Some(self.pager.take(outcome))
     }
 }
 

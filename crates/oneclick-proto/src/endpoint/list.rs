@@ -86,6 +86,9 @@ impl<'de, T: Listed> Deserialize<'de> for Page<T> {
                 let (mut items, mut cursor, mut extra) = (None, None, Extra::default());
                 while let Some(field) = map.next_key::<String>()? {
                     if field == T::FIELD {
+                        if items.is_some() {
+                            return Err(de::Error::duplicate_field(T::FIELD));
+                        }
                         items = Some(map.next_value()?);
                     } else if field == "cursor" {
                         cursor = map.next_value::<Option<Cursor>>()?;

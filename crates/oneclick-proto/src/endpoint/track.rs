@@ -31,6 +31,17 @@ use crate::value::{
 /// );
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
+///
+/// To track it in another process, store the two halves of its handle as text:
+///
+/// ```
+/// use oneclick_proto::Track;
+///
+/// let (user_id, time_utc) = ("U1234".to_owned(), "2025-03-12T15:22:14.753Z");
+/// let track = Track::new(user_id, time_utc.parse()?);
+/// assert_eq!(track.time_utc.to_string(), time_utc);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Track {
@@ -52,6 +63,12 @@ macro_rules! tracked {
         impl From<&$row> for Track {
             fn from(row: &$row) -> Self {
                 Self { user_id: row.user_id.clone(), time_utc: row.time_utc.clone() }
+            }
+        }
+
+        impl From<$row> for Track {
+            fn from(row: $row) -> Self {
+                Self { user_id: row.user_id, time_utc: row.time_utc }
             }
         }
     )*};

@@ -3,25 +3,45 @@
 /// The most of somebody else's text that a message shows, in characters.
 const LONGEST: usize = 300;
 
-/// Somebody else's text without the hidden ones, on one line.
+/// What stands for a text that is not shown.
+const WITHHELD: &str = "(withheld: it repeats what was sent)";
+
+/// Somebody else's text on one line, or a note that it is withheld.
 ///
-/// An API may echo what it refuses. So the texts that were sent are taken out
-/// wherever they stand, and whatever looks like an address or a key as well.
+/// An API may echo what it refuses, in any case, order or encoding. So a text
+/// with any word of what was sent in it is not shown at all; of the others,
+/// what looks like an address or a key is taken out.
 pub(super) fn redact(text: &str, hidden: &[String]) -> String {
-    let mut text: String = text.chars().take(LONGEST).collect();
-    let mut hidden: Vec<_> = hidden.iter().filter(|hidden| !hidden.trim().is_empty()).collect();
-    // A name may be part of an address: the longer one first.
-    hidden.sort_by_key(|hidden| std::cmp::Reverse(hidden.len()));
-    for hidden in hidden {
-        text = replace_words(&text, hidden);
+    if repeats(&text.to_lowercase(), hidden) {
+        return WITHHELD.to_owned();
     }
     let words = text.split(char::is_whitespace).filter(|word| !word.is_empty());
     let words: Vec<_> = words.map(|word| if is_private(word) { ".." } else { word }).collect();
-    words.join(" ").chars().filter(|character| !character.is_control()).collect()
+    let line = words.join(" ");
+    line.chars().filter(|character| !character.is_control()).take(LONGEST).collect()
+}
+
+fn repeats(text: &str, hidden: &[String]) -> bool {
+    // `"ada l"@example.com`: no single word of it looks like an address.
+    if text.contains("\"@") {
+        return true;
+    }
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|character: char| !character.is_alphanumeric());
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    let shown = words(text);
+    hidden.iter().flat_map(|hidden| words(&hidden.to_lowercase())).any(|word| {
+        // A key may come back shortened; a short word is part of many others.
+        let start: String = word.chars().take(6).collect();
+        if word.chars().count() < 4 { shown.contains(&word) } else { text.contains(&start) }
+    })
 }
 
 /// What a JSON error says beyond the data that it stumbled over.
-pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8]) -> String {
+///
+/// `hidden` is what was sent, as for [`redact`].
+pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8], hidden: &[String]) -> String {
     let place = format!("line {} column {}", error.line(), error.column());
     if body.is_empty() {
         return "it is empty".to_owned();
@@ -35,35 +55,19 @@ pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8]) -> String {
     // `missing field` names a field of ours, what stands behind the last
     // `expected` is ours as well; all else may quote the answer.
     let text = error.to_string();
-    let text = text.split_once(" at line ").map_or(&*text, |(text, _)| text);
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
     if text.starts_with("missing field `") {
-        return format!("{text} at {place}");
+        return format!("{} at {place}", redact(text, hidden));
     }
     match text.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {expected} at {place}"),
+        Some((_, expected)) => format!("expected {} at {place}", redact(expected, hidden)),
         None => format!("a value does not fit at {place}"),
     }
 }
 
-/// Replaces `hidden` where it is not part of a longer word; a long one anywhere.
-fn replace_words(text: &str, hidden: &str) -> String {
-    let inside = |side: Option<char>| side.is_some_and(char::is_alphanumeric);
-    let mut left = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(hidden) {
-        let (before, after) = (&rest[..at], &rest[at + hidden.len()..]);
-        let part_of_word = inside(before.chars().next_back()) || inside(after.chars().next());
-        left.push_str(before);
-        left.push_str(if part_of_word && hidden.len() < 4 { hidden } else { ".." });
-        rest = after;
-    }
-    left.push_str(rest);
-    left
-}
-
 fn is_private(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    ["@", "%40", "test_", "live_"].iter().any(|sign| word.contains(sign))
+    ["@", "＠", "%40", "test_", "live_"].iter().any(|sign| word.contains(sign))
 }
 
 #[cfg(test)]
@@ -71,14 +75,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_taken_out_of_what_comes_back() {
-        let hidden = ["Ada Lovelace".to_owned(), "A".to_owned(), "k-123".to_owned()];
-        assert_eq!(
-            redact("Ada Lovelace's \"ada@example.com\" A API k-123\r\nfaked log line", &hidden),
-            "..'s .. .. API .. faked log line",
-        );
-        assert_eq!(redact("key=live_abc is wrong", &[]), ".. is wrong");
+    fn a_text_that_repeats_what_was_sent_is_withheld_however_it_is_written() {
+        let hidden = ["Ada Lovelace", "Al", "ada@shop.example", "k3ySECRETs"];
+        let hidden = hidden.map(str::to_owned);
+        for text in [
+            "Ada Lovelace's order",
+            "ADA  LOVELACE",
+            "Ada\u{a0}Lovelace",
+            "Ada%20Lovelace",
+            "Lovelace, A.",
+            "al is short",
+            "ada (at) shop.example",
+            "key k3ySECRETs",
+            "key k3ysecre... is wrong",
+            "bad \"so so\"@x.y",
+            &format!("{} Lovelace", "x".repeat(290)),
+        ] {
+            assert_eq!(redact(text, &hidden), WITHHELD, "{text}");
+        }
+        for text in ["API Key does not exist", "also alas", "a test of a live api"] {
+            assert_eq!(redact(text, &hidden), text);
+        }
+    }
+
+    #[test]
+    fn what_looks_private_is_taken_out_and_the_rest_is_one_short_line() {
+        assert_eq!(redact("no ada@x.y\r\nfaked log line", &[]), "no .. faked log line");
         assert_eq!(redact("key 'live_abc' is wrong", &[]), "key .. is wrong");
+        assert_eq!(redact("a＠b %40 \u{1b}[2J", &[]), ".. .. [2J");
         assert_eq!(redact(&"x".repeat(1000), &[]).len(), 300);
     }
 
@@ -86,9 +110,10 @@ mod tests {
     fn a_decode_error_says_where_and_what_but_not_the_data() {
         let detail = |json: &str| {
             let error = serde_json::from_str::<Vec<u32>>(json).unwrap_err();
-            decode_detail(&error, json.as_bytes())
+            decode_detail(&error, json.as_bytes(), &[])
         };
         assert_eq!(detail("[\"ada@example.com\"]"), "expected u32 at line 1 column 18");
+        assert_eq!(detail("[\"x, expected Ada at line 9\"]"), "expected u32 at line 1 column 28");
         assert_eq!(detail("[1,"), "its JSON ends too early, at line 1 column 3");
         assert_eq!(detail("<html>"), "it is not JSON at line 1 column 1");
         assert_eq!(detail(""), "it is empty");

@@ -73,11 +73,12 @@ pub(crate) fn split_amounts(fields: Map<String, Value>) -> Result<(Totals, Extra
 
 /// A JSON number as an amount; `5.0` is five, as it is to JavaScript.
 pub(crate) fn whole(value: &Value) -> Option<i64> {
-    // Above 2^53 a float no longer says which whole number was meant.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    // Up to 2^40 a float still tells a whole number from one with a fraction
+    // of a thousandth; no amount is written as a larger float.
+    const EXACT: f64 = 1_099_511_627_776.0;
     value.as_i64().or_else(|| {
         let float = value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT)?;
-        #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^40")]
         Some(float as i64)
     })
 }

@@ -36,6 +36,12 @@ impl From<&str> for UserId {
     }
 }
 
+impl From<String> for UserId {
+    fn from(id: String) -> Self {
+        Self::new(id)
+    }
+}
+
 impl Serialize for UserId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

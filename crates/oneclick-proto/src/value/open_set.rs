@@ -25,7 +25,8 @@ impl fmt::Debug for OtherName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A hostile server chooses the name: show it only if it looks like one.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if self.0.len() <= 40 && self.0.bytes().all(plain) {
+        let key = self.0.contains("test_") || self.0.contains("live_");
+        if self.0.len() <= 40 && self.0.bytes().all(plain) && !key {
             write!(f, "{:?}", &self.0)
         } else {
             f.write_str("..")

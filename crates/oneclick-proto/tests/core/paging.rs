@@ -24,7 +24,7 @@ fn serve(request: &Records, items: usize) -> Page<Record> {
 fn walk(pager: &mut Pager<Records>, items: usize) -> Vec<i64> {
     let mut seen = Vec::new();
     while let Some(request) = pager.request() {
-        let page = pager.accept(serve(&request, items)).unwrap();
+        let page = pager.take(Ok(serve(&request.unwrap(), items))).unwrap();
         seen.extend(page.items.iter().map(|record| record.impact.amount));
     }
     seen
@@ -63,15 +63,15 @@ proptest! {
         let mut pager = Pager::new(Records::new());
         let mut pages = 0;
         let error: Error = loop {
-            let request = pager.request().expect("circles do not end by themselves");
+            let request = match pager.request().expect("circles do not end by themselves") {
+                Ok(request) => request,
+                Err(error) => break error,
+            };
             let at: u32 = request.get_cursor().map_or(0, |c| c.as_str().parse().unwrap());
             let next = if at + 1 < lead + circle { at + 1 } else { lead };
             pages += 1;
             prop_assert!(pages <= 3 * (lead + circle) + 3, "noticed late");
-            match pager.accept(Page::new(Vec::new(), Some(Cursor::new(next.to_string())))) {
-                Ok(_) => {}
-                Err(error) => break error,
-            }
+            pager.take(Ok(Page::new(Vec::new(), Some(Cursor::new(next.to_string()))))).unwrap();
         };
         prop_assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
         prop_assert!(pager.request().is_none(), "ended after the error");
@@ -89,9 +89,11 @@ fn a_cap_on_pages_ends_the_walk() {
 #[test]
 fn a_failed_walk_ends_and_knows_where_it_failed() {
     let mut pager = Pager::new(Records::new());
-    let request = pager.request().unwrap();
-    pager.accept(serve(&request, 100)).unwrap();
-    pager.fail();
+    let request = pager.request().unwrap().unwrap();
+    pager.take(Ok(serve(&request, 100))).unwrap();
+    pager.request().unwrap().unwrap();
+    let failed = Api::production("test_x").map(|_| Page::new(Vec::new(), None));
+    assert!(pager.take(failed.map_err(Error::from)).is_err());
     assert!(pager.request().is_none());
     assert_eq!(pager.cursor().unwrap().as_str(), "10");
 }
@@ -99,9 +101,9 @@ fn a_failed_walk_ends_and_knows_where_it_failed() {
 #[test]
 fn a_server_that_ignores_the_limit_loses_nothing() {
     let mut pager = Pager::new(Records::new()).max_items(5);
-    let request = pager.request().unwrap();
+    let request = pager.request().unwrap().unwrap();
     assert_eq!(request.get_limit(), Some(Limit::of::<5>()));
-    let page = pager.accept(serve(&Records::new(), 100)).unwrap();
+    let page = pager.take(Ok(serve(&Records::new(), 100))).unwrap();
     assert_eq!(page.items.len(), 5);
     // The page is read again, rather than its second half skipped.
     assert_eq!(pager.cursor(), None);
@@ -112,8 +114,25 @@ fn a_server_that_ignores_the_limit_loses_nothing() {
 fn filters_go_with_every_page() {
     let api = Api::sandbox("test_key").unwrap();
     let mut pager = Pager::new(Records::new().filter_by(ImpactKind::TreePlanted));
-    let first = pager.request().unwrap();
-    pager.accept(serve(&first, 100)).unwrap();
-    let second = api.encode(&pager.request().unwrap()).unwrap();
+    let first = pager.request().unwrap().unwrap();
+    pager.take(Ok(serve(&first, 100))).unwrap();
+    let second = api.encode(&pager.request().unwrap().unwrap()).unwrap();
     assert_eq!(second.uri().query(), Some("cursor=10&filter_by=tree_planted"));
+}
+
+#[test]
+fn empty_pages_without_end_end_with_an_error() {
+    let mut pager = Pager::new(Records::new());
+    let mut count = 0;
+    let error = loop {
+        match pager.request().expect("it does not end by itself") {
+            Ok(_) => count += 1,
+            Err(error) => break error,
+        }
+        let next = Cursor::new(count.to_string());
+        pager.take(Ok(Page::new(Vec::new(), Some(next)))).unwrap();
+    };
+    assert!(matches!(error.kind(), ErrorKind::EmptyPages));
+    assert_eq!(count, Pager::<Records>::MAX_EMPTY_PAGES);
+    assert!(pager.request().is_none());
 }

@@ -85,6 +85,9 @@ fn order(name: Option<&str>) -> Result<SortOrder, Problem> {
 
 fn limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(DEFAULT_LIMIT) };
+    if text.starts_with('+') {
+        return Err(Problem::invalid("`limit` must be written in digits alone"));
+    }
     let limit: Limit = text
         .parse()
         .map_err(|error: InvalidValue| Problem::invalid(format!("`limit`: {error}")))?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use oneclick_proto::{
     Api, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers, DailyImpact,
-    DateRange, DonateMoney, Email, Endpoint, Error, Impact, ImpactKind, Limit, List, Page, Pager,
+    DateRange, DonateMoney, Email, Endpoint, Error, Impact, ImpactKind, Limit, List, Pager,
     PlantTree, Pounds, Receipt, Records, SortOrder, Timestamp, TotalImpact, Totals, Track,
     TreeCategory, Trees,
 };
@@ -109,7 +109,7 @@ impl Pair {
         let mut pager = Pager::new(list.limit(limit));
         let mut items = Vec::new();
         while let Some(request) = pager.request() {
-            let page: Page<L::Item> = pager.accept(self.send(&request).unwrap()).unwrap();
+            let page = pager.take(self.send(&request.unwrap())).unwrap();
             assert!(page.items.len() as u64 <= limit.get());
             assert!(page.cursor.is_none() || page.items.len() as u64 == limit.get());
             items.extend(page.items);
