@@ -74,6 +74,9 @@ impl Fields {
     /// A whole number that must be there.
     pub(super) fn whole<T: FromStr<Err = InvalidValue>>(&self, name: &str) -> Result<T, Problem> {
         match self.get(name)? {
+            Some(Value::Number(number)) if number.is_f64() => Err(Problem::invalid(format!(
+                "`{name}` must be a whole number without a fraction or an exponent, such as 5",
+            ))),
             Some(Value::Number(number)) => number
                 .to_string()
                 .parse()

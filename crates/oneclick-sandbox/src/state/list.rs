@@ -71,7 +71,7 @@ fn kind(name: &str) -> Result<ImpactKind, Problem> {
     ImpactKind::known(name).ok_or_else(|| {
         let known: Vec<_> = ImpactKind::KNOWN.iter().map(ImpactKind::as_str).collect();
         let known = known.join(", ");
-        Problem::invalid(format!("`filter_by` must be one of {known}; repeat it for several"))
+        Problem::invalid(format!("`filter_by` must be one of {known}; repeat it for several, as in filter_by=tree_planted&filter_by=waste_removed"))
     })
 }
 
@@ -85,8 +85,12 @@ fn order(name: Option<&str>) -> Result<SortOrder, Problem> {
 
 fn limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(DEFAULT_LIMIT) };
-    if text.starts_with('+') {
-        return Err(Problem::invalid("`limit` must be written in digits alone"));
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Problem::invalid(format!(
+            "`limit` must be a whole number from {} to {}",
+            Limit::MIN,
+            Limit::MAX,
+        )));
     }
     let limit: Limit = text
         .parse()

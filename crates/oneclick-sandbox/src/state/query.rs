@@ -46,7 +46,12 @@ impl<'a> Query<'a> {
 
     /// A parameter that must be there.
     pub(super) fn required(&self, name: &str) -> Result<&str, Problem> {
-        self.get(name).ok_or_else(|| Problem::invalid(format!("`{name}` is missing")))
+        self.get(name).ok_or_else(|| {
+            Problem::invalid(format!(
+                "`{name}` is missing: `user_id` and `time_utc` are both required, as a receipt or \
+                 a record gave them",
+            ))
+        })
     }
 
     /// Every value of a parameter.
