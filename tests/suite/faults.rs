@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{Shutdown, TcpListener};
 use std::time::{Duration, Instant};
 
-use oneclick_proto::{Error, Execution, Phase};
+use oneclick_proto::{Error, Execution, Phase, TransportOptions};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, Wire, response};
@@ -31,8 +31,15 @@ behaviours! {
 /// A purchase over connections that all end the same way: what it fails with,
 /// and that it was sent no more than once.
 fn buy<S: Subject>(serve: impl Fn(&mut Wire) + Send + Sync + 'static) -> Error {
+    buy_within::<S>(&TransportOptions::new(), serve)
+}
+
+fn buy_within<S: Subject>(
+    options: &TransportOptions,
+    serve: impl Fn(&mut Wire) + Send + Sync + 'static,
+) -> Error {
     let peer = Peer::start(move |_, wire| serve(wire));
-    let client = S::at(&peer.url(), &impatient());
+    let client = S::at(&peer.url(), options);
     let error = client.fails(plant());
     assert!(peer.requests().len() <= 1, "sent {} times", peer.requests().len());
     assert_eq!(peer.connections(), 1, "connected once");
@@ -61,7 +68,7 @@ fn a_refused_connection_executed_nothing<S: Subject>() {
 
 fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
     let start = Instant::now();
-    let error = buy::<S>(Wire::silence);
+    let error = buy_within::<S>(&impatient(), Wire::silence);
     assert_unknown(&error, Phase::Exchange);
     assert!(error.is_timeout(), "{error:?}");
     assert!(error.elapsed() > Duration::from_millis(100), "{:?}", error.elapsed());
@@ -69,7 +76,7 @@ fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
 }
 
 fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
-    let error = buy::<S>(|wire| {
+    let error = buy_within::<S>(&impatient(), |wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
         for _ in 0..1000 {
@@ -169,7 +176,7 @@ fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Subject>() 
             wire.write(&response("200 OK", "", RECEIPT));
         }
     });
-    let client = S::at(&peer.url(), &impatient());
+    let client = S::new(&peer.url());
     for round in 1..=5 {
         let before = peer.requests().len();
         let result = client.send(plant());
@@ -190,7 +197,7 @@ fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: S
         // The connection is kept, takes a second request, and closes on it.
         wire.request();
     });
-    let client = S::at(&peer.url(), &impatient());
+    let client = S::new(&peer.url());
     client.send(plant()).unwrap();
     let error = client.fails(plant());
     assert_unknown(&error, Phase::Exchange);
@@ -204,7 +211,7 @@ fn a_client_works_on_after_a_failure<S: Subject>() {
             wire.write(&response("200 OK", "", RECEIPT));
         }
     });
-    let client = S::at(&peer.url(), &impatient());
+    let client = S::new(&peer.url());
     client.fails(plant());
     client.send(plant()).unwrap();
 }

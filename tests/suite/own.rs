@@ -13,7 +13,11 @@ use crate::peer::{Peer, RECEIPT, response};
 use crate::subject::{KEY, Subject, Ureq, check_private, impatient, phase, plant};
 
 fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
-    let transport = oneclick_ureq::Transport::from_agent(agent, &impatient());
+    ureq_within(&TransportOptions::new(), url, agent)
+}
+
+fn ureq_within(options: &TransportOptions, url: &str, agent: ureq::Agent) -> Ureq {
+    let transport = oneclick_ureq::Transport::from_agent(agent, options);
     Ureq { client: Client::with_transport(Api::with_base_url(url, KEY).unwrap(), transport) }
 }
 
@@ -31,7 +35,8 @@ fn an_agent_that_follows_redirects_does_not_follow_ours() {
 #[test]
 fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
     let silent = Peer::start(|_, wire| wire.silence());
-    assert!(ureq(&silent.url(), ureq::Agent::new_with_defaults()).fails(plant()).is_timeout());
+    let client = ureq_within(&impatient(), &silent.url(), ureq::Agent::new_with_defaults());
+    assert!(client.fails(plant()).is_timeout());
     let peer = Peer::answering(response("200 OK", "", RECEIPT));
     let client = ureq(&peer.url(), ureq::Agent::new_with_defaults());
     for _ in 0..5 {
@@ -59,7 +64,7 @@ async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>
             .unwrap();
     tokio::spawn(driver);
     let service = Connection::new(sender);
-    let transport = oneclick_hyper::Transport::from_service(service, &impatient());
+    let transport = oneclick_hyper::Transport::from_service(service, &TransportOptions::new());
     Client::with_transport(Api::with_base_url(url, KEY).unwrap(), transport)
 }
 

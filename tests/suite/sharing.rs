@@ -107,7 +107,7 @@ macro_rules! asynchronous {
             let subject = $subject::at(&peer.url(), &TransportOptions::new());
             subject.block_on(async {
                 let call = subject.client.send(plant());
-                assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+                assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
                 assert_eq!(subject.client.send(Whoami).await.unwrap().user_id.as_str(), "U1");
             });
             assert_eq!(peer.requests().len(), 2);

@@ -28,8 +28,8 @@ pub(crate) fn customer() -> oneclick_proto::Customers {
 /// Short enough to wait for, long enough for a busy machine.
 pub(crate) fn impatient() -> TransportOptions {
     TransportOptions::new()
-        .timeout(Duration::from_millis(600))
-        .connect_timeout(Duration::from_millis(400))
+        .timeout(Duration::from_millis(1000))
+        .connect_timeout(Duration::from_millis(500))
 }
 
 /// An adapter's client.

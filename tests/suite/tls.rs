@@ -204,7 +204,7 @@ fn a_machine_without_a_trust_store_is_told_so() {
 
 fn a_certificate_that_nobody_trusts_is_refused_before_the_request<S: Subject>() {
     let server = Secure::start();
-    let error = S::at(&server.url(), &impatient()).fails(plant());
+    let error = S::new(&server.url()).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
     assert_eq!(server.requests(), 0);
@@ -231,14 +231,14 @@ fn a_server_that_speaks_no_tls_executed_nothing<S: Subject>() {
     let peer = Peer::start(|_, wire| {
         wire.write(&response("400 Bad Request", "", "TLS please"));
     });
-    let error = S::at(&secure(&peer), &impatient()).fails(plant());
+    let error = S::new(&secure(&peer)).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
 }
 
 fn a_server_that_hangs_up_on_the_hello_executed_nothing<S: Subject>() {
     let peer = Peer::start(|_, _| {});
-    let error = S::at(&secure(&peer), &impatient()).fails(plant());
+    let error = S::new(&secure(&peer)).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
 }
