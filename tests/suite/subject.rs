@@ -28,7 +28,7 @@ pub(crate) fn customer() -> oneclick_proto::Customers {
 /// Short enough to wait for, long enough for a busy machine.
 pub(crate) fn impatient() -> TransportOptions {
     TransportOptions::new()
-        .timeout(Duration::from_millis(1000))
+        .timeout(Duration::from_secs(1))
         .connect_timeout(Duration::from_millis(500))
 }
 

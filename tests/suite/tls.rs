@@ -128,6 +128,7 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
 
     let own = oneclick_reqwest::Transport::builder(&server.api(), &options)
         .unwrap()
+        .no_proxy()
         .tls_backend_preconfigured(server.trusting())
         .build()
         .unwrap();
@@ -141,7 +142,7 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
         .unversioned_rustls_crypto_provider(Arc::new(default_provider()))
         .root_certs(::ureq::tls::RootCerts::new_with_certs(&roots))
         .build();
-    let own = ::ureq::Agent::config_builder().tls_config(tls).build().into();
+    let own = ::ureq::Agent::config_builder().tls_config(tls).proxy(None).build().into();
     let transport = oneclick_ureq::Transport::from_agent(own, &options);
     let client = oneclick_ureq::Client::with_transport(server.api(), transport);
     Ureq { client }.send(plant()).unwrap();
@@ -162,6 +163,15 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
     assert_eq!(server.requests(), 3);
 }
 
+/// The program with the one-line clients, without the machine's own settings.
+fn default_clients() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_default-clients"));
+    for name in ["SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        program.env_remove(name);
+    }
+    program
+}
+
 #[test]
 fn the_default_clients_trust_what_the_system_trusts() {
     let server = Secure::start();
@@ -169,11 +179,10 @@ fn the_default_clients_trust_what_the_system_trusts() {
     let der = base64::engine::general_purpose::STANDARD.encode(server.certificate.der());
     let pem = format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
     std::fs::write(&store, pem).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_default-clients"))
+    let child = default_clients()
         .env("ONECLICK_API_KEY", KEY)
         .env("ONECLICK_BASE_URL", server.url())
         .env("SSL_CERT_FILE", &store)
-        .env_remove("SSL_CERT_DIR")
         .output()
         .unwrap();
     std::fs::remove_file(&store).unwrap();
@@ -185,11 +194,10 @@ fn the_default_clients_trust_what_the_system_trusts() {
 fn a_machine_without_a_trust_store_is_told_so() {
     let empty = std::env::temp_dir().join(format!("oneclick-empty-{}.pem", std::process::id()));
     std::fs::write(&empty, "").unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_default-clients"))
+    let child = default_clients()
         .env("ONECLICK_API_KEY", KEY)
         .env("ONECLICK_BASE_URL", "https://127.0.0.1:1")
         .env("SSL_CERT_FILE", &empty)
-        .env_remove("SSL_CERT_DIR")
         .output()
         .unwrap();
     std::fs::remove_file(&empty).unwrap();
