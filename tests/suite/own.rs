@@ -10,7 +10,7 @@ use oneclick_proto::{Api, AsyncClient, Client, Execution, Phase, Records, Transp
 use oneclick_sandbox::Server;
 
 use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{KEY, Subject, Ureq, check_private, impatient, phase, plant};
+use crate::subject::{KEY, Reqwest, Subject, Ureq, check_private, impatient, phase, plant};
 
 fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
     ureq_within(&TransportOptions::new(), url, agent)
@@ -43,6 +43,26 @@ fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
         client.send(plant()).unwrap();
     }
     assert_eq!(peer.connections(), 1);
+}
+
+#[test]
+fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_taken() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = Peer::answering(response("200 OK", "", RECEIPT));
+        let location = format!("location: {}/\r\n", elsewhere.url());
+        let peer = Peer::answering(response(&format!("{status} X"), &location, ""));
+        let api = Api::with_base_url(peer.url(), KEY).unwrap();
+        let options = TransportOptions::new();
+        let own = oneclick_reqwest::Transport::builder(&api, &options)
+            .unwrap()
+            .redirect(reqwest::redirect::Policy::limited(5))
+            .build()
+            .unwrap();
+        let transport = oneclick_reqwest::Transport::from_client(own, &options);
+        Reqwest::from_client(Client::with_transport(api, transport)).fails(plant());
+        assert_eq!(peer.requests().len(), 1);
+        assert!(elsewhere.requests().iter().all(|request| request.starts_with("GET")));
+    }
 }
 
 #[test]

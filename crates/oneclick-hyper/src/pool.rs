@@ -35,6 +35,9 @@ impl Pool {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // Shared out among a host's addresses, so that one that is silent
+        // leaves time for the next.
+        tcp.set_connect_timeout(Some(options.connect_timeout));
         let connector =
             WithTimeout { connector: tls::connector(tcp, api)?, timeout: options.connect_timeout };
         let client = Client::builder(TokioExecutor::new())

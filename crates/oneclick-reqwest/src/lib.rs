@@ -21,9 +21,14 @@
 //! own.
 
 use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
+use http_body::{Frame, SizeHint};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
 
@@ -45,7 +50,9 @@ impl Transport {
     /// Start from [`builder`](Self::builder), which has the settings that the
     /// promises of this crate rest on, and add yours. A client built otherwise
     /// must have redirects off, since reqwest sends the key on to other hosts,
-    /// retries off, and no proxy for `http://`. Of the options,
+    /// retries off, and no proxy for `http://`. With redirects on, no purchase
+    /// is repeated and a call that was redirected fails, but the key has gone
+    /// along. Of the options,
     /// [`timeout`](TransportOptions::timeout) and
     /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply here.
     ///
@@ -112,10 +119,22 @@ impl AsyncTransport for Transport {
     type Body = Vec<u8>;
 
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        let asked = Arc::<AtomicBool>::default();
+        let reads = request.method() == Method::GET;
+        let request = request.map(|body| match body.into() {
+            body if reads => body,
+            body => reqwest::Body::wrap(Body { body, asked: asked.clone() }),
+        });
         let mut request = reqwest::Request::try_from(request)
             .map_err(|error| TransportError::connect(error.without_url()))?;
+        let url = request.url().clone();
         *request.timeout_mut() = Some(self.timeout);
-        let mut answer = self.client.execute(request).await.map_err(failed)?;
+        let answer = self.client.execute(request).await;
+        let mut answer = answer.map_err(|error| failed(error, asked.load(Ordering::Relaxed)))?;
+        if *answer.url() != url {
+            // Whatever this answers, it is not the request.
+            return Err(TransportError::exchange("the client followed a redirect"));
+        }
         let mut head = Response::new(());
         *head.status_mut() = answer.status();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
@@ -141,10 +160,40 @@ impl AsyncTransport for Transport {
     }
 }
 
+/// The body of a request, which remembers whether it was asked for.
+///
+/// A client of the caller's can follow a redirect of a purchase that was
+/// executed, and then fail to connect. Nor can it send this body again.
+struct Body {
+    body: reqwest::Body,
+    asked: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Body {
+    type Data = <reqwest::Body as http_body::Body>::Data;
+    type Error = reqwest::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.asked.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Sorts a failure into before and after the first byte of the request.
-fn failed(error: reqwest::Error) -> TransportError {
+fn failed(error: reqwest::Error, asked: bool) -> TransportError {
     let timed_out = error.is_timeout();
-    let connecting = error.is_connect() || error.is_builder();
+    let connecting = !asked && (error.is_connect() || error.is_builder());
     let error = error.without_url();
     let failed =
         if connecting { TransportError::connect(error) } else { TransportError::exchange(error) };

@@ -42,6 +42,11 @@ use ureq::{Agent, SendBody, Timeout};
 pub type Client = BlockingClient<Transport>;
 
 /// A [`ureq::Agent`] as a transport.
+///
+/// Looking a name up and connecting may take
+/// [`connect_timeout`](TransportOptions::connect_timeout) each. ureq says of a
+/// purchase that failed whether any of it was sent; of a read that met a server
+/// without TLS it does not, and such a read counts as sent.
 #[derive(Clone, Debug)]
 pub struct Transport {
     agent: Agent,
@@ -125,12 +130,14 @@ impl BlockingTransport for Transport {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let (mut head, body) = request.into_parts();
-        let asked = Arc::new(AtomicBool::new(head.method == Method::GET));
-        let body = if head.method == Method::GET {
-            SendBody::none()
-        } else {
-            head.headers.insert(CONTENT_LENGTH, body.len().into());
-            SendBody::from_owned_reader(Body { body: io::Cursor::new(body), asked: asked.clone() })
+        let asked = (head.method != Method::GET).then(Arc::<AtomicBool>::default);
+        let body = match &asked {
+            Some(asked) => {
+                head.headers.insert(CONTENT_LENGTH, body.len().into());
+                let body = Body { body: io::Cursor::new(body), asked: asked.clone() };
+                SendBody::from_owned_reader(body)
+            }
+            None => SendBody::none(),
         };
         let mut request = Request::from_parts(head, body);
         if let Some(options) = &self.overrides {
@@ -141,8 +148,13 @@ impl BlockingTransport for Transport {
             }
             request = builder.build();
         }
-        let answer = self.agent.run(request);
-        let answer = answer.map_err(|error| failed(error, asked.load(Ordering::Relaxed)))?;
+        let answer = self.agent.run(request).map_err(|error| {
+            let unsent = match asked {
+                Some(asked) => !asked.load(Ordering::Relaxed),
+                None => connecting(&error),
+            };
+            failed(error, unsent)
+        })?;
 
         let (head, mut body) = answer.into_parts();
         let mut reader = BodyReader::new(head, self.max_response_bytes);
@@ -188,13 +200,15 @@ impl Read for Body {
     }
 }
 
-/// Sorts a failure into before and after the request could be executed.
-fn failed(error: ureq::Error, asked: bool) -> TransportError {
+/// Whether a read failed before it was sent, as far as the failure itself shows
+/// it: a read has no body to watch. Nothing is bought by a read sent again.
+fn connecting(error: &ureq::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     use ureq::Error::{
         BadUri, ConnectProxyFailed, ConnectionFailed, HostNotFound, Http, InvalidProxyUrl, Io,
-        RequireHttpsOnly, Tls, TlsRequired,
+        RequireHttpsOnly, Timeout as TimedOut, Tls, TlsRequired,
     };
-    let connecting = match &error {
+    match error {
         BadUri(_)
         | ConnectProxyFailed(_)
         | ConnectionFailed
@@ -204,10 +218,21 @@ fn failed(error: ureq::Error, asked: bool) -> TransportError {
         | RequireHttpsOnly(_)
         | Tls(_)
         | TlsRequired
-        | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        | TimedOut(Timeout::Resolve | Timeout::Connect) => true,
+        Io(error)
+            if matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable) =>
+        {
+            true
+        }
+        // The standard library gives failed look-ups no kind of their own.
+        Io(error) if error.to_string().starts_with("failed to lookup address") => true,
         error => tls::refused(error),
-    };
+    }
+}
+
+/// Sorts a failure into before and after the request could be executed.
+fn failed(error: ureq::Error, unsent: bool) -> TransportError {
+    use ureq::Error::{BadUri, RequireHttpsOnly};
     let timed_out = matches!(error, ureq::Error::Timeout(_));
     // These two print the URI, and with it a customer's address.
     let error = match error {
@@ -215,11 +240,8 @@ fn failed(error: ureq::Error, asked: bool) -> TransportError {
         RequireHttpsOnly(_) => RequireHttpsOnly("..".to_owned()),
         error => error,
     };
-    let failed = if connecting || !asked {
-        TransportError::connect(error)
-    } else {
-        TransportError::exchange(error)
-    };
+    let failed =
+        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
 }
 
