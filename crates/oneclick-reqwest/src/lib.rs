@@ -14,6 +14,8 @@
 //!
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
 //! what carries them. Redirects are not followed and nothing is sent twice.
+//! `https://` goes through the proxy that the environment names, which sees no
+//! more than the host; `http://` through none.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
@@ -52,8 +54,7 @@ impl Transport {
     /// must have redirects off, since reqwest sends the key on to other hosts,
     /// retries off, and no proxy for `http://`. With redirects on, no purchase
     /// is repeated and a call that was redirected fails, but the key has gone
-    /// along. Of the options,
-    /// [`timeout`](TransportOptions::timeout) and
+    /// along. Of the options, [`timeout`](TransportOptions::timeout) and
     /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply here.
     ///
     /// ```

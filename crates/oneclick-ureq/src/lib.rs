@@ -14,6 +14,8 @@
 //!
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
 //! what carries them. Redirects are not followed and nothing is sent twice.
+//! `https://` goes through the proxy that the environment names, which sees no
+//! more than the host; `http://` through none.
 //!
 //! ureq logs through the `log` crate. At the level `trace`, and there alone, it
 //! prints the bytes that it sends, the key among them: keep `ureq` and
@@ -44,9 +46,9 @@ pub type Client = BlockingClient<Transport>;
 /// A [`ureq::Agent`] as a transport.
 ///
 /// Looking a name up and connecting may take
-/// [`connect_timeout`](TransportOptions::connect_timeout) each. ureq says of a
-/// purchase that failed whether any of it was sent; of a read that met a server
-/// without TLS it does not, and such a read counts as sent.
+/// [`connect_timeout`](TransportOptions::connect_timeout) each. Of a read, unlike
+/// a purchase, ureq does not say whether it was sent: one whose TLS handshake
+/// was cut short counts as sent.
 #[derive(Clone, Debug)]
 pub struct Transport {
     agent: Agent,
@@ -60,8 +62,8 @@ impl Transport {
     /// Carries calls over an agent that you configured yourself.
     ///
     /// Its TLS and pool stay as they are, and its proxy for `https://`; no proxy
-    /// is shown a key in clear text. Timeouts are those of `options`; redirects are not followed and a status is no error,
-    /// whatever the agent says.
+    /// is shown a key in clear text. Timeouts are those of `options`; redirects
+    /// are not followed and a status is no error, whatever the agent says.
     ///
     /// ```
     /// use oneclick_ureq::{Api, Client, Transport, TransportOptions};
