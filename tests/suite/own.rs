@@ -66,6 +66,23 @@ fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_tak
 }
 
 #[test]
+fn a_purchase_that_was_sent_is_not_unsent_by_a_redirect_to_nowhere() {
+    let gone = Peer::answering("").url();
+    let peer = Peer::answering(response("303 X", &format!("location: {gone}/\r\n"), ""));
+    let api = Api::with_base_url(peer.url(), KEY).unwrap();
+    let options = TransportOptions::new();
+    let own = oneclick_reqwest::Transport::builder(&api, &options)
+        .unwrap()
+        .redirect(reqwest::redirect::Policy::limited(5))
+        .build()
+        .unwrap();
+    let transport = oneclick_reqwest::Transport::from_client(own, &options);
+    let error = Reqwest::from_client(Client::with_transport(api, transport)).fails(plant());
+    assert_eq!(peer.requests().len(), 1);
+    assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
+}
+
+#[test]
 fn no_proxy_of_an_agent_is_shown_a_key_in_clear_text() {
     let proxy = Peer::answering(response("200 OK", "", RECEIPT));
     let peer = Peer::answering(response("200 OK", "", RECEIPT));
