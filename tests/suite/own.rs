@@ -45,21 +45,26 @@ fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
     assert_eq!(peer.connections(), 1);
 }
 
+/// A client that was told to follow redirects.
+fn following(peer: &Peer) -> Reqwest {
+    let api = Api::with_base_url(peer.url(), KEY).unwrap();
+    let options = TransportOptions::new();
+    let own = oneclick_reqwest::Transport::builder(&api, &options)
+        .unwrap()
+        .redirect(reqwest::redirect::Policy::limited(5))
+        .build()
+        .unwrap();
+    let transport = oneclick_reqwest::Transport::from_client(own, &options);
+    Reqwest::from_client(Client::with_transport(api, transport))
+}
+
 #[test]
 fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_taken() {
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = Peer::answering(response("200 OK", "", RECEIPT));
         let location = format!("location: {}/\r\n", elsewhere.url());
         let peer = Peer::answering(response(&format!("{status} X"), &location, ""));
-        let api = Api::with_base_url(peer.url(), KEY).unwrap();
-        let options = TransportOptions::new();
-        let own = oneclick_reqwest::Transport::builder(&api, &options)
-            .unwrap()
-            .redirect(reqwest::redirect::Policy::limited(5))
-            .build()
-            .unwrap();
-        let transport = oneclick_reqwest::Transport::from_client(own, &options);
-        Reqwest::from_client(Client::with_transport(api, transport)).fails(plant());
+        following(&peer).fails(plant());
         assert_eq!(peer.requests().len(), 1);
         assert!(elsewhere.requests().iter().all(|request| request.starts_with("GET")));
     }
@@ -69,15 +74,7 @@ fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_tak
 fn a_purchase_that_was_sent_is_not_unsent_by_a_redirect_to_nowhere() {
     let gone = Peer::answering("").url();
     let peer = Peer::answering(response("303 X", &format!("location: {gone}/\r\n"), ""));
-    let api = Api::with_base_url(peer.url(), KEY).unwrap();
-    let options = TransportOptions::new();
-    let own = oneclick_reqwest::Transport::builder(&api, &options)
-        .unwrap()
-        .redirect(reqwest::redirect::Policy::limited(5))
-        .build()
-        .unwrap();
-    let transport = oneclick_reqwest::Transport::from_client(own, &options);
-    let error = Reqwest::from_client(Client::with_transport(api, transport)).fails(plant());
+    let error = following(&peer).fails(plant());
     assert_eq!(peer.requests().len(), 1);
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
 }
