@@ -168,6 +168,19 @@ macro_rules! endpoint_methods {
             self.send(carbon.into())$($await)*
         }
 
+        /// `POST /v1/restore_coral`: restores coral reefs. Takes
+        /// [`Fragments`](crate::Fragments) of coral, or a [`RestoreCoral`] with
+        /// a customer.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn restore_coral(
+            &self,
+            coral: impl Into<RestoreCoral>,
+        ) -> Result<Receipt, Error> {
+            self.send(coral.into())$($await)*
+        }
+
         /// `POST /v1/donate_money`: donates money. Takes US
         /// [`Cents`](crate::Cents), or a [`DonateMoney`] with a customer.
         ///
@@ -178,6 +191,21 @@ macro_rules! endpoint_methods {
             money: impl Into<DonateMoney>,
         ) -> Result<Receipt, Error> {
             self.send(money.into())$($await)*
+        }
+
+        /// `POST /v1/cancel_impact`: takes an impact back; idempotent. Takes a
+        /// receipt, a record or a tracking answer by reference, an
+        /// [`ImpactId`](crate::ImpactId), or a [`CancelImpact`] with a reason.
+        ///
+        /// # Errors
+        /// As [`send`](Self::send), and for a tracking answer whose
+        /// `tracking_id` cannot be read.
+        pub $($async)? fn cancel_impact(
+            &self,
+            impact: impl TryInto<CancelImpact, Error: Into<InvalidValue>>,
+        ) -> Result<Cancellation, Error> {
+            let cancel = impact.try_into().map_err(Into::into)?;
+            self.send(cancel)$($await)*
         }
 
         /// `GET /v1/impact`: the account's lifetime totals.
@@ -200,13 +228,44 @@ macro_rules! endpoint_methods {
             self.send(days.into())$($await)*
         }
 
-        /// `GET /v1/track`: how far an impact has come. Takes a receipt or a
-        /// record by reference, or a [`Track`].
+        /// `GET /v1/track`: how far an impact has come. Takes a receipt, a
+        /// record or a tracking answer by reference, an
+        /// [`ImpactId`](crate::ImpactId), or a [`Track`].
+        ///
+        /// # Errors
+        /// As [`send`](Self::send), and for a tracking answer whose
+        /// `tracking_id` cannot be read.
+        pub $($async)? fn track(
+            &self,
+            impact: impl TryInto<Track, Error: Into<InvalidValue>>,
+        ) -> Result<Tracking, Error> {
+            let track = impact.try_into().map_err(Into::into)?;
+            self.send(track)$($await)*
+        }
+
+        /// `GET /v1/projects`: the projects that impacts go to. Takes a
+        /// [`ProjectType`](crate::ProjectType), or a [`Projects`] with a
+        /// language.
         ///
         /// # Errors
         #[doc = $crate::client::errors!()]
-        pub $($async)? fn track(&self, impact: impl Into<Track>) -> Result<Tracking, Error> {
-            self.send(impact.into())$($await)*
+        pub $($async)? fn projects(
+            &self,
+            request: impl Into<Projects>,
+        ) -> Result<ProjectList, Error> {
+            self.send(request.into())$($await)*
+        }
+
+        /// `GET /v1/projects/{project_id}`: one project. Takes its id, or a
+        /// [`ProjectById`] with a language.
+        ///
+        /// # Errors
+        #[doc = $crate::client::errors!()]
+        pub $($async)? fn project(
+            &self,
+            project_id: impl Into<ProjectById>,
+        ) -> Result<Project, Error> {
+            self.send(project_id.into())$($await)*
         }
 
         /// `GET /v1/records`: the account's own impacts, one after the other

@@ -1,5 +1,6 @@
 //! The endpoints of the API, one a module, and the trait that makes one.
 
+pub mod cancel_impact;
 pub mod capture_carbon;
 pub mod clean_ocean;
 pub mod customer_records;
@@ -8,7 +9,10 @@ pub mod daily_impact;
 pub mod donate_money;
 pub mod impact;
 pub mod plant_tree;
+pub mod project_by_id;
+pub mod projects;
 pub mod records;
+pub mod restore_coral;
 pub mod track;
 pub mod whoami;
 

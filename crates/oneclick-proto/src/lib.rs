@@ -1,8 +1,8 @@
 //! The 1ClickImpact API without I/O: typed requests, responses, paging, and
 //! the truth about whether money moved.
 //!
-//! One call plants a tree, takes plastic out of the ocean, captures carbon or
-//! donates money. Each of them is a purchase, and the API has no idempotency
+//! One call plants a tree, takes plastic out of the ocean, captures carbon,
+//! restores coral or donates money. Each of them is a purchase, and the API has no idempotency
 //! key: what this crate is for is that no purchase is malformed, none is made
 //! twice, and a failure says whether it was made.
 //!
@@ -52,7 +52,8 @@
 //! * [`Api`]: base URL and key; writes requests, reads answers.
 //! * [`Endpoint`]: what an endpoint is, and how to add your own;
 //!   [`endpoint`]: those there are, one a module.
-//! * [`value`]: amounts, e-mail addresses, days, timestamps, kinds of impact.
+//! * [`value`]: amounts, e-mail addresses, days, timestamps, kinds of impact,
+//!   metadata, ids.
 //! * [`Attempt`]: one call, spent once. [`Pager`]: one list, page by page.
 //! * [`Error`] and [`Execution`]: what went wrong, and whether money moved.
 //! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
@@ -74,6 +75,7 @@ mod error;
 pub use api::{Api, ApiKey, BaseUrl};
 pub use attempt::{Attempt, Next, RetryPolicy};
 pub use client::{AsyncClient, BlockingClient, Client};
+pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
 pub use endpoint::clean_ocean::CleanOcean;
 pub use endpoint::customer_records::{CustomerRecord, CustomerRecords};
@@ -82,7 +84,10 @@ pub use endpoint::daily_impact::{DailyImpact, DailyTotals, Day};
 pub use endpoint::donate_money::DonateMoney;
 pub use endpoint::impact::{ImpactTotals, TotalImpact};
 pub use endpoint::plant_tree::PlantTree;
+pub use endpoint::project_by_id::ProjectById;
+pub use endpoint::projects::{Goal, Locale, Project, ProjectList, ProjectType, Projects};
 pub use endpoint::records::{Record, Records};
+pub use endpoint::restore_coral::RestoreCoral;
 pub use endpoint::track::{Track, Tracking};
 pub use endpoint::whoami::{Account, Whoami};
 pub use endpoint::{Action, Endpoint, List, Listed, Page, Receipt};
@@ -92,7 +97,7 @@ pub use transport::{
     AsyncTransport, BlockingTransport, BodyReader, Connect, Phase, TransportError, TransportOptions,
 };
 pub use value::{
-    Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra, Impact, ImpactKind,
-    InvalidValue, Limit, OtherName, Personal, Pounds, SortOrder, Timestamp, Totals, TreeCategory,
-    Trees, UserId,
+    Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra, Fragments, Impact,
+    ImpactId, ImpactKind, InvalidValue, Limit, Metadata, OtherName, Personal, Pounds, Reason,
+    RecordedMetadata, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
 };

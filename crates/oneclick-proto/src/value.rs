@@ -14,19 +14,25 @@ mod date_range;
 mod email;
 mod extra;
 mod impact;
+mod impact_id;
 mod invalid;
+mod metadata;
 mod opaque;
+mod reason;
 mod timestamp;
 
-pub use amount::{Cents, Limit, Pounds, Trees};
+pub use amount::{Cents, Fragments, Limit, Pounds, Trees};
 pub use customer::{Customer, CustomerInfo};
 pub use date_range::DateRange;
 pub use email::Email;
 pub use extra::Extra;
 pub use impact::{Category, Impact, ImpactKind, SortOrder, Totals, TreeCategory};
+pub use impact_id::ImpactId;
 pub use invalid::InvalidValue;
+pub use metadata::{Metadata, RecordedMetadata};
 pub use opaque::{Cursor, Personal, UserId};
 pub use open_set::OtherName;
+pub use reason::Reason;
 pub use timestamp::Timestamp;
 
 pub(crate) use extra::{split_amounts, whole};

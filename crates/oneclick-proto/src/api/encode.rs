@@ -42,15 +42,23 @@ pub(super) fn parts<E: Endpoint>(endpoint: &E) -> Result<Parts, InvalidValue> {
     Ok(Parts { path_and_query, body: None })
 }
 
-/// The e-mail addresses and names among the fields, to be kept out of messages.
+/// What may be personal among the fields, to be kept out of messages: e-mail
+/// addresses and names, and what callers write in their own words.
 pub(super) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
-    let personal = |field: &str| field.contains("email") || field.contains("name");
-    fields(endpoint)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|(field, _)| personal(field))
-        .filter_map(|(_, value)| value.as_str().map(str::to_owned))
-        .collect()
+    let personal = |field: &str| {
+        field.contains("email") || field.contains("name") || ["metadata", "reason"].contains(&field)
+    };
+    let mut texts = Vec::new();
+    for (field, value) in fields(endpoint).unwrap_or_default() {
+        match value {
+            Value::String(text) if personal(&field) => texts.push(text),
+            Value::Object(pairs) if personal(&field) => {
+                texts.extend(pairs.values().filter_map(|text| text.as_str().map(str::to_owned)));
+            }
+            _ => {}
+        }
+    }
+    texts
 }
 
 fn fields<E: Endpoint>(endpoint: &E) -> Result<Map<String, Value>, InvalidValue> {

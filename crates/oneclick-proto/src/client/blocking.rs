@@ -8,8 +8,9 @@ use crate::pager::Pager;
 use crate::transport::BlockingTransport;
 use crate::value::Cursor;
 use crate::{
-    Account, CaptureCarbon, CleanOcean, CustomerRecords, Customers, DailyImpact, DailyTotals,
-    DonateMoney, Endpoint, Error, ImpactTotals, List, Page, PlantTree, Receipt, Records,
+    Account, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecords, Customers,
+    DailyImpact, DailyTotals, DonateMoney, Endpoint, Error, ImpactTotals, InvalidValue, List, Page,
+    PlantTree, Project, ProjectById, ProjectList, Projects, Receipt, Records, RestoreCoral,
     TotalImpact, Track, Tracking, Whoami,
 };
 

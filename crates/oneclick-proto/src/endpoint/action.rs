@@ -1,10 +1,12 @@
 //! What the actions have in common: they buy something and answer a receipt.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::Deserialize;
 
 use super::Endpoint;
-use super::row::{Row, RowRef};
-use crate::value::{Category, CustomerInfo, Extra, Impact, ImpactKind, Timestamp, UserId};
+use super::row::{Row, row};
+use crate::value::{
+    Category, CustomerInfo, Extra, Impact, ImpactKind, RecordedMetadata, Timestamp, UserId,
+};
 
 /// An endpoint that buys an impact: each call is a purchase of its own.
 pub trait Action: Endpoint<Response = Receipt> {
@@ -23,7 +25,8 @@ pub trait Action: Endpoint<Response = Receipt> {
 /// assert_eq!(receipt.impact.kind, ImpactKind::TreePlanted);
 /// assert_eq!(receipt.impact.amount, 5);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Row")]
 #[non_exhaustive]
 pub struct Receipt {
     /// The account that the impact belongs to.
@@ -36,66 +39,152 @@ pub struct Receipt {
     pub category: Option<Category>,
     /// The customer on whose behalf it was made, if there is one.
     pub customer: Option<CustomerInfo>,
+    /// The metadata, if the API repeats it; it is only known to on records.
+    pub metadata: RecordedMetadata,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
 
 impl Receipt {
-    /// A receipt without category and customer.
+    /// A receipt without category, customer and metadata.
     #[must_use]
     pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
-        Self { user_id, time_utc, impact, category: None, customer: None, extra: Extra::default() }
-    }
-}
-
-impl Serialize for Receipt {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RowRef {
-            user_id: &self.user_id,
-            time_utc: &self.time_utc,
-            impact: &self.impact,
-            category: self.category.as_ref(),
-            customer: self.customer.as_ref(),
-            extra: &self.extra,
+        Self {
+            user_id,
+            time_utc,
+            impact,
+            category: None,
+            customer: None,
+            metadata: RecordedMetadata::default(),
+            extra: Extra::default(),
         }
-        .serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Receipt {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let row = Row::deserialize(deserializer)?;
+row!(Receipt, |receipt| receipt.customer.as_ref());
+
+impl TryFrom<Row> for Receipt {
+    type Error = &'static str;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        // A receipt that does not say what was bought proves nothing.
+        if row.impact.kind.as_str().is_empty() {
+            return Err("missing field `amount`");
+        }
         Ok(Self {
             user_id: row.user_id,
             time_utc: row.time_utc,
-            // A receipt that does not say what was bought proves nothing.
-            impact: row.impact.ok_or_else(|| de::Error::missing_field("amount"))?,
+            impact: row.impact,
             category: row.category,
             customer: row.customer,
+            metadata: row.metadata,
             extra: row.extra,
         })
     }
 }
 
-/// The setters that every action has.
-macro_rules! action_setters {
-    () => {
-        /// Makes the impact on behalf of a customer, who is told by e-mail
-        /// unless [`notify`](Self::notify) says otherwise.
-        #[must_use]
-        pub fn customer(mut self, customer: impl Into<$crate::value::Customer>) -> Self {
-            self.customer = Some(customer.into());
-            self
+/// Declares an action: what it buys, how much of it, and where.
+macro_rules! action {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $(#[$amount_meta:meta])*
+            amount: $amount:ty,
+            $(
+                $(#[$category_meta:meta])*
+                category: $category:ty,
+            )?
+        }
+        POST $path:literal => $kind:ident
+    ) => {
+        $(#[$meta])*
+        ///
+        /// Each call is a purchase of its own; the API has no idempotency key.
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+        #[non_exhaustive]
+        pub struct $name {
+            $(#[$amount_meta])*
+            pub amount: $amount,
+            /// On whose behalf; your own account's if `None`.
+            #[serde(flatten)]
+            pub customer: Option<$crate::value::Customer>,
+            $(
+                $(#[$category_meta])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub category: Option<$category>,
+            )?
+            /// Whether the customer is told by e-mail; the API's default is yes.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub notify: Option<bool>,
+            /// What is stored with the impact, and shown by its record.
+            #[serde(skip_serializing_if = "crate::value::Metadata::is_empty")]
+            pub metadata: $crate::value::Metadata,
         }
 
-        /// Whether the customer is told by e-mail; the API's default is yes.
-        /// No e-mail is ever sent in the sandbox environment.
-        #[must_use]
-        pub fn notify(mut self, notify: bool) -> Self {
-            self.notify = Some(notify);
-            self
+        impl $name {
+            /// A purchase for your own account.
+            #[must_use]
+            pub const fn new(amount: $amount) -> Self {
+                Self {
+                    amount,
+                    customer: None,
+                    $(category: None::<$category>,)?
+                    notify: None,
+                    metadata: $crate::value::Metadata::new(),
+                }
+            }
+
+            $(
+                $(#[$category_meta])*
+                #[must_use]
+                pub fn category(mut self, category: $category) -> Self {
+                    self.category = Some(category);
+                    self
+                }
+            )?
+
+            /// Makes the impact on behalf of a customer, who is told by e-mail
+            /// unless [`notify`](Self::notify) says otherwise.
+            #[must_use]
+            pub fn customer(mut self, customer: impl Into<$crate::value::Customer>) -> Self {
+                self.customer = Some(customer.into());
+                self
+            }
+
+            /// Whether the customer is told by e-mail; the API's default is yes.
+            /// No e-mail is ever sent in the sandbox environment.
+            #[must_use]
+            pub fn notify(mut self, notify: bool) -> Self {
+                self.notify = Some(notify);
+                self
+            }
+
+            /// Stores pairs of text with the impact, such as the number of the
+            /// order that it belongs to; its record shows them.
+            #[must_use]
+            pub fn metadata(mut self, metadata: $crate::value::Metadata) -> Self {
+                self.metadata = metadata;
+                self
+            }
+        }
+
+        impl From<$amount> for $name {
+            fn from(amount: $amount) -> Self {
+                Self::new(amount)
+            }
+        }
+
+        impl $crate::endpoint::Endpoint for $name {
+            type Response = $crate::endpoint::Receipt;
+            const METHOD: http::Method = http::Method::POST;
+            const PATH: &'static str = $path;
+            const IDEMPOTENT: bool = false;
+        }
+
+        impl $crate::endpoint::Action for $name {
+            const KIND: $crate::value::ImpactKind = $crate::value::ImpactKind::$kind;
         }
     };
 }
 
-pub(super) use action_setters;
+pub(super) use action;

@@ -1,14 +1,14 @@
 //! The records of customers: `GET /v1/customer_records`.
 
 use http::Method;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 use super::list::list_setters;
-use super::row::{Row, RowRef};
+use super::row::{Row, row};
 use super::{Endpoint, Listed, Page};
 use crate::value::{
-    Category, Cursor, CustomerInfo, DateRange, Email, Extra, Impact, ImpactKind, Limit, SortOrder,
-    Timestamp, UserId,
+    Category, Cursor, CustomerInfo, DateRange, Email, Extra, Impact, ImpactKind, Limit,
+    RecordedMetadata, SortOrder, Timestamp, UserId,
 };
 
 /// `GET /v1/customer_records`: the account's customers' impacts, one by one.
@@ -107,7 +107,8 @@ impl Endpoint for CustomerRecords {
 list_setters!(impl List<CustomerRecord> for CustomerRecords);
 
 /// One impact made on behalf of a customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Row")]
 #[non_exhaustive]
 pub struct CustomerRecord {
     /// The account that the impact belongs to.
@@ -121,12 +122,14 @@ pub struct CustomerRecord {
     pub impact: Impact,
     /// The category, if there is one.
     pub category: Option<Category>,
+    /// What was stored with the purchase; empty if nothing was.
+    pub metadata: RecordedMetadata,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
 
 impl CustomerRecord {
-    /// A record without a category.
+    /// A record without category and metadata.
     #[must_use]
     pub fn new(
         user_id: UserId,
@@ -134,7 +137,15 @@ impl CustomerRecord {
         impact: Impact,
         customer: CustomerInfo,
     ) -> Self {
-        Self { user_id, customer, time_utc, impact, category: None, extra: Extra::default() }
+        Self {
+            user_id,
+            customer,
+            time_utc,
+            impact,
+            category: None,
+            metadata: RecordedMetadata::default(),
+            extra: Extra::default(),
+        }
     }
 }
 
@@ -142,29 +153,19 @@ impl Listed for CustomerRecord {
     const FIELD: &'static str = "customer_records";
 }
 
-impl Serialize for CustomerRecord {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RowRef {
-            user_id: &self.user_id,
-            time_utc: &self.time_utc,
-            impact: &self.impact,
-            category: self.category.as_ref(),
-            customer: Some(&self.customer),
-            extra: &self.extra,
-        }
-        .serialize(serializer)
-    }
-}
+row!(CustomerRecord, |record| Some(&record.customer));
 
-impl<'de> Deserialize<'de> for CustomerRecord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let row = Row::deserialize(deserializer)?;
+impl TryFrom<Row> for CustomerRecord {
+    type Error = &'static str;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
         Ok(Self {
             user_id: row.user_id,
-            customer: row.customer.ok_or_else(|| de::Error::missing_field("customer"))?,
+            customer: row.customer.ok_or("missing field `customer`")?,
             time_utc: row.time_utc,
-            impact: row.impact.unwrap_or_else(|| Impact::new(ImpactKind::from(""), 0)),
+            impact: row.impact,
             category: row.category,
+            metadata: row.metadata,
             extra: row.extra,
         })
     }

@@ -1,13 +1,14 @@
 //! The account's own records: `GET /v1/records`.
 
 use http::Method;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::list::list_setters;
-use super::row::{Row, RowRef};
+use super::row::{Row, row};
 use super::{Endpoint, Listed, Page};
 use crate::value::{
-    Category, Cursor, DateRange, Extra, Impact, ImpactKind, Limit, SortOrder, Timestamp, UserId,
+    Category, Cursor, DateRange, Extra, Impact, ImpactKind, Limit, RecordedMetadata, SortOrder,
+    Timestamp, UserId,
 };
 
 /// `GET /v1/records`: the account's own impacts, one by one.
@@ -96,7 +97,8 @@ impl Endpoint for Records {
 list_setters!(impl List<Record> for Records);
 
 /// One impact of the account's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Row")]
 #[non_exhaustive]
 pub struct Record {
     /// The account that the impact belongs to.
@@ -108,15 +110,24 @@ pub struct Record {
     pub impact: Impact,
     /// The category, if there is one.
     pub category: Option<Category>,
+    /// What was stored with the purchase; empty if nothing was.
+    pub metadata: RecordedMetadata,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
 
 impl Record {
-    /// A record without a category.
+    /// A record without category and metadata.
     #[must_use]
     pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
-        Self { user_id, time_utc, impact, category: None, extra: Extra::default() }
+        Self {
+            user_id,
+            time_utc,
+            impact,
+            category: None,
+            metadata: RecordedMetadata::default(),
+            extra: Extra::default(),
+        }
     }
 }
 
@@ -124,28 +135,22 @@ impl Listed for Record {
     const FIELD: &'static str = "user_records";
 }
 
-impl Serialize for Record {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RowRef {
-            user_id: &self.user_id,
-            time_utc: &self.time_utc,
-            impact: &self.impact,
-            category: self.category.as_ref(),
-            customer: None,
-            extra: &self.extra,
-        }
-        .serialize(serializer)
-    }
-}
+row!(Record, |_| None);
 
-impl<'de> Deserialize<'de> for Record {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let row = Row::deserialize(deserializer)?;
+impl TryFrom<Row> for Record {
+    type Error = serde_json::Error;
+
+    fn try_from(mut row: Row) -> Result<Self, Self::Error> {
+        // No customer belongs here; if one is, it is not lost.
+        if let Some(customer) = row.customer {
+            row.extra.insert("customer", serde_json::to_value(customer)?);
+        }
         Ok(Self {
             user_id: row.user_id,
             time_utc: row.time_utc,
-            impact: row.impact.unwrap_or_else(|| Impact::new(ImpactKind::from(""), 0)),
+            impact: row.impact,
             category: row.category,
+            metadata: row.metadata,
             extra: row.extra,
         })
     }

@@ -5,19 +5,22 @@ use std::fmt;
 use serde::de::{self, MapAccess};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::value::{
-    Category, CustomerInfo, Extra, Impact, ImpactFinder, ImpactKind, Timestamp, UserId, whole,
+    Category, CustomerInfo, Extra, Impact, ImpactFinder, ImpactKind, RecordedMetadata, Timestamp,
+    UserId, split_amounts, whole,
 };
 
 /// One impact as the API writes it down.
 pub(super) struct Row {
     pub(super) user_id: UserId,
     pub(super) time_utc: Timestamp,
-    pub(super) impact: Option<Impact>,
+    /// Without a name if no field held an amount.
+    pub(super) impact: Impact,
     pub(super) category: Option<Category>,
     pub(super) customer: Option<CustomerInfo>,
+    pub(super) metadata: RecordedMetadata,
     pub(super) extra: Extra,
 }
 
@@ -28,6 +31,7 @@ pub(super) struct RowRef<'a> {
     pub(super) impact: &'a Impact,
     pub(super) category: Option<&'a Category>,
     pub(super) customer: Option<&'a CustomerInfo>,
+    pub(super) metadata: &'a RecordedMetadata,
     pub(super) extra: &'a Extra,
 }
 
@@ -46,6 +50,9 @@ impl Serialize for RowRef<'_> {
         if let Some(category) = self.category {
             map.serialize_entry("category", category)?;
         }
+        if !self.metadata.is_empty() {
+            map.serialize_entry("metadata", self.metadata)?;
+        }
         for (field, value) in self.extra.iter() {
             map.serialize_entry(field, value)?;
         }
@@ -53,11 +60,75 @@ impl Serialize for RowRef<'_> {
     }
 }
 
+/// What the kinds of rows have in common: they are written as rows, and each
+/// holds the id of its impact. `$customer` is how its customer is borrowed.
+macro_rules! row {
+    ($row:ident, $customer:expr) => {
+        impl serde::Serialize for $row {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let customer: fn(&Self) -> Option<&$crate::value::CustomerInfo> = $customer;
+                $crate::endpoint::row::RowRef {
+                    user_id: &self.user_id,
+                    time_utc: &self.time_utc,
+                    impact: &self.impact,
+                    category: self.category.as_ref(),
+                    customer: customer(self),
+                    metadata: &self.metadata,
+                    extra: &self.extra,
+                }
+                .serialize(serializer)
+            }
+        }
+
+        $crate::endpoint::row::identified!($row);
+    };
+}
+
+/// An answer that holds the id of its impact.
+macro_rules! identified {
+    ($row:ident) => {
+        impl From<&$row> for $crate::value::ImpactId {
+            fn from(row: &$row) -> Self {
+                Self::new(row.user_id.clone(), row.time_utc.clone())
+            }
+        }
+
+        impl From<$row> for $crate::value::ImpactId {
+            fn from(row: $row) -> Self {
+                Self::new(row.user_id, row.time_utc)
+            }
+        }
+    };
+}
+
+/// A request about one impact, made of whatever holds its id.
+macro_rules! by_id {
+    ($request:ident) => {
+        impl<I: Into<$crate::value::ImpactId>> From<I> for $request {
+            fn from(impact: I) -> Self {
+                Self::new(impact)
+            }
+        }
+
+        /// Fails if the `tracking_id` cannot be read.
+        impl TryFrom<&$crate::endpoint::track::Tracking> for $request {
+            type Error = $crate::value::InvalidValue;
+
+            fn try_from(tracking: &$crate::endpoint::track::Tracking) -> Result<Self, Self::Error> {
+                $crate::value::ImpactId::try_from(tracking).map(Self::new)
+            }
+        }
+    };
+}
+
+pub(super) use {by_id, identified, row};
+
 enum Field {
     UserId,
     TimeUtc,
     Category,
     Customer,
+    Metadata,
     Kind(ImpactKind),
     Other(String),
 }
@@ -79,6 +150,7 @@ impl<'de> Deserialize<'de> for Field {
                     "time_utc" => Field::TimeUtc,
                     "category" => Field::Category,
                     "customer" => Field::Customer,
+                    "metadata" => Field::Metadata,
                     _ => ImpactKind::known(name)
                         .map_or_else(|| Field::Other(name.to_owned()), Field::Kind),
                 })
@@ -118,6 +190,7 @@ impl<'de> Deserialize<'de> for Row {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
                 let (mut user_id, mut time_utc) = (None, None);
                 let (mut category, mut customer) = (None, None);
+                let mut metadata = RecordedMetadata::default();
                 let mut finder = ImpactFinder::default();
                 let mut extra = Extra::default();
                 let keep = |extra: &mut Extra, left: Option<Impact>| {
@@ -137,6 +210,11 @@ impl<'de> Deserialize<'de> for Row {
                         Field::TimeUtc => time_utc = Some(map.next_value()?),
                         Field::Category => category = map.next_value()?,
                         Field::Customer => customer = map.next_value()?,
+                        Field::Metadata => match map.next_value()? {
+                            Value::Object(pairs) => metadata = pairs.into(),
+                            Value::Null => {}
+                            other => extra.insert("metadata", other),
+                        },
                         Field::Kind(kind) => {
                             if let Amount(Some(amount)) = map.next_value()? {
                                 keep(&mut extra, finder.take(kind, amount));
@@ -145,11 +223,11 @@ impl<'de> Deserialize<'de> for Row {
                         Field::Other(name) => {
                             let value: Value = map.next_value()?;
                             match whole(&value) {
-                                Some(amount) => {
+                                Some(amount) if !name.is_empty() => {
                                     let kind = ImpactKind::from(name.as_str());
                                     keep(&mut extra, finder.take(kind, amount));
                                 }
-                                None => extra.insert(name, value),
+                                _ => extra.insert(name, value),
                             }
                         }
                     }
@@ -162,6 +240,7 @@ impl<'de> Deserialize<'de> for Row {
                     impact,
                     category,
                     customer,
+                    metadata,
                     extra,
                 })
             }
@@ -169,4 +248,38 @@ impl<'de> Deserialize<'de> for Row {
 
         deserializer.deserialize_map(Visitor)
     }
+}
+
+// For a struct that flattens its impact: the field that carries the amount, the
+// impact, and the fields beside it.
+
+pub(super) fn as_field<S: Serializer>(impact: &Impact, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    if !impact.kind.as_str().is_empty() {
+        map.serialize_entry(impact.kind.as_str(), &impact.amount)?;
+    }
+    map.end()
+}
+
+pub(super) fn impact_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Impact, D::Error> {
+    unnamed(deserializer).map(|(impact, _)| impact)
+}
+
+pub(super) fn rest_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extra, D::Error> {
+    unnamed(deserializer).map(|(_, extra)| extra)
+}
+
+/// The impact and the rest, of the fields that the struct does not name.
+fn unnamed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Impact, Extra), D::Error> {
+    let fields = Map::<String, Value>::deserialize(deserializer)?;
+    let (totals, mut extra) = split_amounts(fields).map_err(de::Error::custom)?;
+    let mut finder = ImpactFinder::default();
+    let mut left: Vec<Impact> =
+        totals.iter().filter_map(|(kind, amount)| finder.take(kind.clone(), amount)).collect();
+    let (impact, unknown) = finder.finish();
+    left.extend(unknown);
+    for impact in left {
+        extra.insert(impact.kind.as_str(), impact.amount.into());
+    }
+    Ok((impact, extra))
 }

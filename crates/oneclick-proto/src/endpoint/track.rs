@@ -1,21 +1,15 @@
 //! The life of one impact: `GET /v1/track`.
 
 use http::Method;
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
-use super::action::Receipt;
-use super::customer_records::CustomerRecord;
-use super::records::Record;
-use crate::value::{
-    Category, Extra, Impact, ImpactFinder, ImpactKind, Timestamp, UserId, split_amounts,
-};
+use super::row::{as_field, by_id, impact_of, rest_of};
+use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Personal, Timestamp};
 
 /// `GET /v1/track`: how far an impact has come, from the purchase to the field.
 ///
-/// A receipt or a record turns into the request that tracks it:
+/// A receipt, a record or a cancellation turns into the request that tracks it:
 ///
 /// ```
 /// use oneclick_proto::{Api, Receipt, Track};
@@ -32,49 +26,32 @@ use crate::value::{
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 ///
-/// To track it in another process, store the two halves of its handle as text:
+/// To track it in another process, store its [`ImpactId`] as text:
 ///
 /// ```
-/// use oneclick_proto::Track;
+/// use oneclick_proto::{ImpactId, Track};
 ///
-/// let (user_id, time_utc) = ("U1234".to_owned(), "2025-03-12T15:22:14.753Z");
-/// let track = Track::new(user_id, time_utc.parse()?);
-/// assert_eq!(track.time_utc.to_string(), time_utc);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let stored = "U1234-2025-03-12T15:22:14.753Z";
+/// let track = Track::new(stored.parse::<ImpactId>()?);
+/// assert_eq!(track.impact.to_string(), stored);
+/// # Ok::<(), oneclick_proto::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Track {
-    /// The account that the impact belongs to.
-    pub user_id: UserId,
-    /// When it was made, as the receipt or the record says.
-    pub time_utc: Timestamp,
+    /// Which impact.
+    #[serde(flatten)]
+    pub impact: ImpactId,
 }
 
 impl Track {
-    /// Tracks the impact with this handle.
-    pub fn new(user_id: impl Into<UserId>, time_utc: Timestamp) -> Self {
-        Self { user_id: user_id.into(), time_utc }
+    /// Tracks this impact.
+    pub fn new(impact: impl Into<ImpactId>) -> Self {
+        Self { impact: impact.into() }
     }
 }
 
-macro_rules! tracked {
-    ($($row:ident)*) => {$(
-        impl From<&$row> for Track {
-            fn from(row: &$row) -> Self {
-                Self { user_id: row.user_id.clone(), time_utc: row.time_utc.clone() }
-            }
-        }
-
-        impl From<$row> for Track {
-            fn from(row: $row) -> Self {
-                Self { user_id: row.user_id, time_utc: row.time_utc }
-            }
-        }
-    )*};
-}
-
-tracked!(Receipt Record CustomerRecord);
+by_id!(Track);
 
 impl Endpoint for Track {
     type Response = Tracking;
@@ -91,10 +68,10 @@ pub struct Tracking {
     pub tracking_id: String,
     /// When the impact was initiated.
     pub impact_initiated: Timestamp,
-    /// What is done, and how much; as in [`Record`].
+    /// What is done, and how much; as in [`Record`](super::records::Record).
     #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]
     pub impact: Impact,
-    /// The category, such as food-bearing trees.
+    /// The category, such as food-bearing trees or the cause of a donation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
     /// When the donation became available.
@@ -112,6 +89,10 @@ pub struct Tracking {
     /// URL of a map to embed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_map: Option<String>,
+    /// The project, to be looked up by its id with
+    /// [`ProjectById`](super::project_by_id::ProjectById).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
     /// When the impact was completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impact_completed: Option<Timestamp>,
@@ -133,6 +114,12 @@ pub struct Tracking {
     /// Whether this was a bonus of a subscription plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_bonus_impact: Option<bool>,
+    /// When the impact was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_on: Option<Timestamp>,
+    /// Why it was cancelled, in free words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<Personal>,
     /// Fields that this version does not know.
     #[serde(flatten, deserialize_with = "rest_of")]
     pub extra: Extra,
@@ -155,6 +142,7 @@ impl Tracking {
             assigned_agent: None,
             project_location: None,
             location_map: None,
+            project_id: None,
             impact_completed: None,
             donation_category: None,
             certificate: None,
@@ -162,38 +150,18 @@ impl Tracking {
             live_session_date: None,
             is_test_transaction: None,
             is_bonus_impact: None,
+            cancelled_on: None,
+            cancellation_reason: None,
             extra: Extra::default(),
         }
     }
 }
 
-fn as_field<S: Serializer>(impact: &Impact, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(None)?;
-    if !impact.kind.as_str().is_empty() {
-        map.serialize_entry(impact.kind.as_str(), &impact.amount)?;
+/// Fails if the `tracking_id` is not `{user_id}-{time_utc}`.
+impl TryFrom<&Tracking> for ImpactId {
+    type Error = InvalidValue;
+
+    fn try_from(tracking: &Tracking) -> Result<Self, InvalidValue> {
+        tracking.tracking_id.parse()
     }
-    map.end()
-}
-
-fn impact_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Impact, D::Error> {
-    unnamed(deserializer).map(|(impact, _)| impact)
-}
-
-fn rest_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extra, D::Error> {
-    unnamed(deserializer).map(|(_, extra)| extra)
-}
-
-/// The impact and the rest, of the fields that the struct does not name.
-fn unnamed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Impact, Extra), D::Error> {
-    let fields = Map::<String, Value>::deserialize(deserializer)?;
-    let (totals, mut extra) = split_amounts(fields).map_err(de::Error::custom)?;
-    let mut finder = ImpactFinder::default();
-    let mut left: Vec<Impact> =
-        totals.iter().filter_map(|(kind, amount)| finder.take(kind.clone(), amount)).collect();
-    let (impact, unknown) = finder.finish();
-    left.extend(unknown);
-    for impact in left {
-        extra.insert(impact.kind.as_str(), impact.amount.into());
-    }
-    Ok((impact.unwrap_or_else(|| Impact::new(ImpactKind::from(""), 0)), extra))
 }

@@ -125,6 +125,17 @@ bounded! {
 }
 
 bounded! {
+    /// A number of coral fragments: 1..=10,000,000.
+    ///
+    /// ```
+    /// use oneclick_proto::Fragments;
+    ///
+    /// assert_eq!("3".parse(), Ok(Fragments::of::<3>()));
+    /// ```
+    Fragments, "coral fragments", 1..=10_000_000
+}
+
+bounded! {
     /// A sum of money in US cents: 1..=1,000,000,000, so 500 is $5.00.
     ///
     /// ```

@@ -62,10 +62,12 @@ pub(crate) fn split_amounts(fields: Map<String, Value>) -> Result<(Totals, Extra
     let mut extra = Extra::default();
     for (field, value) in fields {
         match (whole(&value), ImpactKind::known(&field)) {
-            (Some(amount), _) => totals.set(ImpactKind::from(field.as_str()), amount),
+            (Some(amount), _) if !field.is_empty() => {
+                totals.set(ImpactKind::from(field.as_str()), amount);
+            }
             (None, Some(_)) if value.is_null() => {}
             (None, Some(kind)) => return Err(format!("{kind} is not a whole number")),
-            (None, None) => extra.insert(field, value),
+            _ => extra.insert(field, value),
         }
     }
     Ok((totals, extra))

@@ -1,7 +1,7 @@
 //! Kinds of impact, their amounts, and what goes with them.
 //!
-//! A further kind is one line in [`ImpactKind`] and its unit below: names,
-//! totals, records, filters and tracking follow.
+//! A further kind is one line in the list of `impact_kinds!`: its name and its
+//! unit; receipts, records, filters, totals and tracking follow.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,53 +10,74 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Extra;
 
-open_set! {
-    /// A kind of impact, named as the field that carries its amount.
-    ///
-    /// ```
-    /// use oneclick_proto::ImpactKind;
-    ///
-    /// assert_eq!(ImpactKind::from("waste_removed"), ImpactKind::WasteRemoved);
-    /// assert_eq!(ImpactKind::from("kelp_grown").as_str(), "kelp_grown");
-    /// ```
-    ImpactKind {
-        /// Trees planted; the amount counts trees.
-        TreePlanted = "tree_planted",
-        /// Plastic taken out of the ocean; the amount is in pounds.
-        WasteRemoved = "waste_removed",
-        /// Carbon captured; the amount is in pounds of CO2.
-        CarbonCaptured = "carbon_captured",
-        /// Money donated; the amount is in US cents.
-        MoneyDonated = "money_donated",
-    }
-}
-
-impl ImpactKind {
-    /// What an amount of this kind counts; `None` for a kind that this version
-    /// does not know.
-    ///
-    /// ```
-    /// use oneclick_proto::ImpactKind;
-    ///
-    /// assert_eq!(ImpactKind::MoneyDonated.unit(), Some("US cents"));
-    /// ```
-    #[must_use]
-    pub const fn unit(&self) -> Option<&'static str> {
-        match self {
-            Self::TreePlanted => Some("trees"),
-            Self::WasteRemoved => Some("lbs of ocean plastic"),
-            Self::CarbonCaptured => Some("lbs of CO2"),
-            Self::MoneyDonated => Some("US cents"),
-            Self::Other(_) => None,
+/// Declares the kinds of impact, each with its name and its unit.
+macro_rules! impact_kinds {
+    ($($(#[$meta:meta])* $variant:ident = $name:literal in $unit:literal,)*) => {
+        open_set! {
+            /// A kind of impact, named as the field that carries its amount.
+            ///
+            /// ```
+            /// use oneclick_proto::ImpactKind;
+            ///
+            /// assert_eq!(ImpactKind::from("waste_removed"), ImpactKind::WasteRemoved);
+            /// assert_eq!(ImpactKind::from("kelp_grown").as_str(), "kelp_grown");
+            /// ```
+            ImpactKind {
+                $(
+                    $(#[$meta])*
+                    #[doc = concat!("The amount is in ", $unit, ".")]
+                    $variant = $name,
+                )*
+            }
         }
-    }
+
+        impl ImpactKind {
+            /// What an amount of this kind counts; `None` for a kind that this
+            /// version does not know.
+            ///
+            /// ```
+            /// use oneclick_proto::ImpactKind;
+            ///
+            /// assert_eq!(ImpactKind::MoneyDonated.unit(), Some("US cents"));
+            /// assert_eq!(ImpactKind::from("kelp_grown").unit(), None);
+            /// ```
+            #[must_use]
+            pub const fn unit(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => Some($unit),)*
+                    Self::Other(_) => None,
+                }
+            }
+        }
+    };
+}
+
+// The one place where kinds are listed.
+impact_kinds! {
+    /// Trees planted.
+    TreePlanted = "tree_planted" in "trees",
+    /// Plastic taken out of the ocean.
+    WasteRemoved = "waste_removed" in "lbs of ocean plastic",
+    /// Carbon captured.
+    CarbonCaptured = "carbon_captured" in "lbs of CO2",
+    /// Coral reef restored.
+    CoralRestored = "coral_restored" in "coral fragments",
+    /// Money donated.
+    MoneyDonated = "money_donated" in "US cents",
 }
 
 open_set! {
-    /// What an impact was spent on more closely.
+    /// What an impact goes to more closely: a kind of trees, or the cause of a
+    /// donation.
     Category {
         /// Food-bearing trees.
         Food = "food",
+        /// Veterans, a cause of donations.
+        Veterans = "veterans",
+        /// Animals, a cause of donations.
+        Animals = "animals",
+        /// The climate, a cause of donations.
+        Climate = "climate",
     }
 }
 
@@ -197,14 +218,16 @@ impl ImpactFinder {
         }
     }
 
-    /// The impact, and an amount of an unknown kind that was not chosen.
-    pub(crate) fn finish(self) -> (Option<Impact>, Option<Impact>) {
+    /// The impact, without a name if there was none, and an amount of an
+    /// unknown kind that was not chosen.
+    pub(crate) fn finish(self) -> (Impact, Option<Impact>) {
         match (self.known, self.unknown) {
             (Some(known), Some(unknown)) if known.amount == 0 && unknown.amount != 0 => {
-                (Some(unknown), None)
+                (unknown, None)
             }
-            (None, unknown) => (unknown, None),
-            (known, unknown) => (known, unknown),
+            (Some(known), unknown) => (known, unknown),
+            (None, Some(unknown)) => (unknown, None),
+            (None, None) => (Impact::new(ImpactKind::from(""), 0), None),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why a value cannot be sent.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
@@ -40,6 +41,22 @@ pub enum InvalidValue {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Text with more characters than can be sent.
+    TooLong {
+        /// What the text is, such as `reason`.
+        what: &'static str,
+        /// How many characters it has.
+        characters: usize,
+        /// How many can be sent.
+        max: usize,
+    },
+    /// Metadata that the API does not take.
+    Metadata {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Text that is not the id of an impact.
+    ImpactId,
     /// A range of days that ends before it starts.
     DateOrder {
         /// The first day.
@@ -91,6 +108,21 @@ pub enum InvalidValue {
     },
 }
 
+impl InvalidValue {
+    /// Checks how many characters a text has.
+    pub(crate) fn check_length(what: &'static str, text: &str, max: usize) -> Result<(), Self> {
+        let characters = text.chars().count();
+        if characters > max { Err(Self::TooLong { what, characters, max }) } else { Ok(()) }
+    }
+}
+
+/// For arguments that are converted, where nothing can go wrong.
+impl From<Infallible> for InvalidValue {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -99,6 +131,13 @@ impl fmt::Display for InvalidValue {
             }
             Self::NotANumber { what } => write!(f, "not a whole number of {what}"),
             Self::Email { reason } => write!(f, "not an e-mail address: {reason}"),
+            Self::TooLong { what, characters, max } => {
+                write!(f, "the {what} has {characters} characters: {max} can be sent")
+            }
+            Self::Metadata { reason } => write!(f, "not metadata: {reason}"),
+            Self::ImpactId => {
+                f.write_str("not the id of an impact: a user id, a hyphen and a timestamp")
+            }
             Self::DateOrder { start, end } => {
                 write!(f, "the date range ends before it starts: {start} to {end}")
             }

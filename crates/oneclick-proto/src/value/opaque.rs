@@ -81,8 +81,9 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// Personal data as text: an e-mail address or a name. Hidden in `Debug`, and
-/// there is no `Display`: use [`as_str`](Self::as_str).
+/// Text that is or may hold personal data: an e-mail address, a name, a reason
+/// in free words. Hidden in `Debug`, and there is no `Display`: use
+/// [`as_str`](Self::as_str).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Personal(String);

@@ -1,9 +1,13 @@
-//! The examples of the API's reference, read and written.
+//! The examples of the API's reference, read and written; where the reference
+//! is older than the API, the values that the tests of the official Python SDK
+//! 2.0.0 use, and fields after its types.
 
 use oneclick_proto::{
-    Account, Api, CaptureCarbon, Category, Cents, CleanOcean, Customer, CustomerEntry,
-    CustomerRecord, DailyTotals, DonateMoney, Endpoint, Impact, ImpactKind, ImpactTotals, Page,
-    PlantTree, Pounds, Receipt, Record, Totals, Tracking, TreeCategory, Trees,
+    Account, Api, CancelImpact, CancelMessage, Cancellation, CaptureCarbon, Category, Cents,
+    CleanOcean, Customer, CustomerEntry, CustomerRecord, DailyTotals, DonateMoney, Endpoint,
+    Fragments, Impact, ImpactId, ImpactKind, ImpactTotals, Metadata, Page, PlantTree, Pounds,
+    Project, ProjectList, ProjectType, Reason, Receipt, Record, RestoreCoral, Totals, Track,
+    Tracking, TreeCategory, Trees,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +37,15 @@ fn body_is<E: Endpoint>(endpoint: &E, path: &str, golden: &str) {
     assert_eq!(request.headers()["content-type"], "application/json");
     let body: Value = serde_json::from_slice(request.body()).unwrap();
     assert_eq!(body, serde_json::from_str::<Value>(golden).unwrap());
+}
+
+/// The amounts in the order in which the kinds are known.
+fn amounts(totals: &Totals) -> Vec<i64> {
+    ImpactKind::KNOWN.iter().map(|kind| totals.get(kind)).collect()
+}
+
+fn id() -> ImpactId {
+    ImpactId::new("U1234", "2025-03-12T15:22:14.753Z".parse().unwrap())
 }
 
 fn customer() -> Customer {
@@ -81,11 +94,9 @@ fn the_account_is_read_and_written() {
 #[test]
 fn the_totals_are_read_and_written() {
     let impact: ImpactTotals = both_ways(golden!("impact.response"));
-    let amounts =
-        |totals: &Totals| ImpactKind::KNOWN.iter().map(|kind| totals.get(kind)).collect::<Vec<_>>();
-    assert_eq!(amounts(&impact.total), [100, 50, 75, 25000]);
-    assert_eq!(amounts(&impact.user_impact), [60, 30, 45, 15000]);
-    assert_eq!(amounts(&impact.customer_impact), [40, 20, 30, 10000]);
+    assert_eq!(amounts(&impact.total), [100, 50, 75, 0, 25000]);
+    assert_eq!(amounts(&impact.user_impact), [60, 30, 45, 0, 15000]);
+    assert_eq!(amounts(&impact.customer_impact), [40, 20, 30, 0, 10000]);
     assert!(impact.extra.is_empty());
     let again = ImpactTotals::new(
         impact.user_id.clone(),
@@ -129,4 +140,112 @@ fn the_tracking_is_read_and_written() {
     assert_eq!(tracking.assigned_agent.as_deref(), Some("Planting On Demand"));
     assert_eq!(tracking.is_test_transaction, None);
     assert!(tracking.extra.is_empty());
+}
+
+#[test]
+fn coral_is_restored_and_shows_wherever_an_amount_does() {
+    let customer = Customer::new("test@example.com").unwrap().name("Test User");
+    let metadata = Metadata::from_pairs([("reefId", "R-9")]).unwrap();
+    let coral = RestoreCoral::new(Fragments::of::<50>()).customer(customer).metadata(metadata);
+    body_is(&coral, "/v1/restore_coral", golden!("restore_coral.request"));
+
+    let receipt: Receipt = both_ways(golden!("restore_coral.response"));
+    assert_eq!(receipt.impact, Impact::new(ImpactKind::CoralRestored, 50));
+    assert_eq!(receipt.customer.unwrap().customer_id, "C5678");
+
+    let impact: ImpactTotals = both_ways(golden!("impact_coral.response"));
+    assert_eq!(amounts(&impact.total), [10, 20, 30, 40, 50]);
+    assert_eq!(amounts(&impact.user_impact), [1, 2, 3, 4, 5]);
+    assert_eq!(amounts(&impact.customer_impact), [9, 18, 27, 36, 45]);
+
+    let daily: DailyTotals = both_ways(golden!("impact_daily_coral.response"));
+    assert_eq!(amounts(&daily.daily_impact[0].totals), [0, 0, 0, 25, 0]);
+
+    let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
+    assert_eq!(tracking.impact, Impact::new(ImpactKind::CoralRestored, 50));
+}
+
+#[test]
+fn metadata_goes_out_and_comes_back_on_records() {
+    let metadata = [("source", "checkout"), ("orderId", "A-1001")];
+    let metadata = Metadata::from_pairs(metadata).unwrap();
+    let plant = PlantTree::new(Trees::of::<3>()).metadata(metadata.clone());
+    body_is(&plant, "/v1/plant_tree", golden!("metadata.request"));
+
+    let records: Page<Record> = both_ways(golden!("records_metadata.response"));
+    assert_eq!(records.items[0].impact, Impact::new(ImpactKind::CoralRestored, 25));
+    assert!(records.items[0].metadata.is_empty());
+    assert_eq!(records.items[1].metadata, metadata.into());
+    assert_eq!(records.items[1].metadata.get("orderId"), Some("A-1001"));
+    assert!(records.items[1].extra.is_empty());
+
+    let records: Page<CustomerRecord> = both_ways(golden!("customer_records_metadata.response"));
+    assert_eq!(records.items[0].metadata.get("reefId"), Some("R-9"));
+}
+
+#[test]
+fn a_donation_names_its_cause() {
+    let money = DonateMoney::new(Cents::of::<500>()).category(Category::Veterans);
+    body_is(&money, "/v1/donate_money", golden!("donate_money_category.request"));
+    let receipt: Receipt = both_ways(golden!("donate_money_category.response"));
+    assert_eq!(receipt.category, Some(Category::Veterans));
+}
+
+#[test]
+fn an_impact_is_cancelled_and_once_more() {
+    let cancel = CancelImpact::new(id()).reason(Reason::new("order refunded").unwrap());
+    body_is(&cancel, "/v1/cancel_impact", golden!("cancel_impact.request"));
+
+    let cancelled: Cancellation = both_ways(golden!("cancel_impact.response"));
+    assert_eq!(cancelled.message, CancelMessage::Cancelled);
+    assert_eq!(cancelled.cancelled_on.to_string(), "2025-03-13T09:00:00.000Z");
+    assert_eq!(cancelled.reason.as_ref().unwrap().as_str(), "order refunded");
+    assert_eq!(cancelled.impact, Impact::new(ImpactKind::TreePlanted, 5));
+    assert_eq!(cancelled.category, Some(Category::Food));
+    assert!(cancelled.extra.is_empty());
+
+    let again: Cancellation = both_ways(golden!("cancel_impact_again.response"));
+    assert_eq!(again.message, CancelMessage::AlreadyCancelled);
+    assert_eq!(again.impact.kind.as_str(), "");
+
+    let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
+    assert_eq!(tracking.project_id.as_deref(), Some("reef-9"));
+    assert_eq!(tracking.cancelled_on, Some(cancelled.cancelled_on.clone()));
+    assert_eq!(tracking.cancellation_reason, cancelled.reason);
+    assert!(tracking.extra.is_empty());
+}
+
+#[test]
+fn whatever_holds_the_id_of_an_impact_is_handed_on_as_it_is() {
+    let receipt: Receipt = both_ways(golden!("restore_coral.response"));
+    let records: Page<Record> = both_ways(golden!("records_metadata.response"));
+    let customers: Page<CustomerRecord> = both_ways(golden!("customer_records_metadata.response"));
+    let cancelled: Cancellation = both_ways(golden!("cancel_impact.response"));
+    let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
+
+    let (track, cancel) = (Track::new(id()), CancelImpact::new(id()));
+    macro_rules! check {
+        ($($row:expr),*) => {$(
+            assert_eq!(Track::from($row), track);
+            assert_eq!(CancelImpact::from($row), cancel);
+        )*};
+    }
+    check!(&receipt, &records.items[0], &customers.items[0], &cancelled, &id());
+    assert_eq!(Track::try_from(&tracking).unwrap(), track);
+    assert_eq!(CancelImpact::try_from(&tracking).unwrap(), cancel);
+    assert_eq!(id().to_string(), tracking.tracking_id);
+}
+
+#[test]
+fn projects_are_read_and_written() {
+    let project: Project = both_ways(golden!("project.response"));
+    assert_eq!(project.project_type, ProjectType::Ocean);
+    assert_eq!(project.about.len(), 2);
+    assert_eq!(project.sdgs[0].number, 14);
+    assert_eq!((project.latitude, project.longitude), (Some(-12.25), Some(44.5)));
+    assert!(project.available && project.extra.is_empty() && project.sdgs[0].extra.is_empty());
+
+    let list: ProjectList = both_ways(golden!("projects.response"));
+    assert_eq!(list.projects[0], project);
+    assert!(!list.projects[1].available && list.extra.is_empty());
 }

@@ -2,8 +2,9 @@
 
 use http::{Response, StatusCode};
 use oneclick_proto::{
-    Api, CustomerRecords, Customers, DailyImpact, Endpoint, Error, ErrorKind, ErrorType, Execution,
-    PlantTree, Records, TotalImpact, Track, Trees, UserId, Whoami,
+    Api, CancelImpact, CustomerRecords, Customers, DailyImpact, Endpoint, Error, ErrorKind,
+    ErrorType, Execution, ImpactId, PlantTree, ProjectById, Projects, Records, TotalImpact, Track,
+    Tracking, Trees, Whoami,
 };
 use proptest::prelude::*;
 
@@ -85,6 +86,20 @@ fn a_message_cannot_fake_a_line_of_a_log() {
     assert!(!error.to_string().contains(char::is_control), "{error}");
 }
 
+#[test]
+fn a_tracking_id_that_cannot_be_read_is_an_error_before_anything_is_sent() {
+    for id in
+        ["", "-", "U1", "U1-", "-2024-09-16T20:34:04.429Z", "U1-yesterday", &"-9".repeat(9999)]
+    {
+        let tracking = serde_json::json!({
+            "tracking_id": id, "impact_initiated": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
+        });
+        let tracking: Tracking = serde_json::from_value(tracking).unwrap();
+        assert!(Track::try_from(&tracking).is_err(), "{id}");
+        assert!(CancelImpact::try_from(&tracking).is_err(), "{id}");
+    }
+}
+
 /// Decodes as every response there is; the value of it is that none panics.
 fn decode_as_everything(status: u16, body: &[u8]) {
     fn check<E: Endpoint>(endpoint: &E, status: u16, body: &[u8]) {
@@ -94,7 +109,7 @@ fn decode_as_everything(status: u16, body: &[u8]) {
             let _ = format!("{error} {error:?}");
         }
     }
-    let track = Track::new(UserId::new("U1"), "2024-09-16T20:34:04.429Z".parse().unwrap());
+    let id = ImpactId::new("U1", "2024-09-16T20:34:04.429Z".parse().unwrap());
     check(&Whoami, status, body);
     check(&plant(), status, body);
     check(&TotalImpact, status, body);
@@ -102,7 +117,10 @@ fn decode_as_everything(status: u16, body: &[u8]) {
     check(&Records::new(), status, body);
     check(&CustomerRecords::new(), status, body);
     check(&Customers::new(), status, body);
-    check(&track, status, body);
+    check(&Track::new(&id), status, body);
+    check(&CancelImpact::new(&id), status, body);
+    check(&Projects::new(), status, body);
+    check(&ProjectById::new("x"), status, body);
 }
 
 /// JSON with the names that matter, in places that they do not belong.
@@ -138,6 +156,16 @@ fn near_miss() -> impl Strategy<Value = serde_json::Value> {
         "type",
         "message",
         "kelp_grown",
+        "metadata",
+        "cancelled_on",
+        "reason",
+        "projects",
+        "project_id",
+        "name",
+        "sdgs",
+        "latitude",
+        "available",
+        "",
     ]);
     leaf.prop_recursive(4, 64, 8, move |inner| {
         prop_oneof![

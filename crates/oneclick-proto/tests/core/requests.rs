@@ -3,9 +3,11 @@
 use chrono::{Days, NaiveDate};
 use http::Request;
 use oneclick_proto::{
-    Api, CaptureCarbon, Cents, CleanOcean, Cursor, Customer, CustomerRecords, Customers,
-    DailyImpact, DateRange, DonateMoney, Email, Endpoint, ImpactKind, InvalidValue, Limit,
-    PlantTree, Pounds, Records, SortOrder, Timestamp, Track, TreeCategory, Trees, UserId,
+    Api, CancelImpact, CaptureCarbon, Category, Cents, CleanOcean, Cursor, Customer,
+    CustomerRecords, Customers, DailyImpact, DateRange, DonateMoney, Email, Endpoint, Fragments,
+    ImpactId, ImpactKind, InvalidValue, Limit, Locale, Metadata, PlantTree, Pounds, ProjectById,
+    ProjectType, Projects, Reason, Records, RestoreCoral, SortOrder, Timestamp, Track,
+    TreeCategory, Trees,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -77,6 +79,25 @@ fn cursor() -> impl Strategy<Value = Cursor> {
     prop_oneof![any::<String>(), "[A-Za-z0-9+/]{0,40}={0,2}"].prop_map(Cursor::new)
 }
 
+/// Any text of so many characters, most of them short.
+fn text(most: usize) -> impl Strategy<Value = String> {
+    let length = prop_oneof![6 => 0..=most.min(12), 1 => 0..=most, 1 => most..=most];
+    length
+        .prop_flat_map(|length| prop::collection::vec(any::<char>(), length))
+        .prop_map(|characters| characters.into_iter().collect())
+}
+
+fn metadata() -> impl Strategy<Value = Metadata> {
+    let key =
+        text(Metadata::MAX_KEY_CHARS).prop_map(|key| if key.is_empty() { "k".into() } else { key });
+    prop::collection::btree_map(key, text(Metadata::MAX_VALUE_CHARS), 0..=Metadata::MAX_PAIRS)
+        .prop_map(|pairs| Metadata::from_pairs(pairs).unwrap())
+}
+
+/// A time in one of the ways to write it.
+const TIME: &str =
+    "20[0-9]{2}-0[1-9]-1[0-9][Tt]1[0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?(Z|z|[+-]0[0-9]:30)";
+
 fn limit() -> impl Strategy<Value = Limit> {
     (Limit::MIN..=Limit::MAX).prop_map(|limit| Limit::new(limit).unwrap())
 }
@@ -118,9 +139,14 @@ macro_rules! action_property {
                 amount in $amount::MIN..=$amount::MAX,
                 customer in option::of(customer()),
                 notify in option::of(any::<bool>()),
+                metadata in metadata(),
             ) {
                 let mut request = $request::new($amount::new(amount).unwrap());
                 let mut expected = json!({"amount": amount});
+                if !metadata.is_empty() {
+                    expected["metadata"] = metadata.iter().collect();
+                }
+                request = request.metadata(metadata);
                 if let Some(customer) = customer {
                     expected["customer_email"] = customer.customer_email.as_str().into();
                     if let Some(name) = &customer.customer_name {
@@ -141,6 +167,7 @@ macro_rules! action_property {
 action_property!(plant_tree_reads_back, PlantTree, Trees);
 action_property!(clean_ocean_reads_back, CleanOcean, Pounds);
 action_property!(capture_carbon_reads_back, CaptureCarbon, Pounds);
+action_property!(restore_coral_reads_back, RestoreCoral, Fragments);
 action_property!(donate_money_reads_back, DonateMoney, Cents);
 
 proptest! {
@@ -207,15 +234,107 @@ proptest! {
     }
 
     #[test]
-    fn track_reads_back_byte_for_byte(
-        user_id in any::<String>(),
-        time in "20[0-9]{2}-0[1-9]-1[0-9][Tt]1[0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?(Z|z|[+-]0[0-9]:30)",
-    ) {
-        let timestamp: Timestamp = time.parse().unwrap();
+    fn track_reads_back_byte_for_byte(user_id in any::<String>(), time in TIME) {
         let expected =
             Expected::default().with("user_id", Some(&user_id)).with("time_utc", Some(&time));
-        let request = Track::new(UserId::new(&user_id), timestamp);
+        let request = Track::new(ImpactId::new(user_id, time.parse().unwrap()));
         prop_assert_eq!(query(&request, "/v1/track"), expected.sorted());
+    }
+
+    #[test]
+    fn cancel_impact_reads_back_byte_for_byte(
+        user_id in any::<String>(), time in TIME, reason in option::of(text(Reason::MAX_CHARS)),
+    ) {
+        let mut expected = json!({"user_id": user_id, "time_utc": time});
+        let mut request = CancelImpact::new(ImpactId::new(user_id, time.parse().unwrap()));
+        if let Some(reason) = reason {
+            expected["reason"] = reason.as_str().into();
+            request = request.reason(Reason::new(reason).unwrap());
+        }
+        prop_assert_eq!(body(&request), expected);
+    }
+
+    #[test]
+    fn an_impacts_id_is_one_text_and_back(user_id in ".{1,40}", time in TIME) {
+        let id = ImpactId::new(user_id, time.parse().unwrap());
+        prop_assert_eq!(id.to_string().parse::<ImpactId>().unwrap(), id.clone());
+        let json = serde_json::to_string(&id).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ImpactId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn projects_read_back(
+        project_type in option::of(any::<String>()), locale in option::of(any::<String>()),
+    ) {
+        let mut request = Projects::new();
+        request.project_type = project_type.as_deref().map(ProjectType::from);
+        request.locale = locale.as_deref().map(Locale::from);
+        let expected = Expected::default().with("type", project_type).with("locale", locale);
+        prop_assert_eq!(query(&request, "/v1/projects"), expected.sorted());
+    }
+
+    #[test]
+    fn a_projects_id_stays_in_its_segment(id in any::<String>(), locale in option::of("[a-z]{2}")) {
+        prop_assume!(!["", ".", ".."].contains(&&*id));
+        let mut request = ProjectById::new(&id);
+        request.locale = locale.as_deref().map(Locale::from);
+        let uri = encode(&request).uri().clone();
+        let segment = uri.path().strip_prefix("/v1/projects/").unwrap();
+        prop_assert!(!segment.contains('/'));
+        // A form decoder reads a segment as well, as long as it holds no `+`.
+        prop_assert!(!segment.contains(['+', '&', '=']));
+        let decoded: Vec<_> = form_urlencoded::parse(segment.as_bytes()).collect();
+        prop_assert_eq!(decoded, vec![(id.into(), "".into())]);
+        let expected = Expected::default().with("locale", locale);
+        let path = uri.path();
+        prop_assert_eq!(query(&request, path), expected.sorted());
+    }
+
+    #[test]
+    fn a_donations_cause_is_any_text(category in any::<String>()) {
+        let donation = DonateMoney::new(Cents::of::<1>()).category(Category::from(&*category));
+        prop_assert_eq!(body(&donation), json!({"amount": 1, "category": category}));
+    }
+
+    #[test]
+    fn metadata_holds_what_the_api_takes_and_nothing_else(
+        key in prop_oneof![text(41), Just("gift".to_owned()), Just("widgetID".to_owned())],
+        value in text(501),
+        others in 0usize..=20,
+    ) {
+        let mut metadata = Metadata::new();
+        for at in 0..others {
+            // No text of the strategy is as long as two of these.
+            metadata.insert(format!("{at:039}"), "x").unwrap();
+        }
+        let before = metadata.clone();
+        let (in_key, in_value) = (key.chars().count(), value.chars().count());
+        let taken = (1..=40).contains(&in_key) && in_value <= 500 && others < 20
+            && key != "gift" && key != "widgetID";
+        prop_assume!(before.get(&key).is_none());
+        match metadata.insert(key.clone(), value.clone()) {
+            Ok(old) => {
+                prop_assert!(taken && old.is_none());
+                prop_assert_eq!(metadata.get(&key), Some(&*value));
+                prop_assert_eq!(metadata.insert(key, "new").unwrap(), Some(value));
+            }
+            Err(error) => {
+                prop_assert!(!taken);
+                prop_assert_eq!(metadata, before);
+                prop_assert!(in_key < 5 || !error.to_string().contains(&key) || key == "gift" || key == "widgetID");
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_is_written_in_the_order_of_its_keys_however_it_was_made(
+        pairs in prop::collection::vec(("[a-zé]{1,6}", "[a-z]{0,3}"), 0..20),
+    ) {
+        let pairs: std::collections::BTreeMap<_, _> = pairs.into_iter().collect();
+        let forth = Metadata::from_pairs(pairs.clone()).unwrap();
+        let back = Metadata::from_pairs(pairs.clone().into_iter().rev()).unwrap();
+        prop_assert_eq!(serde_json::to_string(&forth).unwrap(), serde_json::to_string(&pairs).unwrap());
+        prop_assert_eq!(forth, back);
     }
 
     #[test]
@@ -234,7 +353,7 @@ proptest! {
                 }
             )*};
         }
-        check!(Trees Pounds Cents Limit);
+        check!(Trees Pounds Fragments Cents Limit);
     }
 
     #[test]
@@ -245,6 +364,8 @@ proptest! {
         let _ = Api::with_base_url(&text, "test_key");
         let _ = Api::sandbox(&text);
         let _ = ImpactKind::from(text.as_str());
+        let _ = text.parse::<ImpactId>();
+        let _ = Reason::new(text.as_str());
     }
 }
 
@@ -289,26 +410,38 @@ fn every_request_carries_key_agent_and_accept() {
 
 #[test]
 fn a_path_parameter_cannot_leave_its_segment() {
-    #[derive(serde::Serialize)]
-    struct Project {
-        project_id: String,
-    }
-
-    impl Endpoint for Project {
-        type Response = Value;
-        const METHOD: http::Method = http::Method::GET;
-        const PATH: &'static str = "/v1/projects/{project_id}";
-        const IDEMPOTENT: bool = true;
-    }
-
-    let project = |id: &str| Project { project_id: id.to_owned() };
-    let request = encode(&project("../whoami?x=1#é"));
+    let request = encode(&ProjectById::new("../whoami?x=1#é"));
     assert_eq!(request.uri().path(), "/v1/projects/..%2Fwhoami%3Fx%3D1%23%C3%A9");
     assert_eq!(request.uri().query(), None);
     for id in ["", ".", ".."] {
-        let error = Api::sandbox("test_key").unwrap().encode(&project(id)).unwrap_err();
+        let error = Api::sandbox("test_key").unwrap().encode(&ProjectById::new(id)).unwrap_err();
         assert_eq!(error, InvalidValue::PathSegment { field: "project_id" });
     }
+}
+
+#[test]
+fn metadata_and_reasons_are_counted_in_characters() {
+    let key = "ß".repeat(40);
+    let mut metadata = Metadata::from_pairs([(&*key, "🌳".repeat(500))]).unwrap();
+    assert_eq!(
+        metadata.insert("ß".repeat(41), ""),
+        Err(InvalidValue::TooLong { what: "metadata key", characters: 41, max: 40 }),
+    );
+    assert_eq!(
+        metadata.insert(&*key, "🌳".repeat(501)),
+        Err(InvalidValue::TooLong { what: "metadata value", characters: 501, max: 500 }),
+    );
+    assert!(Reason::new("🌳".repeat(200)).is_ok() && Reason::new("🌳".repeat(201)).is_err());
+}
+
+#[test]
+fn metadata_that_is_full_still_takes_a_new_value_for_an_old_key() {
+    let pairs = |count: usize| (0..count).map(|at| (at.to_string(), ""));
+    let mut full = Metadata::from_pairs(pairs(20)).unwrap();
+    assert_eq!(full.insert("7", "new").unwrap().as_deref(), Some(""));
+    assert!(full.insert("20", "").is_err());
+    assert!(Metadata::from_pairs(pairs(21)).is_err());
+    assert!(Metadata::from_pairs([("a", "1"), ("a", "1")]).is_err());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Answers that are not as the reference shows them, and lose nothing.
 
 use oneclick_proto::{
-    Account, Category, CustomerRecord, Impact, ImpactKind, ImpactTotals, Page, Receipt, Record,
-    Tracking,
+    Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
+    Page, Project, ProjectType, Receipt, Record, Records, Tracking,
 };
 use serde_json::{Value, json};
 
@@ -15,12 +15,103 @@ fn record(fields: &Value) -> Record {
 #[test]
 fn a_record_with_zeros_for_the_other_kinds_is_read_as_the_kind_that_is_not_zero() {
     for kind in ImpactKind::KNOWN {
-        let mut fields = json!({"tree_planted": 0, "waste_removed": 0, "carbon_captured": 0, "money_donated": 0});
+        let mut fields: Value =
+            ImpactKind::KNOWN.iter().map(|kind| (kind.to_string(), json!(0))).collect();
         fields[kind.as_str()] = 7.into();
         let record = record(&fields);
         assert_eq!(record.impact, Impact::new(kind.clone(), 7));
         assert!(record.extra.is_empty());
     }
+}
+
+#[test]
+fn a_kind_that_is_known_is_known_wherever_an_amount_shows() {
+    const TIME: &str = "2024-09-16T20:34:04.429Z";
+    fn read<T: serde::de::DeserializeOwned>(row: &Value) -> T {
+        serde_json::from_value(row.clone()).unwrap()
+    }
+    for kind in ImpactKind::KNOWN {
+        assert!(kind.unit().is_some());
+        let impact = Impact::new(kind.clone(), 7);
+        let row = json!({
+            "user_id": "U1", "time_utc": TIME, kind.as_str(): 7,
+            "customer": {"customer_id": "U2", "customer_email": "a@x.com"},
+            "cancelled_on": TIME, "message": "impact cancelled",
+            "tracking_id": "x", "impact_initiated": TIME, "date": "2024-09-16",
+            "user_impact": {kind.as_str(): 3}, "customer_impact": {kind.as_str(): 4},
+        });
+        assert_eq!(read::<Receipt>(&row).impact, impact);
+        assert_eq!(read::<Record>(&row).impact, impact);
+        assert_eq!(read::<CustomerRecord>(&row).impact, impact);
+        assert_eq!(read::<Cancellation>(&row).impact, impact);
+        assert_eq!(read::<Tracking>(&row).impact, impact);
+        assert_eq!(read::<Day>(&row).totals.get(kind), 7);
+        let totals: ImpactTotals = read(&row);
+        assert_eq!(totals.total.get(kind), 7);
+        assert_eq!(totals.user_impact.get(kind) + totals.customer_impact.get(kind), 7);
+        let filter = Api::sandbox("test_key").unwrap();
+        let filter = filter.encode(&Records::new().filter_by(kind.clone())).unwrap();
+        assert_eq!(filter.uri().query(), Some(&*format!("filter_by={kind}")));
+    }
+}
+
+#[test]
+fn a_kind_that_is_not_known_can_be_picked_out_by_the_caller() {
+    let page: Page<Record> = serde_json::from_value(json!({"user_records": [
+        {"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "kelp_grown": 9},
+        {"user_id": "U1", "time_utc": "2024-09-16T20:34:04.430Z", "tree_planted": 1},
+    ]}))
+    .unwrap();
+    let kelp = ImpactKind::from("kelp_grown");
+    let picked: Vec<_> = page.items.iter().filter(|record| record.impact.kind == kelp).collect();
+    assert_eq!(picked.len(), 1);
+    assert_eq!(picked[0].impact.to_string(), "kelp_grown: 9");
+    let asked = Api::sandbox("test_key").unwrap().encode(&Records::new().filter_by(kelp)).unwrap();
+    assert_eq!(asked.uri().query(), Some("filter_by=kelp_grown"));
+}
+
+#[test]
+fn metadata_that_could_not_be_sent_is_kept() {
+    let many: Value = (0..30).map(|at| (format!("{at}-{}", "k".repeat(50)), json!("v"))).collect();
+    for metadata in [json!({"gift": "yes", "widgetID": 7, "": null, "deep": {"a": [1]}}), many] {
+        let row = record(&json!({"tree_planted": 1, "metadata": metadata}));
+        assert_eq!(row.metadata.len(), metadata.as_object().unwrap().len());
+        assert_eq!(serde_json::to_value(&row).unwrap()["metadata"], metadata);
+    }
+    let row = record(&json!({"tree_planted": 1, "metadata": {"gift": "yes", "widgetID": 7}}));
+    assert_eq!(row.metadata.get("gift"), Some("yes"));
+    assert_eq!(row.metadata.get("widgetID"), None);
+
+    assert!(record(&json!({"tree_planted": 1, "metadata": null})).metadata.is_empty());
+    for odd in [json!("text"), json!(5), json!([])] {
+        let row = record(&json!({"tree_planted": 1, "metadata": odd}));
+        assert_eq!(row.extra.get("metadata"), Some(&odd));
+        assert_eq!(row.impact, Impact::new(ImpactKind::TreePlanted, 1));
+    }
+}
+
+#[test]
+fn a_customer_on_a_record_of_ones_own_is_not_lost() {
+    let customer = json!({"customer_id": "U2", "customer_email": "a@x.com"});
+    let row = record(&json!({"tree_planted": 1, "customer": customer}));
+    assert_eq!(row.extra.get("customer"), Some(&customer));
+}
+
+#[test]
+fn a_project_with_holes_is_read_and_what_is_not_known_is_kept() {
+    let project = json!({
+        "project_id": "p", "name": "n", "type": "kelp", "available": true,
+        "description": null, "about": null, "latitude": null, "longitude": 12,
+        "sdgs": [{"id": "x", "number": 18, "why": "new"}], "depth": 40,
+    });
+    let read: Project = serde_json::from_value(project).unwrap();
+    assert_eq!(read.project_type, ProjectType::from("kelp"));
+    assert_eq!((read.description.as_str(), read.about.len()), ("", 0));
+    assert_eq!((read.latitude, read.longitude), (None, Some(12.0)));
+    assert_eq!(read.extra.get("depth").unwrap(), 40);
+    assert_eq!(read.sdgs[0].extra.get("why").unwrap(), "new");
+    let again: Project = serde_json::from_value(serde_json::to_value(&read).unwrap()).unwrap();
+    assert_eq!(again, read);
 }
 
 #[test]

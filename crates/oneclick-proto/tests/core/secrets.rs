@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, Client, Cursor, Customer, CustomerEntry,
-    CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error, ErrorBody, ErrorType, Next,
-    Page, Pager, PlantTree, Receipt, Record, RetryPolicy, TransportError, Trees,
+    Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, CancelImpact, Cancellation, Client, Cursor,
+    Customer, CustomerEntry, CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error,
+    ErrorBody, ErrorType, ImpactId, Metadata, Next, Page, Pager, PlantTree, Reason, Receipt,
+    Record, RetryPolicy, Tracking, TransportError, Trees,
 };
 use serde_json::json;
 
@@ -39,14 +40,22 @@ fn api() -> Api {
 }
 
 fn plant() -> PlantTree {
-    PlantTree::new(Trees::of::<1>()).customer(Customer::new(EMAIL).unwrap().name(NAME))
+    let metadata = Metadata::from_pairs([("for", NAME), ("order", "A-1001")]).unwrap();
+    let customer = Customer::new(EMAIL).unwrap().name(NAME);
+    PlantTree::new(Trees::of::<1>()).customer(customer).metadata(metadata)
+}
+
+/// A cancellation whose reason names somebody.
+fn cancel() -> CancelImpact {
+    let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
+    CancelImpact::new(id).reason(Reason::new(NAME).unwrap())
 }
 
 #[test]
 fn requests_and_values_hide_them() {
     let email = Email::new(EMAIL).unwrap();
     check(&format!("{:?} {:?} {:?}", api(), ApiKey::new(KEY), BaseUrl::sandbox()));
-    check(&format!("{:?} {email:?}", plant()));
+    check(&format!("{:?} {:?} {email:?}", plant(), cancel()));
     check(&format!("{:?}", CustomerRecords::new().customer_email(email.clone())));
     let customers = Customers::new().customer_email(email).cursor(Cursor::new(EMAIL));
     check(&format!("{:?} {:?}", customers, Pager::new(customers.clone())));
@@ -67,7 +76,12 @@ fn responses_hide_them() {
     let row = json!({
         "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
         "customer": customer, "note": NAME, EMAIL: 1, "category": EMAIL,
+        "metadata": {"for": NAME, EMAIL: "x"}, "cancelled_on": "2024-09-16T20:34:04.429Z",
+        "message": NAME, "reason": NAME, "cancellation_reason": NAME,
+        "tracking_id": "x", "impact_initiated": "2024-09-16T20:34:04.429Z",
     });
+    shown::<Cancellation>(row.clone());
+    shown::<Tracking>(row.clone());
     shown::<Receipt>(row.clone());
     shown::<Record>(row.clone());
     shown::<CustomerRecord>(row.clone());
@@ -100,10 +114,20 @@ fn errors_hide_what_the_server_echoes() {
     for body in echoes() {
         for status in [200, 302, 400, 401, 500] {
             let answer = Response::builder().status(status).header("location", EMAIL);
-            let error = api().decode(&plant(), answer.body(body.as_bytes()).unwrap()).unwrap_err();
-            check_error(&error);
+            let answer = answer.body(body.as_bytes()).unwrap();
+            check_error(&api().decode(&plant(), answer.clone()).unwrap_err());
         }
     }
+}
+
+#[test]
+fn errors_hide_what_stood_in_metadata_and_in_a_reason() {
+    let only = Metadata::from_pairs([("for", NAME)]).unwrap();
+    let only = PlantTree::new(Trees::of::<1>()).metadata(only);
+    let body = json!({"type": "api_error", "message": format!("so much for {NAME}")}).to_string();
+    let answer = || Response::builder().status(400).body(body.as_bytes()).unwrap();
+    check_error(&api().decode(&only, answer()).unwrap_err());
+    check_error(&api().decode(&cancel(), answer()).unwrap_err());
 }
 
 #[test]
@@ -134,6 +158,13 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
 
 #[test]
 fn errors_of_values_hide_them() {
+    let pairs = [(NAME.repeat(9), 1), ("k".to_owned(), 99), (String::new(), 1)];
+    for (key, times) in pairs {
+        let error = Metadata::from_pairs([(key, NAME.repeat(times))]).unwrap_err();
+        check(&format!("{error} {error:?}"));
+    }
+    let error = Reason::new(NAME.repeat(99)).unwrap_err();
+    check(&format!("{error} {error:?} {:?}", NAME.parse::<ImpactId>().unwrap_err()));
     check(&format!("{:?}", Api::production(KEY).unwrap_err()));
     check(&Api::production(KEY).unwrap_err().to_string());
     check(&format!("{:?}", ApiKey::new(format!("{KEY}\n")).unwrap_err()));

@@ -1,0 +1,133 @@
+//! Cancel an impact: `POST /v1/cancel_impact`.
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::Endpoint;
+use super::row::{as_field, by_id, identified, impact_of, rest_of};
+use crate::value::{Category, Extra, Impact, ImpactId, Personal, Reason, Timestamp, UserId};
+
+/// `POST /v1/cancel_impact`: takes an impact back, such as for a refund.
+///
+/// Idempotent: to cancel once more changes nothing and is answered with the
+/// first cancellation. The record stays, the totals fall by its amount, and
+/// tracking shows when and why. An impact whose donation a non-profit has
+/// received already cannot be cancelled. An e-mail to the customer that was
+/// sent stays sent.
+///
+/// A receipt, a record, a tracking answer or a stored [`ImpactId`] says which:
+///
+/// ```
+/// use oneclick_proto::{Api, CancelImpact, CancelMessage, ImpactId, Reason};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let id: ImpactId = "U1234-2025-03-12T15:22:14.753Z".parse()?;
+/// let cancel = CancelImpact::new(id).reason(Reason::new("refunded")?);
+/// assert_eq!(
+///     api.encode(&cancel)?.body(),
+///     br#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","reason":"refunded"}"#,
+/// );
+///
+/// let answer = http::Response::new(
+///     r#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","tree_planted":10,
+///         "cancelled_on":"2025-03-14T09:00:00.000Z","message":"impact cancelled"}"#,
+/// );
+/// let cancellation = api.decode(&cancel, answer)?;
+/// assert_eq!(cancellation.impact.amount, 10);
+/// assert_eq!(cancellation.message, CancelMessage::Cancelled);
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CancelImpact {
+    /// Which impact.
+    #[serde(flatten)]
+    pub impact: ImpactId,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+impl CancelImpact {
+    /// Cancels this impact.
+    pub fn new(impact: impl Into<ImpactId>) -> Self {
+        Self { impact: impact.into(), reason: None }
+    }
+
+    /// Says why.
+    #[must_use]
+    pub fn reason(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+}
+
+by_id!(CancelImpact);
+
+impl Endpoint for CancelImpact {
+    type Response = Cancellation;
+    const METHOD: Method = Method::POST;
+    const PATH: &'static str = "/v1/cancel_impact";
+    const IDEMPOTENT: bool = true;
+}
+
+open_set! {
+    /// What the API says of a cancellation.
+    CancelMessage {
+        /// The impact was cancelled by this request.
+        Cancelled = "impact cancelled",
+        /// It was cancelled before, and is as it was then.
+        AlreadyCancelled = "impact was already cancelled",
+    }
+}
+
+/// An impact that is cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Cancellation {
+    /// The account that the impact belongs to.
+    pub user_id: UserId,
+    /// When it was made; with `user_id` the handle of the impact.
+    pub time_utc: Timestamp,
+    /// When it was cancelled for the first time.
+    pub cancelled_on: Timestamp,
+    /// Whether this request did it or an earlier one.
+    pub message: CancelMessage,
+    /// Why, if a reason was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Personal>,
+    /// What was taken back, and how much; as in
+    /// [`Record`](super::records::Record).
+    #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]
+    pub impact: Impact,
+    /// The category, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<Category>,
+    /// Fields that this version does not know.
+    #[serde(flatten, deserialize_with = "rest_of")]
+    pub extra: Extra,
+}
+
+impl Cancellation {
+    /// A cancellation without reason and category.
+    #[must_use]
+    pub fn new(
+        id: ImpactId,
+        cancelled_on: Timestamp,
+        message: CancelMessage,
+        impact: Impact,
+    ) -> Self {
+        Self {
+            user_id: id.user_id,
+            time_utc: id.time_utc,
+            cancelled_on,
+            message,
+            reason: None,
+            impact,
+            category: None,
+            extra: Extra::default(),
+        }
+    }
+}
+
+identified!(Cancellation);

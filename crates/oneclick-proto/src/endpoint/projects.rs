@@ -1,0 +1,232 @@
+//! The projects that impacts go to: `GET /v1/projects`.
+
+use http::Method;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Endpoint;
+use crate::value::Extra;
+
+/// `GET /v1/projects`: every project, or those of one type.
+///
+/// ```
+/// use oneclick_proto::{Api, Locale, ProjectType, Projects};
+///
+/// let api = Api::sandbox("test_key")?;
+/// let german = Projects::new().project_type(ProjectType::Ocean).locale(Locale::De);
+/// assert_eq!(api.encode(&german)?.uri().query(), Some("locale=de&type=ocean"));
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Projects {
+    /// Only projects of this type; the query's `type`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub project_type: Option<ProjectType>,
+    /// The language of the texts; the API's default is English.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+}
+
+impl Projects {
+    /// Every project.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { project_type: None, locale: None }
+    }
+
+    /// Only projects of this type.
+    #[must_use]
+    pub fn project_type(mut self, project_type: ProjectType) -> Self {
+        self.project_type = Some(project_type);
+        self
+    }
+
+    /// With texts in this language.
+    #[must_use]
+    pub fn locale(mut self, locale: Locale) -> Self {
+        self.locale = Some(locale);
+        self
+    }
+}
+
+impl From<ProjectType> for Projects {
+    fn from(project_type: ProjectType) -> Self {
+        Self::new().project_type(project_type)
+    }
+}
+
+impl Endpoint for Projects {
+    type Response = ProjectList;
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/projects";
+    const IDEMPOTENT: bool = true;
+}
+
+open_set! {
+    /// What a project is about.
+    ProjectType {
+        /// Trees.
+        Trees = "trees",
+        /// Plastic in the ocean.
+        Ocean = "ocean",
+        /// Carbon capture.
+        Carbon = "carbon",
+    }
+}
+
+open_set! {
+    /// The language of a project's texts.
+    Locale {
+        /// English.
+        En = "en",
+        /// German.
+        De = "de",
+        /// Spanish.
+        Es = "es",
+        /// French.
+        Fr = "fr",
+        /// Dutch.
+        Nl = "nl",
+    }
+}
+
+/// The projects; they come at once and not in pages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ProjectList {
+    /// The projects.
+    pub projects: Vec<Project>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl ProjectList {
+    /// A list of projects.
+    #[must_use]
+    pub fn new(projects: Vec<Project>) -> Self {
+        Self { projects, extra: Extra::default() }
+    }
+}
+
+/// A project that impacts go to. A text that the API leaves out is empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Project {
+    /// The id, for [`ProjectById`](super::project_by_id::ProjectById).
+    pub project_id: String,
+    /// What it is called.
+    pub name: String,
+    /// What it is about; `type` in JSON.
+    #[serde(rename = "type")]
+    pub project_type: ProjectType,
+    /// Where it is, in words.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub location: String,
+    /// What it does, in short.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub description: String,
+    /// What it does, in paragraphs.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub about: Vec<String>,
+    /// The country, such as `UG`.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub country_code: String,
+    /// Who runs it.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub organization: String,
+    /// The Sustainable Development Goals that it serves.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub sdgs: Vec<Goal>,
+    /// URLs of pictures.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub image_urls: Vec<String>,
+    /// Degrees north of the equator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latitude: Option<f64>,
+    /// Degrees east of Greenwich.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longitude: Option<f64>,
+    /// Whether impacts go to it now.
+    pub available: bool,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Project {
+    /// An available project of which nothing else is known.
+    pub fn new(
+        project_id: impl Into<String>,
+        name: impl Into<String>,
+        project_type: ProjectType,
+    ) -> Self {
+        Self {
+            project_id: project_id.into(),
+            name: name.into(),
+            project_type,
+            location: String::new(),
+            description: String::new(),
+            about: Vec::new(),
+            country_code: String::new(),
+            organization: String::new(),
+            sdgs: Vec::new(),
+            image_urls: Vec::new(),
+            latitude: None,
+            longitude: None,
+            available: true,
+            extra: Extra::default(),
+        }
+    }
+}
+
+/// A Sustainable Development Goal of the United Nations that a project serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Goal {
+    /// The API's name for it.
+    pub id: String,
+    /// Its number, 1 to 17.
+    pub number: i64,
+    /// What it is called.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub title: String,
+    /// What it is about.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub description: String,
+    /// Its colour, such as `#56C02B`.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub color: String,
+    /// URL of a page about it.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub link: String,
+    /// URL of its icon.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub icon_url: String,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Goal {
+    /// A goal of which nothing else is known.
+    pub fn new(id: impl Into<String>, number: i64) -> Self {
+        Self {
+            id: id.into(),
+            number,
+            title: String::new(),
+            description: String::new(),
+            color: String::new(),
+            link: String::new(),
+            icon_url: String::new(),
+            extra: Extra::default(),
+        }
+    }
+}
+
+/// Null as well as nothing is an empty text or list.
+fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}

@@ -1,0 +1,69 @@
+//! What names one impact.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidValue, Timestamp, UserId};
+
+/// The handle of one impact: whose it is and when it was made. There is no
+/// other.
+///
+/// Receipts, records and cancellations turn into one, and so does a tracking
+/// answer if its `tracking_id` can be read. As text it is the API's
+/// `tracking_id`, `{user_id}-{time_utc}`, so one string is all that another
+/// process needs to [track](crate::Track) or [cancel](crate::CancelImpact) it.
+///
+/// ```
+/// use oneclick_proto::{ImpactId, Receipt};
+///
+/// let receipt: Receipt = serde_json::from_str(
+///     r#"{"user_id":"U123","tree_planted":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#,
+/// ).unwrap();
+/// let stored = ImpactId::from(&receipt).to_string();
+/// assert_eq!(stored, "U123-2024-09-16T20:34:04.429Z");
+/// assert_eq!(stored.parse::<ImpactId>()?, receipt.into());
+/// # Ok::<(), oneclick_proto::InvalidValue>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ImpactId {
+    /// The account that the impact belongs to.
+    pub user_id: UserId,
+    /// When it was made, to the byte as the API wrote it.
+    pub time_utc: Timestamp,
+}
+
+impl ImpactId {
+    /// The impact that this account made at this time.
+    pub fn new(user_id: impl Into<UserId>, time_utc: Timestamp) -> Self {
+        Self { user_id: user_id.into(), time_utc }
+    }
+}
+
+impl From<&Self> for ImpactId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+impl fmt::Display for ImpactId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.user_id, self.time_utc)
+    }
+}
+
+impl FromStr for ImpactId {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        // Both halves can hold hyphens, but only one tail is a whole timestamp.
+        text.match_indices('-')
+            .filter(|(at, _)| *at > 0)
+            .find_map(|(at, _)| {
+                let time_utc = text[at + 1..].parse().ok()?;
+                Some(Self::new(&text[..at], time_utc))
+            })
+            .ok_or(InvalidValue::ImpactId)
+    }
+}
