@@ -41,9 +41,10 @@
 //! [`Config::lenient`]), a field sent twice, `null` for any field, a number
 //! with a fraction or an exponent as `amount` even if it is whole (`5.0`), a
 //! query beside the body, and a body beside a GET. `category` is for
-//! `plant_tree` alone. An e-mail address is refused as `oneclick_proto::Email`
-//! does; a name can be any string, the empty one too. `notify` is checked and
-//! has no effect.
+//! `plant_tree`, where it can be `food` alone, and for `donate_money`, where it
+//! can be any text but an empty one. An e-mail address is refused as
+//! `oneclick_proto::Email` does, metadata as `oneclick_proto::Metadata`; a name
+//! can be any string, the empty one too. `notify` is checked and has no effect.
 //!
 //! **Queries.** A parameter that the path does not take is refused, and so is
 //! one sent twice, save `filter_by`; a `filter_by` sent twice with one value
@@ -65,7 +66,16 @@
 //! `/v1/records`, in `customer_impact` and not in `user_impact`; the days of
 //! `/v1/impact/daily` hold both. Somebody who is no customer has empty lists.
 //!
-//! **Records** have one amount field, that of their kind.
+//! **Records** have one amount field, that of their kind, and the metadata that
+//! was sent; empty metadata counts as none. Receipts do not repeat it.
+//!
+//! **Cancelling** is possible until the donation is sent
+//! ([`DONATION_SENT_AFTER`]), then refused with 400. It lowers the totals of
+//! `/v1/impact` and of the impact's day; a day on which nothing is left is left
+//! out. Records and customers stay as they are, and the impact goes through no
+//! further stage. To cancel again is answered as the first time, with the first
+//! reason, and the message `impact was already cancelled`. An impact that
+//! `/v1/track` would not find gets 404 here as well.
 //!
 //! **Pages.** A cursor belongs to the account, the path, the filters, the
 //! dates, the customer and the order it was given for; with any other it is
@@ -77,19 +87,25 @@
 //! **Tracking** knows four stages, by the sandbox's clock: `impact_initiated`
 //! at once, then `donation_available` ([`DONATION_AVAILABLE_AFTER`]),
 //! `donation_sent` ([`DONATION_SENT_AFTER`]; with it `assigned_agent`,
-//! `project_location`, `location_map`, for money `donation_category`, for food
-//! trees `live_session_date`) and `impact_completed`
+//! `project_location`, `location_map`, for trees, ocean and carbon
+//! `project_id`, for money `donation_category`, for food trees
+//! `live_session_date`) and `impact_completed`
 //! ([`IMPACT_COMPLETED_AFTER`]; with it `impact_video`). Agents, places and
 //! links are invented and say so. `is_test_transaction` is always true;
 //! `certificate` and `is_bonus_impact` are never there. An impact that does
 //! not exist, that belongs to another account, or whose `time_utc` is written
 //! differently than it was given, gets 404.
 //!
+//! **Projects** are five, invented, labelled so, and the same for every account:
+//! two of trees, two of the ocean, one of carbon, one of them not available.
+//! Names, places and texts are there in five languages, English if none is
+//! asked for; another `type` or `locale` gets 400, an id that is not there 404.
+//!
 //! **Connections** that are idle for 60 seconds are closed
 //! ([`ServerBuilder::read_timeout`]); a body that does not arrive within the
 //! same time gets 408.
 //!
-//! Not there: anything beyond the eleven endpoints of the reference.
+//! Not there: webhooks, and `GET /v1/carbon`, whose answer no source shows.
 
 mod clock;
 mod server;

@@ -6,11 +6,13 @@
 
 mod account;
 mod action;
+mod cancel;
 mod cursor;
 mod fields;
 mod hash;
 mod list;
 pub(crate) mod problem;
+mod project;
 mod query;
 mod read;
 mod route;
@@ -126,20 +128,21 @@ impl Sandbox {
         request: &Request<impl AsRef<[u8]>>,
         now: DateTime<Utc>,
     ) -> Result<Vec<u8>, Problem> {
-        let route = route::find(request.method(), request.uri().path())?;
+        let (route, segment) = route::find(request.method(), request.uri().path())?;
         let key = key(request.headers())?;
-        let operation = self.read(route, request)?;
+        let operation = self.read(route, segment, request)?;
         // Up to here nothing has changed.
         let seed = self.config.seed;
         let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
         operation.apply(account, now)
     }
 
-    fn read(&self, route: &Route, request: &Request<impl AsRef<[u8]>>) -> Parsed {
+    fn read(&self, route: &Route, segment: &str, request: &Request<impl AsRef<[u8]>>) -> Parsed {
         let body = request.body().as_ref();
         check_body(&route.method, request.headers(), body)?;
         (route.parse)(&Input {
             path: route.path,
+            segment,
             query: request.uri().query().unwrap_or_default(),
             body,
             lenient: self.config.lenient,
@@ -160,6 +163,8 @@ impl fmt::Debug for Sandbox {
 /// What a route reads its operation from.
 struct Input<'a> {
     path: &'static str,
+    /// What the path had for its segment in braces, still encoded.
+    segment: &'a str,
     query: &'a str,
     body: &'a [u8],
     lenient: bool,

@@ -3,9 +3,11 @@
 
 mod sandbox {
     mod actions;
+    mod cancel;
     mod command;
     mod lists;
     mod model;
+    mod projects;
     mod reads;
     mod server;
     mod strict;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use oneclick_proto::{
-    Category, CustomerEntry, CustomerInfo, CustomerRecord, DateRange, Day, Email, Impact,
-    ImpactKind, ImpactTotals, Personal, Receipt, Record, SortOrder, Timestamp, Totals, UserId,
+    Category, CustomerEntry, CustomerInfo, CustomerRecord, DateRange, Day, Email, Impact, ImpactId,
+    ImpactKind, ImpactTotals, Metadata, Personal, Reason, Receipt, Record, SortOrder, Timestamp,
+    Totals, UserId,
 };
 
 use super::hash::hash;
@@ -31,6 +32,8 @@ pub struct Account {
     number: u64,
     /// Every impact, by time; a position in here is what an index holds.
     events: Vec<Event>,
+    /// What only few impacts have, by their position.
+    details: HashMap<u32, Details>,
     own: Index,
     customers_own: Index,
     user_impact: ByKind<i64>,
@@ -48,7 +51,20 @@ struct Event {
     amount: i64,
     customer: Option<u32>,
     kind: u8,
-    category: Option<u8>,
+}
+
+#[derive(Default)]
+struct Details {
+    category: Option<Category>,
+    metadata: Metadata,
+    cancelled: Option<Cancelled>,
+}
+
+/// When and why an impact was cancelled.
+#[derive(Clone)]
+pub(super) struct Cancelled {
+    pub(super) on: Timestamp,
+    pub(super) reason: Option<Reason>,
 }
 
 struct Customer {
@@ -68,6 +84,7 @@ pub(super) struct Purchase {
     pub(super) amount: i64,
     pub(super) category: Option<Category>,
     pub(super) customer: Option<(Email, Option<String>)>,
+    pub(super) metadata: Metadata,
 }
 
 /// Whose records are read.
@@ -88,6 +105,7 @@ impl Account {
             user_id: UserId::new(id(number)),
             number,
             events: Vec::new(),
+            details: HashMap::new(),
             own: Index::default(),
             customers_own: Index::default(),
             user_impact: [0; KINDS],
@@ -111,16 +129,17 @@ impl Account {
         ImpactTotals::new(self.user_id.clone(), totals(&self.user_impact), customer_impact)
     }
 
-    /// How many impacts were made, the customers' among them.
+    /// How many impacts were made, the customers' and the cancelled among them.
     #[must_use]
     pub fn impacts(&self) -> usize {
         self.events.len()
     }
 
-    /// The receipt of every impact that was made, oldest first.
+    /// A receipt of every impact that was made, oldest first, with its
+    /// metadata; the cancelled are among them.
     #[must_use]
     pub fn receipts(&self) -> impl DoubleEndedIterator<Item = Receipt> + ExactSizeIterator {
-        self.events.iter().map(|event| self.receipt(event))
+        (0..self.events.len()).map(|at| self.receipt(position(at)))
     }
 
     /// Makes an impact. Its time is the clock's, or a millisecond after the
@@ -128,36 +147,55 @@ impl Account {
     pub(super) fn buy(&mut self, purchase: Purchase, now: DateTime<Utc>) -> Receipt {
         let now = now.timestamp_millis().clamp(EARLIEST, LATEST);
         let time = self.events.last().map_or(now, |last| now.max(last.time + 1));
-        let Purchase { kind, amount, category, customer } = purchase;
+        let Purchase { kind, amount, category, customer, metadata } = purchase;
         let position = position(self.events.len());
         let customer = customer.map(|(email, name)| self.onboard(&email, name, time));
         let at = kind_at(&kind);
 
-        let totals = if let Some(customer) = customer {
+        if let Some(customer) = customer {
             self.customers[customer as usize].index.0[at].push(position);
             self.customers_own.0[at].push(position);
-            &mut self.customer_impact
         } else {
             self.own.0[at].push(position);
-            &mut self.user_impact
+        }
+        if category.is_some() || !metadata.is_empty() {
+            self.details.insert(position, Details { category, metadata, cancelled: None });
+        }
+        let kind = u8::try_from(at).unwrap_or_default();
+        self.events.push(Event { time, amount, customer, kind });
+        self.count(position, amount);
+        self.receipt(position)
+    }
+
+    /// Takes an impact out of the totals, and notes when and why. Once.
+    pub(super) fn cancel(&mut self, position: u32, reason: Option<Reason>, now: DateTime<Utc>) {
+        if self.cancelled(position).is_some() {
+            return;
+        }
+        let Event { time, amount, .. } = self.events[position as usize];
+        // Not before it was made, even if the clock has gone back.
+        let on = moment(now.timestamp_millis().clamp(time, LATEST.max(time))).into();
+        self.details.entry(position).or_default().cancelled = Some(Cancelled { on, reason });
+        self.count(position, -amount);
+    }
+
+    /// When and why an impact was cancelled, if it was.
+    pub(super) fn cancelled(&self, position: u32) -> Option<&Cancelled> {
+        self.details.get(&position)?.cancelled.as_ref()
+    }
+
+    /// Adds to the totals in which an impact counts.
+    fn count(&mut self, position: u32, amount: i64) {
+        let event = &self.events[position as usize];
+        let at = usize::from(event.kind);
+        let totals = match event.customer {
+            Some(_) => &mut self.customer_impact,
+            None => &mut self.user_impact,
         };
-        let day = self.days.entry(moment(time).date_naive()).or_insert([0; KINDS]);
+        let day = self.days.entry(moment(event.time).date_naive()).or_insert([0; KINDS]);
         for total in [&mut totals[at], &mut day[at]] {
             *total = total.saturating_add(amount);
         }
-        let event = Event {
-            time,
-            amount,
-            customer,
-            kind: u8::try_from(at).unwrap_or_default(),
-            category: category.and_then(|category| {
-                let at = Category::KNOWN.iter().position(|known| *known == category)?;
-                u8::try_from(at).ok()
-            }),
-        };
-        let receipt = self.receipt(&event);
-        self.events.push(event);
-        receipt
     }
 
     /// The customer with this address, who is new if there was none; a name
@@ -181,18 +219,21 @@ impl Account {
         customer
     }
 
-    /// The impact that was made at this time.
-    pub(super) fn at(&self, time: DateTime<Utc>) -> Option<Receipt> {
-        let time = time.timestamp_millis();
+    /// The position of the impact with this id.
+    pub(super) fn find(&self, id: &ImpactId) -> Option<u32> {
+        let time = id.time_utc.datetime().timestamp_millis();
         let at = self.events.binary_search_by_key(&time, |event| event.time).ok()?;
-        Some(self.receipt(&self.events[at]))
+        // Compared as text: another way to write the same time is another id.
+        let same = id.user_id == self.user_id && id.time_utc == moment(time).into();
+        same.then(|| position(at))
     }
 
-    /// The days with an impact, within a range.
+    /// The days with an impact that was not cancelled, within a range.
     pub(super) fn days(&self, dates: DateRange) -> Vec<Day> {
         let start = dates.start_date().map_or(Bound::Unbounded, Bound::Included);
         let end = dates.end_date().map_or(Bound::Unbounded, Bound::Included);
-        self.days.range((start, end)).map(|(date, day)| Day::new(*date, totals(day))).collect()
+        let days = self.days.range((start, end)).filter(|(_, day)| **day != [0; KINDS]);
+        days.map(|(date, day)| Day::new(*date, totals(day))).collect()
     }
 
     /// Positions of records of some kinds (all if empty) and days, after `after`.
@@ -246,19 +287,18 @@ impl Account {
 
     /// A record of the account's own.
     pub(super) fn record(&self, position: u32) -> Record {
-        let Receipt { user_id, time_utc, impact, category, .. } =
-            self.receipt(&self.events[position as usize]);
+        let Receipt { user_id, time_utc, impact, category, metadata, .. } = self.receipt(position);
         let mut record = Record::new(user_id, time_utc, impact);
-        record.category = category;
+        (record.category, record.metadata) = (category, metadata);
         record
     }
 
     /// A record of a customer's.
     pub(super) fn customer_record(&self, position: u32) -> Option<CustomerRecord> {
-        let Receipt { user_id, time_utc, impact, category, customer, .. } =
-            self.receipt(&self.events[position as usize]);
+        let Receipt { user_id, time_utc, impact, category, customer, metadata, .. } =
+            self.receipt(position);
         let mut record = CustomerRecord::new(user_id, time_utc, impact, customer?);
-        record.category = category;
+        (record.category, record.metadata) = (category, metadata);
         Some(record)
     }
 
@@ -273,13 +313,18 @@ impl Account {
         entry
     }
 
-    fn receipt(&self, event: &Event) -> Receipt {
+    /// What was bought, with its metadata.
+    pub(super) fn receipt(&self, position: u32) -> Receipt {
+        let event = &self.events[position as usize];
         let kind = ImpactKind::KNOWN[usize::from(event.kind)].clone();
         let time_utc = Timestamp::from(moment(event.time));
         let impact = Impact::new(kind, event.amount);
         let mut receipt = Receipt::new(self.user_id.clone(), time_utc, impact);
-        receipt.category = event.category.map(|at| Category::KNOWN[usize::from(at)].clone());
         receipt.customer = event.customer.map(|customer| self.customer_info(customer));
+        if let Some(details) = self.details.get(&position) {
+            receipt.category.clone_from(&details.category);
+            receipt.metadata = details.metadata.clone().into();
+        }
         receipt
     }
 
@@ -363,7 +408,7 @@ fn moment(time: i64) -> DateTime<Utc> {
 mod tests {
     use super::*;
 
-    /// A history of four kinds in turn, each third impact for one of the
+    /// A history of all kinds in turn, each third impact for one of the
     /// customers, a second between them.
     fn history(impacts: u32, customers: u32) -> Account {
         let mut account = Account::new(0, b"test_");
@@ -375,6 +420,7 @@ mod tests {
                 amount: 1,
                 category: None,
                 customer: (at % 3 == 0).then(|| (email(), None)),
+                metadata: Metadata::new(),
             };
             account.buy(purchase, start + chrono::TimeDelta::seconds(at.into()));
         }
@@ -394,7 +440,7 @@ mod tests {
             for kinds in [&[][..], &money] {
                 for dates in [DateRange::ALL, last_days] {
                     for (order, late) in
-                        [(SortOrder::Asc, IMPACTS - 9_000), (SortOrder::Desc, 9_000)]
+                        [(SortOrder::Asc, IMPACTS - 20_000), (SortOrder::Desc, 20_000)]
                     {
                         let select =
                             |after| account.select(whose, kinds, dates, order, after, LIMIT);
@@ -456,12 +502,14 @@ mod tests {
                 amount: i64::MAX,
                 category: None,
                 customer: None,
+                metadata: Metadata::new(),
             };
             let receipt = account.buy(purchase, now);
             let time = receipt.time_utc.to_string();
             assert_eq!(time.len(), "2024-09-16T20:34:04.429Z".len(), "{time}");
             assert!(last < Some(receipt.time_utc.clone()));
-            assert_eq!(account.at(receipt.time_utc.datetime()), Some(receipt.clone()));
+            let found = account.find(&ImpactId::from(&receipt)).unwrap();
+            assert_eq!(account.receipt(found), receipt);
             last = Some(receipt.time_utc);
         }
         assert_eq!(account.totals().total.get(&ImpactKind::TreePlanted), i64::MAX);

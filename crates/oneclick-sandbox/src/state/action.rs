@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use oneclick_proto::{Category, Cents, ImpactKind, InvalidValue, Pounds, Trees};
+use oneclick_proto::{
+    Category, Cents, Fragments, ImpactKind, InvalidValue, Pounds, RecordedMetadata, Trees,
+};
 
 use super::account::{Account, Purchase};
 use super::fields::Fields;
@@ -18,47 +20,55 @@ const _: () = assert!(Cents::MAX <= i64::MAX as u64);
 struct Spec {
     kind: ImpactKind,
     /// Reads `amount` and checks its range.
-    amount: fn(&Fields) -> Result<u64, Problem>,
-    /// The values that `category` can have; no such field if empty.
-    categories: &'static [Category],
+    amount: fn(&Fields<'_>) -> Result<u64, Problem>,
+    /// Reads `category`, if there is such a field.
+    category: Option<ReadCategory>,
 }
+
+type ReadCategory = fn(&str) -> Result<Category, Problem>;
 
 /// `POST /v1/plant_tree`.
 pub(super) fn plant_tree(input: &Input<'_>) -> Parsed {
-    let amount = |fields: &Fields| amount(fields, Trees::get);
-    parse(input, Spec { kind: ImpactKind::TreePlanted, amount, categories: &[Category::Food] })
+    let amount = |fields: &Fields<'_>| amount(fields, Trees::get);
+    parse(input, &Spec { kind: ImpactKind::TreePlanted, amount, category: Some(food) })
 }
 
 /// `POST /v1/clean_ocean`.
 pub(super) fn clean_ocean(input: &Input<'_>) -> Parsed {
-    let amount = |fields: &Fields| amount(fields, Pounds::get);
-    parse(input, Spec { kind: ImpactKind::WasteRemoved, amount, categories: &[] })
+    let amount = |fields: &Fields<'_>| amount(fields, Pounds::get);
+    parse(input, &Spec { kind: ImpactKind::WasteRemoved, amount, category: None })
 }
 
 /// `POST /v1/capture_carbon`.
 pub(super) fn capture_carbon(input: &Input<'_>) -> Parsed {
-    let amount = |fields: &Fields| amount(fields, Pounds::get);
-    parse(input, Spec { kind: ImpactKind::CarbonCaptured, amount, categories: &[] })
+    let amount = |fields: &Fields<'_>| amount(fields, Pounds::get);
+    parse(input, &Spec { kind: ImpactKind::CarbonCaptured, amount, category: None })
+}
+
+/// `POST /v1/restore_coral`.
+pub(super) fn restore_coral(input: &Input<'_>) -> Parsed {
+    let amount = |fields: &Fields<'_>| amount(fields, Fragments::get);
+    parse(input, &Spec { kind: ImpactKind::CoralRestored, amount, category: None })
 }
 
 /// `POST /v1/donate_money`.
 pub(super) fn donate_money(input: &Input<'_>) -> Parsed {
-    let amount = |fields: &Fields| amount(fields, Cents::get);
-    parse(input, Spec { kind: ImpactKind::MoneyDonated, amount, categories: &[] })
+    let amount = |fields: &Fields<'_>| amount(fields, Cents::get);
+    parse(input, &Spec { kind: ImpactKind::MoneyDonated, amount, category: Some(cause) })
 }
 
 fn amount<T: FromStr<Err = InvalidValue>>(
-    fields: &Fields,
+    fields: &Fields<'_>,
     get: fn(T) -> u64,
 ) -> Result<u64, Problem> {
     fields.whole("amount").map(get)
 }
 
-fn parse(input: &Input<'_>, spec: Spec) -> Parsed {
+fn parse(input: &Input<'_>, spec: &Spec) -> Parsed {
     Query::parse(input, &[])?;
-    let fields = Fields::parse(input.body)?;
-    let mut known = vec!["amount", "customer_email", "customer_name", "notify"];
-    if !spec.categories.is_empty() {
+    let fields = Fields::parse(input.body, r#"{"amount":5}"#)?;
+    let mut known = vec!["amount", "customer_email", "customer_name", "notify", "metadata"];
+    if spec.category.is_some() {
         known.push("category");
     }
     if !input.lenient {
@@ -75,24 +85,35 @@ fn parse(input: &Input<'_>, spec: Spec) -> Parsed {
             ));
         }
     };
-    let category = match spec.categories {
-        [] => None,
-        categories => {
-            fields.text("category")?.map(|name| category(name, categories)).transpose()?
-        }
+    let category = match spec.category {
+        Some(read) => fields.text("category")?.map(read).transpose()?,
+        None => None,
     };
+    let metadata = fields.metadata()?;
     // Read for its type alone: nobody is ever notified in a sandbox.
     fields.flag("notify")?;
 
     let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-    Ok(Box::new(Purchase { kind: spec.kind, amount, category, customer }))
+    let kind = spec.kind.clone();
+    Ok(Box::new(Purchase { kind, amount, category, customer, metadata }))
 }
 
-fn category(name: &str, categories: &[Category]) -> Result<Category, Problem> {
-    categories.iter().find(|category| category.as_str() == name).cloned().ok_or_else(|| {
-        let names: Vec<_> = categories.iter().map(Category::as_str).collect();
-        Problem::invalid(format!("`category` can be {} or left out", names.join(", ")))
-    })
+/// The one category of trees.
+fn food(name: &str) -> Result<Category, Problem> {
+    match Category::from(name) {
+        Category::Food => Ok(Category::Food),
+        _ => Err(Problem::invalid("`category` can be food or left out")),
+    }
+}
+
+/// The cause of a donation, of which there is no closed list.
+fn cause(name: &str) -> Result<Category, Problem> {
+    if name.is_empty() {
+        return Err(Problem::invalid(
+            "`category` is empty: send a cause, such as climate, or leave it out",
+        ));
+    }
+    Ok(Category::from(name))
 }
 
 impl Operation for Purchase {
@@ -101,6 +122,9 @@ impl Operation for Purchase {
         account: &mut Account,
         now: DateTime<Utc>,
     ) -> Result<Vec<u8>, Problem> {
-        Ok(json(&account.buy(*self, now)))
+        let mut receipt = account.buy(*self, now);
+        // Records show it; receipts are not known to.
+        receipt.metadata = RecordedMetadata::default();
+        Ok(json(&receipt))
     }
 }

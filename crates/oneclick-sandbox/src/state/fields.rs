@@ -3,70 +3,79 @@
 use std::fmt;
 use std::str::FromStr;
 
-use oneclick_proto::InvalidValue;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use oneclick_proto::{InvalidValue, Metadata};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::problem::{Problem, shown, unknown};
 
-/// The fields of a body, in the order in which they were sent.
-pub(super) struct Fields(Vec<(String, Value)>);
+/// The fields of a body.
+pub(super) struct Fields<'a> {
+    text: &'a str,
+    pairs: Vec<(String, Value)>,
+}
 
-impl<'de> Deserialize<'de> for Fields {
+/// The fields of an object, in the order in which they were sent.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
+        struct Pairs;
 
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Object;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             // Not into a map: the second of two equal names would win silently.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Fields(fields))
+                Ok(Object(fields))
             }
         }
 
-        deserializer.deserialize_any(Object)
+        deserializer.deserialize_any(Pairs)
     }
 }
 
-impl Fields {
-    /// Reads a body.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
+impl<'a> Fields<'a> {
+    /// Reads a body; `example` is one, for those who sent something else.
+    pub(super) fn parse(body: &'a [u8], example: &str) -> Result<Self, Problem> {
         if body.is_empty() {
-            return Err(Problem::invalid("the body is empty: send a JSON object with `amount`"));
+            return Err(Problem::invalid(format!(
+                "the body is empty: send a JSON object, such as {example}",
+            )));
         }
         let text = std::str::from_utf8(body)
             .map_err(|_| Problem::invalid("the body is not UTF-8: send JSON in UTF-8"))?;
         // serde_json's own words can quote the body.
-        let fields: Self = serde_json::from_str(text).map_err(|error| {
+        let Object(pairs) = serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Problem::invalid(if error.is_data() {
-                "the body must be a JSON object, such as {\"amount\":5}".to_owned()
+                format!("the body must be a JSON object, such as {example}")
             } else {
                 format!("the body is not JSON: it goes wrong at line {line}, column {column}")
             })
         })?;
-        let mut names: Vec<_> = fields.0.iter().map(|(name, _)| name).collect();
+        let mut names: Vec<_> = pairs.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => {
                 Err(Problem::invalid(format!("the body has a field twice: {}", shown(pair[0]))))
             }
-            None => Ok(fields),
+            None => Ok(Self { text, pairs }),
         }
     }
 
     /// Refuses fields that the path does not take.
     pub(super) fn only(&self, path: &str, known: &[&str]) -> Result<(), Problem> {
-        let names = self.0.iter().map(|(name, _)| name.as_str());
+        let names = self.pairs.iter().map(|(name, _)| name.as_str());
         let others: Vec<_> = names.filter(|name| !known.contains(name)).collect();
         if others.is_empty() { Ok(()) } else { Err(unknown("field", &others, path, known)) }
     }
@@ -93,6 +102,31 @@ impl Fields {
             .transpose()
     }
 
+    /// Half of the id of an impact.
+    pub(super) fn half(&self, name: &str) -> Result<&str, Problem> {
+        self.text(name)?.ok_or_else(|| Problem::half_missing(name))
+    }
+
+    /// `metadata`, empty if there is none.
+    pub(super) fn metadata(&self) -> Result<Metadata, Problem> {
+        /// Once more for this field, so that a key that was sent twice shows.
+        #[derive(Deserialize)]
+        struct Body {
+            metadata: Object,
+        }
+
+        let Some(value) = self.get("metadata")? else { return Ok(Metadata::new()) };
+        let Body { metadata: Object(pairs) } = serde_json::from_str(self.text)
+            .map_err(|_| wrong("metadata", "an object of strings", value))?;
+        let text = |(key, value): (String, Value)| match value {
+            Value::String(text) => Ok((key, text)),
+            other => Err(wrong("metadata", "an object of strings", &other)),
+        };
+        let pairs = pairs.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        Metadata::from_pairs(pairs)
+            .map_err(|error| Problem::invalid(format!("`metadata`: {error}")))
+    }
+
     /// A truth value that may be there.
     pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
         self.get(name)?
@@ -101,7 +135,7 @@ impl Fields {
     }
 
     fn get(&self, name: &str) -> Result<Option<&Value>, Problem> {
-        match self.0.iter().find(|(field, _)| field == name) {
+        match self.pairs.iter().find(|(field, _)| field == name) {
             Some((_, Value::Null)) => {
                 Err(Problem::invalid(format!("`{name}` is null: send a value or leave it out")))
             }

@@ -32,6 +32,14 @@ impl Problem {
             .status(StatusCode::UNAUTHORIZED)
     }
 
+    /// Half of the id of an impact is missing.
+    pub(crate) fn half_missing(name: &str) -> Self {
+        Self::invalid(format!(
+            "`{name}` is missing: `user_id` and `time_utc` are both required, as a receipt or a \
+             record gave them",
+        ))
+    }
+
     /// Another status.
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
@@ -108,18 +116,23 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["pagesize", "perpage", "size"], "limit"),
     (&["page", "offset", "after", "next"], "cursor"),
     (&["sort", "order", "sortby"], "sort_order"),
+    (&["meta", "tags", "attributes"], "metadata"),
+    (&["cause", "donationcategory"], "category"),
+    (&["cancellationreason", "note", "comment"], "reason"),
+    (&["language", "lang"], "locale"),
+    (&["projecttype", "kind"], "type"),
     (&["time", "timestamp"], "time_utc"),
     (&["user", "id"], "user_id"),
 ];
 
 fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = letters(name);
-    let alias = || ALIASES.iter().find(|(names, _)| names.contains(&name.as_str()));
+    // One name can be used for several things, of which the path takes one.
+    let alias = |known: &&&str| {
+        ALIASES.iter().any(|(names, meant)| meant == *known && names.contains(&&*name))
+    };
     let same = |known: &&&str| letters(known) == name;
-    known.iter().find(same).copied().or_else(|| {
-        let (_, meant) = alias()?;
-        known.iter().find(|known| *known == meant).copied()
-    })
+    known.iter().find(same).or_else(|| known.iter().find(alias)).copied()
 }
 
 /// A name without case and punctuation: `customerEmail` is `customer_email`.

@@ -44,14 +44,9 @@ impl<'a> Query<'a> {
         self.all(name).next()
     }
 
-    /// A parameter that must be there.
-    pub(super) fn required(&self, name: &str) -> Result<&str, Problem> {
-        self.get(name).ok_or_else(|| {
-            Problem::invalid(format!(
-                "`{name}` is missing: `user_id` and `time_utc` are both required, as a receipt or \
-                 a record gave them",
-            ))
-        })
+    /// Half of the id of an impact.
+    pub(super) fn half(&self, name: &str) -> Result<&str, Problem> {
+        self.get(name).ok_or_else(|| Problem::half_missing(name))
     }
 
     /// Every value of a parameter.
@@ -120,8 +115,11 @@ mod tests {
     #[test]
     fn what_is_not_utf_8_is_refused_and_a_replacement_character_is_not() {
         let parse = |query| {
-            Query::parse(&Input { path: "/", query, body: b"", lenient: false }, &["cursor"])
-                .is_ok()
+            Query::parse(
+                &Input { path: "/", segment: "", query, body: b"", lenient: false },
+                &["cursor"],
+            )
+            .is_ok()
         };
         assert!(!parse("cursor=%FF"));
         assert!(parse("cursor=%ef%bf%bd"));

@@ -3,13 +3,28 @@
 use http::{Method, StatusCode};
 
 use super::problem::{Problem, letters};
-use super::{Input, Parsed, action, list, read, track};
+use super::{Input, Parsed, action, cancel, list, project, read, track};
 
 /// One thing that can be asked for.
 pub(super) struct Route {
     pub(super) method: Method,
+    /// The path, or its beginning and the name of its last segment in braces.
     pub(super) path: &'static str,
     pub(super) parse: fn(&Input<'_>) -> Parsed,
+}
+
+impl Route {
+    /// What a path of this route has for the segment in braces, still encoded;
+    /// `None` for a path that is not of this route.
+    fn segment<'p>(&self, path: &'p str) -> Option<&'p str> {
+        match self.path.split_once('{') {
+            None => (path == self.path).then_some(""),
+            Some((beginning, _)) => {
+                let segment = path.strip_prefix(beginning)?;
+                (!segment.is_empty() && !segment.contains('/')).then_some(segment)
+            }
+        }
+    }
 }
 
 const fn get(path: &'static str, parse: fn(&Input<'_>) -> Parsed) -> Route {
@@ -26,13 +41,17 @@ static ROUTES: &[Route] = &[
     post("/v1/plant_tree", action::plant_tree),
     post("/v1/clean_ocean", action::clean_ocean),
     post("/v1/capture_carbon", action::capture_carbon),
+    post("/v1/restore_coral", action::restore_coral),
     post("/v1/donate_money", action::donate_money),
+    post("/v1/cancel_impact", cancel::cancel_impact),
     get("/v1/impact", read::impact),
     get("/v1/impact/daily", read::daily_impact),
     get("/v1/records", list::records),
     get("/v1/customer_records", list::customer_records),
     get("/v1/customers", list::customers),
     get("/v1/track", track::track),
+    get("/v1/projects", project::projects),
+    get("/v1/projects/{project_id}", project::project_by_id),
 ];
 
 /// What integrators have been seen to call, in the letters of the path without
@@ -41,7 +60,9 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["tree", "plant", "treeplanted"], "/v1/plant_tree"),
     (&["ocean", "waste", "cleanup", "wasteremoved", "plastic"], "/v1/clean_ocean"),
     (&["capture", "carboncapture", "carboncaptured", "offset", "co2"], "/v1/capture_carbon"),
+    (&["coral", "reef", "coralrestored", "coralrestoration"], "/v1/restore_coral"),
     (&["donate", "donation", "money", "moneydonated"], "/v1/donate_money"),
+    (&["cancel", "refund", "reverse", "cancellation", "impactcancel"], "/v1/cancel_impact"),
     (&["total", "aggregatedimpact"], "/v1/impact"),
     (&["dailyimpact", "daily"], "/v1/impact/daily"),
     (&["userrecord", "history"], "/v1/records"),
@@ -49,19 +70,24 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["tracking"], "/v1/track"),
 ];
 
-/// The route of a method and a path.
-pub(super) fn find(method: &Method, path: &str) -> Result<&'static Route, Problem> {
-    let here: Vec<_> = ROUTES.iter().filter(|route| route.path == path).collect();
+/// The route of a method and a path, and what the path has for the segment
+/// in the route's braces.
+pub(super) fn find<'p>(
+    method: &Method,
+    path: &'p str,
+) -> Result<(&'static Route, &'p str), Problem> {
+    let here = ROUTES.iter().filter_map(|route| Some((route, route.segment(path)?)));
+    let here: Vec<_> = here.collect();
     if here.is_empty() {
         return Err(lost(path));
     }
-    here.iter().find(|route| route.method == *method).copied().ok_or_else(|| {
-        let methods: Vec<_> = here.iter().map(|route| route.method.as_str()).collect();
-        let allow = methods.join(", ");
-        let actions = ROUTES.iter().filter(|route| route.method == Method::POST);
+    here.iter().find(|(route, _)| route.method == *method).copied().ok_or_else(|| {
+        let methods: Vec<_> = here.iter().map(|(route, _)| route.method.as_str()).collect();
+        let (allow, path) = (methods.join(", "), here[0].0.path);
         let hint = if method == Method::POST {
-            let actions: Vec<_> = actions.map(|route| route.path).collect();
-            format!("; impacts are made by POST to {}", actions.join(", "))
+            let posts = ROUTES.iter().filter(|route| route.method == Method::POST);
+            let posts: Vec<_> = posts.map(|route| route.path).collect();
+            format!("; send a POST to {}", posts.join(", "))
         } else {
             String::new()
         };
@@ -124,6 +150,12 @@ mod tests {
             ("/v1/customerRecords", "GET /v1/customer_records"),
             ("/v1/customer", "GET /v1/customers"),
             ("/api/whoami", "GET /v1/whoami"),
+            ("/v1/coral", "POST /v1/restore_coral"),
+            ("/v1/restoreCorals", "POST /v1/restore_coral"),
+            ("/v1/refunds", "POST /v1/cancel_impact"),
+            ("/v1/impact/cancel", "POST /v1/cancel_impact"),
+            ("/v1/project", "GET /v1/projects"),
+            ("/v1/projects/", "GET /v1/projects"),
         ] {
             let answer = find(&Method::GET, path).err().unwrap().answer();
             assert_eq!(answer.status(), 404);
@@ -148,5 +180,17 @@ mod tests {
         let answer = find(&Method::GET, "/ada@example.com").err().unwrap().answer();
         let body = String::from_utf8(answer.into_body()).unwrap();
         assert!(body.contains("POST /v1/plant_tree") && !body.contains("ada"), "{body}");
+    }
+
+    #[test]
+    fn a_segment_in_braces_takes_one_segment_and_no_more() {
+        let segment = |path| find(&Method::GET, path).ok().map(|(route, text)| (route.path, text));
+        let project = "/v1/projects/{project_id}";
+        assert_eq!(segment("/v1/projects/x"), Some((project, "x")));
+        assert_eq!(segment("/v1/projects/..%2Fwhoami"), Some((project, "..%2Fwhoami")));
+        assert_eq!(segment("/v1/projects"), Some(("/v1/projects", "")));
+        for path in ["/v1/projects/", "/v1/projects/x/", "/v1/projects/x/y", "/v1/projectsx"] {
+            assert_eq!(segment(path), None, "{path}");
+        }
     }
 }

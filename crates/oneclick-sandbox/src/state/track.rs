@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use oneclick_proto::{Category, ImpactKind, Receipt, Timestamp, Tracking};
+use oneclick_proto::{Category, ImpactId, ImpactKind, Receipt, Timestamp, Tracking};
 
-use super::account::Account;
+use super::account::{Account, Cancelled};
 use super::problem::{Problem, json};
+use super::project;
 use super::query::Query;
 use super::{Input, Operation, Parsed};
 
@@ -16,19 +17,30 @@ pub const DONATION_SENT_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// After an impact was made, it is completed: five minutes.
 pub const IMPACT_COMPLETED_AFTER: TimeDelta = TimeDelta::minutes(5);
 
-struct Track {
-    user_id: String,
-    time_utc: Timestamp,
-}
+struct Track(ImpactId);
 
 /// `GET /v1/track`.
 pub(super) fn track(input: &Input<'_>) -> Parsed {
     let query = Query::parse(input, &["user_id", "time_utc"])?;
-    let user_id = query.required("user_id")?.to_owned();
-    let time_utc = query.required("time_utc")?.parse().map_err(|_| {
+    let id = impact_id(query.half("user_id")?, query.half("time_utc")?)?;
+    Ok(Box::new(Track(id)))
+}
+
+/// The id of an impact from its two halves.
+pub(super) fn impact_id(user_id: &str, time_utc: &str) -> Result<ImpactId, Problem> {
+    let time_utc = time_utc.parse().map_err(|_| {
         Problem::invalid("`time_utc` must be a time such as 2024-09-16T20:34:04.429Z, as received")
     })?;
-    Ok(Box::new(Track { user_id, time_utc }))
+    Ok(ImpactId::new(user_id, time_utc))
+}
+
+/// There is none with this id, or it is somebody else's.
+pub(super) fn no_such_impact() -> Problem {
+    Problem::invalid(
+        "this account has no impact with this `user_id` and `time_utc`: send both exactly as a \
+         receipt or a record gave them",
+    )
+    .status(StatusCode::NOT_FOUND)
 }
 
 impl Operation for Track {
@@ -37,39 +49,35 @@ impl Operation for Track {
         account: &mut Account,
         now: DateTime<Utc>,
     ) -> Result<Vec<u8>, Problem> {
-        // Compared as text: another way to write the same time is another handle.
-        let receipt = (self.user_id == account.user_id().as_str())
-            .then(|| account.at(self.time_utc.datetime()))
-            .flatten()
-            .filter(|receipt| receipt.time_utc == self.time_utc);
-        match receipt {
-            Some(receipt) => Ok(json(&tracking(receipt, now))),
-            None => Err(Problem::invalid(
-                "this account has no impact with this `user_id` and `time_utc`: send both \
-                 exactly as a receipt or a record gave them",
-            )
-            .status(StatusCode::NOT_FOUND)),
-        }
+        let position = account.find(&self.0).ok_or_else(no_such_impact)?;
+        Ok(json(&tracking(account.receipt(position), account.cancelled(position), now)))
     }
 }
 
-fn tracking(receipt: Receipt, now: DateTime<Utc>) -> Tracking {
-    let Receipt { user_id, time_utc, impact, category, .. } = receipt;
+fn tracking(receipt: Receipt, cancelled: Option<&Cancelled>, now: DateTime<Utc>) -> Tracking {
+    let id = ImpactId::from(&receipt);
+    let Receipt { time_utc, impact, category, .. } = receipt;
     let made = time_utc.datetime();
+    // Nothing goes on after it was cancelled.
+    let now = cancelled.map_or(now, |cancelled| now.min(cancelled.on.datetime()));
     let stage = |after: TimeDelta| (now >= made + after).then(|| Timestamp::from(made + after));
-    let live = impact.kind == ImpactKind::TreePlanted && category == Some(Category::Food);
-    let place = place(&impact.kind);
+    let food = category == Some(Category::Food);
+    let live = impact.kind == ImpactKind::TreePlanted && food;
+    let place = Place::of(&impact.kind, food);
+    let paid_for = (impact.kind == ImpactKind::MoneyDonated)
+        .then(|| category.as_ref().map_or("planting trees", Category::as_str).to_owned());
 
-    let mut tracking = Tracking::new(format!("{user_id}-{time_utc}"), time_utc, impact);
+    let mut tracking = Tracking::new(id.to_string(), time_utc, impact);
     tracking.category = category;
     tracking.is_test_transaction = Some(true);
     tracking.donation_available = stage(DONATION_AVAILABLE_AFTER);
     tracking.donation_sent = stage(DONATION_SENT_AFTER);
     if tracking.donation_sent.is_some() {
-        tracking.assigned_agent = Some(place.agent.to_owned());
-        tracking.project_location = Some(place.location.to_owned());
-        tracking.location_map = Some(place.map.to_owned());
-        tracking.donation_category = place.donation_category.map(str::to_owned);
+        tracking.assigned_agent = Some(place.agent);
+        tracking.project_location = Some(place.location);
+        tracking.location_map = Some(place.map);
+        tracking.project_id = place.project_id;
+        tracking.donation_category = paid_for;
         tracking.live_session_date = live.then(|| Timestamp::from(made + IMPACT_COMPLETED_AFTER));
     }
     tracking.impact_completed = stage(IMPACT_COMPLETED_AFTER);
@@ -77,41 +85,40 @@ fn tracking(receipt: Receipt, now: DateTime<Utc>) -> Tracking {
         let video = format!("https://video.example.com/sandbox/{}", tracking.tracking_id);
         tracking.impact_video = Some(video);
     }
+    if let Some(Cancelled { on, reason }) = cancelled {
+        tracking.cancelled_on = Some(on.clone());
+        tracking.cancellation_reason = reason.as_ref().map(|reason| reason.as_str().into());
+    }
     tracking
 }
 
 /// Where an impact happens. All of it is invented, and says so.
 struct Place {
-    agent: &'static str,
-    location: &'static str,
-    map: &'static str,
-    /// What a donation of money pays for.
-    donation_category: Option<&'static str>,
+    agent: String,
+    location: String,
+    map: String,
+    project_id: Option<String>,
 }
 
-fn place(kind: &ImpactKind) -> Place {
-    let (agent, location, map) = match kind {
-        ImpactKind::TreePlanted | ImpactKind::MoneyDonated => (
-            "Sandbox Tree Planters",
-            "Sandbox Mountains, a place that does not exist, with Sandbox Tree Planters.",
-            "https://maps.example.com/embed?place=sandbox-mountains",
-        ),
-        ImpactKind::WasteRemoved => (
-            "Sandbox Ocean Cleaners",
-            "Sandbox Bay, a place that does not exist, with Sandbox Ocean Cleaners.",
-            "https://maps.example.com/embed?place=sandbox-bay",
-        ),
-        ImpactKind::CarbonCaptured => (
-            "Sandbox Carbon Catchers",
-            "Sandbox Plains, a place that does not exist, with Sandbox Carbon Catchers.",
-            "https://maps.example.com/embed?place=sandbox-plains",
-        ),
-        _ => (
-            "Sandbox Agent",
-            "Sandbox Island, a place that does not exist, with Sandbox Agent.",
-            "https://maps.example.com/embed?place=sandbox-island",
-        ),
-    };
-    let donation_category = (*kind == ImpactKind::MoneyDonated).then_some("planting trees");
-    Place { agent, location, map, donation_category }
+impl Place {
+    fn of(kind: &ImpactKind, food: bool) -> Self {
+        let (agent, location, project_id) = match (project::of(kind, food), kind) {
+            (Some(project), _) => {
+                (project.organization, project.location, Some(project.project_id))
+            }
+            (None, ImpactKind::CoralRestored) => (
+                "Sandbox Coral Gardeners".to_owned(),
+                "Sandbox Reef, a place that does not exist.".to_owned(),
+                None,
+            ),
+            (None, _) => (
+                "Sandbox Agent".to_owned(),
+                "Sandbox Island, a place that does not exist.".to_owned(),
+                None,
+            ),
+        };
+        let place = project_id.as_deref().unwrap_or(kind.as_str());
+        let map = format!("https://maps.example.com/embed?place={place}");
+        Self { agent, location, map, project_id }
+    }
 }

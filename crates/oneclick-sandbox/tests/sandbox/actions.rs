@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::world::World;
+use super::world::{ACTIONS, World};
 
 #[test]
 fn an_action_answers_who_what_and_when() {
@@ -9,6 +9,7 @@ fn an_action_answers_who_what_and_when() {
         ("/v1/plant_tree", "tree_planted"),
         ("/v1/clean_ocean", "waste_removed"),
         ("/v1/capture_carbon", "carbon_captured"),
+        ("/v1/restore_coral", "coral_restored"),
         ("/v1/donate_money", "money_donated"),
     ] {
         let user_id = world.get("/v1/whoami")["user_id"].clone();
@@ -47,6 +48,7 @@ fn the_ends_of_every_range_are_taken_and_what_is_beyond_is_not() {
         ("/v1/plant_tree", 10_000_000_u64),
         ("/v1/clean_ocean", 10_000_000),
         ("/v1/capture_carbon", 10_000_000),
+        ("/v1/restore_coral", 10_000_000),
         ("/v1/donate_money", 1_000_000_000),
     ] {
         for amount in [1, most] {
@@ -89,10 +91,8 @@ fn impacts_of_one_millisecond_get_times_of_their_own() {
 #[test]
 fn a_lenient_sandbox_passes_over_unknown_fields_and_nothing_else() {
     let mut world = World::of(oneclick_sandbox::Config::new().lenient(true));
-    let answer = world.post(
-        "/v1/clean_ocean",
-        r#"{"amount":1,"customerEmail":"a@b","category":7,"metadata":{}}"#,
-    );
+    let answer = world
+        .post("/v1/clean_ocean", r#"{"amount":1,"customerEmail":"a@b","category":7,"tag":{}}"#);
     assert_eq!(answer.get("customer"), None);
     assert_eq!(answer.get("category"), None);
     world.refused_post(400, "/v1/clean_ocean", r#"{"amount":0}"#);
@@ -109,4 +109,46 @@ fn what_is_refused_changes_nothing() {
     world.refused_post(400, "/v1/plant_tree", r#"{"amount":1,"notify":"yes"}"#);
     assert_eq!(world.get("/v1/impact"), before);
     assert_eq!(world.get("/v1/customers"), json!({ "customers": [] }));
+}
+
+#[test]
+fn metadata_is_shown_by_records_and_not_by_receipts() {
+    let mut world = World::new();
+    let metadata = json!({ "order": "A-1001", "ünï": "🌳" });
+    for path in ACTIONS {
+        for customer in [false, true] {
+            let mut body = json!({ "amount": 1, "metadata": metadata });
+            if customer {
+                body["customer_email"] = "a@b".into();
+            }
+            assert_eq!(world.post(path, &body.to_string()).get("metadata"), None);
+        }
+        world.post(path, r#"{"amount":1,"metadata":{}}"#);
+    }
+    for (path, list, with, without) in [
+        ("/v1/records?limit=1000", "user_records", 5, 5),
+        ("/v1/customer_records?limit=1000", "customer_records", 5, 0),
+    ] {
+        let page = world.get(path);
+        let records = page[list].as_array().unwrap();
+        let shown: Vec<_> = records.iter().filter_map(|record| record.get("metadata")).collect();
+        assert_eq!(shown, vec![&metadata; with]);
+        assert_eq!(records.len(), with + without);
+    }
+}
+
+#[test]
+fn a_donation_keeps_its_cause() {
+    let mut world = World::new();
+    for cause in ["veterans", "animals", "climate", "food", "something new 🌳"] {
+        let body = json!({ "amount": 1, "category": cause }).to_string();
+        assert_eq!(world.post("/v1/donate_money", &body)["category"], cause);
+    }
+    let records = world.get("/v1/records")["user_records"].clone();
+    assert_eq!(
+        super::world::column(&records, "category"),
+        ["veterans", "animals", "climate", "food", "something new 🌳"],
+    );
+    world.refused_post(400, "/v1/donate_money", r#"{"amount":1,"category":""}"#);
+    world.refused_post(400, "/v1/donate_money", r#"{"amount":1,"category":["climate"]}"#);
 }

@@ -39,7 +39,8 @@ fn walk(world: &mut World, path: &str, field: &str, query: &str, limit: usize) -
 }
 
 fn amount(record: &Value) -> i64 {
-    let kinds = ["tree_planted", "waste_removed", "carbon_captured", "money_donated"];
+    let kinds =
+        ["tree_planted", "waste_removed", "carbon_captured", "coral_restored", "money_donated"];
     let amounts: Vec<_> = kinds.iter().filter_map(|kind| record[*kind].as_i64()).collect();
     assert_eq!(amounts.len(), 1, "one amount: {record}");
     amounts[0]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use oneclick_proto::{
-    Api, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers, DailyImpact,
-    DateRange, DonateMoney, Email, Endpoint, Error, Impact, ImpactKind, Limit, List, Pager,
-    PlantTree, Pounds, Receipt, Records, SortOrder, Timestamp, TotalImpact, Totals, Track,
-    TreeCategory, Trees,
+    Api, CancelImpact, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords,
+    Customers, DailyImpact, DateRange, DonateMoney, Email, Endpoint, Error, Fragments, Impact,
+    ImpactId, ImpactKind, Limit, List, Metadata, Pager, PlantTree, Pounds, Receipt, Records,
+    RestoreCoral, SortOrder, Timestamp, TotalImpact, Totals, Track, TreeCategory, Trees, Whoami,
 };
-use oneclick_sandbox::{Config, Sandbox};
+use oneclick_sandbox::{Config, DONATION_SENT_AFTER, Sandbox};
 use proptest::prelude::*;
 
 /// One purchase of a history.
@@ -21,9 +21,13 @@ struct Purchase {
     /// One of a few customers, or the account itself.
     customer: Option<u8>,
     food: bool,
+    /// The number of an order, stored with it.
+    order: Option<u16>,
     /// How far the clock goes before it, in milliseconds; it may stand still
     /// and it may go back.
     wait: i64,
+    /// An earlier purchase that is cancelled right after it, if there is one.
+    cancels: Option<prop::sample::Index>,
 }
 
 /// What the model remembers of a purchase.
@@ -32,6 +36,8 @@ struct Bought {
     time_utc: Timestamp,
     impact: Impact,
     customer: Option<u8>,
+    order: Option<u16>,
+    cancelled: Option<Timestamp>,
 }
 
 fn purchase() -> impl Strategy<Value = Purchase> {
@@ -46,15 +52,25 @@ fn purchase() -> impl Strategy<Value = Purchase> {
         1u32..=10_000_000,
         proptest::option::of(0u8..4),
         any::<bool>(),
+        proptest::option::of(any::<u16>()),
         wait,
+        proptest::option::of(any::<prop::sample::Index>()),
     )
-        .prop_map(|(kind, amount, customer, food, wait)| Purchase {
+        .prop_map(|(kind, amount, customer, food, order, wait, cancels)| Purchase {
             kind,
             amount,
             customer,
             food,
+            order,
             wait,
+            cancels,
         })
+}
+
+impl Purchase {
+    fn metadata(&self) -> Metadata {
+        Metadata::from_pairs(self.order.map(|order| ("order", order.to_string()))).unwrap()
+    }
 }
 
 /// The core on one side, the sandbox function on the other, no socket between.
@@ -84,7 +100,7 @@ impl Pair {
         let customer = purchase.customer.map(|number| Customer::from(email(number)));
         macro_rules! send {
             ($request:expr) => {{
-                let request = $request;
+                let request = $request.metadata(purchase.metadata());
                 self.send(&match customer {
                     Some(customer) => request.customer(customer),
                     None => request,
@@ -98,10 +114,36 @@ impl Pair {
             }
             ImpactKind::WasteRemoved => send!(CleanOcean::new(Pounds::new(amount).unwrap())),
             ImpactKind::CarbonCaptured => send!(CaptureCarbon::new(Pounds::new(amount).unwrap())),
+            ImpactKind::CoralRestored => send!(RestoreCoral::new(Fragments::new(amount).unwrap())),
             ImpactKind::MoneyDonated => send!(DonateMoney::new(Cents::new(amount).unwrap())),
             ref other => panic!("no action makes {other}"),
         };
         receipt.unwrap()
+    }
+
+    /// Cancels an impact and checks what comes of it.
+    fn cancel(&mut self, bought: &mut Bought) -> Result<(), TestCaseError> {
+        let user_id = self.send(&Whoami).unwrap().user_id;
+        let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
+        let result = self.send(&CancelImpact::new(&id));
+        let made = bought.time_utc.datetime();
+        let (message, on) = match &bought.cancelled {
+            Some(before) => (CancelMessage::AlreadyCancelled, before.clone()),
+            None if self.now >= made + DONATION_SENT_AFTER => {
+                prop_assert_eq!(result.unwrap_err().status().unwrap(), 400);
+                return Ok(());
+            }
+            None => (CancelMessage::Cancelled, Timestamp::from(self.now.max(made))),
+        };
+        let cancellation = result.unwrap();
+        prop_assert_eq!(&cancellation.message, &message);
+        prop_assert_eq!(&cancellation.cancelled_on, &on);
+        prop_assert_eq!(&cancellation.impact, &bought.impact);
+        let tracking = self.send(&Track::new(&cancellation)).unwrap();
+        prop_assert_eq!(tracking.cancelled_on.as_ref(), Some(&on));
+        prop_assert_eq!(Track::try_from(&tracking).unwrap(), Track::new(id));
+        bought.cancelled = Some(on);
+        Ok(())
     }
 
     /// Walks a list to its end, each page no longer than the limit.
@@ -165,7 +207,7 @@ impl Question {
     }
 
     /// The answer, by looking at everything.
-    fn answer(&self, history: &[Bought], own: bool) -> Vec<(Timestamp, Impact)> {
+    fn answer(&self, history: &[Bought], own: bool) -> Vec<(Timestamp, Impact, Option<String>)> {
         let dates = self.dates();
         let mut rows: Vec<_> = history
             .iter()
@@ -173,9 +215,12 @@ impl Question {
             .filter(|bought| own || self.customer.is_none() || bought.customer == self.customer)
             .filter(|bought| self.kinds.is_empty() || self.kinds.contains(&bought.impact.kind))
             .filter(|bought| within(dates, &bought.time_utc))
-            .map(|bought| (bought.time_utc.clone(), bought.impact.clone()))
+            .map(|bought| {
+                let order = bought.order.map(|order| order.to_string());
+                (bought.time_utc.clone(), bought.impact.clone(), order)
+            })
             .collect();
-        rows.sort_by_key(|(time, _)| time.clone());
+        rows.sort_by_key(|(time, _, _)| time.clone());
         if self.order == Some(SortOrder::Desc) {
             rows.reverse();
         }
@@ -191,7 +236,7 @@ fn within(dates: DateRange, time: &Timestamp) -> bool {
 
 fn sum<'a>(history: impl Iterator<Item = &'a Bought>) -> Totals {
     let mut totals = Totals::zeros();
-    for bought in history {
+    for bought in history.filter(|bought| bought.cancelled.is_none()) {
         totals.add(&bought.impact.kind, bought.impact.amount);
     }
     totals
@@ -225,7 +270,13 @@ proptest! {
                 time_utc: receipt.time_utc,
                 impact,
                 customer: purchase.customer,
+                order: purchase.order,
+                cancelled: None,
             });
+            if let Some(cancels) = &purchase.cancels {
+                let at = cancels.index(history.len());
+                pair.cancel(&mut history[at])?;
+            }
         }
 
         let totals = pair.send(&TotalImpact).unwrap();
@@ -245,7 +296,10 @@ proptest! {
             let rows: Vec<_> = pair
                 .walk(records, limit)
                 .into_iter()
-                .map(|record| (record.time_utc, record.impact))
+                .map(|record| {
+                    let order = record.metadata.get("order").map(str::to_owned);
+                    (record.time_utc, record.impact, order)
+                })
                 .collect();
             prop_assert_eq!(rows, question.answer(&history, true));
 
@@ -256,12 +310,18 @@ proptest! {
             let rows: Vec<_> = pair
                 .walk(records, limit)
                 .into_iter()
-                .map(|record| (record.time_utc, record.impact))
+                .map(|record| {
+                    let order = record.metadata.get("order").map(str::to_owned);
+                    (record.time_utc, record.impact, order)
+                })
                 .collect();
             prop_assert_eq!(rows, question.answer(&history, false));
 
             let mut days: BTreeMap<NaiveDate, Totals> = BTreeMap::new();
-            for bought in history.iter().filter(|bought| within(dates, &bought.time_utc)) {
+            let days_of = |bought: &&Bought| {
+                bought.cancelled.is_none() && within(dates, &bought.time_utc)
+            };
+            for bought in history.iter().filter(days_of) {
                 let day = bought.time_utc.datetime().date_naive();
                 let totals = days.entry(day).or_insert_with(Totals::zeros);
                 totals.add(&bought.impact.kind, bought.impact.amount);

@@ -38,17 +38,20 @@ fn totals_are_the_sum_of_what_was_done_for_oneself_and_for_customers() {
             "tree_planted": 42,
             "waste_removed": 0,
             "carbon_captured": 0,
+            "coral_restored": 0,
             "money_donated": 2_000_000_000,
             "user_impact": {
                 "tree_planted": 12,
                 "waste_removed": 0,
                 "carbon_captured": 0,
+                "coral_restored": 0,
                 "money_donated": 1_000_000_000,
             },
             "customer_impact": {
                 "tree_planted": 30,
                 "waste_removed": 0,
                 "carbon_captured": 0,
+                "coral_restored": 0,
                 "money_donated": 1_000_000_000,
             },
         }),
@@ -82,6 +85,7 @@ fn days_are_those_of_utc_and_empty_ones_are_left_out() {
             "tree_planted": 2,
             "waste_removed": 3,
             "carbon_captured": 0,
+            "coral_restored": 0,
             "money_donated": 0,
         }),
     );

@@ -43,7 +43,17 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
             vec!["did you mean `customer_email`", "did you mean `customer_name`"],
         ),
         (r#"{"amount":5,"email":"secret@x"}"#, vec!["`email`", "did you mean `customer_email`"]),
-        (r#"{"amount":5,"metadata":{}}"#, vec!["`metadata`", "takes amount, customer_email"]),
+        (r#"{"amount":5,"tags":{}}"#, vec!["`tags`", "did you mean `metadata`", "takes amount"]),
+        (r#"{"amount":5,"metadata":"secret"}"#, vec!["`metadata`", "an object", "a string"]),
+        (r#"{"amount":5,"metadata":["secret"]}"#, vec!["`metadata`", "an object", "an array"]),
+        (r#"{"amount":5,"metadata":null}"#, vec!["`metadata` is null"]),
+        (r#"{"amount":5,"metadata":{"a":1}}"#, vec!["`metadata`", "strings", "a number"]),
+        (r#"{"amount":5,"metadata":{"a":null}}"#, vec!["`metadata`", "strings", "null"]),
+        (r#"{"amount":5,"metadata":{"a":{"b":"secret"}}}"#, vec!["`metadata`", "an object was"]),
+        (r#"{"amount":5,"metadata":{"":"secret"}}"#, vec!["`metadata`", "a key is empty"]),
+        (r#"{"amount":5,"metadata":{"gift":"secret"}}"#, vec!["`metadata`", "reserved"]),
+        (r#"{"amount":5,"metadata":{"widgetID":"secret"}}"#, vec!["`metadata`", "reserved"]),
+        (r#"{"amount":5,"metadata":{"a":"1","\u0061":"2"}}"#, vec!["`metadata`", "twice"]),
         (r#"{"amount":5,"secret@x":1}"#, vec!["unknown field"]),
         (r#"{"amount":5,"customer_name":"Secret"}"#, vec!["without `customer_email`"]),
         (r#"{"amount":5,"customer_email":null}"#, vec!["`customer_email` is null"]),
@@ -68,7 +78,21 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
         }
         assert!(!message.to_lowercase().contains("secret"), "{message}");
     }
-    for path in ["/v1/clean_ocean", "/v1/capture_carbon", "/v1/donate_money"] {
+    let long = |chars| "secret".repeat(100).chars().take(chars).collect::<String>();
+    for (metadata, words) in [
+        (json!({ long(41): "" }), ["key has 41", "40 can"]),
+        (json!({ "a": long(501) }), ["value has 501", "500 can"]),
+        ((0..21).map(|at| (at.to_string(), json!(""))).collect(), ["more than 20", "pairs"]),
+    ] {
+        let body = json!({ "amount": 5, "metadata": metadata }).to_string();
+        let message = world.refused_post(400, TREES, &body);
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    let most: serde_json::Value =
+        (0..20).map(|at| (format!("{at:02}{}", "ß".repeat(38)), json!("🌳".repeat(500)))).collect();
+    world.post(TREES, &json!({ "amount": 5, "metadata": most }).to_string());
+    for path in ["/v1/clean_ocean", "/v1/capture_carbon", "/v1/restore_coral"] {
         let message = world.refused_post(400, path, r#"{"amount":5,"category":"food"}"#);
         assert!(message.contains("`category`") && message.contains(path), "{message}");
     }
@@ -157,6 +181,15 @@ fn a_query_that_is_wrong_is_refused_with_what_to_fix() {
         ("/v1/customers?cursor=%FF", vec!["UTF-8"]),
         ("/v1/impact?start_date=2025-01-01", vec!["`start_date`", "takes none"]),
         ("/v1/whoami?user_id=U1", vec!["`user_id`"]),
+        ("/v1/projects?type=kelp", vec!["`type`", "trees, ocean, carbon"]),
+        ("/v1/projects?type=", vec!["`type`"]),
+        ("/v1/projects?type=trees&type=ocean", vec!["`type`", "twice"]),
+        ("/v1/projects?projectType=trees", vec!["did you mean `type`"]),
+        ("/v1/projects?locale=it", vec!["`locale`", "en, de, es, fr, nl"]),
+        ("/v1/projects?language=de", vec!["did you mean `locale`"]),
+        ("/v1/projects/sandbox-clean-bay?locale=EN", vec!["`locale`"]),
+        ("/v1/projects/sandbox-clean-bay?type=ocean", vec!["`type`", "takes locale"]),
+        ("/v1/projects/%FF", vec!["UTF-8"]),
     ] {
         let message = world.refused_get(400, uri);
         for word in words {
@@ -204,7 +237,7 @@ fn a_method_that_is_wrong_is_refused_with_those_that_are_right() {
     };
     let (allow, message) = call(Method::POST, "/v1/impact");
     assert_eq!(allow, "GET");
-    assert!(message.contains("POST to /v1/plant_tree"), "{message}");
+    assert!(message.contains("send a POST to /v1/plant_tree"), "{message}");
     assert_eq!(call(Method::GET, TREES).0, "POST");
     for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
         assert_eq!(call(method.clone(), TREES).0, "POST");
@@ -221,6 +254,8 @@ fn a_path_that_is_wrong_is_refused_with_the_one_that_was_meant() {
         ("/donations", "POST /v1/donate_money"),
         ("/plant_tree", "POST /v1/plant_tree"),
         ("/v1/records/", "GET /v1/records"),
+        ("/v1/refund", "POST /v1/cancel_impact"),
+        ("/v1/coral", "POST /v1/restore_coral"),
         ("/", "GET /v1/whoami"),
         ("/v1", "GET /v1/whoami"),
     ] {

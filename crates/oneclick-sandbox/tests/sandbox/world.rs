@@ -5,6 +5,15 @@ use http::{Method, Request, Response};
 use oneclick_sandbox::{Config, Sandbox};
 use serde_json::Value;
 
+/// The paths that make impacts.
+pub(crate) const ACTIONS: [&str; 5] = [
+    "/v1/plant_tree",
+    "/v1/clean_ocean",
+    "/v1/capture_carbon",
+    "/v1/restore_coral",
+    "/v1/donate_money",
+];
+
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) now: DateTime<Utc>,
