@@ -1,17 +1,21 @@
 //! Every endpoint over every adapter, against the sandbox.
 
 use oneclick_proto::{
-    CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers, DailyImpact,
-    DonateMoney, Email, Endpoint, ImpactKind, Limit, PlantTree, Pounds, Records, SortOrder,
-    TotalImpact, Track, TreeCategory, Trees, Whoami,
+    CancelImpact, CancelMessage, CaptureCarbon, Category, Cents, CleanOcean, Customer,
+    CustomerRecords, Customers, DailyImpact, DonateMoney, Email, Endpoint, Fragments, ImpactKind,
+    Limit, Locale, Metadata, PlantTree, Pounds, ProjectById, ProjectType, Projects, Reason,
+    Records, RestoreCoral, SortOrder, TotalImpact, Track, TreeCategory, Trees, Whoami,
 };
 use oneclick_sandbox::Server;
 
 use crate::behaviours;
+use crate::peer::{Peer, response};
 use crate::subject::{EMAIL, NAME, Subject, plant};
 
 behaviours! {
     what_is_bought_is_read_back
+    what_is_newer_than_the_reference_is_there
+    a_projects_id_stays_in_its_segment_on_the_wire
     text_of_all_kinds_reads_back
     an_endpoint_of_ones_own_is_sent_as_the_others_are
     a_wrong_key_is_refused
@@ -31,11 +35,12 @@ fn what_is_bought_is_read_back<S: Subject>() {
     assert_eq!(named.customer_name.as_ref().unwrap().as_str(), NAME);
     client.send(CleanOcean::new(Pounds::of::<3>())).unwrap();
     client.send(CaptureCarbon::new(Pounds::of::<4>())).unwrap();
+    client.send(RestoreCoral::new(Fragments::of::<9>())).unwrap();
     client.send(DonateMoney::new(Cents::of::<500>())).unwrap();
 
     let totals = client.send(TotalImpact).unwrap();
     let total: Vec<_> = ImpactKind::KNOWN.iter().map(|kind| totals.total.get(kind)).collect();
-    assert_eq!(total, [12, 3, 4, 500]);
+    assert_eq!(total, [12, 3, 4, 9, 500]);
     assert_eq!(totals.user_impact.get(&ImpactKind::TreePlanted), 7);
     assert_eq!(totals.customer_impact.get(&ImpactKind::TreePlanted), 5);
     let days = client.send(DailyImpact::new()).unwrap().daily_impact;
@@ -46,7 +51,10 @@ fn what_is_bought_is_read_back<S: Subject>() {
     let records: Vec<_> =
         client.walk(newest, u64::MAX).into_iter().map(|record| record.unwrap().impact).collect();
     let kinds: Vec<_> = records.iter().map(|impact| impact.kind.as_str()).collect();
-    assert_eq!(kinds, ["money_donated", "carbon_captured", "waste_removed", "tree_planted"]);
+    assert_eq!(
+        kinds,
+        ["money_donated", "coral_restored", "carbon_captured", "waste_removed", "tree_planted"],
+    );
 
     let of_ada = CustomerRecords::new().customer_email(Email::new(EMAIL).unwrap());
     let of_ada = client.walk(of_ada, u64::MAX);
@@ -59,6 +67,72 @@ fn what_is_bought_is_read_back<S: Subject>() {
     let tracking = client.send(Track::from(record)).unwrap();
     assert_eq!(tracking.impact, for_ada.impact);
     assert_eq!(tracking.impact_initiated, for_ada.time_utc);
+}
+
+fn what_is_newer_than_the_reference_is_there<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let client = S::new(sandbox.base_url());
+    let metadata = Metadata::from_pairs([("order", "A-1001"), ("ünï", "🌳 \"&\\")]).unwrap();
+
+    let coral = RestoreCoral::new(Fragments::of::<9>()).metadata(metadata.clone());
+    let receipt = client.send(coral).unwrap();
+    let donation = DonateMoney::new(Cents::of::<500>()).category(Category::Climate);
+    assert_eq!(client.send(donation).unwrap().category, Some(Category::Climate));
+    client.send(plant().metadata(metadata.clone())).unwrap();
+
+    let corals = Records::new().filter_by(ImpactKind::CoralRestored);
+    let record = client.walk(corals, u64::MAX).remove(0).unwrap();
+    assert_eq!(record.metadata, metadata.clone().into());
+    let for_ada = client.walk(CustomerRecords::new(), u64::MAX).remove(0).unwrap();
+    assert_eq!(for_ada.metadata, metadata.into());
+
+    // A record, a receipt and a tracking answer, handed on as they are.
+    let tracking = client.send(Track::from(&record)).unwrap();
+    assert_eq!(tracking.impact, receipt.impact);
+    let reason = Reason::new("order refunded").unwrap();
+    let cancelled = client.send(CancelImpact::new(&receipt).reason(reason)).unwrap();
+    assert_eq!(cancelled.message, CancelMessage::Cancelled);
+    let again = client.send(CancelImpact::try_from(&tracking).unwrap()).unwrap();
+    assert_eq!(again.message, CancelMessage::AlreadyCancelled);
+    assert_eq!(again.cancelled_on, cancelled.cancelled_on);
+    let tracking = client.send(Track::try_from(&tracking).unwrap()).unwrap();
+    assert_eq!(tracking.cancelled_on, Some(cancelled.cancelled_on));
+    assert_eq!(tracking.cancellation_reason.unwrap().as_str(), "order refunded");
+    let totals = client.send(TotalImpact).unwrap();
+    assert_eq!(totals.total.get(&ImpactKind::CoralRestored), 0);
+    assert_eq!(totals.total.get(&ImpactKind::MoneyDonated), 500);
+
+    let oceans = Projects::from(ProjectType::Ocean).locale(Locale::Fr);
+    let oceans = client.send(oceans).unwrap().projects;
+    assert!(oceans.iter().all(|project| project.project_type == ProjectType::Ocean));
+    let id = oceans[0].project_id.as_str();
+    let project = client.send(ProjectById::new(id).locale(Locale::Fr)).unwrap();
+    assert_eq!(project, oceans[0]);
+    assert_ne!(client.send(ProjectById::new(id)).unwrap().description, project.description);
+}
+
+fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
+    let project = response(
+        "200 OK",
+        "",
+        include_str!("../../crates/oneclick-proto/tests/golden/project.response.json"),
+    );
+    let peer = Peer::answering(project);
+    let client = S::new(&peer.url());
+    for (id, target) in [
+        ("../whoami?x=1", "/v1/projects/..%2Fwhoami%3Fx%3D1"),
+        ("a/../b", "/v1/projects/a%2F..%2Fb"),
+        ("%2e%2e", "/v1/projects/%252e%252e"),
+        ("é#;=", "/v1/projects/%C3%A9%23%3B%3D"),
+    ] {
+        client.send(ProjectById::new(id)).unwrap();
+        let sent = peer.requests().pop().unwrap();
+        assert!(sent.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{sent}");
+    }
+    let sandbox = Server::start().unwrap();
+    let client = S::new(sandbox.base_url());
+    assert_eq!(client.fails(ProjectById::new("../whoami?x=1")).status().unwrap(), 404);
+    assert!(client.fails(ProjectById::new("..")).status().is_none());
 }
 
 fn text_of_all_kinds_reads_back<S: Subject>() {

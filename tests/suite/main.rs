@@ -10,6 +10,7 @@ mod subject;
 mod answers;
 mod endpoints;
 mod faults;
+mod lessons;
 mod limits;
 mod lists;
 mod own;

@@ -1,0 +1,162 @@
+//! What the API's official clients get wrong, and ours must not: one test for
+//! each mistake, over every adapter. (That a timestamp goes back byte for byte,
+//! and that a name without an address cannot be written, is in the core's tests.)
+
+use std::time::Instant;
+
+use oneclick_proto::{
+    Cursor, CustomerRecords, Customers, Email, ErrorType, Execution, ImpactKind, InvalidValue,
+    Limit, Pounds, Records, Trees, Whoami,
+};
+use oneclick_sandbox::Server;
+
+use crate::behaviours;
+use crate::peer::{Peer, response};
+use crate::subject::{NAME, Subject, impatient, plant};
+
+behaviours! {
+    an_address_in_a_query_stays_one_address
+    a_cursor_in_a_query_stays_as_it_was
+    several_kinds_are_asked_for_at_once
+    an_error_keeps_its_status_and_its_type
+    an_answer_of_a_proxy_is_not_a_parse_error
+    a_silent_server_does_not_hang_the_caller
+    many_calls_share_a_connection
+    a_record_with_zeros_is_of_the_kind_that_is_not_zero
+    a_record_of_an_unknown_kind_is_not_dropped
+    a_customers_name_is_not_lost
+    an_amount_that_makes_no_sense_is_not_sent
+    a_list_is_walked_to_its_end
+    a_base_url_can_be_given
+}
+
+/// The query of the one request that arrives, as a form decoder reads it.
+fn query<S: Subject, L>(list: L) -> Vec<(String, String)>
+where
+    L: oneclick_proto::List<Item: Send> + Send + Sync + 'static,
+{
+    let empty = r#"{"user_records":[],"customer_records":[],"customers":[]}"#;
+    let peer = Peer::answering(response("200 OK", "", empty));
+    assert!(S::new(&peer.url()).walk(list, u64::MAX).is_empty());
+    let [request] = &peer.requests()[..] else { panic!("one request") };
+    let target = request.split(' ').nth(1).unwrap();
+    let (_, query) = target.split_once('?').unwrap();
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+fn an_address_in_a_query_stays_one_address<S: Subject>() {
+    for address in ["a+b@x.com", "a&limit=1000@x.com", "a%2Bb@x.com", "a#b@x.com", "ü@x.com"] {
+        let email = || Email::new(address).unwrap();
+        let expected = vec![("customer_email".to_owned(), address.to_owned())];
+        assert_eq!(query::<S, _>(Customers::new().customer_email(email())), expected);
+        assert_eq!(query::<S, _>(CustomerRecords::new().customer_email(email())), expected);
+    }
+}
+
+fn a_cursor_in_a_query_stays_as_it_was<S: Subject>() {
+    let cursor = "a+b/c==&limit=1000 %2B";
+    let expected = vec![("cursor".to_owned(), cursor.to_owned())];
+    assert_eq!(query::<S, _>(Records::new().cursor(Cursor::new(cursor))), expected);
+}
+
+fn several_kinds_are_asked_for_at_once<S: Subject>() {
+    let both = Records::new()
+        .filter_by(ImpactKind::CoralRestored)
+        .filter_by(ImpactKind::from("kelp_grown"));
+    let kind = |name: &str| ("filter_by".to_owned(), name.to_owned());
+    assert_eq!(query::<S, _>(both), [kind("coral_restored"), kind("kelp_grown")]);
+}
+
+fn an_error_keeps_its_status_and_its_type<S: Subject>() {
+    let body = r#"{"type":"invalid_request_error","message":"no"}"#;
+    for status in [400, 401, 429, 500] {
+        let peer = Peer::answering(response(&format!("{status} X"), "", body));
+        let error = S::new(&peer.url()).fails(Whoami);
+        assert_eq!(error.status().unwrap(), status);
+        assert_eq!(error.error_type(), Some(&ErrorType::InvalidRequestError));
+        assert_eq!(error.message(), Some("no"));
+    }
+}
+
+fn an_answer_of_a_proxy_is_not_a_parse_error<S: Subject>() {
+    let html = "<html><h1>502 Bad Gateway</h1></html>";
+    let peer = Peer::answering(response("502 Bad Gateway", "content-type: text/html\r\n", html));
+    let error = S::new(&peer.url()).fails(plant());
+    assert_eq!(error.status().unwrap(), 502);
+    assert_eq!(error.execution(), Execution::Unknown);
+    assert_eq!(error.body(), html.as_bytes());
+    assert!(!error.to_string().to_lowercase().contains("json"), "{error}");
+}
+
+fn a_silent_server_does_not_hang_the_caller<S: Subject>() {
+    let peer = Peer::start(|_, wire| wire.silence());
+    let (start, options) = (Instant::now(), impatient());
+    let error = S::at(&peer.url(), &options).fails(plant());
+    assert!(error.is_timeout());
+    // Ten times what was allowed: enough for a busy machine, not for ever.
+    assert!(start.elapsed() < 10 * options.timeout, "{:?}", start.elapsed());
+}
+
+fn many_calls_share_a_connection<S: Subject>() {
+    let answer = r#"{"user_id":"U1","email":"a@b"}"#;
+    let peer = Peer::answering(response("200 OK", "", answer));
+    let client = S::new(&peer.url());
+    for _ in 0..20 {
+        client.send(Whoami).unwrap();
+    }
+    assert_eq!((peer.requests().len(), peer.connections()), (20, 1));
+}
+
+/// The only record of a page.
+fn record<S: Subject>(amounts: &str) -> oneclick_proto::Record {
+    let row = format!(r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z",{amounts}}}"#);
+    let page = format!(r#"{{"user_records":[{row}]}}"#);
+    let peer = Peer::answering(response("200 OK", "", &page));
+    let mut page = S::new(&peer.url()).send(Records::new()).unwrap();
+    assert_eq!(page.items.len(), 1);
+    page.items.remove(0)
+}
+
+fn a_record_with_zeros_is_of_the_kind_that_is_not_zero<S: Subject>() {
+    let amounts = r#""tree_planted":0,"waste_removed":0,"coral_restored":9,"money_donated":0"#;
+    let record = record::<S>(amounts);
+    assert_eq!((record.impact.kind, record.impact.amount), (ImpactKind::CoralRestored, 9));
+}
+
+fn a_record_of_an_unknown_kind_is_not_dropped<S: Subject>() {
+    let record = record::<S>(r#""tree_planted":0,"kelp_grown":9"#);
+    assert_eq!(record.impact.to_string(), "kelp_grown: 9");
+}
+
+fn a_customers_name_is_not_lost<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let receipt = S::new(sandbox.base_url()).send(plant()).unwrap();
+    assert_eq!(receipt.customer.unwrap().customer_name.unwrap().as_str(), NAME);
+}
+
+fn an_amount_that_makes_no_sense_is_not_sent<S: Subject>() {
+    // Nothing to send comes out of them, whatever would carry it.
+    for text in ["-3.5", "3.5", "5.0", "1e3", "NaN", ""] {
+        assert!(matches!(text.parse::<Trees>(), Err(InvalidValue::NotANumber { .. })), "{text}");
+    }
+    for number in [i64::MIN, -3, 0, 10_000_001, i64::MAX] {
+        assert!(matches!(Pounds::try_from(number), Err(InvalidValue::OutOfRange { .. })));
+    }
+}
+
+fn a_list_is_walked_to_its_end<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let client = S::new(sandbox.base_url());
+    for _ in 0..12 {
+        client.send(plant()).unwrap();
+    }
+    let two = CustomerRecords::new().limit(Limit::of::<5>());
+    assert_eq!(client.walk(two, u64::MAX).len(), 12);
+}
+
+fn a_base_url_can_be_given<S: Subject>() {
+    let peer = Peer::answering(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
+    let below = format!("{}/proxied", peer.url());
+    S::new(&below).send(Whoami).unwrap();
+    assert!(peer.requests()[0].starts_with("GET /proxied/v1/whoami HTTP/1.1\r\n"));
+}
