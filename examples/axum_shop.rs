@@ -4,7 +4,10 @@
 //! Three rules do it. An order is written down as parked before its request
 //! leaves, so that it stays parked if the answer is lost, the shop crashes or
 //! the customer closes the browser. What is parked is not sent again. And what
-//! is parked is looked up in the records, not guessed.
+//! is parked is looked up in the records, not guessed: the order's number goes
+//! along as metadata, and its record shows it.
+//!
+//! A refund cancels the tree. That can be repeated as often as it takes.
 //!
 //! The example puts a few orders through its own HTTP interface and ends.
 
@@ -13,15 +16,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
 use oneclick_examples::{Failure, Place};
 use oneclick_reqwest::{
-    AsyncClient, AsyncTransport, Client, Customer, CustomerRecords, Email, Error, Execution,
-    ImpactKind, PlantTree, SortOrder, Timestamp, Transport, TransportError, Trees,
+    AsyncClient, AsyncTransport, CancelImpact, Client, Customer, CustomerRecords, Email, Error,
+    Execution, ImpactId, ImpactKind, Metadata, PlantTree, Reason, SortOrder, Transport,
+    TransportError, Trees,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,12 +40,14 @@ struct Order {
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Tree {
-    /// It has a receipt, or a record, of this time.
-    Planted(Timestamp),
+    /// It has a receipt, or a record.
+    Planted(ImpactId),
     /// Nobody knows yet.
     Parked,
     /// It certainly was not planted; the order may be sent again.
     NotPlanted,
+    /// It was taken back, since the order was.
+    Cancelled,
 }
 
 /// A line of the shop's order book.
@@ -60,6 +66,9 @@ struct Shop {
     book: Arc<Mutex<BTreeMap<u64, Entry>>>,
 }
 
+/// The key under which an order's number goes along with its purchase.
+const ORDER: &str = "order";
+
 /// `POST /orders`
 async fn order(
     State(shop): State<Shop>,
@@ -70,9 +79,12 @@ async fn order(
         // A second click, or a retry: it gets the answer that is known.
         return Ok(Json(tree));
     }
-    let purchase = PlantTree::new(Trees::of::<1>()).customer(Customer::from(email));
+    let metadata = Metadata::from_pairs([(ORDER, order.id.to_string())])
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let customer = Customer::from(email);
+    let purchase = PlantTree::new(Trees::of::<1>()).customer(customer).metadata(metadata);
     let tree = match shop.client.plant_tree(purchase).await {
-        Ok(receipt) => Tree::Planted(receipt.time_utc),
+        Ok(receipt) => Tree::Planted(receipt.into()),
         Err(error) => {
             eprintln!("order {}: {error}", order.id);
             match error.execution() {
@@ -86,15 +98,33 @@ async fn order(
     Ok(Json(tree))
 }
 
+/// `POST /orders/{id}/refund`
+async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tree>, StatusCode> {
+    let tree = shop.book().get(&id).map(|entry| entry.tree.clone());
+    let cancel = match tree {
+        None => return Err(StatusCode::NOT_FOUND),
+        Some(Tree::Planted(impact)) => CancelImpact::new(impact),
+        // What is parked has to be looked up first.
+        Some(Tree::Parked) => return Err(StatusCode::CONFLICT),
+        Some(tree) => return Ok(Json(tree)),
+    };
+    let reason = Reason::new("order refunded").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    // Twice does what once does, so after any failure the shop may ask again.
+    shop.client.cancel_impact(cancel.reason(reason)).await.map_err(|error| {
+        eprintln!("refund of order {id}: {error}");
+        StatusCode::BAD_GATEWAY
+    })?;
+    shop.settle(id, Tree::Cancelled);
+    Ok(Json(Tree::Cancelled))
+}
+
 impl Shop {
     /// Parks an order that is to be sent; `Some` if it must not be.
     fn park(&self, id: u64, email: &Email) -> Option<Tree> {
         let mut book = self.book();
         match book.get(&id) {
-            Some(Entry { tree: tree @ (Tree::Planted(_) | Tree::Parked), .. }) => {
-                Some(tree.clone())
-            }
-            Some(Entry { tree: Tree::NotPlanted, .. }) | None => {
+            Some(Entry { tree, .. }) if !matches!(tree, Tree::NotPlanted) => Some(tree.clone()),
+            _ => {
                 book.insert(
                     id,
                     Entry { email: email.clone(), sent: Utc::now(), tree: Tree::Parked },
@@ -120,25 +150,23 @@ impl Shop {
                 .customer_email(email)
                 .filter_by(ImpactKind::TreePlanted)
                 .sort_order(SortOrder::Desc);
-            // A call takes half a minute at most, and their clock is not ours.
-            let (since, until) = (sent - TimeDelta::minutes(1), sent + TimeDelta::minutes(1));
+            // Their clock is not ours.
+            let since = sent - TimeDelta::minutes(1);
             let mut records = self.client.customer_records(trees);
             let mut found = Vec::new();
             while let Some(record) = records.next().await {
-                let time = record?.time_utc;
-                if time.datetime() < since {
+                let record = record?;
+                if record.time_utc.datetime() < since {
                     break;
                 }
-                // The tree of another order of this customer is not this one's.
-                let taken = |entry: &Entry| matches!(&entry.tree, Tree::Planted(t) if *t == time);
-                if time.datetime() <= until && !self.book().values().any(taken) {
-                    found.push(time);
+                if record.metadata.get(ORDER) == Some(&*id.to_string()) {
+                    found.push(ImpactId::from(record));
                 }
             }
             // None may only not be visible yet, and of two one is too many:
             // both are for a person to decide.
-            if let [time] = &*found {
-                self.settle(id, Tree::Planted(time.clone()));
+            if let [impact] = &*found {
+                self.settle(id, Tree::Planted(impact.clone()));
             }
         }
         Ok(())
@@ -161,7 +189,10 @@ async fn main() -> Result<(), Failure> {
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/orders", listener.local_addr()?);
-    let router = Router::new().route("/orders", post(order)).with_state(shop.clone());
+    let router = Router::new()
+        .route("/orders", post(order))
+        .route("/orders/{id}/refund", post(refund))
+        .with_state(shop.clone());
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
 
     // The customers, who know nothing of this runtime.
@@ -174,6 +205,7 @@ async fn main() -> Result<(), Failure> {
         lose_next.store(true, Ordering::Relaxed);
         println!("order 2, lost:       {}", post_order(&url, 2, &bob)?);
         println!("order 2, once more:  {}", post_order(&url, 2, &bob)?);
+        println!("order 1, refunded:   {}", post_json(&format!("{url}/1/refund"), String::new())?);
         Ok(())
     })
     .await??;
@@ -182,9 +214,10 @@ async fn main() -> Result<(), Failure> {
     let book = shop.book().clone();
     for (id, entry) in book {
         let tree = match entry.tree {
-            Tree::Planted(time) => format!("planted at {time}"),
+            Tree::Planted(impact) => format!("planted as {impact}"),
             Tree::Parked => "parked".into(),
             Tree::NotPlanted => "not planted".into(),
+            Tree::Cancelled => "cancelled".into(),
         };
         println!("After looking up what was parked, order {id} is {tree}");
     }
@@ -193,8 +226,11 @@ async fn main() -> Result<(), Failure> {
 }
 
 fn post_order(url: &str, id: u64, email: &str) -> Result<String, Failure> {
-    let order = serde_json::json!({ "id": id, "email": email }).to_string();
-    let answer = ureq::post(url).header("content-type", "application/json").send(order)?;
+    post_json(url, serde_json::json!({ "id": id, "email": email }).to_string())
+}
+
+fn post_json(url: &str, body: String) -> Result<String, Failure> {
+    let answer = ureq::post(url).header("content-type", "application/json").send(body)?;
     Ok(answer.into_body().read_to_string()?)
 }
 

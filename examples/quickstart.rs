@@ -1,5 +1,5 @@
-//! The whole job over three transports: buy, read the totals, walk the
-//! records, track one.
+//! The whole job over three transports: buy, take back, read the totals, walk
+//! the records, track one.
 //!
 //! ```sh
 //! cargo run --example quickstart
@@ -7,8 +7,10 @@
 
 use oneclick_examples::{Failure, Place, describe};
 use oneclick_proto::{
-    AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Customer, Error, Impact,
-    ImpactTotals, Limit, PlantTree, Pounds, Receipt, Record, Records, SortOrder, Tracking, Trees,
+    AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, CancelImpact, Cancellation,
+    Customer, CustomerRecord, CustomerRecords, Error, Fragments, Impact, ImpactTotals, Limit,
+    Metadata, PlantTree, Pounds, Project, ProjectType, Reason, Receipt, Record, Records, SortOrder,
+    Tracking, Trees,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,14 +40,19 @@ async fn main() -> Result<(), Failure> {
 struct Story {
     for_us: Receipt,
     for_customer: Receipt,
+    taken_back: Cancellation,
     totals: ImpactTotals,
     newest: Vec<Record>,
     tracking: Tracking,
+    of_customer: Option<CustomerRecord>,
+    projects: Vec<Project>,
 }
 
 async fn walk<T: AsyncTransport>(client: &AsyncClient<T>) -> Result<Story, Error> {
     let for_us = client.clean_ocean(Pounds::of::<10>()).await?;
     let for_customer = client.plant_tree(gift()?).await?;
+    let by_mistake = client.restore_coral(Fragments::of::<3>()).await?;
+    let taken_back = client.cancel_impact(refund(&by_mistake)?).await?;
     let totals = client.impact().await?;
 
     // Asks for the next page when it needs one.
@@ -56,23 +63,40 @@ async fn walk<T: AsyncTransport>(client: &AsyncClient<T>) -> Result<Story, Error
     }
 
     let tracking = client.track(&for_customer).await?;
-    Ok(Story { for_us, for_customer, totals, newest, tracking })
+    let mut of_customer = client.customer_records(newest_gift());
+    let of_customer = of_customer.next().await.transpose()?;
+    let projects = client.projects(ProjectType::Trees).await?.projects;
+    Ok(Story { for_us, for_customer, taken_back, totals, newest, tracking, of_customer, projects })
 }
 
 /// The same without a runtime; the list is an ordinary iterator.
 fn walk_blocking<T: BlockingTransport>(client: &BlockingClient<T>) -> Result<Story, Error> {
     let for_us = client.clean_ocean(Pounds::of::<10>())?;
     let for_customer = client.plant_tree(gift()?)?;
+    let by_mistake = client.restore_coral(Fragments::of::<3>())?;
+    let taken_back = client.cancel_impact(refund(&by_mistake)?)?;
     let totals = client.impact()?;
     let newest = client.records(newest_first()).max_items(5).collect::<Result<_, _>>()?;
     let tracking = client.track(&for_customer)?;
-    Ok(Story { for_us, for_customer, totals, newest, tracking })
+    let of_customer = client.customer_records(newest_gift()).next().transpose()?;
+    let projects = client.projects(ProjectType::Trees)?.projects;
+    Ok(Story { for_us, for_customer, taken_back, totals, newest, tracking, of_customer, projects })
 }
 
 fn gift() -> Result<PlantTree, Error> {
     let ada = Customer::new("ada@example.com")?.name("Ada Lovelace");
+    // Its record will show which order it was for.
+    let metadata = Metadata::from_pairs([("order", "A-1001")])?;
     // The API would tell her by e-mail, were this not a sandbox.
-    Ok(PlantTree::new(Trees::of::<5>()).customer(ada).notify(false))
+    Ok(PlantTree::new(Trees::of::<5>()).customer(ada).metadata(metadata).notify(false))
+}
+
+fn refund(receipt: &Receipt) -> Result<CancelImpact, Error> {
+    Ok(CancelImpact::new(receipt).reason(Reason::new("bought by mistake")?))
+}
+
+fn newest_gift() -> CustomerRecords {
+    CustomerRecords::new().sort_order(SortOrder::Desc).limit(Limit::of::<1>())
 }
 
 fn newest_first() -> Records {
@@ -84,6 +108,7 @@ fn tell(transport: &str, story: &Story) {
     println!("\n{transport}");
     println!("  bought for ourselves   {}", describe(&story.for_us.impact));
     println!("  bought for a customer  {}", describe(&story.for_customer.impact));
+    println!("  {}       {}", story.taken_back.message, describe(&story.taken_back.impact));
     println!("  the account so far");
     for (kind, amount) in story.totals.total.iter().filter(|(_, amount)| *amount != 0) {
         println!("    {}", describe(&Impact::new(kind.clone(), amount)));
@@ -98,4 +123,8 @@ fn tell(transport: &str, story: &Story) {
         (None, None) => "the donation is not sent yet".into(),
     };
     println!("  the customer's trees   bought at {}; {state}", story.tracking.impact_initiated);
+    let order = story.of_customer.as_ref().and_then(|record| record.metadata.get("order"));
+    println!("  they are for order     {}", order.unwrap_or("unknown"));
+    let names: Vec<_> = story.projects.iter().map(|project| project.name.as_str()).collect();
+    println!("  projects with trees    {}", names.join(", "));
 }

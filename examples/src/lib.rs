@@ -66,6 +66,7 @@ pub fn describe(impact: &Impact) -> String {
         ImpactKind::TreePlanted => format!("{amount} trees planted"),
         ImpactKind::WasteRemoved => format!("{amount} lbs of plastic out of the ocean"),
         ImpactKind::CarbonCaptured => format!("{amount} lbs of CO2 captured"),
+        ImpactKind::CoralRestored => format!("{amount} coral fragments restored"),
         ImpactKind::MoneyDonated => {
             let cents = amount.unsigned_abs();
             format!("${}.{:02} donated", cents / 100, cents % 100)

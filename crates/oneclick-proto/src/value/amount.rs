@@ -102,9 +102,12 @@ bounded! {
     /// assert!(Trees::new(10_000_001).is_err());
     /// ```
     ///
-    /// A literal out of range does not compile:
+    /// A literal out of range does not compile, and no fraction does:
     /// ```compile_fail
     /// let none = oneclick_proto::Trees::of::<0>();
+    /// ```
+    /// ```compile_fail
+    /// let less = oneclick_proto::Trees::try_from(-3.5);
     /// ```
     Trees, "trees", 1..=10_000_000
 }

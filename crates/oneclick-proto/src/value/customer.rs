@@ -16,6 +16,13 @@ use super::{Email, Extra, InvalidValue, Personal};
 /// assert_eq!(ada.customer_email.as_str(), "ada@example.com");
 /// # Ok::<(), oneclick_proto::InvalidValue>(())
 /// ```
+///
+/// A name alone does not compile:
+/// ```compile_fail
+/// use oneclick_proto::{PlantTree, Trees};
+///
+/// PlantTree::new(Trees::of::<1>()).customer("Ada Lovelace");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Customer {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use oneclick_proto::{
-    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Client, Connect,
-    ErrorKind, Execution, Limit, Records, TransportError, TransportOptions, Trees, UserId,
+    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Cancellation, Client,
+    Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Limit, ProjectType, Receipt, Record,
+    Records, Track, Tracking, TransportError, TransportOptions, Trees, UserId,
 };
 use serde_json::json;
 
@@ -108,6 +109,10 @@ fn ok(body: &serde_json::Value) -> Outcome {
     Ok(Response::new(body.to_string().into_bytes()))
 }
 
+fn read<T: serde::de::DeserializeOwned>(row: &serde_json::Value) -> T {
+    serde_json::from_value(row.clone()).unwrap()
+}
+
 fn page(amounts: &[i64], cursor: Option<&str>) -> Outcome {
     let rows: Vec<_> = amounts
         .iter()
@@ -134,6 +139,60 @@ fn a_call_is_sent_once_and_answered() {
     assert_eq!(block_on(client.plant_tree(Trees::of::<5>())).unwrap().user_id, UserId::new("U1"));
     let expected = ["POST https://sandbox.1clickimpact.com/v1/plant_tree"];
     assert_eq!(*client.transport().asked.lock().unwrap(), expected);
+}
+
+#[test]
+fn whatever_holds_the_id_of_an_impact_is_tracked_and_cancelled_as_it_is() {
+    const TIME: &str = "2024-09-16T20:34:04.429Z";
+    let row = json!({
+        "user_id": "U1", "time_utc": TIME, "tree_planted": 5, "tracking_id": format!("U1-{TIME}"),
+        "impact_initiated": TIME, "cancelled_on": TIME, "message": "impact cancelled",
+        "customer": {"customer_id": "U2", "customer_email": "a@x.com"},
+    });
+    let (receipt, record, of_customer): (Receipt, Record, CustomerRecord) =
+        (read(&row), read(&row), read(&row));
+    let (cancelled, tracking): (Cancellation, Tracking) = (read(&row), read(&row));
+    let id: ImpactId = tracking.tracking_id.parse().unwrap();
+
+    macro_rules! check {
+        ($($it:expr),*) => {$(
+            let client = blocking(vec![ok(&row), ok(&row)]);
+            assert_eq!(client.track($it).unwrap(), tracking);
+            assert_eq!(client.cancel_impact($it).unwrap(), cancelled);
+            let asked = client.transport().asked.lock().unwrap().clone();
+            let client = asynchronous(vec![ok(&row), ok(&row)]);
+            assert_eq!(block_on(client.track($it)).unwrap(), tracking);
+            assert_eq!(block_on(client.cancel_impact($it)).unwrap(), cancelled);
+            assert_eq!(*client.transport().asked.lock().unwrap(), asked);
+            assert!(asked[0].ends_with("/v1/track?time_utc=2024-09-16T20%3A34%3A04.429Z&user_id=U1"));
+            assert_eq!(asked[1], "POST https://sandbox.1clickimpact.com/v1/cancel_impact");
+        )*};
+    }
+    check!(&receipt, &record, &of_customer, &cancelled, &tracking, &id);
+    check!(Track::new(&id).impact);
+}
+
+#[test]
+fn a_tracking_answer_whose_id_cannot_be_read_is_not_sent() {
+    let tracking = json!({"tracking_id": "U1", "impact_initiated": "2024-09-16T20:34:04.429Z"});
+    let tracking: Tracking = read(&tracking);
+    let client = blocking(Vec::new());
+    let error = client.cancel_impact(&tracking).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Invalid(_)));
+    assert_eq!(error.execution(), Execution::NotExecuted);
+    assert!(client.track(&tracking).is_err());
+    assert_eq!(client.transport().asked(), 0);
+}
+
+#[test]
+fn projects_are_asked_for_by_type_and_by_id() {
+    let project = json!({"project_id": "a/b", "name": "n", "type": "trees", "available": true});
+    let client = blocking(vec![ok(&json!({"projects": [project]})), ok(&project)]);
+    let list = client.projects(ProjectType::Trees).unwrap();
+    assert_eq!(client.project("a/b").unwrap(), list.projects[0]);
+    let asked = client.transport().asked.lock().unwrap().clone();
+    assert!(asked[0].ends_with("/v1/projects?type=trees"));
+    assert!(asked[1].ends_with("/v1/projects/a%2Fb"));
 }
 
 #[test]
