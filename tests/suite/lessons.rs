@@ -2,7 +2,7 @@
 //! each mistake, over every adapter. (That a timestamp goes back byte for byte,
 //! and that a name without an address cannot be written, is in the core's tests.)
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oneclick_proto::{
     Cursor, CustomerRecords, Customers, Email, ErrorType, Execution, ImpactKind, InvalidValue,
@@ -12,7 +12,7 @@ use oneclick_sandbox::Server;
 
 use crate::behaviours;
 use crate::peer::{Peer, response};
-use crate::subject::{NAME, Subject, impatient, plant};
+use crate::subject::{NAME, Subject, impatient, plant, soon};
 
 behaviours! {
     an_address_in_a_query_stays_one_address
@@ -21,6 +21,8 @@ behaviours! {
     an_error_keeps_its_status_and_its_type
     an_answer_of_a_proxy_is_not_a_parse_error
     a_silent_server_does_not_hang_the_caller
+    a_failure_that_may_pass_is_tried_again
+    a_wait_that_the_server_asks_for_is_waited
     many_calls_share_a_connection
     a_record_with_zeros_is_of_the_kind_that_is_not_zero
     a_record_of_an_unknown_kind_is_not_dropped
@@ -95,6 +97,32 @@ fn a_silent_server_does_not_hang_the_caller<S: Subject>() {
     assert!(error.is_timeout());
     // Ten times what was allowed: enough for a busy machine, not for ever.
     assert!(start.elapsed() < 10 * options.timeout, "{:?}", start.elapsed());
+}
+
+/// Fails once with these headers, then answers.
+fn busy_once(headers: &'static str) -> Peer {
+    Peer::start(move |_, wire| {
+        let busy = response("429 Too Many Requests", headers, "");
+        let answers = [busy, response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#)];
+        for answer in answers {
+            if wire.request().is_none() || !wire.write(&answer) {
+                return;
+            }
+        }
+    })
+}
+
+fn a_failure_that_may_pass_is_tried_again<S: Subject>() {
+    let peer = busy_once("");
+    S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+    assert_eq!(peer.requests().len(), 2);
+}
+
+fn a_wait_that_the_server_asks_for_is_waited<S: Subject>() {
+    let peer = busy_once("retry-after: 1\r\n");
+    let start = Instant::now();
+    S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
 fn many_calls_share_a_connection<S: Subject>() {

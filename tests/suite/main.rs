@@ -9,6 +9,7 @@ mod subject;
 
 mod answers;
 mod endpoints;
+mod events;
 mod faults;
 mod lessons;
 mod limits;
@@ -16,6 +17,7 @@ mod lists;
 mod own;
 mod proxies;
 mod redirects;
+mod retries;
 mod sameness;
 mod sharing;
 mod tls;

@@ -7,7 +7,8 @@ use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use oneclick_proto::{
-    Api, Customer, Email, Endpoint, Error, List, Phase, PlantTree, TransportOptions, Trees,
+    Api, Customer, Email, Endpoint, Error, List, Phase, PlantTree, RetryPolicy, TransportOptions,
+    Trees,
 };
 
 /// What no message may show.
@@ -32,9 +33,16 @@ pub(crate) fn impatient() -> TransportOptions {
         .connect_timeout(Duration::from_millis(500))
 }
 
-/// An adapter's client.
+/// The standard policy, with waits that a test can wait for.
+pub(crate) fn soon() -> RetryPolicy {
+    RetryPolicy::STANDARD.base(Duration::from_millis(5))
+}
+
+/// An adapter's client; it sends once unless it is told otherwise.
 pub(crate) trait Subject: Debug + Sized {
     fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error>;
+
+    fn with_retry(self, retry: RetryPolicy) -> Self;
 
     fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error>;
 
@@ -49,7 +57,8 @@ pub(crate) trait Subject: Debug + Sized {
 
     fn at(base_url: &str, options: &TransportOptions) -> Self {
         watch_logs();
-        Self::with_options(Api::with_base_url(base_url, KEY).unwrap(), options).unwrap()
+        let api = Api::with_base_url(base_url, KEY).unwrap();
+        Self::with_options(api, options).unwrap().with_retry(RetryPolicy::NEVER)
     }
 
     fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
@@ -82,7 +91,7 @@ pub(crate) fn check_private(error: &Error) {
     }
 }
 
-fn secret_in(text: &str) -> Option<&'static str> {
+pub(crate) fn secret_in(text: &str) -> Option<&'static str> {
     let secrets = [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"];
     secrets.into_iter().find(|secret| text.contains(secret))
 }
@@ -150,6 +159,10 @@ macro_rules! asynchronous {
                 $adapter::Client::with_options(api, options).map(Self::from_client)
             }
 
+            fn with_retry(self, retry: RetryPolicy) -> Self {
+                Self { client: self.client.with_retry(retry), ..self }
+            }
+
             fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
                 self.block_on(self.client.send(endpoint))
             }
@@ -182,6 +195,10 @@ pub(crate) struct Ureq {
 impl Subject for Ureq {
     fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
         oneclick_ureq::Client::with_options(api, options).map(|client| Self { client })
+    }
+
+    fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { client: self.client.with_retry(retry) }
     }
 
     fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {

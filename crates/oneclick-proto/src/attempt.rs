@@ -4,27 +4,9 @@ use std::time::Duration;
 
 use http::{Request, Response};
 
+use crate::retry::RetryPolicy;
 use crate::transport::TransportError;
-use crate::{Api, Endpoint, Error};
-
-/// How often a call may be sent.
-///
-/// There is one policy: once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryPolicy {
-    attempts: u32,
-}
-
-impl RetryPolicy {
-    /// One attempt, whatever happens.
-    pub const NEVER: Self = Self { attempts: 1 };
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self::NEVER
-    }
-}
+use crate::{Api, Endpoint, Error, Execution};
 
 /// One attempt at a call.
 ///
@@ -48,7 +30,6 @@ impl Default for RetryPolicy {
 /// [`BlockingTransport`](crate::BlockingTransport), which brings the loop):
 ///
 /// ```
-/// use std::time::Duration;
 /// use oneclick_proto::{Api, Attempt, Next, RetryPolicy, TransportError, Whoami};
 ///
 /// fn transport(_: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, TransportError> {
@@ -56,9 +37,11 @@ impl Default for RetryPolicy {
 /// }
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let (mut request, mut attempt) = Attempt::begin(&api, Whoami, RetryPolicy::NEVER)?;
+/// let start = std::time::Instant::now();
+/// let seed = 7; // any number that differs from call to call
+/// let (mut request, mut attempt) = Attempt::begin(&api, Whoami, RetryPolicy::STANDARD, seed)?;
 /// let account = loop {
-///     match attempt.finish(transport(request), Duration::ZERO) {
+///     match attempt.finish(transport(request), start.elapsed()) {
 ///         Next::Done(result) => break result?,
 ///         Next::Retry { after, request: again, attempt: next } => {
 ///             std::thread::sleep(after);
@@ -75,7 +58,11 @@ pub struct Attempt<E> {
     api: Api,
     endpoint: E,
     policy: RetryPolicy,
+    seed: u64,
+    /// Counted from 1.
     number: u32,
+    /// Whether an earlier attempt may have been executed.
+    uncertain: bool,
 }
 
 /// What follows an attempt.
@@ -97,7 +84,8 @@ pub enum Next<E: Endpoint> {
 }
 
 impl<E: Endpoint> Attempt<E> {
-    /// Writes the request of the first attempt.
+    /// Writes the request of the first attempt. The waits before further ones
+    /// are drawn from `seed`, which should differ from call to call.
     ///
     /// # Errors
     /// As [`Api::encode`]; no request exists then.
@@ -105,9 +93,11 @@ impl<E: Endpoint> Attempt<E> {
         api: &Api,
         endpoint: E,
         policy: RetryPolicy,
+        seed: u64,
     ) -> Result<(Request<Vec<u8>>, Self), Error> {
         let request = api.encode(&endpoint).map_err(|invalid| Error::from(invalid).of::<E>())?;
-        Ok((request, Self { api: api.clone(), endpoint, policy, number: 1 }))
+        let api = api.clone();
+        Ok((request, Self { api, endpoint, policy, seed, number: 1, uncertain: false }))
     }
 
     /// Takes what became of the request, and the time since the call began.
@@ -116,36 +106,56 @@ impl<E: Endpoint> Attempt<E> {
         outcome: Result<Response<B>, TransportError>,
         elapsed: Duration,
     ) -> Next<E> {
+        #[cfg(feature = "tracing")]
+        let status = outcome.as_ref().ok().map(Response::status);
         let result = match outcome {
             Ok(response) => self.api.decode(&self.endpoint, response),
             Err(error) => {
                 Err(Error::transport(error, &self.api.hidden_in(&self.endpoint)).of::<E>())
             }
         };
-        match result {
-            Err(error) if self.number < self.policy.attempts && error.may_repeat(E::IDEMPOTENT) => {
-                match self.api.encode(&self.endpoint) {
-                    Ok(request) => Next::Retry {
-                        after: Duration::ZERO,
-                        request,
-                        attempt: Self { number: self.number + 1, ..self },
-                    },
-                    // It was written before, so this is an endpoint of the
-                    // caller's that changes; the first failure is the news.
-                    Err(_) => Next::Done(Err(error.after(self.number, elapsed))),
-                }
-            }
-            result => Next::Done(result.map_err(|error| error.after(self.number, elapsed))),
+        let result = result.map_err(|error| error.after(self.number, elapsed, self.uncertain));
+        let again = result.as_ref().err().and_then(|error| self.again(error, elapsed));
+        #[cfg(feature = "tracing")]
+        crate::trace::Report {
+            method: E::METHOD,
+            path: E::PATH,
+            server: self.api.base_url(),
+            attempt: self.number,
+            elapsed,
+            status: status.or_else(|| result.as_ref().err()?.status()),
+            error: result.as_ref().err(),
+            wait: again.as_ref().map(|(after, _)| *after),
         }
+        .emit();
+        match (result, again) {
+            (Err(error), Some((after, request))) => {
+                let uncertain = error.execution() != Execution::NotExecuted;
+                let attempt = Self { number: self.number + 1, uncertain, ..self };
+                Next::Retry { after, request, attempt }
+            }
+            (result, _) => Next::Done(result),
+        }
+    }
+
+    /// The request to send again and how long to wait before, if it may be.
+    fn again(&self, error: &Error, elapsed: Duration) -> Option<(Duration, Request<Vec<u8>>)> {
+        if !error.may_repeat(E::IDEMPOTENT) {
+            return None;
+        }
+        let after = self.policy.wait(self.number, self.seed, error.retry_after(), elapsed)?;
+        // It was written before; if it cannot be now, this is an endpoint of the
+        // caller's that changes, and the failure is the news.
+        Some((after, self.api.encode(&self.endpoint).ok()?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PlantTree, Trees, Whoami};
+    use crate::{CancelImpact, ImpactId, PlantTree, Trees, Whoami};
 
-    const THREE: RetryPolicy = RetryPolicy { attempts: 3 };
+    const THREE: RetryPolicy = RetryPolicy::STANDARD;
 
     /// How often a call is sent if every attempt ends the same way.
     fn sent<E: Endpoint>(
@@ -154,7 +164,7 @@ mod tests {
         outcome: impl Fn() -> Result<Response<Vec<u8>>, TransportError>,
     ) -> u32 {
         let api = Api::sandbox("test_key").unwrap();
-        let (first, mut attempt) = Attempt::begin(&api, endpoint, policy).unwrap();
+        let (first, mut attempt) = Attempt::begin(&api, endpoint, policy, 7).unwrap();
         for number in 1.. {
             match attempt.finish(outcome(), Duration::ZERO) {
                 Next::Done(result) => {
@@ -183,7 +193,7 @@ mod tests {
         for code in [200, 302, 400, 408, 425, 429, 500, 503] {
             assert_eq!(sent(Whoami, RetryPolicy::NEVER, || Ok(status(code))), 1);
         }
-        assert_eq!(sent(Whoami, RetryPolicy::default(), || Err(TransportError::connect("x"))), 1);
+        assert_eq!(sent(Whoami, RetryPolicy::NEVER, || Err(TransportError::connect("x"))), 1);
     }
 
     #[test]
@@ -207,5 +217,90 @@ mod tests {
         for code in [200, 302, 400, 401, 403, 404, 418, 501] {
             assert_eq!(sent(Whoami, THREE, || Ok(status(code))), 1, "{code}");
         }
+    }
+
+    fn cancel() -> CancelImpact {
+        CancelImpact::new("U1-2024-09-16T20:34:04.429Z".parse::<ImpactId>().unwrap())
+    }
+
+    #[test]
+    fn a_cancellation_is_a_post_and_idempotent_all_the_same() {
+        assert_eq!(sent(cancel(), THREE, || Err(TransportError::exchange("reset"))), 3);
+        assert_eq!(sent(cancel(), THREE, || Ok(status(500))), 3);
+        assert_eq!(sent(cancel(), THREE, || Ok(status(400))), 1);
+    }
+
+    /// The error of a call whose attempts end in these ways.
+    fn error<E: Endpoint>(
+        endpoint: E,
+        outcomes: Vec<Result<Response<Vec<u8>>, TransportError>>,
+    ) -> Error {
+        let api = Api::sandbox("test_key").unwrap();
+        let (_, mut attempt) = Attempt::begin(&api, endpoint, THREE, 7).unwrap();
+        let mut outcomes = outcomes.into_iter();
+        loop {
+            match attempt.finish(outcomes.next().unwrap(), Duration::ZERO) {
+                Next::Done(result) => return result.err().unwrap(),
+                Next::Retry { attempt: next, .. } => attempt = next,
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
+        let refused = || Err(TransportError::connect("refused"));
+        let lost = || Err(TransportError::exchange("reset"));
+        let gone = || Ok(status(404));
+        for outcomes in [
+            vec![lost(), refused(), refused()],
+            vec![refused(), lost(), refused()],
+            vec![lost(), gone()],
+            vec![Ok(status(500)), Ok(status(429)), Ok(status(400))],
+        ] {
+            assert_eq!(error(cancel(), outcomes).execution(), Execution::Unknown);
+        }
+        let outcomes = vec![refused(), Ok(status(429)), gone()];
+        assert_eq!(error(cancel(), outcomes).execution(), Execution::NotExecuted);
+        let outcomes = vec![refused(), lost()];
+        assert_eq!(error(plant(), outcomes).execution(), Execution::Unknown);
+        let outcomes = vec![lost(), Ok(status(200))];
+        assert_eq!(error(cancel(), outcomes).execution(), Execution::Executed);
+    }
+
+    #[test]
+    fn the_server_says_how_long_to_wait_and_the_error_too() {
+        let busy = |seconds: &str| {
+            let mut answer = status(429);
+            answer.headers_mut().insert("retry-after", seconds.parse().unwrap());
+            answer
+        };
+        let api = Api::sandbox("test_key").unwrap();
+        let (_, attempt) = Attempt::begin(&api, plant(), THREE, 7).unwrap();
+        let Next::Retry { after, attempt, .. } = attempt.finish(Ok(busy("5")), Duration::ZERO)
+        else {
+            panic!("five seconds are short");
+        };
+        assert!((5..6).contains(&after.as_secs()), "{after:?}");
+        let Next::Done(Err(error)) = attempt.finish(Ok(busy("31")), after) else {
+            panic!("half a minute is the most");
+        };
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(31)));
+        assert_eq!((error.attempts(), error.elapsed()), (2, after));
+        assert_eq!(
+            error.to_string(),
+            "POST /v1/plant_tree: answered 429 Too Many Requests (after 2 attempts); \
+             it was not executed",
+        );
+    }
+
+    #[test]
+    fn no_attempt_begins_after_the_deadline() {
+        let api = Api::sandbox("test_key").unwrap();
+        let (_, attempt) = Attempt::begin(&api, Whoami, THREE, 7).unwrap();
+        let outcome: Result<Response<Vec<u8>>, _> = Err(TransportError::connect("refused"));
+        let Next::Done(result) = attempt.finish(outcome, THREE.deadline) else {
+            panic!("there is no time left");
+        };
+        assert_eq!(result.unwrap_err().attempts(), 1);
     }
 }

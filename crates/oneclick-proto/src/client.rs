@@ -10,7 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::transport::{Connect, TransportOptions};
-use crate::{Api, Error};
+use crate::{Api, Error, RetryPolicy};
 
 /// Marks a client whose calls are futures.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,7 @@ pub type BlockingClient<T> = Client<T, Blocking>;
 pub struct Client<T, Mode> {
     api: Api,
     transport: T,
+    retry: RetryPolicy,
     mode: PhantomData<Mode>,
 }
 
@@ -96,7 +97,25 @@ impl<T: Connect, Mode> Client<T, Mode> {
 impl<T, Mode> Client<T, Mode> {
     /// A client over a transport that you set up yourself.
     pub const fn with_transport(api: Api, transport: T) -> Self {
-        Self { api, transport, mode: PhantomData }
+        Self { api, transport, retry: RetryPolicy::STANDARD, mode: PhantomData }
+    }
+
+    /// The same client with another policy of when a call is sent again; of a
+    /// new client it is [`RetryPolicy::STANDARD`].
+    ///
+    /// For a single call: `client.with_retry(RetryPolicy::NEVER).whoami()`.
+    #[must_use]
+    pub fn with_retry(&self, retry: RetryPolicy) -> Self
+    where
+        T: Clone,
+    {
+        let (api, transport) = (self.api.clone(), self.transport.clone());
+        Self { api, transport, retry, mode: PhantomData }
+    }
+
+    /// When a call is sent again.
+    pub const fn retry(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// Where the requests go, with which key.
@@ -114,6 +133,7 @@ impl<T, Mode> fmt::Debug for Client<T, Mode> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("base_url", &format_args!("{}", self.api.base_url()))
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }

@@ -8,10 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use http::response::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
+use crate::retry::retry_after;
 use crate::transport::{Phase, TransportError};
 use crate::value::InvalidValue;
 
@@ -132,6 +133,9 @@ struct Inner {
     call: Option<Call>,
     attempts: u32,
     elapsed: Duration,
+    /// Whether an earlier attempt of the call may have been executed.
+    uncertain: bool,
+    retry_after: Option<Duration>,
     status: Option<StatusCode>,
     error_type: Option<ErrorType>,
     message: Option<String>,
@@ -171,9 +175,13 @@ impl Error {
     }
 
     /// Whether the request was executed: for an action, whether money moved.
+    /// Of a call that was sent several times, whether any of them was.
     #[must_use]
     pub fn execution(&self) -> Execution {
-        self.verdict().0
+        match self.verdict().0 {
+            Execution::NotExecuted if self.0.uncertain => Execution::Unknown,
+            execution => execution,
+        }
     }
 
     /// The path of the endpoint that was called, such as `/v1/plant_tree`;
@@ -195,7 +203,15 @@ impl Error {
         self.0.elapsed
     }
 
-    /// The status of the answer, if one arrived.
+    /// How long the server asks to wait before the request is sent again: its
+    /// `Retry-After`. One that is a date counts from the `Date` of the answer,
+    /// and is `None` if there was none.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The status of the last attempt's answer, if one arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
@@ -276,7 +292,7 @@ impl Error {
     /// An answer whose status is not 2xx.
     pub(crate) fn status_answer(head: &Parts, body: &[u8], hidden: &[String]) -> Self {
         let mut error = Self::new(ErrorKind::Status(head.status));
-        error.answer(head.status, body, hidden);
+        error.answer(head.status, &head.headers, body, hidden);
         error
     }
 
@@ -298,7 +314,7 @@ impl Error {
         let (answer, cause) = source.take_parts();
         let mut error = Self::new(ErrorKind::Transport(source));
         if let Some(answer) = answer {
-            error.answer(answer.status(), answer.body(), hidden);
+            error.answer(answer.status(), answer.headers(), answer.body(), hidden);
         }
         error.0.source = cause;
         error
@@ -315,10 +331,12 @@ impl Error {
         self
     }
 
-    /// Counts what the call took.
-    pub(crate) fn after(mut self, attempts: u32, elapsed: Duration) -> Self {
+    /// Counts what the call took, and whether an earlier attempt of it may
+    /// have been executed.
+    pub(crate) fn after(mut self, attempts: u32, elapsed: Duration, uncertain: bool) -> Self {
         self.0.attempts = attempts;
         self.0.elapsed = elapsed;
+        self.0.uncertain = uncertain;
         self
     }
 
@@ -328,6 +346,8 @@ impl Error {
             call: None,
             attempts: 0,
             elapsed: Duration::ZERO,
+            uncertain: false,
+            retry_after: None,
             status: None,
             error_type: None,
             message: None,
@@ -343,7 +363,7 @@ impl Error {
     }
 
     /// Keeps an error answer and reads its type and message, if it has any.
-    fn answer(&mut self, status: StatusCode, body: &[u8], hidden: &[String]) {
+    fn answer(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8], hidden: &[String]) {
         /// An error body of which any part may be missing or something else.
         #[derive(Deserialize)]
         struct Loose {
@@ -354,6 +374,7 @@ impl Error {
         }
 
         self.keep(status, body);
+        self.0.retry_after = retry_after(headers);
         let Ok(loose) = serde_json::from_slice::<Loose>(body) else {
             return;
         };

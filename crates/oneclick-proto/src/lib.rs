@@ -26,7 +26,7 @@
 //! // 2. An endpoint is a struct. An API turns it into a request.
 //! let api = Api::sandbox("test_key")?;
 //! let plant = PlantTree::new(trees).customer(customer);
-//! let (request, attempt) = Attempt::begin(&api, plant, RetryPolicy::NEVER)?;
+//! let (request, attempt) = Attempt::begin(&api, plant, RetryPolicy::STANDARD, 7)?;
 //! assert_eq!(request.uri(), "https://sandbox.1clickimpact.com/v1/plant_tree");
 //!
 //! // 3. Your transport carries it; here it loses the answer.
@@ -35,7 +35,7 @@
 //!
 //! // 4. The attempt is spent, and says what is known.
 //! let Next::Done(result) = attempt.finish(outcome, Duration::from_millis(80)) else {
-//!     unreachable!("one attempt is all that this policy has");
+//!     unreachable!("a purchase that may have been made is not sent again");
 //! };
 //! let error = result.unwrap_err();
 //! assert_eq!(error.execution(), Execution::Unknown);
@@ -54,16 +54,27 @@
 //!   [`endpoint`]: those there are, one a module.
 //! * [`value`]: amounts, e-mail addresses, days, timestamps, kinds of impact,
 //!   metadata, ids.
-//! * [`Attempt`]: one call, spent once. [`Pager`]: one list, page by page.
+//! * [`Attempt`]: one attempt at a call, spent once. [`RetryPolicy`]: how many
+//!   may follow. [`Pager`]: one list, page by page.
 //! * [`Error`] and [`Execution`]: what went wrong, and whether money moved.
 //! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
 //!   [`BlockingTransport`], which is two methods and a clock.
+//!
+//! # Features
+//!
+//! * `tracing`: an event of level DEBUG and target `oneclick` for each attempt
+//!   at a call, with the names of OpenTelemetry's HTTP client conventions:
+//!   method, path template, server, status, resend count, error type, and how
+//!   long until the next attempt. Never a key, an address or a name.
 
 #![forbid(unsafe_code)]
 
 mod api;
 mod attempt;
 mod pager;
+mod retry;
+#[cfg(feature = "tracing")]
+mod trace;
 mod transport;
 
 #[macro_use]
@@ -73,7 +84,7 @@ pub mod endpoint;
 mod error;
 
 pub use api::{Api, ApiKey, BaseUrl};
-pub use attempt::{Attempt, Next, RetryPolicy};
+pub use attempt::{Attempt, Next};
 pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
@@ -93,6 +104,7 @@ pub use endpoint::whoami::{Account, Whoami};
 pub use endpoint::{Action, Endpoint, List, Listed, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
 pub use pager::Pager;
+pub use retry::RetryPolicy;
 pub use transport::{
     AsyncTransport, BlockingTransport, BodyReader, Connect, Phase, TransportError, TransportOptions,
 };

@@ -7,6 +7,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -38,6 +39,12 @@ pub trait AsyncTransport: Clone + Send + Sync + 'static {
 
     /// The time on a clock that only goes forward, since any fixed moment.
     fn now(&self) -> Duration;
+
+    /// A number from which the waits of one call are drawn, another for each
+    /// call; a test may always give the same.
+    fn seed(&self) -> u64 {
+        any_number()
+    }
 }
 
 /// A transport whose calls block the thread; otherwise as [`AsyncTransport`].
@@ -57,6 +64,17 @@ pub trait BlockingTransport: Clone + Send + Sync + 'static {
 
     /// The time on a clock that only goes forward, since any fixed moment.
     fn now(&self) -> Duration;
+
+    /// A number from which the waits of one call are drawn, another for each
+    /// call; a test may always give the same.
+    fn seed(&self) -> u64 {
+        any_number()
+    }
+}
+
+/// Another number at each call: the standard library keys its maps with it.
+fn any_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// A transport that can set itself up, which gives [`Client`](crate::Client)

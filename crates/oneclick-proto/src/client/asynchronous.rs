@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::{Async as Mode, Client, endpoint_methods, items_methods, pages_methods};
-use crate::attempt::{Attempt, Next, RetryPolicy};
+use crate::attempt::{Attempt, Next};
 use crate::pager::Pager;
 use crate::transport::AsyncTransport;
 use crate::value::Cursor;
@@ -19,7 +19,9 @@ use crate::{
 };
 
 impl<T: AsyncTransport> Client<T, Mode> {
-    /// Calls an endpoint: sends its request and waits for the answer.
+    /// Calls an endpoint: sends its request and waits for the answer. After a
+    /// failure it is sent again as [`RetryPolicy`](crate::RetryPolicy) has it: a
+    /// purchase only if the failure proves that nothing was bought.
     ///
     /// Dropping the future gives the call up; whether the request was executed
     /// is then not known.
@@ -28,7 +30,8 @@ impl<T: AsyncTransport> Client<T, Mode> {
     /// What went wrong; [`Error::execution`] says whether money may have moved.
     pub async fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
         let start = self.transport.now();
-        let (mut request, mut attempt) = Attempt::begin(&self.api, endpoint, RetryPolicy::NEVER)?;
+        let (mut request, mut attempt) =
+            Attempt::begin(&self.api, endpoint, self.retry, self.transport.seed())?;
         loop {
             let outcome = self.transport.send(request).await;
             let elapsed = self.transport.now().saturating_sub(start);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Blocking as Mode, Client, endpoint_methods, items_methods, pages_methods};
-use crate::attempt::{Attempt, Next, RetryPolicy};
+use crate::attempt::{Attempt, Next};
 use crate::pager::Pager;
 use crate::transport::BlockingTransport;
 use crate::value::Cursor;
@@ -15,13 +15,16 @@ use crate::{
 };
 
 impl<T: BlockingTransport> Client<T, Mode> {
-    /// Calls an endpoint: sends its request and waits for the answer.
+    /// Calls an endpoint: sends its request and waits for the answer. After a
+    /// failure it is sent again as [`RetryPolicy`](crate::RetryPolicy) has it: a
+    /// purchase only if the failure proves that nothing was bought.
     ///
     /// # Errors
     /// What went wrong; [`Error::execution`] says whether money may have moved.
     pub fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
         let start = self.transport.now();
-        let (mut request, mut attempt) = Attempt::begin(&self.api, endpoint, RetryPolicy::NEVER)?;
+        let (mut request, mut attempt) =
+            Attempt::begin(&self.api, endpoint, self.retry, self.transport.seed())?;
         loop {
             let outcome = self.transport.send(request);
             let elapsed = self.transport.now().saturating_sub(start);

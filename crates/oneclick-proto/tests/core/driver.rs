@@ -9,7 +9,7 @@ use http::{Request, Response};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Cancellation, Client,
     Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Limit, ProjectType, Receipt, Record,
-    Records, Track, Tracking, TransportError, TransportOptions, Trees, UserId,
+    Records, RetryPolicy, Track, Tracking, TransportError, TransportOptions, Trees, UserId,
 };
 use serde_json::json;
 
@@ -20,16 +20,21 @@ type Outcome = Result<Response<Vec<u8>>, TransportError>;
 struct Script {
     answers: Arc<Mutex<Vec<Outcome>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    slept: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Script {
     fn new(answers: Vec<Outcome>) -> Self {
-        Self { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() }
+        Self { answers: Arc::new(Mutex::new(answers)), ..Self::default() }
     }
 
     fn answer(&self, request: &Request<Vec<u8>>) -> Outcome {
         self.asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
         self.answers.lock().unwrap().remove(0)
+    }
+
+    fn slept(&self) -> Duration {
+        self.slept.lock().unwrap().iter().sum()
     }
 
     fn asked(&self) -> usize {
@@ -44,10 +49,17 @@ impl BlockingTransport for Script {
         self.answer(&request)
     }
 
-    fn sleep(&self, _: Duration) {}
+    fn sleep(&self, duration: Duration) {
+        self.slept.lock().unwrap().push(duration);
+    }
 
+    // Each exchange takes a second.
     fn now(&self) -> Duration {
-        Duration::from_secs(self.asked() as u64)
+        Duration::from_secs(self.asked() as u64) + self.slept()
+    }
+
+    fn seed(&self) -> u64 {
+        7
     }
 }
 
@@ -68,10 +80,16 @@ impl AsyncTransport for Script {
         self.answer(&request)
     }
 
-    async fn sleep(&self, _: Duration) {}
+    async fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(self, duration);
+    }
 
     fn now(&self) -> Duration {
-        Duration::ZERO
+        BlockingTransport::now(self)
+    }
+
+    fn seed(&self) -> u64 {
+        BlockingTransport::seed(self)
     }
 }
 
@@ -121,12 +139,15 @@ fn page(amounts: &[i64], cursor: Option<&str>) -> Outcome {
     ok(&json!({"user_records": rows, "cursor": cursor}))
 }
 
+/// Clients that send once.
 fn blocking(answers: Vec<Outcome>) -> BlockingClient<Script> {
-    Client::with_transport(Api::sandbox("test_key").unwrap(), Script::new(answers))
+    let api = Api::sandbox("test_key").unwrap();
+    Client::with_transport(api, Script::new(answers)).with_retry(RetryPolicy::NEVER)
 }
 
 fn asynchronous(answers: Vec<Outcome>) -> AsyncClient<Script> {
-    Client::with_transport(Api::sandbox("test_key").unwrap(), Script::new(answers))
+    let api = Api::sandbox("test_key").unwrap();
+    Client::with_transport(api, Script::new(answers)).with_retry(RetryPolicy::NEVER)
 }
 
 #[test]
@@ -202,6 +223,62 @@ fn a_purchase_whose_answer_is_lost_is_not_sent_again() {
     assert_eq!(error.execution(), Execution::Unknown);
     assert_eq!((error.attempts(), client.transport().asked()), (1, 1));
     assert_eq!(error.elapsed(), Duration::from_secs(1));
+}
+
+#[test]
+fn a_read_is_sent_again_after_a_wait_and_both_drivers_do_the_same() {
+    let busy = || {
+        let answer = Response::builder().status(429).header("retry-after", "2");
+        Ok(answer.body(Vec::new()).unwrap())
+    };
+    let lost = || Err(TransportError::exchange("reset"));
+    let account = || ok(&json!({"user_id": "U1", "email": "a@x.com"}));
+
+    let once = blocking(vec![lost(), busy(), account()]);
+    let client = once.with_retry(RetryPolicy::STANDARD);
+    assert_eq!(client.whoami().unwrap().user_id, UserId::new("U1"));
+    let waits = client.transport().slept.lock().unwrap().clone();
+    assert_eq!((client.transport().asked(), waits.len()), (3, 2));
+    assert!(waits[0] <= client.retry().base && waits[1] >= Duration::from_secs(2));
+
+    let client = asynchronous(vec![lost(), busy(), account()]);
+    let client = client.with_retry(RetryPolicy::STANDARD);
+    assert_eq!(block_on(client.whoami()).unwrap().user_id, UserId::new("U1"));
+    assert_eq!(*client.transport().slept.lock().unwrap(), waits);
+
+    // For one call alone.
+    let client = blocking(vec![lost(), lost(), lost()]).with_retry(RetryPolicy::STANDARD);
+    let error = client.with_retry(RetryPolicy::NEVER).whoami().unwrap_err();
+    assert_eq!(error.attempts(), 1);
+    assert_eq!(client.retry(), RetryPolicy::STANDARD);
+}
+
+#[test]
+fn the_last_error_counts_the_attempts_and_the_time() {
+    let lost = || Err(TransportError::exchange("reset"));
+    let client = blocking(vec![lost(), lost(), lost(), lost()]).with_retry(RetryPolicy::STANDARD);
+    let error = client.whoami().unwrap_err();
+    assert_eq!((error.attempts(), client.transport().asked()), (3, 3));
+    assert_eq!(error.elapsed(), Duration::from_secs(3) + client.transport().slept());
+    assert!(error.to_string().ends_with("(after 3 attempts)"), "{error}");
+}
+
+#[test]
+fn a_purchase_is_sent_again_only_if_it_certainly_was_not_made() {
+    let receipt =
+        json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
+    let refused = || Err(TransportError::connect("refused"));
+    let client = blocking(vec![refused(), refused(), ok(&receipt)]);
+    let client = client.with_retry(RetryPolicy::default());
+    client.plant_tree(Trees::of::<5>()).unwrap();
+    assert_eq!(client.transport().asked(), 3);
+
+    let lost = Err(TransportError::exchange("reset"));
+    let client = blocking(vec![refused(), lost, ok(&receipt)]);
+    let client = client.with_retry(RetryPolicy::default().attempts(9));
+    let error = client.plant_tree(Trees::of::<5>()).unwrap_err();
+    assert_eq!(error.execution(), Execution::Unknown);
+    assert_eq!((error.attempts(), client.transport().asked()), (2, 2));
 }
 
 #[test]

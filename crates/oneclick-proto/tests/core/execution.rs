@@ -12,7 +12,7 @@ type Outcome = Result<Response<Vec<u8>>, TransportError>;
 fn finish(outcome: Outcome) -> Error {
     let api = Api::sandbox("test_key").unwrap();
     let plant = PlantTree::new(Trees::of::<1>());
-    let (_, attempt) = Attempt::begin(&api, plant, RetryPolicy::NEVER).unwrap();
+    let (_, attempt) = Attempt::begin(&api, plant, RetryPolicy::NEVER, 0).unwrap();
     match attempt.finish(outcome, Duration::from_secs(7)) {
         Next::Done(result) => result.unwrap_err(),
         Next::Retry { .. } => panic!("one attempt is all there is"),

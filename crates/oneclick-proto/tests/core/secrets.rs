@@ -59,7 +59,7 @@ fn requests_and_values_hide_them() {
     check(&format!("{:?}", CustomerRecords::new().customer_email(email.clone())));
     let customers = Customers::new().customer_email(email).cursor(Cursor::new(EMAIL));
     check(&format!("{:?} {:?}", customers, Pager::new(customers.clone())));
-    let (request, attempt) = Attempt::begin(&api(), plant(), RetryPolicy::NEVER).unwrap();
+    let (request, attempt) = Attempt::begin(&api(), plant(), RetryPolicy::NEVER, 0).unwrap();
     check(&format!("{attempt:?} {:?}", request.headers()));
     let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
     check(&format!("{client:?}"));
@@ -134,7 +134,7 @@ fn errors_hide_what_stood_in_metadata_and_in_a_reason() {
 fn errors_of_the_transport_hide_what_came_of_the_answer() {
     fn finish<E: Endpoint>(endpoint: E, error: TransportError) {
         check(&format!("{error} {error:?}"));
-        let (_, attempt) = Attempt::begin(&api(), endpoint, RetryPolicy::NEVER).unwrap();
+        let (_, attempt) = Attempt::begin(&api(), endpoint, RetryPolicy::NEVER, 0).unwrap();
         let outcome: Result<Response<Vec<u8>>, _> = Err(error);
         match attempt.finish(outcome, Duration::ZERO) {
             Next::Done(Err(error)) => check_error(&error),

@@ -1,0 +1,257 @@
+//! How often a call may be sent, and how long to wait in between.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use http::HeaderMap;
+use http::header::{DATE, HeaderName, RETRY_AFTER};
+
+/// How often a call may be sent, and how long to wait in between.
+///
+/// Whether it may be sent again at all is not a matter of policy: a purchase is
+/// sent again only after a failure that proves that nothing was bought, and no
+/// setting changes that. What is idempotent, that is the reads and
+/// `cancel_impact`, is sent again after failures that may pass.
+///
+/// The waits grow exponentially and are drawn evenly between zero and the
+/// growing bound ("full jitter"), so that clients that failed together do not
+/// come back together. A `Retry-After` of the server is waited for on top.
+///
+/// ```
+/// use std::time::Duration;
+/// use oneclick_proto::RetryPolicy;
+///
+/// let patient = RetryPolicy::STANDARD.attempts(6).deadline(Duration::from_secs(300));
+/// assert_eq!(patient.base, Duration::from_millis(500));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// The most attempts, the first among them; zero counts as one.
+    pub attempts: u32,
+    /// The bound of the first wait; that of each further one is twice as long.
+    pub base: Duration,
+    /// The longest bound.
+    pub cap: Duration,
+    /// No attempt begins later than this after the call began.
+    pub deadline: Duration,
+    /// The longest `Retry-After` that is waited for; a longer one ends the
+    /// call, and [`Error::retry_after`](crate::Error::retry_after) says it.
+    pub max_retry_after: Duration,
+}
+
+impl RetryPolicy {
+    /// One attempt, whatever happens.
+    pub const NEVER: Self = Self { attempts: 1, ..Self::STANDARD };
+
+    /// Three attempts within a minute, with waits of up to half a second and up
+    /// to a second before the second and the third.
+    pub const STANDARD: Self = Self {
+        attempts: 3,
+        base: Duration::from_millis(500),
+        cap: Duration::from_secs(10),
+        deadline: Duration::from_secs(60),
+        max_retry_after: Duration::from_secs(30),
+    };
+
+    /// Sets [`attempts`](Self::attempts).
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets [`base`](Self::base).
+    #[must_use]
+    pub const fn base(mut self, base: Duration) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Sets [`cap`](Self::cap).
+    #[must_use]
+    pub const fn cap(mut self, cap: Duration) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// Sets [`deadline`](Self::deadline).
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets [`max_retry_after`](Self::max_retry_after).
+    #[must_use]
+    pub const fn max_retry_after(mut self, wait: Duration) -> Self {
+        self.max_retry_after = wait;
+        self
+    }
+
+    /// How long to wait after the attempt of this number, counted from 1;
+    /// `None` if no further one may follow.
+    pub(crate) fn wait(
+        &self,
+        attempt: u32,
+        seed: u64,
+        retry_after: Option<Duration>,
+        elapsed: Duration,
+    ) -> Option<Duration> {
+        let asked = retry_after.unwrap_or_default();
+        if attempt >= self.attempts || asked > self.max_retry_after {
+            return None;
+        }
+        let doubled = 2_u32.saturating_pow(attempt - 1);
+        let bound = self.base.saturating_mul(doubled).min(self.cap);
+        let wait = asked.saturating_add(draw(seed, attempt, bound));
+        (elapsed.saturating_add(wait) <= self.deadline).then_some(wait)
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+/// Evenly between zero and a bound.
+fn draw(seed: u64, attempt: u32, bound: Duration) -> Duration {
+    // A step and the finalizer of splitmix64.
+    let mut number = seed.wrapping_add(u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^= number >> 31;
+    // Thirty-two bits are fine enough, and the product still fits.
+    let nanos = (bound.as_nanos() * u128::from(number >> 32)) >> 32;
+    let seconds = u64::try_from(nanos / NANOS_PER_SECOND).unwrap_or(u64::MAX);
+    Duration::from_secs(seconds) + Duration::from_nanos((nanos % NANOS_PER_SECOND) as u64)
+}
+
+/// How long an answer asks to wait: its `Retry-After`, in seconds or as a date.
+///
+/// A date is held against the answer's own `Date`, since the two clocks need
+/// not agree; without one it says nothing. One that has passed is no wait.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let value = text(RETRY_AFTER)?;
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More seconds than fit are more than anybody waits.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let now = http_date(text(DATE)?)?;
+    let wait = http_date(value)? - now;
+    Some(wait.max(TimeDelta::zero()).to_std().unwrap_or_default())
+}
+
+/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7).
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    let forms = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let date = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
+    forms.iter().find_map(date).map(|date| date.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_TIME: Duration = Duration::ZERO;
+
+    fn asked(wait: &str, date: Option<&str>) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, wait.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(DATE, date.parse().unwrap());
+        }
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn a_wait_is_between_zero_and_a_bound_that_doubles_up_to_the_cap() {
+        let policy = RetryPolicy::STANDARD.attempts(99).deadline(Duration::MAX);
+        for (attempt, bound) in [(1, 500), (2, 1_000), (3, 2_000), (5, 8_000), (6, 10_000)] {
+            let bound = Duration::from_millis(bound);
+            let waits = (0..2_000).map(|seed| policy.wait(attempt, seed, None, NO_TIME).unwrap());
+            let waits: Vec<_> = waits.collect();
+            assert!(waits.iter().all(|wait| *wait <= bound));
+            // Spread evenly: a tenth of them in each tenth, more or less.
+            for tenth in 0..10 {
+                let within = bound * tenth / 10..bound * (tenth + 1) / 10;
+                let count = waits.iter().filter(|wait| within.contains(wait)).count();
+                assert!((120..280).contains(&count), "{attempt}: {count} in {within:?}");
+            }
+        }
+        let longest = policy.base(Duration::MAX).cap(Duration::MAX);
+        for attempt in [1, 31, 32, 33, 98] {
+            assert!(longest.wait(attempt, 7, None, NO_TIME).is_some());
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_waits_and_another_seed_others() {
+        let waits = |seed| -> Vec<_> {
+            (1..3).map(|at| RetryPolicy::STANDARD.wait(at, seed, None, NO_TIME)).collect()
+        };
+        assert_eq!(waits(1), waits(1));
+        assert_ne!(waits(1), waits(2));
+    }
+
+    #[test]
+    fn attempts_and_the_deadline_end_a_call() {
+        let policy = RetryPolicy::STANDARD;
+        assert!(policy.wait(2, 0, None, NO_TIME).is_some());
+        assert_eq!(policy.wait(3, 0, None, NO_TIME), None);
+        assert_eq!(RetryPolicy::NEVER.wait(1, 0, None, NO_TIME), None);
+        assert_eq!(policy.attempts(0).wait(1, 0, None, NO_TIME), None);
+
+        let wait = policy.wait(1, 7, None, NO_TIME).unwrap();
+        let last = policy.deadline.checked_sub(wait).unwrap();
+        assert_eq!(policy.wait(1, 7, None, last), Some(wait));
+        assert_eq!(policy.wait(1, 7, None, last + Duration::from_nanos(1)), None);
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_waited_for_on_top_unless_it_is_too_long() {
+        let policy = RetryPolicy::STANDARD;
+        let drawn = policy.wait(1, 7, None, NO_TIME).unwrap();
+        let asked = Duration::from_secs(30);
+        assert_eq!(policy.wait(1, 7, Some(asked), NO_TIME), Some(asked + drawn));
+        let longer = asked + Duration::from_nanos(1);
+        assert_eq!(policy.wait(1, 7, Some(longer), NO_TIME), None);
+        assert_eq!(policy.wait(1, 7, Some(Duration::MAX), NO_TIME), None);
+        let all = policy.max_retry_after(Duration::MAX).deadline(Duration::MAX);
+        assert_eq!(all.wait(1, 7, Some(Duration::MAX), NO_TIME), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn seconds_are_read() {
+        assert_eq!(asked("0", None), Some(Duration::ZERO));
+        assert_eq!(asked(" 120 ", None), Some(Duration::from_secs(120)));
+        let most = asked("99999999999999999999999", None);
+        assert_eq!(most, Some(Duration::from_secs(u64::MAX)));
+        for wrong in ["", "-1", "+1", "1.5", "1e3", "soon", "１"] {
+            let header = http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, header)]);
+            assert_eq!(retry_after(&headers), None, "{wrong}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_date_in_any_form_is_held_against_the_answers_own() {
+        let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        for date in [
+            "Sun, 06 Nov 1994 08:51:37 GMT",
+            "Sunday, 06-Nov-94 08:51:37 GMT",
+            "Sun Nov  6 08:51:37 1994",
+        ] {
+            assert_eq!(asked(date, now), Some(Duration::from_secs(120)), "{date}");
+        }
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:36 GMT", now), Some(Duration::ZERO));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", None), None);
+        assert_eq!(asked("Mon, 06 Nov 1994 08:51:37 GMT", now), None);
+        assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", Some("now")), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! An event for each attempt at a call, under the feature `tracing`.
+//!
+//! The fields carry the names of OpenTelemetry's conventions for HTTP clients
+//! where it has one. None holds a key, an e-mail address or a name: a path is
+//! that of the endpoint with its fields in braces, and there is no query.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::{BaseUrl, Error, ErrorKind, Phase};
+
+/// What is known of an attempt once it is finished.
+pub(crate) struct Report<'a> {
+    pub(crate) method: Method,
+    /// The endpoint's path, with its fields in braces.
+    pub(crate) path: &'static str,
+    pub(crate) server: &'a BaseUrl,
+    /// Counted from 1.
+    pub(crate) attempt: u32,
+    /// Since the call began.
+    pub(crate) elapsed: Duration,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) error: Option<&'a Error>,
+    /// How long until the next attempt, if there will be one.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Report<'_> {
+    pub(crate) fn emit(&self) {
+        let (host, port) = self.server.host_and_port();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let message = match (self.error, self.wait) {
+            (None, _) => "answered",
+            (Some(_), Some(_)) => "failed, and will be sent again",
+            (Some(_), None) => "failed",
+        };
+        tracing::debug!(
+            target: "oneclick",
+            {
+                "http.request.method" = self.method.as_str(),
+                "url.template" = self.path,
+                "server.address" = host,
+                "server.port" = port,
+                "http.request.resend_count" = self.attempt - 1,
+                "http.response.status_code" = self.status.map(|status| status.as_u16()),
+                "error.type" = self.error.map(error_type),
+                "oneclick.execution" =
+                    self.error.map(|error| tracing::field::debug(error.execution())),
+                "oneclick.elapsed_ms" = millis(self.elapsed),
+                "oneclick.retry_in_ms" = self.wait.map(millis),
+            },
+            "{message}",
+        );
+    }
+}
+
+/// One of a few words, or the status.
+fn error_type(error: &Error) -> String {
+    let word = match error.kind() {
+        ErrorKind::Status(status) => return status.as_u16().to_string(),
+        ErrorKind::Transport(error) if error.is_timeout() => "timeout",
+        ErrorKind::Transport(error) => match error.phase() {
+            Phase::Connect => "connect",
+            Phase::Exchange => "exchange",
+            Phase::Body => "body",
+            Phase::TooLarge => "too_large",
+        },
+        ErrorKind::Decode => "decode",
+        _ => "_OTHER",
+    };
+    word.to_owned()
+}

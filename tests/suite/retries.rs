@@ -1,0 +1,146 @@
+//! What is sent again and what is not, over every adapter.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use oneclick_proto::{CancelImpact, Execution, ImpactId, Records, Whoami};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT, response};
+use crate::subject::{Subject, plant, soon};
+
+behaviours! {
+    a_read_is_sent_again_after_what_may_pass
+    a_read_is_not_sent_again_after_what_will_not
+    a_read_whose_answer_is_lost_is_sent_again
+    a_purchase_is_sent_again_after_proof_that_it_was_not_made
+    a_purchase_that_may_have_been_made_is_sent_once
+    a_purchase_that_finds_nobody_is_tried_three_times
+    a_cancellation_is_sent_again_whatever_became_of_it
+    a_wait_that_is_too_long_ends_the_call
+    a_walk_gets_over_a_page_that_failed
+}
+
+const ACCOUNT: &str = r#"{"user_id":"U1","email":"a@b"}"#;
+
+/// Answers with each of these in turn, and with the last one for ever.
+fn script(answers: Vec<Vec<u8>>) -> Peer {
+    let next = AtomicUsize::new(0);
+    Peer::start(move |_, wire| {
+        while wire.request().is_some() {
+            let at = next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+            // Nothing to say: the connection ends without an answer.
+            if answers[at].is_empty() || !wire.write(&answers[at]) {
+                break;
+            }
+        }
+    })
+}
+
+fn status(code: u16) -> Vec<u8> {
+    response(&format!("{code} X"), "", "")
+}
+
+fn ok(body: &str) -> Vec<u8> {
+    response("200 OK", "", body)
+}
+
+fn a_read_is_sent_again_after_what_may_pass<S: Subject>() {
+    for code in [408, 425, 429, 500, 502, 503, 504] {
+        let peer = script(vec![status(code), status(code), ok(ACCOUNT)]);
+        S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+        assert_eq!(peer.requests().len(), 3, "{code}");
+    }
+}
+
+fn a_read_is_not_sent_again_after_what_will_not<S: Subject>() {
+    for code in [400, 401, 403, 404, 418, 501] {
+        let peer = script(vec![status(code), ok(ACCOUNT)]);
+        let error = S::new(&peer.url()).with_retry(soon()).fails(Whoami);
+        assert_eq!(error.attempts(), 1);
+        assert_eq!(peer.requests().len(), 1, "{code}");
+    }
+}
+
+fn a_read_whose_answer_is_lost_is_sent_again<S: Subject>() {
+    let peer = script(vec![Vec::new(), Vec::new(), ok(ACCOUNT)]);
+    S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+    assert_eq!(peer.requests().len(), 3);
+
+    let peer = script(vec![Vec::new()]);
+    let error = S::new(&peer.url()).with_retry(soon()).fails(Whoami);
+    assert_eq!((error.attempts(), peer.requests().len()), (3, 3));
+}
+
+fn a_purchase_is_sent_again_after_proof_that_it_was_not_made<S: Subject>() {
+    let busy = response("429 X", "retry-after: 0\r\n", "");
+    let peer = script(vec![busy, status(425), ok(RECEIPT)]);
+    S::new(&peer.url()).with_retry(soon()).send(plant()).unwrap();
+    let requests = peer.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(requests.iter().all(|request| *request == requests[0]));
+}
+
+fn a_purchase_that_may_have_been_made_is_sent_once<S: Subject>() {
+    let answers = [302, 303, 400, 401, 408, 418, 500, 502, 503, 504].map(status);
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec();
+    for answer in
+        answers.into_iter().chain([Vec::new(), ok("{}"), b"garbage\r\n\r\n".to_vec(), cut])
+    {
+        let peer = Peer::start(move |number, wire| {
+            if wire.request().is_some() {
+                wire.write(if number == 0 { &answer } else { RECEIPT.as_bytes() });
+            }
+        });
+        let error = S::new(&peer.url()).with_retry(soon().attempts(9)).fails(plant());
+        assert_eq!((error.attempts(), peer.requests().len()), (1, 1), "{error}");
+    }
+}
+
+fn a_purchase_that_finds_nobody_is_tried_three_times<S: Subject>() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = S::new(&url).with_retry(soon()).fails(plant());
+    assert_eq!(error.attempts(), 3);
+    assert_eq!(error.execution(), Execution::NotExecuted);
+}
+
+fn a_cancellation_is_sent_again_whatever_became_of_it<S: Subject>() {
+    let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
+    let cancelled = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5,
+        "cancelled_on":"2024-09-17T20:34:04.429Z","message":"impact was already cancelled"}"#;
+    let peer = script(vec![Vec::new(), status(500), ok(cancelled)]);
+    S::new(&peer.url()).with_retry(soon()).send(CancelImpact::new(&id)).unwrap();
+    assert_eq!(peer.requests().len(), 3);
+
+    // What the first attempt may have done is not forgotten.
+    let peer = script(vec![Vec::new(), status(404)]);
+    let error = S::new(&peer.url()).with_retry(soon()).fails(CancelImpact::new(&id));
+    assert_eq!((error.status().unwrap().as_u16(), error.attempts()), (404, 2));
+    assert_eq!(error.execution(), Execution::Unknown);
+}
+
+fn a_wait_that_is_too_long_ends_the_call<S: Subject>() {
+    let date =
+        "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 09:49:37 GMT\r\n";
+    for header in ["retry-after: 3600\r\n", date] {
+        let peer = script(vec![response("429 X", header, ""), ok(RECEIPT)]);
+        let start = Instant::now();
+        let error = S::new(&peer.url()).with_retry(soon()).fails(plant());
+        assert_eq!((error.attempts(), peer.requests().len()), (1, 1));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
+}
+
+fn a_walk_gets_over_a_page_that_failed<S: Subject>() {
+    let page = |cursor: &str| {
+        let row = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
+        ok(&format!(r#"{{"user_records":[{row}]{cursor}}}"#))
+    };
+    let peer = script(vec![page(r#","cursor":"a""#), Vec::new(), status(503), page("")]);
+    let items = S::new(&peer.url()).with_retry(soon()).walk(Records::new(), u64::MAX);
+    assert_eq!(items.iter().filter(|item| item.is_ok()).count(), 2);
+    assert_eq!((items.len(), peer.requests().len()), (2, 4));
+}
