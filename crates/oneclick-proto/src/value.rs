@@ -35,5 +35,6 @@ pub use open_set::OtherName;
 pub use reason::Reason;
 pub use timestamp::Timestamp;
 
+pub(crate) use date_range::{read_day, write_day};
 pub(crate) use extra::{split_amounts, whole};
 pub(crate) use impact::ImpactFinder;

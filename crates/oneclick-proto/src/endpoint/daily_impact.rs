@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 use super::Endpoint;
-use crate::value::{DateRange, Extra, Totals, UserId, split_amounts};
+use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, write_day};
 
 /// `GET /v1/impact/daily`: what was done on each day.
 ///
@@ -82,6 +82,7 @@ impl DailyTotals {
 #[non_exhaustive]
 pub struct Day {
     /// The day; its time zone is not stated, UTC is assumed.
+    #[serde(serialize_with = "write_day")]
     pub date: NaiveDate,
     /// What was done on it.
     #[serde(flatten)]
@@ -103,6 +104,7 @@ impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Wire {
+            #[serde(deserialize_with = "read_day")]
             date: NaiveDate,
             #[serde(flatten)]
             rest: Map<String, Value>,

@@ -1,7 +1,10 @@
 //! Ranges of days.
 
+use std::borrow::Cow;
+
 use chrono::{Datelike, NaiveDate};
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::InvalidValue;
 
@@ -22,11 +25,9 @@ use super::InvalidValue;
 ///     "the date range ends before it starts: 2025-03-01 to 2025-01-01",
 /// );
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DateRange {
-    #[serde(skip_serializing_if = "Option::is_none")]
     start_date: Option<NaiveDate>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     end_date: Option<NaiveDate>,
 }
 
@@ -86,4 +87,29 @@ impl DateRange {
     pub const fn end_date(&self) -> Option<NaiveDate> {
         self.end_date
     }
+}
+
+impl Serialize for DateRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, day) in [("start_date", self.start_date), ("end_date", self.end_date)] {
+            if let Some(day) = day {
+                map.serialize_entry(name, &format_args!("{day}"))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// Writes a day as the API does, `YYYY-MM-DD`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over so")]
+pub(crate) fn write_day<S: Serializer>(day: &NaiveDate, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(day)
+}
+
+/// Reads a day as the API writes it.
+pub(crate) fn read_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    let expected = &"a day as YYYY-MM-DD";
+    text.parse().map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), expected))
 }
