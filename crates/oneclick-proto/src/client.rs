@@ -313,6 +313,68 @@ macro_rules! endpoint_methods {
             self.list(request)
         }
 
+        /// Buys something once, and verifies it: looks it up and sends it once
+        /// more where that is safe. See [`Once`] for how, and for what is
+        /// assumed; to survive a crash in the middle, drive it step by step
+        /// with [`advance`](Self::advance).
+        ///
+        /// It takes longer than a call if the answer is lost, since the
+        /// records are read until [`OncePolicy::settle`](crate::OncePolicy) has
+        /// passed.
+        pub $($async)? fn once<A: Action>(&self, intent: &Intent, action: A) -> Outcome {
+            match Once::new(intent, action) {
+                Ok(once) => self.complete(once)$($await)*,
+                Err(invalid) => Outcome::Rejected(invalid.into()),
+            }
+        }
+
+        /// Drives a verified purchase to its end.
+        pub $($async)? fn complete<A: Action>(&self, mut once: Once<A>) -> Outcome {
+            loop {
+                match self.advance(once)$($await)* {
+                    ControlFlow::Continue(next) => once = next,
+                    ControlFlow::Break(outcome) => return outcome,
+                }
+            }
+        }
+
+        /// Does one step of a verified purchase: one call, or one wait. Store
+        /// [`Once::state`] before each step, so that another process can take
+        /// it up should this one not come back.
+        pub $($async)? fn advance<A: Action>(
+            &self,
+            once: Once<A>,
+        ) -> ControlFlow<Outcome, Once<A>> {
+            let now = || self.transport.now();
+            ControlFlow::Continue(match once.step(now()) {
+                OnceStep::Done(outcome) => return ControlFlow::Break(outcome),
+                OnceStep::Send(action, mut once) => {
+                    let result = self.send(action)$($await)*;
+                    once.sent(result, now());
+                    once
+                }
+                OnceStep::ReadRecords(list, mut once) => {
+                    let result = self.send(list)$($await)*;
+                    once.read(result, now());
+                    once
+                }
+                OnceStep::ReadCustomerRecords(list, mut once) => {
+                    let result = self.send(list)$($await)*;
+                    once.read_of_customer(result, now());
+                    once
+                }
+                OnceStep::Cancel(cancel, mut once) => {
+                    let result = self.send(cancel)$($await)*;
+                    once.cancelled(result);
+                    once
+                }
+                OnceStep::Wait(wait, once) => {
+                    self.transport.sleep(wait)$($await)*;
+                    once
+                }
+            })
+        }
+
         /// The items of any list, your own included, across all pages.
         pub fn list<L: List>(&self, request: L) -> $items<T, L> {
             $items::new(self.clone(), Pager::new(request))

@@ -71,6 +71,7 @@
 
 mod api;
 mod attempt;
+mod once;
 mod pager;
 mod retry;
 #[cfg(feature = "tracing")]
@@ -103,6 +104,7 @@ pub use endpoint::track::{Track, Tracking};
 pub use endpoint::whoami::{Account, Whoami};
 pub use endpoint::{Action, Endpoint, List, Listed, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
+pub use once::{Doubt, Intent, Once, OncePolicy, OnceState, OnceStep, Outcome, Unresolved};
 pub use pager::Pager;
 pub use retry::RetryPolicy;
 pub use transport::{

@@ -12,6 +12,7 @@ mod core {
     mod execution;
     mod golden;
     mod hostile;
+    mod once;
     mod paging;
     mod requests;
     mod responses;

@@ -1,6 +1,7 @@
 //! The driver for transports whose calls are futures.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,10 +13,10 @@ use crate::pager::Pager;
 use crate::transport::AsyncTransport;
 use crate::value::Cursor;
 use crate::{
-    Account, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecords, Customers,
-    DailyImpact, DailyTotals, DonateMoney, Endpoint, Error, ImpactTotals, InvalidValue, List, Page,
-    PlantTree, Project, ProjectById, ProjectList, Projects, Receipt, Records, RestoreCoral,
-    TotalImpact, Track, Tracking, Whoami,
+    Account, Action, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecords,
+    Customers, DailyImpact, DailyTotals, DonateMoney, Endpoint, Error, ImpactTotals, Intent,
+    InvalidValue, List, Once, OnceStep, Outcome, Page, PlantTree, Project, ProjectById,
+    ProjectList, Projects, Receipt, Records, RestoreCoral, TotalImpact, Track, Tracking, Whoami,
 };
 
 impl<T: AsyncTransport> Client<T, Mode> {

@@ -1,6 +1,7 @@
 //! The driver for transports that block the thread.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use super::{Blocking as Mode, Client, endpoint_methods, items_methods, pages_methods};
 use crate::attempt::{Attempt, Next};
@@ -8,10 +9,10 @@ use crate::pager::Pager;
 use crate::transport::BlockingTransport;
 use crate::value::Cursor;
 use crate::{
-    Account, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecords, Customers,
-    DailyImpact, DailyTotals, DonateMoney, Endpoint, Error, ImpactTotals, InvalidValue, List, Page,
-    PlantTree, Project, ProjectById, ProjectList, Projects, Receipt, Records, RestoreCoral,
-    TotalImpact, Track, Tracking, Whoami,
+    Account, Action, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecords,
+    Customers, DailyImpact, DailyTotals, DonateMoney, Endpoint, Error, ImpactTotals, Intent,
+    InvalidValue, List, Once, OnceStep, Outcome, Page, PlantTree, Project, ProjectById,
+    ProjectList, Projects, Receipt, Records, RestoreCoral, TotalImpact, Track, Tracking, Whoami,
 };
 
 impl<T: BlockingTransport> Client<T, Mode> {

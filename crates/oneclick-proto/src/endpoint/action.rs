@@ -3,15 +3,28 @@
 use serde::Deserialize;
 
 use super::Endpoint;
+use super::customer_records::CustomerRecord;
+use super::records::Record;
 use super::row::{Row, row};
 use crate::value::{
-    Category, CustomerInfo, Extra, Impact, ImpactKind, RecordedMetadata, Timestamp, UserId,
+    Category, Customer, CustomerInfo, Extra, Impact, ImpactKind, Metadata, RecordedMetadata,
+    Timestamp, UserId,
 };
 
 /// An endpoint that buys an impact: each call is a purchase of its own.
-pub trait Action: Endpoint<Response = Receipt> {
+pub trait Action: Endpoint<Response = Receipt> + Clone {
     /// The kind of impact that it makes.
     const KIND: ImpactKind;
+
+    /// What is stored with the impact.
+    #[must_use]
+    fn metadata(self, metadata: Metadata) -> Self;
+
+    /// The metadata that was set.
+    fn get_metadata(&self) -> &Metadata;
+
+    /// The customer that was set.
+    fn get_customer(&self) -> Option<&Customer>;
 }
 
 /// The answer of every action: what was bought, and the handle to track it by.
@@ -80,6 +93,36 @@ impl TryFrom<Row> for Receipt {
             metadata: row.metadata,
             extra: row.extra,
         })
+    }
+}
+
+/// The receipt that a record amounts to.
+impl From<Record> for Receipt {
+    fn from(record: Record) -> Self {
+        Self {
+            user_id: record.user_id,
+            time_utc: record.time_utc,
+            impact: record.impact,
+            category: record.category,
+            customer: None,
+            metadata: record.metadata,
+            extra: record.extra,
+        }
+    }
+}
+
+/// The receipt that a customer's record amounts to.
+impl From<CustomerRecord> for Receipt {
+    fn from(record: CustomerRecord) -> Self {
+        Self {
+            user_id: record.user_id,
+            time_utc: record.time_utc,
+            impact: record.impact,
+            category: record.category,
+            customer: Some(record.customer),
+            metadata: record.metadata,
+            extra: record.extra,
+        }
     }
 }
 
@@ -183,6 +226,18 @@ macro_rules! action {
 
         impl $crate::endpoint::Action for $name {
             const KIND: $crate::value::ImpactKind = $crate::value::ImpactKind::$kind;
+
+            fn metadata(self, metadata: $crate::value::Metadata) -> Self {
+                self.metadata(metadata)
+            }
+
+            fn get_metadata(&self) -> &$crate::value::Metadata {
+                &self.metadata
+            }
+
+            fn get_customer(&self) -> Option<&$crate::value::Customer> {
+                self.customer.as_ref()
+            }
         }
     };
 }

@@ -57,6 +57,8 @@ pub enum InvalidValue {
     },
     /// Text that is not the id of an impact.
     ImpactId,
+    /// A stored intent that belongs to another kind of action.
+    OtherAction,
     /// A range of days that ends before it starts.
     DateOrder {
         /// The first day.
@@ -138,6 +140,7 @@ impl fmt::Display for InvalidValue {
             Self::ImpactId => {
                 f.write_str("not the id of an impact: a user id, a hyphen and a timestamp")
             }
+            Self::OtherAction => f.write_str("the intent belongs to another kind of action"),
             Self::DateOrder { start, end } => {
                 write!(f, "the date range ends before it starts: {start} to {end}")
             }

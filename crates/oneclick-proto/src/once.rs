@@ -1,0 +1,539 @@
+//! A purchase that is verified: bought once, or said not to be.
+
+mod intent;
+mod outcome;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Days, TimeDelta, Utc};
+
+pub use intent::{Intent, OnceState};
+pub use outcome::{Doubt, Outcome, Unresolved};
+
+use crate::endpoint::{Action, Page, Receipt};
+use crate::value::{DateRange, ImpactId, InvalidValue, Limit, Reason, SortOrder, Timestamp};
+use crate::{
+    CancelImpact, Cancellation, CustomerRecord, CustomerRecords, Error, Execution, Pager, Record,
+    Records,
+};
+
+/// How long and how far a purchase is looked for.
+///
+/// ```
+/// use std::time::Duration;
+/// use oneclick_proto::OncePolicy;
+///
+/// let patient = OncePolicy::STANDARD.settle(Duration::from_secs(120));
+/// assert_eq!(patient.look_back, Duration::from_secs(86_400));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OncePolicy {
+    /// How long after it was made a purchase may stay out of the records. Only
+    /// after this without a trace is it sent once more.
+    pub settle: Duration,
+    /// How far before [`Intent::since`] the records are read, in which the
+    /// clocks of both sides may differ.
+    pub look_back: Duration,
+    /// The most pages of a thousand records that are read at a time.
+    pub max_pages: u64,
+}
+
+impl OncePolicy {
+    /// Thirty seconds, a day, and a hundred pages.
+    pub const STANDARD: Self = Self {
+        settle: Duration::from_secs(30),
+        look_back: Duration::from_secs(24 * 60 * 60),
+        max_pages: 100,
+    };
+
+    /// Sets [`settle`](Self::settle).
+    #[must_use]
+    pub const fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// Sets [`look_back`](Self::look_back).
+    #[must_use]
+    pub const fn look_back(mut self, look_back: Duration) -> Self {
+        self.look_back = look_back;
+        self
+    }
+
+    /// Sets [`max_pages`](Self::max_pages).
+    #[must_use]
+    pub const fn max_pages(mut self, pages: u64) -> Self {
+        self.max_pages = pages;
+        self
+    }
+}
+
+impl Default for OncePolicy {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}
+
+/// A purchase that is verified, as a machine without I/O.
+///
+/// The [`Intent`]'s marker goes along with the purchase as metadata. If nobody
+/// knows what became of it, the records are read for the marker: one match
+/// confirms it; none within the settle time, in two reads at least, allows to
+/// send it once more; of several the earliest is kept and the others are
+/// cancelled. What cannot be told so is [`Outcome::Unresolved`], for a person.
+///
+/// ```text
+///   new ──► Send ──────────────► Confirmed, Rejected, NotSent
+///            │ ▲
+///    unknown │ │ no trace, once
+///            ▼ │
+///  resume ─► read, wait, read ─► Confirmed, Unresolved
+///            │
+///            │ several
+///            ▼
+///           Cancel ────────────► Confirmed, Unresolved
+/// ```
+///
+/// A client drives it in one call, [`once`](crate::Client::once), or step by
+/// step: [`advance`](crate::Client::advance) does one step, and in between
+/// [`state`](Self::state) says all that another process needs to take it up.
+/// Store it before each step, and no crash buys twice or loses an order:
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use oneclick_proto::{
+///     BlockingClient, BlockingTransport, Intent, InvalidValue, Once, OnceState, Outcome,
+///     PlantTree, Trees,
+/// };
+///
+/// fn buy<T: BlockingTransport>(
+///     client: &BlockingClient<T>,
+///     intent: &Intent,
+///     stored: Option<OnceState>,
+///     store: impl Fn(&OnceState),
+/// ) -> Result<Outcome, InvalidValue> {
+///     let tree = PlantTree::new(Trees::of::<1>());
+///     let mut once = match stored {
+///         None => Once::new(intent, tree)?,
+///         Some(state) => Once::resume(state, tree)?,
+///     };
+///     loop {
+///         store(once.state());
+///         match client.advance(once) {
+///             ControlFlow::Continue(next) => once = next,
+///             ControlFlow::Break(outcome) => return Ok(outcome),
+///         }
+///     }
+/// }
+/// ```
+///
+/// # What is assumed
+///
+/// * The API stores metadata with the record and shows it there.
+/// * A record becomes visible within [`OncePolicy::settle`] after the purchase,
+///   and a request that was given up is not executed later than that.
+/// * The clocks of both sides differ by less than [`OncePolicy::look_back`].
+/// * One process at a time works on an intent.
+/// * A duplicate is found before its donation is sent; after that it cannot be
+///   cancelled. An e-mail that a customer got for it is not taken back.
+///
+/// An impact that was cancelled later still counts as bought.
+#[derive(Debug)]
+#[must_use = "a purchase that nobody looks after"]
+pub struct Once<A> {
+    /// With the marker.
+    action: A,
+    policy: OncePolicy,
+    state: OnceState,
+    phase: Phase,
+    /// Whether it may be sent once more if there is no trace of it.
+    may_resend: bool,
+    /// The receipt of a purchase that was sent once more.
+    receipt: Option<Receipt>,
+    /// What the last purchase met.
+    failure: Option<Error>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The purchase goes out next.
+    Send,
+    /// It went out, in this process or in another one, and nobody has said yet
+    /// what became of it.
+    Sent,
+    Look(Look),
+    Cancel {
+        kept: Receipt,
+        others: Vec<ImpactId>,
+    },
+    Done(Outcome),
+}
+
+/// Reading the records, again and again until the settle time has passed.
+#[derive(Debug)]
+struct Look {
+    began: Duration,
+    walk: Option<Walk>,
+    found: Vec<Receipt>,
+    same_time: bool,
+    reads: u32,
+    failed_reads: u32,
+    /// Whether a wait comes before the next read.
+    wait: bool,
+}
+
+/// One read of the list in which the purchase would be.
+#[derive(Debug)]
+enum Walk {
+    Own(Pager<Records>),
+    Customers(Pager<CustomerRecords>),
+}
+
+/// What has to be done next, and the machine to tell about it.
+#[derive(Debug)]
+#[must_use]
+pub enum OnceStep<A> {
+    /// Send this purchase, and tell [`Once::sent`].
+    Send(A, Once<A>),
+    /// Send this, and tell [`Once::read`].
+    ReadRecords(Records, Once<A>),
+    /// Send this, and tell [`Once::read_of_customer`].
+    ReadCustomerRecords(CustomerRecords, Once<A>),
+    /// Send this, and tell [`Once::cancelled`].
+    Cancel(CancelImpact, Once<A>),
+    /// Wait so long.
+    Wait(Duration, Once<A>),
+    /// It is over.
+    Done(Outcome),
+}
+
+impl<A: Action> Once<A> {
+    /// An intent that no process has worked on yet: the purchase goes out first.
+    ///
+    /// # Errors
+    /// As [`Metadata::insert`](crate::Metadata::insert), if the action's
+    /// metadata has no room for the marker.
+    pub fn new(intent: &Intent, action: A) -> Result<Self, InvalidValue> {
+        Self::from_parts(OnceState::new(intent, A::KIND), action, Phase::Send)
+    }
+
+    /// An intent that a process has worked on and left this state: the records
+    /// are read first. The action must be the same as it was then.
+    ///
+    /// # Errors
+    /// [`InvalidValue::OtherAction`] if the state is of another kind of action;
+    /// as [`new`](Self::new).
+    pub fn resume(state: OnceState, action: A) -> Result<Self, InvalidValue> {
+        if state.kind != A::KIND {
+            return Err(InvalidValue::OtherAction);
+        }
+        Self::from_parts(state, action, Phase::Sent)
+    }
+
+    /// An intent that a process may have worked on, of which no state was
+    /// stored: as [`resume`](Self::resume), from the intent alone.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn recover(intent: &Intent, action: A) -> Result<Self, InvalidValue> {
+        Self::resume(OnceState::new(intent, A::KIND), action)
+    }
+
+    fn from_parts(state: OnceState, action: A, phase: Phase) -> Result<Self, InvalidValue> {
+        let mut metadata = action.get_metadata().clone();
+        let before = metadata.insert(Intent::METADATA_KEY, state.marker.as_str())?;
+        if before.is_some_and(|before| before != state.marker) {
+            let reason = "the key oneclick_intent holds another intent's marker";
+            return Err(InvalidValue::Metadata { reason });
+        }
+        Ok(Self {
+            action: action.metadata(metadata),
+            policy: OncePolicy::STANDARD,
+            state,
+            phase,
+            may_resend: true,
+            receipt: None,
+            failure: None,
+        })
+    }
+
+    /// Sets how long and how far it is looked for.
+    pub fn policy(mut self, policy: OncePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// All that another process needs to take it up from here. Store it before
+    /// each [`step`](Self::step).
+    pub fn state(&self) -> &OnceState {
+        &self.state
+    }
+
+    /// What has to be done next. `now` is the time on a clock that only goes
+    /// forward, since any fixed moment.
+    ///
+    /// What is not told about counts as lost: after a purchase that nobody told
+    /// about, the records are read.
+    pub fn step(mut self, now: Duration) -> OnceStep<A> {
+        match std::mem::replace(&mut self.phase, Phase::Sent) {
+            Phase::Send => OnceStep::Send(self.action.clone(), self),
+            Phase::Sent => self.read_on(Look::new(now), now),
+            Phase::Look(look) => self.read_on(look, now),
+            Phase::Cancel { kept, others } => match others.last() {
+                Some(other) => {
+                    let mut cancel = CancelImpact::new(other);
+                    cancel.reason = Reason::new("bought twice").ok();
+                    self.phase = Phase::Cancel { kept, others };
+                    OnceStep::Cancel(cancel, self)
+                }
+                None => OnceStep::Done(Outcome::Confirmed(kept)),
+            },
+            Phase::Done(outcome) => OnceStep::Done(outcome),
+        }
+    }
+
+    /// Takes what became of [`OnceStep::Send`].
+    pub fn sent(&mut self, result: Result<Receipt, Error>, now: Duration) {
+        match result {
+            Ok(receipt) if self.state.sends == 1 => {
+                self.phase = Phase::Done(Outcome::Confirmed(receipt));
+            }
+            // The earlier one may have been made all the same.
+            Ok(receipt) => {
+                self.receipt = Some(receipt);
+                self.phase = Phase::Look(Look::new(now));
+            }
+            Err(error) => match error.execution() {
+                Execution::NotExecuted if self.state.sends == 1 => {
+                    self.phase = Phase::Done(Outcome::not_bought(error));
+                }
+                execution => {
+                    self.state.executed |= execution == Execution::Executed;
+                    self.failure = Some(error);
+                    self.phase = Phase::Look(Look::new(now));
+                }
+            },
+        }
+    }
+
+    /// Takes what became of [`OnceStep::ReadRecords`].
+    pub fn read(&mut self, result: Result<Page<Record>, Error>, now: Duration) {
+        if let Phase::Look(Look { walk: Some(Walk::Own(pager)), .. }) = &mut self.phase {
+            let page = pager.take(result).map(|page| receipts(page.items));
+            let complete = pager.is_complete();
+            self.take_page(page, complete, now);
+        }
+    }
+
+    /// Takes what became of [`OnceStep::ReadCustomerRecords`].
+    pub fn read_of_customer(&mut self, result: Result<Page<CustomerRecord>, Error>, now: Duration) {
+        if let Phase::Look(Look { walk: Some(Walk::Customers(pager)), .. }) = &mut self.phase {
+            let page = pager.take(result).map(|page| receipts(page.items));
+            let complete = pager.is_complete();
+            self.take_page(page, complete, now);
+        }
+    }
+
+    /// Takes what became of [`OnceStep::Cancel`].
+    pub fn cancelled(&mut self, result: Result<Cancellation, Error>) {
+        let Phase::Cancel { kept, others } = &mut self.phase else { return };
+        match result {
+            Ok(_) => {
+                others.pop();
+            }
+            Err(error) => {
+                let mut found = vec![ImpactId::from(&*kept)];
+                found.append(others);
+                self.phase = Phase::Done(self.doubt(Doubt::CancelRefused, found, Some(error)));
+            }
+        }
+    }
+
+    /// The next page of the read at hand, the first one of a new read, or the
+    /// wait before it.
+    fn read_on(mut self, mut look: Look, now: Duration) -> OnceStep<A> {
+        if look.walk.is_none() && std::mem::take(&mut look.wait) {
+            let wait = look.wait_before_next(self.policy.settle, now);
+            self.phase = Phase::Look(look);
+            return OnceStep::Wait(wait, self);
+        }
+        let walk = look.walk.get_or_insert_with(|| {
+            (look.found, look.same_time) = (Vec::new(), false);
+            self.walk()
+        });
+        let request = match walk {
+            Walk::Own(pager) => pager.request().map(|request| request.map(Read::Own)),
+            Walk::Customers(pager) => pager.request().map(|request| request.map(Read::Customers)),
+        };
+        let (doubt, error) = match request {
+            Some(Ok(request)) => {
+                self.phase = Phase::Look(look);
+                return match request {
+                    Read::Own(list) => OnceStep::ReadRecords(list, self),
+                    Read::Customers(list) => OnceStep::ReadCustomerRecords(list, self),
+                };
+            }
+            Some(Err(error)) => (Doubt::Unreadable, Some(error)),
+            None => (Doubt::TooManyRecords, None),
+        };
+        let found = look.found.into_iter().map(ImpactId::from).collect();
+        OnceStep::Done(self.doubt(doubt, found, error))
+    }
+
+    /// A read of the list in which the purchase would be, newest first.
+    fn walk(&self) -> Walk {
+        let first = self.first_moment().date_naive().checked_sub_days(Days::new(1));
+        let dates = DateRange::new(first, None).unwrap_or(DateRange::ALL);
+        let (order, limit) = (SortOrder::Desc, Limit::of::<1000>());
+        match self.action.get_customer() {
+            None => {
+                let list = Records::new().filter_by(A::KIND).dates(dates);
+                let list = list.sort_order(order).limit(limit);
+                Walk::Own(Pager::new(list).max_pages(self.policy.max_pages))
+            }
+            Some(customer) => {
+                let list = CustomerRecords::new().customer_email(customer.customer_email.clone());
+                let list = list.filter_by(A::KIND).dates(dates).sort_order(order).limit(limit);
+                Walk::Customers(Pager::new(list).max_pages(self.policy.max_pages))
+            }
+        }
+    }
+
+    /// Nothing that is older can be the purchase.
+    fn first_moment(&self) -> DateTime<Utc> {
+        let back = TimeDelta::from_std(self.policy.look_back).unwrap_or(TimeDelta::MAX);
+        let since = self.state.since.datetime();
+        since.checked_sub_signed(back).unwrap_or(Timestamp::FIRST).max(Timestamp::FIRST)
+    }
+
+    fn take_page(&mut self, page: Result<Vec<Receipt>, Error>, complete: bool, now: Duration) {
+        let first = self.first_moment();
+        let Phase::Look(look) = &mut self.phase else { return };
+        let rows = match page {
+            Ok(rows) => rows,
+            Err(error) => {
+                (look.walk, look.wait) = (None, true);
+                look.failed_reads += 1;
+                if look.failed_reads == MAX_FAILED_READS {
+                    let found = look.found.iter().map(ImpactId::from).collect();
+                    self.phase = Phase::Done(self.doubt(Doubt::Unreadable, found, Some(error)));
+                }
+                return;
+            }
+        };
+        // A list in another order than was asked for is read to its end.
+        let newest_first = rows.windows(2).all(|pair| pair[0].time_utc >= pair[1].time_utc);
+        let oldest = rows.last().map(|row| row.time_utc.datetime());
+        let passed = newest_first && oldest.is_some_and(|oldest| oldest < first);
+        look.add(rows, &self.state.marker);
+        if passed || complete {
+            (look.walk, look.wait) = (None, true);
+            look.reads += 1;
+            if let Some(phase) = self.judge(now) {
+                self.phase = phase;
+            }
+        }
+    }
+
+    /// What follows from a whole read of the records; `None` if another read.
+    fn judge(&mut self, now: Duration) -> Option<Phase> {
+        let Phase::Look(look) = &mut self.phase else { return None };
+        let waited = now.saturating_sub(look.began);
+        let settled = look.reads >= MIN_READS && waited >= self.policy.settle;
+        let mut found = look.found.clone();
+        // It was bought, whether its record shows already or not.
+        found.extend(self.receipt.clone());
+        found.sort_by(|a, b| a.time_utc.cmp(&b.time_utc));
+        found.dedup_by_key(|receipt| ImpactId::from(&*receipt));
+        // Of several that were sent an earlier one may show up later.
+        let certain = settled || self.state.sends == 1;
+        let mut ids: Vec<_> = found.iter().map(ImpactId::from).collect();
+        if look.same_time {
+            return Some(Phase::Done(self.doubt(Doubt::SameTime, ids, None)));
+        }
+        match found.into_iter().next() {
+            Some(kept) if ids.len() > 1 => {
+                let others = ids.split_off(1);
+                Some(Phase::Cancel { kept, others })
+            }
+            Some(kept) => certain.then_some(Phase::Done(Outcome::Confirmed(kept))),
+            None => settled.then(|| self.no_trace()),
+        }
+    }
+
+    /// What follows if the purchase is certainly not in the records.
+    fn no_trace(&mut self) -> Phase {
+        match self.failure.take() {
+            Some(error) if error.execution() == Execution::NotExecuted => {
+                Phase::Done(Outcome::not_bought(error))
+            }
+            _ if self.may_resend && !self.state.executed => {
+                self.may_resend = false;
+                self.state.sends = self.state.sends.saturating_add(1);
+                Phase::Send
+            }
+            error => Phase::Done(self.doubt(Doubt::NotFound, Vec::new(), error)),
+        }
+    }
+
+    fn doubt(&mut self, doubt: Doubt, found: Vec<ImpactId>, error: Option<Error>) -> Outcome {
+        let error = error.or_else(|| self.failure.take());
+        Outcome::Unresolved(Unresolved { doubt, found, error, state: self.state.clone() })
+    }
+}
+
+/// How many whole reads show that there is no trace.
+const MIN_READS: u32 = 2;
+
+/// How many reads may fail, each of them after the client's own retries.
+const MAX_FAILED_READS: u32 = 3;
+
+enum Read {
+    Own(Records),
+    Customers(CustomerRecords),
+}
+
+fn receipts<R: Into<Receipt>>(rows: Vec<R>) -> Vec<Receipt> {
+    rows.into_iter().map(Into::into).collect()
+}
+
+impl Look {
+    fn new(now: Duration) -> Self {
+        Self {
+            began: now,
+            walk: None,
+            found: Vec::new(),
+            same_time: false,
+            reads: 0,
+            failed_reads: 0,
+            wait: false,
+        }
+    }
+
+    /// Adds the matches of a page.
+    fn add(&mut self, rows: Vec<Receipt>, marker: &str) {
+        let before = self.found.len();
+        for row in rows {
+            if row.metadata.get(Intent::METADATA_KEY) != Some(marker) {
+                continue;
+            }
+            let same = |other: &Receipt| ImpactId::from(other) == ImpactId::from(&row);
+            // A row that moved to the next page while that was asked for is no
+            // other one; two on one page are two, and there is no way to cancel
+            // just one of them.
+            if !self.found[..before].iter().any(same) {
+                self.same_time |= self.found[before..].iter().any(same);
+                self.found.push(row);
+            }
+        }
+    }
+
+    /// The waits double, and the last one ends when the settle time does.
+    fn wait_before_next(&self, settle: Duration, now: Duration) -> Duration {
+        let reads = (self.reads + self.failed_reads).saturating_sub(1);
+        let shortest = settle / 32;
+        let left = settle.saturating_sub(now.saturating_sub(self.began));
+        shortest.saturating_mul(2_u32.saturating_pow(reads)).min(left).max(shortest)
+    }
+}
