@@ -355,12 +355,12 @@ macro_rules! endpoint_methods {
                 }
                 OnceStep::ReadRecords(list, mut once) => {
                     let result = self.send(list)$($await)*;
-                    once.read(result, now());
+                    once.read(result);
                     once
                 }
                 OnceStep::ReadCustomerRecords(list, mut once) => {
                     let result = self.send(list)$($await)*;
-                    once.read_of_customer(result, now());
+                    once.read_of_customer(result);
                     once
                 }
                 OnceStep::Cancel(cancel, mut once) => {

@@ -174,6 +174,9 @@ enum Phase {
 #[derive(Debug)]
 struct Look {
     began: Duration,
+    /// When the read at hand began: an answer that comes late shows what there
+    /// was then.
+    read_began: Duration,
     walk: Option<Walk>,
     found: Vec<Receipt>,
     same_time: bool,
@@ -318,20 +321,20 @@ impl<A: Action> Once<A> {
     }
 
     /// Takes what became of [`OnceStep::ReadRecords`].
-    pub fn read(&mut self, result: Result<Page<Record>, Error>, now: Duration) {
+    pub fn read(&mut self, result: Result<Page<Record>, Error>) {
         if let Phase::Look(Look { walk: Some(Walk::Own(pager)), .. }) = &mut self.phase {
             let page = pager.take(result).map(|page| receipts(page.items));
             let complete = pager.is_complete();
-            self.take_page(page, complete, now);
+            self.take_page(page, complete);
         }
     }
 
     /// Takes what became of [`OnceStep::ReadCustomerRecords`].
-    pub fn read_of_customer(&mut self, result: Result<Page<CustomerRecord>, Error>, now: Duration) {
+    pub fn read_of_customer(&mut self, result: Result<Page<CustomerRecord>, Error>) {
         if let Phase::Look(Look { walk: Some(Walk::Customers(pager)), .. }) = &mut self.phase {
             let page = pager.take(result).map(|page| receipts(page.items));
             let complete = pager.is_complete();
-            self.take_page(page, complete, now);
+            self.take_page(page, complete);
         }
     }
 
@@ -359,7 +362,7 @@ impl<A: Action> Once<A> {
             return OnceStep::Wait(wait, self);
         }
         let walk = look.walk.get_or_insert_with(|| {
-            (look.found, look.same_time) = (Vec::new(), false);
+            (look.read_began, look.found, look.same_time) = (now, Vec::new(), false);
             self.walk()
         });
         let request = match walk {
@@ -407,7 +410,7 @@ impl<A: Action> Once<A> {
         since.checked_sub_signed(back).unwrap_or(Timestamp::FIRST).max(Timestamp::FIRST)
     }
 
-    fn take_page(&mut self, page: Result<Vec<Receipt>, Error>, complete: bool, now: Duration) {
+    fn take_page(&mut self, page: Result<Vec<Receipt>, Error>, complete: bool) {
         let first = self.first_moment();
         let Phase::Look(look) = &mut self.phase else { return };
         let rows = match page {
@@ -430,16 +433,16 @@ impl<A: Action> Once<A> {
         if passed || complete {
             (look.walk, look.wait) = (None, true);
             look.reads += 1;
-            if let Some(phase) = self.judge(now) {
+            if let Some(phase) = self.judge() {
                 self.phase = phase;
             }
         }
     }
 
     /// What follows from a whole read of the records; `None` if another read.
-    fn judge(&mut self, now: Duration) -> Option<Phase> {
+    fn judge(&mut self) -> Option<Phase> {
         let Phase::Look(look) = &mut self.phase else { return None };
-        let waited = now.saturating_sub(look.began);
+        let waited = look.read_began.saturating_sub(look.began);
         let settled = look.reads >= MIN_READS && waited >= self.policy.settle;
         let mut found = look.found.clone();
         // It was bought, whether its record shows already or not.
@@ -502,6 +505,7 @@ impl Look {
     fn new(now: Duration) -> Self {
         Self {
             began: now,
+            read_began: now,
             walk: None,
             found: Vec::new(),
             same_time: false,

@@ -114,8 +114,9 @@ mod state;
 pub use clock::{Clock, ManualClock};
 pub use server::{Server, ServerBuilder};
 pub use state::{
-    Account, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER,
-    MAX_BODY_BYTES, Sandbox,
+    Account, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivery, Exchange, Fault,
+    FaultRule, IMPACT_COMPLETED_AFTER, InvalidRule, LedgerEntry, MAX_BODY_BYTES, RetryAfter,
+    Sandbox,
 };
 
 #[cfg(doctest)]

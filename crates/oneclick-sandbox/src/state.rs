@@ -8,6 +8,8 @@ mod account;
 mod action;
 mod cancel;
 mod cursor;
+mod exchange;
+mod fault;
 mod fields;
 mod hash;
 mod list;
@@ -26,9 +28,12 @@ use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
-pub use account::Account;
+pub use account::{Account, LedgerEntry};
+pub use exchange::{Delivery, Exchange};
+pub use fault::{Fault, FaultRule, InvalidRule, RetryAfter};
 pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
 
+use fault::Faults;
 use problem::{Problem, answer};
 use route::Route;
 
@@ -95,26 +100,80 @@ impl Config {
 pub struct Sandbox {
     config: Config,
     accounts: HashMap<Box<[u8]>, Account>,
+    faults: Faults,
 }
 
 impl Sandbox {
     /// A sandbox in which nothing has happened.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, accounts: HashMap::new() }
+        Self { config, accounts: HashMap::new(), faults: Faults::default() }
     }
 
     /// Answers a request. There is no request that it does not answer, and
-    /// none answered with an error has changed anything.
+    /// none answered with an error has changed anything, unless a [`Fault`] has
+    /// it so. What a fault keeps from arriving is answered all the same;
+    /// [`exchange`](Self::exchange) tells.
     pub fn respond(
         &mut self,
         request: &Request<impl AsRef<[u8]>>,
         now: DateTime<Utc>,
     ) -> Response<Vec<u8>> {
-        match self.execute(request, now) {
+        self.exchange(request, now).response
+    }
+
+    /// Answers a request, and says how the answer arrives.
+    pub fn exchange(
+        &mut self,
+        request: &Request<impl AsRef<[u8]>>,
+        now: DateTime<Utc>,
+    ) -> Exchange {
+        let Prepared { path, key, operation } = match self.prepare(request) {
+            Ok(prepared) => prepared,
+            Err(problem) => return Exchange::whole(problem.answer()),
+        };
+        let seed = self.config.seed;
+        let fault = self.faults.hit(seed, path);
+        if let Some(fault) = &fault {
+            if let Some(refusal) = fault.refusal(now) {
+                return Exchange::of(refusal, fault);
+            }
+            if fault.is_before() {
+                return Exchange::of(Response::default(), fault);
+            }
+        }
+        // Up to here nothing has changed.
+        let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
+        account.publish(now);
+        account.hide_next(match fault {
+            Some(Fault::Hidden { millis }) => Some(millis),
+            _ => None,
+        });
+        let response = match operation.apply(account, now) {
             Ok(body) => answer(StatusCode::OK, body),
             Err(problem) => problem.answer(),
+        };
+        match fault {
+            None => Exchange::whole(response),
+            Some(fault) => Exchange::of(fault.replace(response), &fault),
         }
+    }
+
+    /// Adds a rule of what goes wrong. Of several that hit a request the first
+    /// one counts.
+    pub fn inject(&mut self, rule: FaultRule) {
+        self.faults.inject(rule);
+    }
+
+    /// The rules that are there, with what is left of them.
+    #[must_use]
+    pub fn faults(&self) -> &[FaultRule] {
+        self.faults.rules()
+    }
+
+    /// Ends all faults. What is hidden stays so until its time.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
     }
 
     /// The account of a key, if a request with that key was understood before.
@@ -123,18 +182,26 @@ impl Sandbox {
         self.accounts.get(key.as_bytes())
     }
 
-    fn execute(
-        &mut self,
-        request: &Request<impl AsRef<[u8]>>,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<u8>, Problem> {
+    /// Every account, in the order of their ids.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<&Account> {
+        let mut accounts: Vec<_> = self.accounts.values().collect();
+        accounts.sort_by(|a, b| a.user_id().cmp(b.user_id()));
+        accounts
+    }
+
+    /// How it behaves.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
+    /// What a request asks for, if it asks for something that there is.
+    fn prepare<'r>(&self, request: &'r Request<impl AsRef<[u8]>>) -> Result<Prepared<'r>, Problem> {
         let (route, segment) = route::find(request.method(), request.uri().path())?;
         let key = key(request.headers())?;
         let operation = self.read(route, segment, request)?;
-        // Up to here nothing has changed.
-        let seed = self.config.seed;
-        let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
-        operation.apply(account, now)
+        Ok(Prepared { path: route.path, key, operation })
     }
 
     fn read(&self, route: &Route, segment: &str, request: &Request<impl AsRef<[u8]>>) -> Parsed {
@@ -158,6 +225,13 @@ impl fmt::Debug for Sandbox {
             .field("accounts", &self.accounts.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A request that is understood.
+struct Prepared<'r> {
+    path: &'static str,
+    key: &'r [u8],
+    operation: Box<dyn Operation>,
 }
 
 /// What a route reads its operation from.

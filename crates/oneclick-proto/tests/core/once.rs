@@ -151,7 +151,7 @@ impl World {
                     assert_eq!(list.filter_by, [ImpactKind::TreePlanted]);
                     assert_eq!(list.limit, Some(Limit::of::<1000>()));
                     assert_eq!(list.dates.start_date().unwrap().to_string(), "2025-03-10");
-                    once.read(self.records(), self.now);
+                    once.read(self.records());
                     once
                 }
                 OnceStep::ReadCustomerRecords(..) => panic!("there is no customer"),
@@ -243,7 +243,7 @@ fn two_reads_at_least_show_that_there_is_no_trace() {
     once.sent(world.send(&action), world.now);
     for _ in 0..2 {
         let OnceStep::ReadRecords(_, mut next) = once.step(world.now) else { panic!("a read") };
-        next.read(world.records(), world.now);
+        next.read(world.records());
         once = match next.step(world.now) {
             OnceStep::Wait(wait, once) => {
                 assert_eq!(wait, Duration::ZERO);
@@ -257,6 +257,31 @@ fn two_reads_at_least_show_that_there_is_no_trace() {
         };
     }
     panic!("it is not sent again");
+}
+
+#[test]
+fn an_answer_that_comes_late_shows_what_there_was_when_it_was_asked_for() {
+    let once = Once::recover(&intent(), tree()).unwrap();
+    let mut now = Duration::ZERO;
+    let mut step = once.step(now);
+    for read in 1.. {
+        let OnceStep::ReadRecords(_, mut once) = step else { panic!("a read") };
+        let asked = now;
+        // Every answer takes longer than the settle time.
+        now += SETTLE + Duration::from_secs(1);
+        once.read(Ok(Page::new(Vec::new(), None)));
+        step = match once.step(now) {
+            OnceStep::Wait(wait, once) => {
+                now += wait;
+                once.step(now)
+            }
+            OnceStep::Send(..) => {
+                assert!(asked >= SETTLE && read == 2);
+                return;
+            }
+            _ => panic!("neither a wait nor a purchase"),
+        };
+    }
 }
 
 #[test]
@@ -418,7 +443,7 @@ fn read_others(ages: &[i64], cursor: bool) -> OnceStep<PlantTree> {
         let time = |age: &i64| Timestamp::from(start() - TimeDelta::hours(*age));
         let records = ages.iter().map(|age| record("other", time(age))).collect();
         let cursor = cursor.then(|| Cursor::new(page.to_string()));
-        once.read(Ok(Page::new(records, cursor)), Duration::ZERO);
+        once.read(Ok(Page::new(records, cursor)));
         step = once.step(Duration::ZERO);
     }
     panic!("it does not end");
@@ -452,7 +477,7 @@ fn a_purchase_for_a_customer_is_looked_for_among_the_customers() {
     let mut of_customer =
         CustomerRecord::new(bought.user_id, bought.time_utc, impact, info.clone());
     of_customer.metadata = bought.metadata;
-    once.read_of_customer(Ok(Page::new(vec![of_customer], None)), Duration::ZERO);
+    once.read_of_customer(Ok(Page::new(vec![of_customer], None)));
     let OnceStep::Done(outcome) = once.step(Duration::ZERO) else { panic!("it was found") };
     assert_eq!(confirmed(outcome).customer, Some(info));
 }
@@ -462,9 +487,9 @@ fn a_match_that_moved_to_the_next_page_is_one() {
     let once = Once::recover(&intent(), tree()).unwrap();
     let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else { panic!("a read") };
     let bought = || record(intent().marker(), start().into());
-    once.read(Ok(Page::new(vec![bought()], Some(Cursor::new("next")))), Duration::ZERO);
+    once.read(Ok(Page::new(vec![bought()], Some(Cursor::new("next")))));
     let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else { panic!("a page") };
-    once.read(Ok(Page::new(vec![bought()], None)), Duration::ZERO);
+    once.read(Ok(Page::new(vec![bought()], None)));
     let OnceStep::Done(outcome) = once.step(Duration::ZERO) else { panic!("it was found") };
     assert_eq!(ImpactId::from(confirmed(outcome)), ImpactId::from(bought()));
 }
@@ -492,7 +517,7 @@ fn a_state_belongs_to_one_kind_of_action() {
 fn what_is_told_unasked_changes_nothing() {
     let mut world = World::new(&[Fate::Answered]);
     let mut once = Once::new(&intent(), tree()).unwrap();
-    once.read(Ok(Page::new(vec![record(intent().marker(), start().into())], None)), world.now);
+    once.read(Ok(Page::new(vec![record(intent().marker(), start().into())], None)));
     once.cancelled(Err(failure(Records::new(), Ok(500))));
     confirmed(world.run(once));
     assert_eq!(world.sends, 1);

@@ -1,6 +1,6 @@
 //! One account: its impacts, its customers, and the indexes that answer reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use oneclick_proto::{
     ImpactKind, ImpactTotals, Metadata, Personal, Reason, Receipt, Record, SortOrder, Timestamp,
     Totals, UserId,
 };
+
+use serde::Serialize;
 
 use super::hash::hash;
 use super::scan::{Selection, select};
@@ -34,6 +36,10 @@ pub struct Account {
     events: Vec<Event>,
     /// What only few impacts have, by their position.
     details: HashMap<u32, Details>,
+    /// Impacts that readers do not see yet, by the time at which they will.
+    hidden: BTreeSet<(i64, u32)>,
+    /// How many milliseconds the next impact stays hidden.
+    hide_next: Option<u64>,
     own: Index,
     customers_own: Index,
     user_impact: ByKind<i64>,
@@ -41,7 +47,23 @@ pub struct Account {
     days: BTreeMap<NaiveDate, ByKind<i64>>,
     /// Every customer, by the time of the first impact.
     customers: Vec<Customer>,
+    /// The positions of those that readers see, ascending.
+    shown_customers: Vec<u32>,
     by_email: HashMap<Arc<str>, u32>,
+}
+
+/// One impact that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LedgerEntry {
+    /// What was bought, with its metadata.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// When it was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_on: Option<Timestamp>,
+    /// Whether readers do not see it yet.
+    pub hidden: bool,
 }
 
 /// One impact. A million of them have to fit, so there is no text in it.
@@ -106,12 +128,15 @@ impl Account {
             number,
             events: Vec::new(),
             details: HashMap::new(),
+            hidden: BTreeSet::new(),
+            hide_next: None,
             own: Index::default(),
             customers_own: Index::default(),
             user_impact: [0; KINDS],
             customer_impact: [0; KINDS],
             days: BTreeMap::new(),
             customers: Vec::new(),
+            shown_customers: Vec::new(),
             by_email: HashMap::new(),
         }
     }
@@ -135,11 +160,18 @@ impl Account {
         self.events.len()
     }
 
-    /// A receipt of every impact that was made, oldest first, with its
-    /// metadata; the cancelled are among them.
+    /// Every impact that was made, oldest first: what was really bought,
+    /// whatever a client was told.
     #[must_use]
-    pub fn receipts(&self) -> impl DoubleEndedIterator<Item = Receipt> + ExactSizeIterator {
-        (0..self.events.len()).map(|at| self.receipt(position(at)))
+    pub fn ledger(&self) -> impl DoubleEndedIterator<Item = LedgerEntry> + ExactSizeIterator {
+        (0..self.events.len()).map(|at| {
+            let position = position(at);
+            LedgerEntry {
+                receipt: self.receipt(position),
+                cancelled_on: self.cancelled(position).map(|cancelled| cancelled.on.clone()),
+                hidden: self.is_hidden(position),
+            }
+        })
     }
 
     /// Makes an impact. Its time is the clock's, or a millisecond after the
@@ -152,19 +184,48 @@ impl Account {
         let customer = customer.map(|(email, name)| self.onboard(&email, name, time));
         let at = kind_at(&kind);
 
-        if let Some(customer) = customer {
-            self.customers[customer as usize].index.0[at].push(position);
-            self.customers_own.0[at].push(position);
-        } else {
-            self.own.0[at].push(position);
-        }
         if category.is_some() || !metadata.is_empty() {
             self.details.insert(position, Details { category, metadata, cancelled: None });
         }
         let kind = u8::try_from(at).unwrap_or_default();
         self.events.push(Event { time, amount, customer, kind });
-        self.count(position, amount);
+        match self.hide_next.take() {
+            None => self.show(position),
+            Some(millis) => {
+                let until = now.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX));
+                self.hidden.insert((until, position));
+            }
+        }
         self.receipt(position)
+    }
+
+    /// Has the next impact stay hidden for so many milliseconds.
+    pub(super) fn hide_next(&mut self, millis: Option<u64>) {
+        self.hide_next = millis;
+    }
+
+    /// Shows what was hidden until now. What was shown once stays so, even if
+    /// the clock goes back.
+    pub(super) fn publish(&mut self, now: DateTime<Utc>) {
+        let now = now.timestamp_millis();
+        while let Some(first) = self.hidden.first().copied().filter(|(until, _)| *until <= now) {
+            self.hidden.remove(&first);
+            self.show(first.1);
+        }
+    }
+
+    /// Adds an impact to the lists and the totals.
+    fn show(&mut self, position: u32) {
+        let Event { amount, customer, kind, .. } = self.events[position as usize];
+        let at = usize::from(kind);
+        if let Some(customer) = customer {
+            insert(&mut self.customers[customer as usize].index.0[at], position);
+            insert(&mut self.customers_own.0[at], position);
+            insert(&mut self.shown_customers, customer);
+        } else {
+            insert(&mut self.own.0[at], position);
+        }
+        self.count(position, amount);
     }
 
     /// Takes an impact out of the totals, and notes when and why. Once.
@@ -225,7 +286,8 @@ impl Account {
         let at = self.events.binary_search_by_key(&time, |event| event.time).ok()?;
         // Compared as text: another way to write the same time is another id.
         let same = id.user_id == self.user_id && id.time_utc == moment(time).into();
-        same.then(|| position(at))
+        let found = position(at);
+        (same && !self.is_hidden(found)).then_some(found)
     }
 
     /// The days with an impact that was not cancelled, within a range.
@@ -275,14 +337,7 @@ impl Account {
             None => 0..position(self.customers.len()),
             Some(email) => self.customer(email).map_or(0..0, |customer| customer..customer + 1),
         };
-        let range = resume(range, order, after);
-        let left = range.end.saturating_sub(range.start);
-        let count = left.min(position(limit));
-        let positions = match order {
-            SortOrder::Asc => (range.start..range.start + count).collect(),
-            SortOrder::Desc => (range.end - count..range.end).rev().collect(),
-        };
-        Selection { positions, more: count < left, steps: count as usize }
+        select(&[&self.shown_customers], &resume(range, order, after), order, limit)
     }
 
     /// A record of the account's own.
@@ -337,6 +392,10 @@ impl Account {
         info
     }
 
+    fn is_hidden(&self, position: u32) -> bool {
+        self.hidden.iter().any(|(_, hidden)| *hidden == position)
+    }
+
     fn customer(&self, email: &Email) -> Option<u32> {
         self.by_email.get(email.as_str()).copied()
     }
@@ -362,6 +421,15 @@ impl fmt::Debug for Account {
             .field("impacts", &self.events.len())
             .field("customers", &self.customers.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Inserts into an ascending list; nearly always at its end.
+fn insert(positions: &mut Vec<u32>, position: u32) {
+    if positions.last().is_none_or(|last| *last < position) {
+        positions.push(position);
+    } else if let Err(at) = positions.binary_search(&position) {
+        positions.insert(at, position);
     }
 }
 
@@ -463,7 +531,9 @@ mod tests {
         for after in [None, Some(5_000), Some(9_000)] {
             for order in [SortOrder::Asc, SortOrder::Desc] {
                 let selection = account.select_customers(None, order, after, 50);
-                assert_eq!((selection.positions.len(), selection.steps), (50, 50));
+                assert_eq!(selection.positions.len(), 50);
+                // One look per item, and two binary searches.
+                assert!(selection.steps <= 50 + 2 * 16, "{} steps", selection.steps);
             }
         }
     }

@@ -130,7 +130,7 @@ fn the_state_can_be_looked_at() {
     let account = world.sandbox.account("test_key").unwrap();
     assert_eq!(account.impacts(), 2);
     let receipts: Vec<_> =
-        account.receipts().map(|receipt| serde_json::to_value(receipt).unwrap()).collect();
+        account.ledger().map(|entry| serde_json::to_value(entry.receipt).unwrap()).collect();
     assert_eq!(receipts, [first, second]);
     let totals = serde_json::to_value(account.totals()).unwrap();
     assert_eq!(totals, world.get("/v1/impact"));

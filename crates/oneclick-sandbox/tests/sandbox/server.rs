@@ -86,7 +86,7 @@ fn connections_are_served_side_by_side() {
     });
     let sandbox = server.sandbox();
     let account = sandbox.account("test_key").unwrap();
-    let times: Vec<_> = account.receipts().map(|receipt| receipt.time_utc).collect();
+    let times: Vec<_> = account.ledger().map(|entry| entry.receipt.time_utc).collect();
     assert_eq!(times.len(), 200);
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
 }

@@ -1,0 +1,67 @@
+//! An answer, and how it arrives.
+
+use std::time::Duration;
+
+use http::Response;
+
+use super::fault::Fault;
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// The answer, or what it would have been if none arrives.
+    pub response: Response<Vec<u8>>,
+    /// How it arrives.
+    pub delivery: Delivery,
+    /// The fault that hit the request.
+    pub fault: Option<Fault>,
+}
+
+/// How an answer arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// As it should.
+    Whole,
+    /// After so long.
+    Late(Duration),
+    /// With so many bytes of its body; then the connection closes.
+    Cut(usize),
+    /// With a `Content-Length` that is wrong by so much; then the connection
+    /// closes.
+    WrongLength(i32),
+    /// Byte by byte, with this pause before each; then the connection closes.
+    Trickle(Duration),
+    /// As bytes that are not HTTP; then the connection closes.
+    NotHttp,
+    /// Not at all: the connection closes.
+    Dropped,
+    /// Not at all: the connection stays open.
+    Never,
+}
+
+impl Exchange {
+    pub(super) fn whole(response: Response<Vec<u8>>) -> Self {
+        Self { response, delivery: Delivery::Whole, fault: None }
+    }
+
+    pub(super) fn of(response: Response<Vec<u8>>, fault: &Fault) -> Self {
+        let delivery = match *fault {
+            Fault::DropBefore | Fault::ApplyThenDrop => Delivery::Dropped,
+            Fault::AnswerLate { millis } => Delivery::Late(Duration::from_millis(millis)),
+            Fault::CutAnswer { at } => Delivery::Cut(at),
+            Fault::NotHttp => Delivery::NotHttp,
+            Fault::WrongLength { by } => Delivery::WrongLength(by),
+            Fault::SlowBytes { millis } => Delivery::Trickle(Duration::from_millis(millis)),
+            Fault::NeverAnswer { .. } => Delivery::Never,
+            Fault::RateLimited { .. }
+            | Fault::ServerError
+            | Fault::Unavailable
+            | Fault::ApplyThenError
+            | Fault::Garbage
+            | Fault::Hidden { .. } => Delivery::Whole,
+        };
+        Self { response, delivery, fault: Some(fault.clone()) }
+    }
+}
