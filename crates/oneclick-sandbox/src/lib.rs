@@ -108,6 +108,8 @@
 //! Not there: webhooks, and `GET /v1/carbon`, whose answer no source shows.
 
 mod clock;
+mod control;
+mod delivery;
 mod server;
 mod state;
 

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -20,8 +22,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
+use crate::control::{self, Log};
+use crate::delivery::Broken;
 use crate::state::problem::Problem;
-use crate::state::{Config, MAX_BODY_BYTES, Sandbox};
+use crate::state::{Config, Delivery, Exchange, FaultRule, MAX_BODY_BYTES, Sandbox};
 
 /// How long connections may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
@@ -77,6 +81,7 @@ impl Server {
         ServerBuilder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             config: Config::new(),
+            faults: Vec::new(),
             clock: Clock::System,
             // Longer than clients keep idle connections (50 seconds).
             read_timeout: Duration::from_secs(60),
@@ -133,6 +138,7 @@ impl fmt::Debug for Server {
 pub struct ServerBuilder {
     listen: SocketAddr,
     config: Config,
+    faults: Vec<FaultRule>,
     clock: Clock,
     read_timeout: Duration,
 }
@@ -159,6 +165,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds a rule of what goes wrong.
+    pub fn fault(mut self, rule: FaultRule) -> Self {
+        self.faults.push(rule);
+        self
+    }
+
     /// The clock. Default: the system's.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
@@ -180,9 +192,15 @@ impl ServerBuilder {
         let listener = std::net::TcpListener::bind(self.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let mut sandbox = Sandbox::new(self.config);
+        for rule in self.faults {
+            sandbox.inject(rule);
+        }
         let shared = Arc::new(Shared {
-            sandbox: Mutex::new(Sandbox::new(self.config)),
+            sandbox: Mutex::new(sandbox),
             clock: self.clock,
+            offset: AtomicI64::new(0),
+            log: Mutex::default(),
             read_timeout: self.read_timeout,
         });
 
@@ -224,36 +242,107 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-struct Shared {
+/// What the connections have in common.
+pub(crate) struct Shared {
     sandbox: Mutex<Sandbox>,
     clock: Clock,
+    /// By how many milliseconds the system's clock was set on.
+    offset: AtomicI64,
+    log: Mutex<Log>,
     read_timeout: Duration,
 }
 
 impl Shared {
-    fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
+    pub(crate) fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
         // A test that panicked while it looked has not changed anything.
         self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, hyper::Error> {
-        let (head, body) = request.into_parts();
-        let response = match timeout(self.read_timeout, collect(body)).await {
-            Ok(body) => {
-                let request = Request::from_parts(head, body?);
-                let mut sandbox = self.sandbox();
-                // Read under the lock, so that times ascend as requests are applied.
-                sandbox.respond(&request, self.clock.now())
-            }
-            Err(_) => Problem::invalid("the body did not arrive in time")
-                .status(StatusCode::REQUEST_TIMEOUT)
-                .answer(),
-        };
-        Ok(response.map(|body| Full::new(body.into())))
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        let offset = TimeDelta::milliseconds(self.offset.load(Ordering::SeqCst));
+        let now = self.clock.now();
+        now.checked_add_signed(offset).unwrap_or(now)
+    }
+
+    /// Sets the clock; the system's goes on from there.
+    pub(crate) fn set_clock(&self, to: DateTime<Utc>) {
+        match &self.clock {
+            Clock::Manual(clock) => clock.set(to),
+            Clock::System => {
+                let offset = (to - Utc::now()).num_milliseconds();
+                self.offset.store(offset, Ordering::SeqCst);
+            }
+        }
+    }
+
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        match &self.clock {
+            Clock::Manual(clock) => clock.advance(by),
+            Clock::System => {
+                let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+                self.set_clock(self.now().checked_add_signed(by).unwrap_or(LAST));
+            }
+        }
+    }
+
+    /// As it was at the start, but for the rules that it was started with.
+    pub(crate) fn reset(&self) {
+        let mut sandbox = self.sandbox();
+        *sandbox = Sandbox::new(sandbox.config());
+        *self.log() = Log::default();
+        self.offset.store(0, Ordering::SeqCst);
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = timeout(self.read_timeout, collect(body)).await else {
+            let problem = Problem::invalid("the body did not arrive in time");
+            return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).answer()));
+        };
+        let request = Request::from_parts(head, body?);
+        if request.uri().path().starts_with(control::PREFIX) {
+            return Ok(whole(control::answer(self, &request)));
+        }
+        let Exchange { response, delivery, .. } = self.exchange(&request);
+        match delivery {
+            Delivery::Whole => Ok(whole(response)),
+            Delivery::Late(late) => {
+                sleep(late).await;
+                Ok(whole(response))
+            }
+            delivery => Ok(Answer::Broken(Broken { response, delivery })),
+        }
+    }
+
+    fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
+        let mut sandbox = self.sandbox();
+        // Read under the lock, so that times ascend as requests are applied.
+        let now = self.now();
+        let exchange = sandbox.exchange(request, now);
+        let key = request.headers().get("x-api-key").and_then(|key| key.to_str().ok());
+        let account = key.and_then(|key| sandbox.account(key));
+        let user_id = account.map(|account| account.user_id().clone());
+        let (status, fault) = (exchange.response.status(), exchange.fault.clone());
+        self.log().add(now, request, user_id, status, fault);
+        exchange
+    }
+}
+
+/// The last time that a clock is set on to.
+const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+
+/// What a connection writes.
+enum Answer {
+    Whole(Response<Full<Bytes>>),
+    Broken(Broken),
+}
+
+fn whole(response: Response<Vec<u8>>) -> Answer {
+    Answer::Whole(response.map(|body| Full::new(body.into())))
 }
 
 /// Collects a body; of one that is too large as much as shows that it is.
@@ -296,22 +385,53 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
 async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
     // Answers are small, and the other side waits for each.
     let _ = stream.set_nodelay(true);
+    // A second handle, for what hyper would not write.
+    let Ok((stream, spare)) = twice(stream) else { return };
+    let broken = Arc::new(Mutex::new(None));
     let read_timeout = shared.read_timeout;
-    let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { shared.answer(request).await }
+    let service = service_fn(|request| {
+        let (shared, broken) = (shared.clone(), broken.clone());
+        async move {
+            match shared.answer(request).await {
+                Ok(Answer::Whole(response)) => Ok(response),
+                // An error of the service ends the connection without an answer.
+                Ok(Answer::Broken(answer)) => {
+                    *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                    Err(io::Error::other("on purpose"))
+                }
+                Err(error) => Err(io::Error::other(error)),
+            }
+        }
     });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(read_timeout)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    // Whatever ends a connection is the client's doing, and the client knows.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopped.changed() => {}
+    {
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(read_timeout)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        // Whatever ends a connection is the client's doing, and the client knows.
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            _ = stopped.changed() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+                return;
+            }
+        }
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    let broken = broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(broken) = broken {
+        tokio::select! {
+            _ = broken.write(spare) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+/// Two handles of one connection.
+fn twice(stream: TcpStream) -> io::Result<(TcpStream, TcpStream)> {
+    let stream = stream.into_std()?;
+    let spare = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, TcpStream::from_std(spare)?))
 }

@@ -190,6 +190,13 @@ impl Sandbox {
         accounts
     }
 
+    /// Shows what was hidden until now.
+    pub(crate) fn publish(&mut self, now: DateTime<Utc>) {
+        for account in self.accounts.values_mut() {
+            account.publish(now);
+        }
+    }
+
     /// How it behaves.
     #[must_use]
     pub fn config(&self) -> Config {

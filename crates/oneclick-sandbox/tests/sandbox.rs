@@ -5,6 +5,8 @@ mod sandbox {
     mod actions;
     mod cancel;
     mod command;
+    mod control;
+    mod faults;
     mod lists;
     mod model;
     mod projects;

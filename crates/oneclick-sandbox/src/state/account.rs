@@ -154,6 +154,12 @@ impl Account {
         ImpactTotals::new(self.user_id.clone(), totals(&self.user_impact), customer_impact)
     }
 
+    /// The customers that readers see, by the time of their first impact.
+    #[must_use]
+    pub fn customers(&self) -> Vec<CustomerEntry> {
+        self.shown_customers.iter().map(|customer| self.customer_entry(*customer)).collect()
+    }
+
     /// How many impacts were made, the customers' and the cancelled among them.
     #[must_use]
     pub fn impacts(&self) -> usize {

@@ -1,0 +1,186 @@
+//! What a test in any language can ask of the sandbox itself, under `/_sandbox/`.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode};
+use oneclick_proto::{Timestamp, UserId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::server::Shared;
+use crate::state::problem::{self, Problem};
+use crate::state::{Account, Fault, FaultRule, Sandbox};
+
+/// What the paths begin with.
+pub(crate) const PREFIX: &str = "/_sandbox";
+
+/// What there is.
+const PATHS: &[(&str, &[&str])] = &[
+    ("/_sandbox/faults", &["GET", "POST", "DELETE"]),
+    ("/_sandbox/clock", &["GET", "PUT"]),
+    ("/_sandbox/clock/advance", &["POST"]),
+    ("/_sandbox/reset", &["POST"]),
+    ("/_sandbox/requests", &["GET"]),
+    ("/_sandbox/state", &["GET"]),
+];
+
+/// Answers a request to the sandbox itself.
+pub(crate) fn answer(shared: &Shared, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+    match execute(shared, request) {
+        Ok(body) => problem::answer(StatusCode::OK, problem::json(&body)),
+        Err(problem) => problem.answer(),
+    }
+}
+
+fn execute(shared: &Shared, request: &Request<Vec<u8>>) -> Result<Value, Problem> {
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    match (method, path) {
+        ("GET", "/_sandbox/faults") => {}
+        ("POST", "/_sandbox/faults") => {
+            let rule: FaultRule = read(request, r#"{"fault":"apply_then_drop","times":1}"#)?;
+            shared.sandbox().inject(rule);
+        }
+        ("DELETE", "/_sandbox/faults") => shared.sandbox().clear_faults(),
+        ("GET", "/_sandbox/clock") => return Ok(clock(shared)),
+        ("PUT", "/_sandbox/clock") => {
+            let Now { now } = read(request, r#"{"now":"2025-01-31T12:00:00.000Z"}"#)?;
+            shared.set_clock(now.datetime());
+            return Ok(clock(shared));
+        }
+        ("POST", "/_sandbox/clock/advance") => {
+            let Advance { millis } = read(request, r#"{"millis":60000}"#)?;
+            shared.advance_clock(Duration::from_millis(millis));
+            return Ok(clock(shared));
+        }
+        ("POST", "/_sandbox/reset") => {
+            shared.reset();
+            return Ok(json!({}));
+        }
+        ("GET", "/_sandbox/requests") => return Ok(json!({ "requests": shared.log().entries })),
+        ("GET", "/_sandbox/state") => {
+            let now = shared.now();
+            let mut sandbox = shared.sandbox();
+            sandbox.publish(now);
+            return Ok(state(&sandbox, now));
+        }
+        _ => return Err(lost(path)),
+    }
+    Ok(json!({ "faults": shared.sandbox().faults() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Now {
+    now: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    millis: u64,
+}
+
+/// Reads a body; `example` is one, for those who sent something else.
+fn read<T: DeserializeOwned>(
+    request: &Request<Vec<u8>>,
+    example: impl Display,
+) -> Result<T, Problem> {
+    // A web page cannot send this type to another origin without asking.
+    let json = |value: &http::HeaderValue| value.as_bytes().starts_with(b"application/json");
+    if !request.headers().get(CONTENT_TYPE).is_some_and(json) {
+        return Err(Problem::invalid(format!(
+            "send a body with Content-Type: application/json, such as {example}",
+        ))
+        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    serde_json::from_slice(request.body())
+        .map_err(|error| Problem::invalid(format!("{error}; send for example {example}")))
+}
+
+fn lost(path: &str) -> Problem {
+    if let Some((path, methods)) = PATHS.iter().find(|(known, _)| *known == path) {
+        let methods = methods.join(", ");
+        return Problem::invalid(format!("{path} takes {methods} only"))
+            .status(StatusCode::METHOD_NOT_ALLOWED)
+            .allow(methods);
+    }
+    let paths: Vec<_> = PATHS.iter().map(|(path, _)| *path).collect();
+    Problem::invalid(format!("there is no such path; there are {}", paths.join(", ")))
+        .status(StatusCode::NOT_FOUND)
+}
+
+fn clock(shared: &Shared) -> Value {
+    json!({ "now": Timestamp::from(shared.now()) })
+}
+
+fn state(sandbox: &Sandbox, now: DateTime<Utc>) -> Value {
+    let account = |account: &Account| {
+        json!({
+            "user_id": account.user_id(),
+            "totals": account.totals(),
+            "customers": account.customers(),
+            "ledger": account.ledger().collect::<Vec<_>>(),
+        })
+    };
+    let accounts: Vec<_> = sandbox.accounts().into_iter().map(account).collect();
+    json!({ "now": Timestamp::from(now), "faults": sandbox.faults(), "accounts": accounts })
+}
+
+/// The requests that were received, the oldest first.
+#[derive(Default)]
+pub(crate) struct Log {
+    entries: VecDeque<Entry>,
+    received: u64,
+}
+
+/// A request that was received.
+#[derive(Serialize)]
+pub(crate) struct Entry {
+    /// Counted from 1.
+    number: u64,
+    time: Timestamp,
+    method: String,
+    path: String,
+    query: Option<String>,
+    body: String,
+    /// The account of the key. The key itself is not kept.
+    user_id: Option<UserId>,
+    /// The status of the answer, whether it arrived or not.
+    status: u16,
+    fault: Option<Fault>,
+}
+
+impl Log {
+    /// The most requests that are kept.
+    const MOST: usize = 1_000;
+
+    pub(crate) fn add(
+        &mut self,
+        time: DateTime<Utc>,
+        request: &Request<Vec<u8>>,
+        user_id: Option<UserId>,
+        status: StatusCode,
+        fault: Option<Fault>,
+    ) {
+        self.received += 1;
+        if self.entries.len() == Self::MOST {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry {
+            number: self.received,
+            time: time.into(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().map(str::to_owned),
+            body: String::from_utf8_lossy(request.body()).into_owned(),
+            user_id,
+            status: status.as_u16(),
+            fault,
+        });
+    }
+}

@@ -1,0 +1,57 @@
+//! Answers that do not arrive as they should, written byte by byte.
+
+use std::io;
+
+use http::Response;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use crate::state::Delivery;
+
+/// An answer that no HTTP library would send.
+pub(crate) struct Broken {
+    pub(crate) response: Response<Vec<u8>>,
+    pub(crate) delivery: Delivery,
+}
+
+impl Broken {
+    /// Writes it, and closes the connection.
+    pub(crate) async fn write(self, mut stream: TcpStream) -> io::Result<()> {
+        let body = self.response.body();
+        match self.delivery {
+            Delivery::Cut(at) => {
+                stream.write_all(&self.head(0)).await?;
+                stream.write_all(&body[..at.min(body.len())]).await?;
+            }
+            Delivery::WrongLength(by) => {
+                stream.write_all(&self.head(by)).await?;
+                stream.write_all(body).await?;
+            }
+            Delivery::Trickle(pause) => {
+                stream.write_all(&self.head(0)).await?;
+                for byte in body {
+                    sleep(pause).await;
+                    stream.write_all(&[*byte]).await?;
+                }
+            }
+            Delivery::NotHttp => stream.write_all(b"\x16\x03\x01 nothing of HTTP\r\n\r\n").await?,
+            // Until the client gives up.
+            Delivery::Never => while stream.read(&mut [0; 512]).await? > 0 {},
+            Delivery::Dropped | Delivery::Whole | Delivery::Late(_) => {}
+        }
+        stream.shutdown().await
+    }
+
+    /// The head, with a `content-length` that is wrong by so much.
+    fn head(&self, by: i32) -> Vec<u8> {
+        let length = i64::try_from(self.response.body().len()).unwrap_or(i64::MAX);
+        let length = length.saturating_add(by.into()).max(0);
+        let mut head = format!("HTTP/1.1 {}\r\n", self.response.status()).into_bytes();
+        for (name, value) in self.response.headers() {
+            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        head.extend(format!("content-length: {length}\r\nconnection: close\r\n\r\n").as_bytes());
+        head
+    }
+}

@@ -1,0 +1,160 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use oneclick_sandbox::{ManualClock, Server};
+use serde_json::{Value, json};
+
+/// One request on a connection of its own: the head and the JSON of its answer.
+fn send(server: &Server, method: &str, path: &str, body: Option<&str>) -> (String, Value) {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let typed = body.map_or("", |_| "content-type: application/json\r\n");
+    let body = body.unwrap_or_default();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nx-api-key: test_control\r\nconnection: close\r\n\
+         {typed}content-length: {}\r\n\r\n{body}",
+        body.len(),
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    (head.to_owned(), serde_json::from_str(body).unwrap_or_default())
+}
+
+fn ok(server: &Server, method: &str, path: &str, body: Option<&str>) -> Value {
+    let (head, answer) = send(server, method, path, body);
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{method} {path}: {head} {answer}");
+    answer
+}
+
+#[track_caller]
+fn refused(server: &Server, status: u16, method: &str, path: &str, body: Option<&str>) -> String {
+    let (head, answer) = send(server, method, path, body);
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head} {answer}");
+    assert_eq!(answer["type"], "invalid_request_error");
+    answer["message"].as_str().unwrap().to_owned()
+}
+
+const TREE: Option<&str> = Some(r#"{"amount":1,"metadata":{"order":"A-1"}}"#);
+
+#[test]
+fn faults_are_set_listed_and_ended() {
+    let server = Server::start().unwrap();
+    let once = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":1}"#;
+    let cut = r#"{"fault":{"cut_answer":{"at":10}},"probability":0.5}"#;
+    let busy = r#"{"fault":{"rate_limited":{"retry_after":{"seconds":7}}}}"#;
+    for rule in [once, cut, busy] {
+        ok(&server, "POST", "/_sandbox/faults", Some(rule));
+    }
+    let rules = [once, cut, busy].map(|rule| serde_json::from_str::<Value>(rule).unwrap());
+    assert_eq!(ok(&server, "GET", "/_sandbox/faults", None), json!({ "faults": rules }));
+
+    assert_eq!(send(&server, "POST", "/v1/plant_tree", TREE).0, "");
+    assert_eq!(ok(&server, "DELETE", "/_sandbox/faults", None), json!({ "faults": [] }));
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+
+    for (wrong, word) in [
+        (r#"{"fault":"explode"}"#, "explode"),
+        (r#"{"fault":"garbage","often":1}"#, "often"),
+        (r#"{"fault":{"cut_answer":{"to":1}}}"#, "to"),
+        (r#"{"fault":"garbage","times":1,"probability":0.5}"#, "not both"),
+        (r#"{"fault":"garbage","probability":2}"#, "from 0 to 1"),
+        (r#"{"fault":"garbage","times":-1}"#, "-1"),
+        ("{}", "fault"),
+        ("", "EOF"),
+    ] {
+        let message = refused(&server, 400, "POST", "/_sandbox/faults", Some(wrong));
+        assert!(message.contains(word) && message.contains("for example"), "{message}");
+    }
+    let message = refused(&server, 415, "POST", "/_sandbox/faults", None);
+    assert!(message.contains("Content-Type: application/json"), "{message}");
+}
+
+#[test]
+fn the_clock_is_read_set_and_moved() {
+    let time = "2025-03-12T15:22:14.753Z";
+    let clock = ManualClock::new(time.parse().unwrap());
+    for server in [Server::start().unwrap(), Server::builder().clock(clock).start().unwrap()] {
+        let set = json!({ "now": time }).to_string();
+        ok(&server, "PUT", "/_sandbox/clock", Some(&set));
+        ok(&server, "POST", "/_sandbox/clock/advance", Some(r#"{"millis":86400000}"#));
+        let now = ok(&server, "GET", "/_sandbox/clock", None)["now"].clone();
+        assert!(now.as_str().unwrap().starts_with("2025-03-13T15:2"), "{now}");
+        let receipt = ok(&server, "POST", "/v1/plant_tree", TREE);
+        assert!(receipt["time_utc"].as_str().unwrap().starts_with("2025-03-13T15:2"));
+
+        ok(&server, "POST", "/_sandbox/clock/advance", Some(r#"{"millis":18446744073709551615}"#));
+        refused(&server, 400, "PUT", "/_sandbox/clock", Some(r#"{"now":"tomorrow"}"#));
+        refused(&server, 400, "POST", "/_sandbox/clock/advance", Some(r#"{"millis":-1}"#));
+    }
+}
+
+#[test]
+fn a_reset_forgets_all() {
+    let server = Server::start().unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    ok(&server, "POST", "/_sandbox/faults", Some(r#"{"fault":"garbage"}"#));
+    ok(&server, "PUT", "/_sandbox/clock", Some(r#"{"now":"2001-01-01T00:00:00Z"}"#));
+    ok(&server, "POST", "/_sandbox/reset", None);
+    let state = ok(&server, "GET", "/_sandbox/state", None);
+    assert_eq!((&state["accounts"], &state["faults"]), (&json!([]), &json!([])));
+    assert!(!state["now"].as_str().unwrap().starts_with("2001"));
+    assert_eq!(ok(&server, "GET", "/_sandbox/requests", None), json!({ "requests": [] }));
+}
+
+#[test]
+fn requests_are_logged_without_keys() {
+    let server = Server::start().unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    ok(&server, "GET", "/v1/records?limit=5", None);
+    refused(&server, 404, "GET", "/v1/trees", None);
+    ok(&server, "POST", "/_sandbox/faults", Some(r#"{"fault":"apply_then_drop","times":1}"#));
+    send(&server, "POST", "/v1/plant_tree", TREE);
+    let log = ok(&server, "GET", "/_sandbox/requests", None);
+    assert!(!log.to_string().contains("test_control"));
+    let log = log["requests"].as_array().unwrap();
+    assert_eq!(log.len(), 4);
+    let user_id = ok(&server, "GET", "/v1/whoami", None)["user_id"].clone();
+    assert_eq!(log[0]["number"], 1);
+    assert_eq!(log[0]["body"], TREE.unwrap());
+    assert_eq!((&log[0]["user_id"], &log[0]["status"]), (&user_id, &json!(200)));
+    assert_eq!((&log[1]["path"], &log[1]["query"]), (&json!("/v1/records"), &json!("limit=5")));
+    assert_eq!((&log[2]["status"], &log[2]["fault"]), (&json!(404), &Value::Null));
+    assert_eq!(log[3]["fault"], "apply_then_drop");
+}
+
+#[test]
+fn the_state_shows_what_was_really_bought() {
+    let server = Server::start().unwrap();
+    let own = ok(&server, "POST", "/v1/plant_tree", TREE);
+    let gift = r#"{"amount":2,"customer_email":"a@b"}"#;
+    ok(&server, "POST", "/_sandbox/faults", Some(r#"{"fault":"apply_then_drop","times":1}"#));
+    send(&server, "POST", "/v1/restore_coral", Some(gift));
+    let handle = json!({ "user_id": own["user_id"], "time_utc": own["time_utc"] }).to_string();
+    ok(&server, "POST", "/v1/cancel_impact", Some(&handle));
+
+    let state = ok(&server, "GET", "/_sandbox/state", None);
+    let [account] = &state["accounts"].as_array().unwrap()[..] else { panic!("{state}") };
+    assert_eq!(account["user_id"], own["user_id"]);
+    assert_eq!(account["totals"]["coral_restored"], 2);
+    assert_eq!(account["customers"][0]["customer_email"], "a@b");
+    let ledger = account["ledger"].as_array().unwrap();
+    assert_eq!(ledger.len(), 2);
+    assert_eq!(ledger[0]["metadata"], json!({ "order": "A-1" }));
+    assert!(ledger[0]["cancelled_on"].is_string() && ledger[1].get("cancelled_on").is_none());
+    assert_eq!((&ledger[1]["coral_restored"], &ledger[1]["hidden"]), (&json!(2), &json!(false)));
+}
+
+#[test]
+fn whoever_is_lost_is_told_the_way() {
+    let server = Server::start().unwrap();
+    let message = refused(&server, 404, "GET", "/_sandbox/fault", None);
+    assert!(message.contains("/_sandbox/faults") && message.contains("/_sandbox/state"));
+    let (head, _) = send(&server, "POST", "/_sandbox/state", Some("{}"));
+    assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("allow: GET"), "{head}");
+    // Not for web pages of other origins.
+    assert!(!head.to_lowercase().contains("access-control"));
+}

@@ -1,0 +1,250 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use oneclick_sandbox::{
+    Delivery, Fault, FaultRule, ManualClock, RetryAfter, Server, ServerBuilder,
+};
+use serde_json::json;
+
+use super::world::World;
+
+const TREES: &str = "/v1/plant_tree";
+const TREE: &str = r#"{"amount":1}"#;
+
+/// The bytes that answer a purchase on a connection of its own, and whether the
+/// connection was closed.
+fn wire(server: &Server) -> (String, bool) {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    write!(
+        stream,
+        "POST {TREES} HTTP/1.1\r\nhost: x\r\nx-api-key: test_wire\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{TREE}",
+        TREE.len(),
+    )
+    .unwrap();
+    let (mut bytes, mut piece) = (Vec::new(), [0; 1024]);
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return (String::from_utf8_lossy(&bytes).into_owned(), true),
+            Ok(length) => bytes.extend(&piece[..length]),
+            Err(_) => return (String::from_utf8_lossy(&bytes).into_owned(), false),
+        }
+    }
+}
+
+fn server(fault: Fault) -> Server {
+    let clock = ManualClock::new("2025-03-12T15:22:14.753Z".parse().unwrap());
+    let builder: ServerBuilder = Server::builder().clock(clock);
+    builder.fault(FaultRule::new(fault).times(1)).start().unwrap()
+}
+
+fn bought(server: &Server) -> usize {
+    server.sandbox().account("test_wire").map_or(0, |account| account.ledger().count())
+}
+
+/// What a fault lets arrive, how much was bought, and whether all went on as
+/// usual afterwards.
+fn hit(fault: Fault, executed: bool) -> (String, bool) {
+    let server = server(fault);
+    let (bytes, closed) = wire(&server);
+    assert_eq!(bought(&server), usize::from(executed), "{bytes}");
+    let (after, _) = wire(&server);
+    assert!(after.starts_with("HTTP/1.1 200 OK\r\n") && after.ends_with('}'), "{after}");
+    assert!(server.sandbox().faults().iter().all(|rule| *rule.fault() == Fault::ServerError));
+    (bytes, closed)
+}
+
+#[test]
+fn what_is_refused_before_it_is_applied_is_not_bought() {
+    let (bytes, _) = hit(Fault::RateLimited { retry_after: None }, false);
+    assert!(bytes.starts_with("HTTP/1.1 429 "), "{bytes}");
+    assert!(!bytes.to_lowercase().contains("retry-after"), "{bytes}");
+    let seconds = Some(RetryAfter::Seconds(7));
+    let (bytes, _) = hit(Fault::RateLimited { retry_after: seconds }, false);
+    assert!(bytes.contains("\r\nretry-after: 7\r\n"), "{bytes}");
+    let date = Some(RetryAfter::Date(60));
+    let (bytes, _) = hit(Fault::RateLimited { retry_after: date }, false);
+    assert!(bytes.contains("\r\nretry-after: Wed, 12 Mar 2025 15:23:14 GMT\r\n"), "{bytes}");
+    assert!(bytes.contains("\r\ndate: Wed, 12 Mar 2025 15:22:14 GMT\r\n"), "{bytes}");
+    assert_eq!(bytes.matches("date: ").count(), 1, "{bytes}");
+
+    let (bytes, _) = hit(Fault::ServerError, false);
+    assert!(bytes.starts_with("HTTP/1.1 500 ") && bytes.contains("api_error"), "{bytes}");
+    let (bytes, _) = hit(Fault::Unavailable, false);
+    assert!(bytes.starts_with("HTTP/1.1 503 ") && bytes.contains("text/html"), "{bytes}");
+    assert_eq!(hit(Fault::DropBefore, false), (String::new(), true));
+    assert_eq!(hit(Fault::NeverAnswer { applied: false }, false), (String::new(), false));
+}
+
+#[test]
+fn what_goes_wrong_after_it_was_applied_is_bought() {
+    assert_eq!(hit(Fault::ApplyThenDrop, true), (String::new(), true));
+    assert_eq!(hit(Fault::NeverAnswer { applied: true }, true), (String::new(), false));
+    let (bytes, _) = hit(Fault::ApplyThenError, true);
+    assert!(bytes.starts_with("HTTP/1.1 500 ") && bytes.contains("api_error"), "{bytes}");
+    let (bytes, _) = hit(Fault::Garbage, true);
+    assert!(bytes.starts_with("HTTP/1.1 200 OK\r\n") && bytes.ends_with("garbage"), "{bytes}");
+    let (bytes, closed) = hit(Fault::NotHttp, true);
+    assert!(closed && !bytes.contains("HTTP/1.1"), "{bytes}");
+}
+
+/// The announced length of a body, and what arrived of it.
+fn lengths(bytes: &str) -> (usize, usize) {
+    let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
+    let announced = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    (announced.parse().unwrap(), body.len())
+}
+
+#[test]
+fn an_answer_can_be_cut_wrong_slow_and_late() {
+    let (whole, _) = hit(Fault::AnswerLate { millis: 0 }, true);
+    let (length, arrived) = lengths(&whole);
+    assert_eq!(length, arrived);
+    for (at, cut) in [(0, 0), (10, 10), (10_000, length)] {
+        let (bytes, closed) = hit(Fault::CutAnswer { at }, true);
+        assert!(closed);
+        assert_eq!(lengths(&bytes), (length, cut));
+    }
+    for (by, announced) in [(5, length + 5), (-5, length - 5), (i32::MIN, 0)] {
+        let (bytes, closed) = hit(Fault::WrongLength { by }, true);
+        assert!(closed);
+        assert_eq!(lengths(&bytes), (announced, length));
+    }
+    let start = Instant::now();
+    let (bytes, _) = hit(Fault::SlowBytes { millis: 2 }, true);
+    assert_eq!(lengths(&bytes), (length, length));
+    assert!(start.elapsed() >= Duration::from_millis(2) * u32::try_from(length).unwrap());
+    let start = Instant::now();
+    hit(Fault::AnswerLate { millis: 100 }, true);
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_server_with_connections_that_hang_stops() {
+    for fault in [
+        Fault::NeverAnswer { applied: true },
+        Fault::SlowBytes { millis: 60_000 },
+        Fault::AnswerLate { millis: 60_000 },
+    ] {
+        let server = server(fault);
+        let (bytes, closed) = wire(&server);
+        assert!(!closed && !bytes.contains('}'));
+        let start = Instant::now();
+        drop(server);
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a_rule_hits_its_path_so_many_times_and_the_first_rule_counts() {
+    let mut world = World::new();
+    let error = |fault| FaultRule::new(fault).on(TREES);
+    world.sandbox.inject(error(Fault::ServerError).times(2));
+    world.sandbox.inject(error(Fault::Unavailable).times(1));
+    // Neither another path nor what is refused anyway uses a rule up.
+    world.post("/v1/clean_ocean", TREE);
+    world.refused_post(400, TREES, "{}");
+    world.key = "live_x";
+    world.refused_post(401, TREES, TREE);
+    world.key = "test_key";
+    let mut status = || {
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        world.sandbox.respond(&request, world.now).status().as_u16()
+    };
+    assert_eq!([status(), status(), status(), status()], [500, 500, 503, 200]);
+    assert!(world.sandbox.faults().is_empty());
+
+    world.sandbox.inject(FaultRule::new(Fault::ServerError).on("/v1/projects/{project_id}"));
+    let project = world.request(&http::Method::GET, "/v1/projects/sandbox-clean-bay", "");
+    assert_eq!(world.sandbox.respond(&project, world.now).status(), 500);
+    assert_eq!(world.sandbox.respond(&project, world.now).status(), 500);
+    world.sandbox.clear_faults();
+    assert_eq!(world.sandbox.respond(&project, world.now).status(), 200);
+}
+
+#[test]
+fn a_probability_is_drawn_from_the_seed() {
+    let draws = |seed| -> Vec<bool> {
+        let mut world = World::of(oneclick_sandbox::Config::new().seed(seed));
+        let rule = FaultRule::new(Fault::ApplyThenDrop).probability(0.3).unwrap();
+        world.sandbox.inject(rule);
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        let mut delivery = || world.sandbox.exchange(&request, world.now).delivery;
+        (0..2_000).map(|_| delivery() == Delivery::Dropped).collect()
+    };
+    let first = draws(1);
+    assert_eq!(first, draws(1));
+    assert_ne!(first, draws(2));
+    let hits = first.iter().filter(|hit| **hit).count();
+    assert!((500..700).contains(&hits), "{hits} of 2000");
+
+    for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        assert!(FaultRule::new(Fault::ServerError).probability(wrong).is_err());
+    }
+    for (probability, hit) in [(0.0, false), (1.0, true)] {
+        let mut world = World::new();
+        let rule = FaultRule::new(Fault::ServerError).probability(probability).unwrap();
+        world.sandbox.inject(rule);
+        for _ in 0..100 {
+            let request = world.request(&http::Method::POST, TREES, TREE);
+            assert_eq!(world.sandbox.exchange(&request, world.now).fault.is_some(), hit);
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_is_seen_by_nobody_until_its_time() {
+    let mut world = World::new();
+    world.post(TREES, r#"{"amount":1,"customer_email":"a@b"}"#);
+    let lists = [
+        "/v1/impact",
+        "/v1/impact/daily",
+        "/v1/records",
+        "/v1/customer_records",
+        "/v1/customers",
+        "/v1/customers?customer_email=c@d",
+    ];
+    let before = lists.map(|list| world.get(list));
+    world.sandbox.inject(FaultRule::new(Fault::Hidden { millis: 5_000 }).times(2));
+    let own = world.post(TREES, r#"{"amount":2}"#);
+    world.post("/v1/clean_ocean", r#"{"amount":3,"customer_email":"c@d"}"#);
+    let handle = |receipt: &serde_json::Value| {
+        json!({ "user_id": receipt["user_id"], "time_utc": receipt["time_utc"] }).to_string()
+    };
+    let track = format!(
+        "/v1/track?user_id={}&time_utc={}",
+        own["user_id"].as_str().unwrap(),
+        own["time_utc"].as_str().unwrap(),
+    );
+    // What comes later is seen earlier.
+    world.pass(TimeDelta::milliseconds(4_999));
+    assert_eq!(lists.map(|list| world.get(list)), before);
+    world.refused_get(404, &track);
+    world.refused_post(404, "/v1/cancel_impact", &handle(&own));
+    let account = world.sandbox.account("test_key").unwrap();
+    assert_eq!(account.ledger().filter(|entry| entry.hidden).count(), 2);
+    world.post(TREES, r#"{"amount":4}"#);
+    world.pass(TimeDelta::milliseconds(1));
+
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
+    assert_eq!(world.get("/v1/impact")["waste_removed"], 3);
+    let amounts = super::world::column(&world.get("/v1/records")["user_records"], "tree_planted");
+    assert_eq!(amounts, ["2", "4"]);
+    let newest = world.get("/v1/records?sort_order=desc&limit=1");
+    assert_eq!(newest["user_records"][0]["tree_planted"], 4);
+    let customers = world.get("/v1/customers");
+    let emails = super::world::column(&customers["customers"], "customer_email");
+    assert_eq!(emails, ["a@b", "c@d"]);
+    assert_eq!(
+        world.get("/v1/customers?customer_email=c@d")["customers"][0]["customer_email"],
+        "c@d"
+    );
+    world.get(&track);
+    // The clock goes back, and what was seen stays.
+    world.pass(TimeDelta::days(-1));
+    world.get(&track);
+    world.post("/v1/cancel_impact", &handle(&own));
+}
