@@ -15,6 +15,7 @@ mod histories;
 mod lessons;
 mod limits;
 mod lists;
+mod matrix;
 mod own;
 mod proxies;
 mod redirects;

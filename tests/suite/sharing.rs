@@ -3,7 +3,7 @@
 use std::sync::{Barrier, Condvar, Mutex};
 use std::time::Duration;
 
-use oneclick_proto::{TransportOptions, Whoami};
+use oneclick_proto::{Intent, TransportOptions, Whoami};
 
 use crate::peer::{Peer, response};
 use crate::subject::{Hyper, Reqwest, Subject, plant};
@@ -49,6 +49,8 @@ fn clients_are_shared_and_their_futures_cross_threads() {
     sent(&reqwest.client.plant_tree(plant()));
     let hyper = Hyper::new(&peer.url());
     sent(&hyper.client.whoami());
+    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    sent(&hyper.client.once(&intent, plant()));
     sent(&hyper.client.records(oneclick_proto::Records::new()));
 }
 

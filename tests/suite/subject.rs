@@ -3,12 +3,12 @@
 
 use std::error::Error as _;
 use std::fmt::Debug;
-use std::sync::{Mutex, Once};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use oneclick_proto::{
-    Api, Customer, Email, Endpoint, Error, List, Phase, PlantTree, RetryPolicy, TransportOptions,
-    Trees,
+    Action, Api, Customer, Email, Endpoint, Error, List, Once, Outcome, Phase, PlantTree,
+    RetryPolicy, TransportOptions, Trees,
 };
 
 /// What no message may show.
@@ -45,6 +45,8 @@ pub(crate) trait Subject: Debug + Sized {
     fn with_retry(self, retry: RetryPolicy) -> Self;
 
     fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error>;
+
+    fn complete<A: Action>(&self, once: Once<A>) -> Outcome;
 
     /// Walks a list to its end, an error, or a cap on items.
     fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
@@ -119,7 +121,7 @@ fn watch_logs() {
         fn flush(&self) {}
     }
 
-    static ONCE: Once = Once::new();
+    static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Watch).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
@@ -167,6 +169,10 @@ macro_rules! asynchronous {
                 self.block_on(self.client.send(endpoint))
             }
 
+            fn complete<A: Action>(&self, once: Once<A>) -> Outcome {
+                self.block_on(self.client.complete(once))
+            }
+
             fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
             where
                 L: List<Item: Send> + Send + Sync + 'static,
@@ -203,6 +209,10 @@ impl Subject for Ureq {
 
     fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
         self.client.send(endpoint)
+    }
+
+    fn complete<A: Action>(&self, once: Once<A>) -> Outcome {
+        self.client.complete(once)
     }
 
     fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>

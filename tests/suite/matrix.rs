@@ -1,0 +1,259 @@
+//! Every fault at every endpoint over every adapter, plain and verified: what
+//! the client says against what the sandbox's ledger says.
+//!
+//! Nothing is bought twice, nothing is said not to be executed that was, and
+//! nothing is confirmed that was not bought.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime};
+
+use oneclick_proto::{
+    Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers,
+    DailyImpact, DonateMoney, Endpoint, Error, Execution, Fragments, ImpactId, Intent, Once,
+    OncePolicy, Outcome, PlantTree, Pounds, ProjectById, Projects, Records, RestoreCoral,
+    RetryPolicy, TotalImpact, Track, TransportOptions, Trees, Whoami,
+};
+use oneclick_sandbox::{Fault, FaultRule, LedgerEntry, RetryAfter, Server};
+
+use crate::behaviours;
+use crate::subject::{KEY, Subject, soon};
+
+behaviours! {
+    a_call_tells_the_truth_about_money
+    a_verified_purchase_is_made_once_or_not_at_all
+}
+
+/// So short that the faults that wait for it do not take long; a busy machine
+/// makes more timeouts of it, and what must hold holds for them as well.
+const TIMEOUT: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_millis(250);
+
+fn faults() -> Vec<Fault> {
+    let limited = |retry_after| Fault::RateLimited { retry_after };
+    vec![
+        limited(None),
+        limited(Some(RetryAfter::Seconds(0))),
+        limited(Some(RetryAfter::Seconds(90))),
+        limited(Some(RetryAfter::Date(0))),
+        limited(Some(RetryAfter::Date(90))),
+        Fault::ServerError,
+        Fault::Unavailable,
+        Fault::DropBefore,
+        Fault::ApplyThenDrop,
+        Fault::ApplyThenError,
+        Fault::AnswerLate { millis: 20 },
+        Fault::AnswerLate { millis: 2_000 },
+        Fault::CutAnswer { at: 0 },
+        Fault::CutAnswer { at: 20 },
+        Fault::Garbage,
+        Fault::NotHttp,
+        Fault::WrongLength { by: 7 },
+        Fault::WrongLength { by: -7 },
+        Fault::SlowBytes { millis: 20 },
+        Fault::NeverAnswer { applied: false },
+        Fault::NeverAnswer { applied: true },
+        Fault::Hidden { millis: 100 },
+    ]
+}
+
+/// Tries all faults at once: most of the time is spent waiting.
+fn each_fault(check: impl Fn(&Fault) + Sync) {
+    let faults = faults();
+    std::thread::scope(|scope| {
+        for fault in &faults {
+            let check = &check;
+            scope.spawn(move || check(fault));
+        }
+    });
+}
+
+fn client<S: Subject>(server: &Server, retry: RetryPolicy) -> S {
+    let options = TransportOptions::new().timeout(TIMEOUT).connect_timeout(TIMEOUT);
+    S::at(server.base_url(), &options).with_retry(retry)
+}
+
+fn ledger(server: &Server) -> Vec<LedgerEntry> {
+    let sandbox = server.sandbox();
+    sandbox.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
+}
+
+/// Sets a fault for one path.
+fn inject(server: &Server, path: &str, fault: &Fault, times: Option<u32>) {
+    let rule = FaultRule::new(fault.clone()).on(path);
+    let mut sandbox = server.sandbox();
+    sandbox.clear_faults();
+    sandbox.inject(match times {
+        Some(times) => rule.times(times),
+        None => rule,
+    });
+}
+
+/// Whether what is said of a call fits what it did.
+#[track_caller]
+fn assert_true<T>(result: &Result<T, Error>, done: bool, what: &str) {
+    match result.as_ref().map_err(Error::execution) {
+        Ok(_) | Err(Execution::Executed) => assert!(done, "{what}: said to be executed"),
+        Err(Execution::NotExecuted) => assert!(!done, "{what}: said not to be executed"),
+        Err(Execution::Unknown) => {}
+    }
+}
+
+fn buy<S: Subject, A: Action>(client: &S, server: &Server, fault: &Fault, action: &A) {
+    for times in [Some(1), Some(2), None] {
+        inject(server, A::PATH, fault, times);
+        let before = ledger(server).len();
+        let result = client.send(action.clone());
+        let bought = ledger(server).len() - before;
+        let what = format!("{fault:?} at {} {times:?}", A::PATH);
+        assert!(bought <= 1, "{what}: bought {bought} times");
+        assert_true(&result, bought == 1, &what);
+    }
+}
+
+fn read<S: Subject, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fault, read: &E) {
+    for times in [Some(1), None] {
+        inject(server, E::PATH, fault, times);
+        let before = ledger(server).len();
+        let result = client.send(read.clone());
+        assert_eq!(ledger(server).len(), before);
+        // One that is in the way is got over, unless it is no failure that
+        // passes: an answer that was whole and wrong, or a wait too long.
+        let lasting = matches!(fault, Fault::Garbage | Fault::WrongLength { by: -7 })
+            || matches!(
+                fault,
+                Fault::RateLimited {
+                    retry_after: Some(RetryAfter::Seconds(90) | RetryAfter::Date(90))
+                }
+            );
+        if let (Some(1), false, Err(error)) = (times, lasting, &result) {
+            // Or the machine was too busy, three times.
+            assert!(error.is_timeout(), "{fault:?} at {}: {error}", E::PATH);
+        }
+    }
+}
+
+fn cancel<S: Subject>(client: &S, server: &Server, fault: &Fault) {
+    for times in [Some(1), None] {
+        server.sandbox().clear_faults();
+        let receipt = loop {
+            if let Ok(receipt) = client.send(PlantTree::new(Trees::of::<1>())) {
+                break receipt;
+            }
+        };
+        inject(server, CancelImpact::PATH, fault, times);
+        let result = client.send(CancelImpact::new(&receipt));
+        let id = ImpactId::from(&receipt);
+        let same = |entry: &&LedgerEntry| ImpactId::from(&entry.receipt) == id;
+        let cancelled = ledger(server).iter().find(same).unwrap().cancelled_on.is_some();
+        assert_true(&result, cancelled, &format!("{fault:?} at a cancellation {times:?}"));
+    }
+}
+
+fn a_call_tells_the_truth_about_money<S: Subject>() {
+    each_fault(|fault| {
+        let server = Server::start().unwrap();
+        let client = client::<S>(&server, soon());
+        macro_rules! each {
+            ($what:ident: $($endpoint:expr),* $(,)?) => {
+                $($what(&client, &server, fault, &$endpoint);)*
+            };
+        }
+        let customer = || Customer::new("ada.lovelace@example.com").unwrap();
+        each!(buy:
+            PlantTree::new(Trees::of::<5>()),
+            PlantTree::new(Trees::of::<5>()).customer(customer()),
+            CleanOcean::new(Pounds::of::<5>()),
+            CaptureCarbon::new(Pounds::of::<5>()),
+            RestoreCoral::new(Fragments::of::<5>()),
+            DonateMoney::new(Cents::of::<500>()),
+        );
+        cancel(&client, &server, fault);
+        let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
+        let some = ledger(&server).first().map_or(id, |entry| ImpactId::from(&entry.receipt));
+        each!(read:
+            Whoami,
+            TotalImpact,
+            DailyImpact::new(),
+            Records::new(),
+            CustomerRecords::new(),
+            Customers::new(),
+            Track::new(some),
+            Projects::new(),
+            ProjectById::new("sandbox-clean-bay"),
+        );
+    });
+}
+
+/// Buys once, in one go and then without the fault.
+fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultRule, action: &A) {
+    let what = format!("{rule:?} at {} {action:?}", A::PATH);
+    let intent = Intent::new("matrix", &what, SystemTime::now());
+    let policy = OncePolicy::STANDARD.settle(SETTLE);
+    let bought = || -> Vec<ImpactId> {
+        let marked = |entry: &LedgerEntry| {
+            entry.receipt.metadata.get(Intent::METADATA_KEY) == Some(intent.marker())
+                && entry.cancelled_on.is_none()
+        };
+        ledger(server).into_iter().filter(marked).map(|entry| entry.receipt.into()).collect()
+    };
+    let check = |outcome: &Outcome| {
+        let bought = bought();
+        assert!(bought.len() <= 1, "{what}: bought {} times", bought.len());
+        match outcome {
+            Outcome::Confirmed(receipt) => assert_eq!(bought, [ImpactId::from(receipt)], "{what}"),
+            Outcome::Rejected(_) | Outcome::NotSent(_) => assert_eq!(bought, [], "{what}"),
+            Outcome::Unresolved(_) => {}
+        }
+    };
+    server.sandbox().clear_faults();
+    server.sandbox().inject(rule);
+    let first = client.complete(Once::new(&intent, action.clone()).unwrap().policy(policy));
+    check(&first);
+
+    // A busy machine can be in the way once more, and not for ever.
+    server.sandbox().clear_faults();
+    let mut outcome = first;
+    for _ in 0..20 {
+        let once = match outcome {
+            Outcome::Confirmed(_) => return,
+            Outcome::Unresolved(unresolved) => Once::resume(unresolved.state, action.clone()),
+            Outcome::Rejected(_) | Outcome::NotSent(_) => Once::new(&intent, action.clone()),
+        };
+        outcome = client.complete(once.unwrap().policy(policy));
+        check(&outcome);
+    }
+    panic!("{what}: never confirmed, at last {outcome}");
+}
+
+fn a_verified_purchase_is_made_once_or_not_at_all<S: Subject>() {
+    each_fault(|fault| {
+        let server = Server::start().unwrap();
+        let client = client::<S>(&server, soon());
+        macro_rules! each {
+            ($($action:expr),* $(,)?) => {$(
+                let action = $action;
+                for rule in [
+                    FaultRule::new(fault.clone()).on(path(&action)).times(1),
+                    FaultRule::new(fault.clone()).on(path(&action)),
+                    // At the purchase and at the reads that follow.
+                    FaultRule::new(fault.clone()).times(4),
+                ] {
+                    once(&client, &server, rule, &action);
+                }
+            )*};
+        }
+        let customer = || Customer::new("ada.lovelace@example.com").unwrap();
+        each!(
+            PlantTree::new(Trees::of::<5>()),
+            PlantTree::new(Trees::of::<5>()).customer(customer()),
+            CleanOcean::new(Pounds::of::<5>()),
+            CaptureCarbon::new(Pounds::of::<5>()).customer(customer()),
+            RestoreCoral::new(Fragments::of::<5>()),
+            DonateMoney::new(Cents::of::<500>()),
+        );
+    });
+}
+
+fn path<A: Action>(_: &A) -> &'static str {
+    A::PATH
+}
