@@ -88,3 +88,37 @@ fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
         "POST /v1/plant_tree: could not connect; it was not executed: connection refused (os error 111)",
     );
 }
+
+#[test]
+fn a_message_says_of_a_purchase_whether_it_was_executed() {
+    let status = |status: u16| Ok(Response::builder().status(status).body(Vec::new()).unwrap());
+    for (outcome, expected) in [
+        (
+            status(307),
+            "answered 307 Temporary Redirect, and redirects are not followed; it was not executed",
+        ),
+        (status(500), "answered 500 Internal Server Error; whether it was executed is not known"),
+        (status(200), "the answer does not hold the response: it is empty; it was executed"),
+    ] {
+        let error = finish(outcome);
+        assert_eq!(error.to_string(), format!("POST /v1/plant_tree: {expected}"));
+        assert!(!error.is_timeout());
+        let shown = format!("{error:?}");
+        assert!(shown.contains(expected) && shown.contains("execution"), "{shown}");
+    }
+}
+
+#[test]
+fn of_a_body_so_much_is_kept_and_no_more() {
+    assert_eq!(Error::MAX_BODY_BYTES, 65_536);
+    for (length, kept) in [(65_535, 65_535), (65_536, 65_536), (65_537, 65_536)] {
+        let response = Response::builder().status(500).body(vec![b'x'; length]).unwrap();
+        assert_eq!(finish(Ok(response)).body().len(), kept);
+    }
+}
+
+#[test]
+fn an_error_body_shows_its_type() {
+    let body = oneclick_proto::ErrorBody::new(oneclick_proto::ErrorType::KeyError, "secret");
+    assert_eq!(format!("{body:?}"), "ErrorBody { error_type: KeyError, .. }");
+}

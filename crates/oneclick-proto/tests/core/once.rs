@@ -459,6 +459,70 @@ fn a_read_ends_where_the_purchase_cannot_be_any_more() {
     let OnceStep::Done(outcome) = read_others(&[1, 2, 3], true) else { panic!("too many") };
     unresolved(outcome, Doubt::TooManyRecords);
     assert!(matches!(read_others(&[1, 2, 3], false), OnceStep::Wait(..)));
+    // A day old to the millisecond, it can as well.
+    let OnceStep::Done(outcome) = read_others(&[1, 23, 24], true) else { panic!("too many") };
+    unresolved(outcome, Doubt::TooManyRecords);
+}
+
+#[test]
+fn the_waits_double_and_the_last_one_ends_with_the_settle_time() {
+    for failing in [false, true] {
+        let once = Once::recover(&intent(), tree()).unwrap();
+        let once = once.policy(OncePolicy::STANDARD.settle(Duration::from_secs(32)));
+        let (mut now, mut waits) = (Duration::from_secs(7), Vec::new());
+        let mut step = once.step(now);
+        for read in 0..10 {
+            step = match step {
+                OnceStep::ReadRecords(_, mut once) => {
+                    once.read(if failing && read == 0 {
+                        Err(failure(Records::new(), Ok(500)))
+                    } else {
+                        Ok(Page::new(Vec::new(), None))
+                    });
+                    let OnceStep::Wait(wait, once) = once.step(now) else { break };
+                    waits.push(wait.as_secs());
+                    now += wait;
+                    once.step(now)
+                }
+                _ => break,
+            };
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 1]);
+    }
+}
+
+#[test]
+fn what_came_of_it_is_said_in_a_line_that_may_be_logged() {
+    let mut world = World::new(&[Fate::Answered]);
+    assert_eq!(world.buy().to_string(), "bought as U1-2025-03-12T15:22:14.001Z");
+    let mut world = World::new(&[Fate::Status(401)]);
+    assert_eq!(
+        world.buy().to_string(),
+        "not bought, and refused: POST /v1/plant_tree: answered 401 Unauthorized; \
+         it was not executed",
+    );
+    let mut world = World::new(&[Fate::Refused]);
+    assert_eq!(
+        world.buy().to_string(),
+        "not bought, to be tried later: POST /v1/plant_tree: could not connect; \
+         it was not executed",
+    );
+    let mut world = World::new(&[Fate::LostBefore, Fate::LostBefore]);
+    assert_eq!(
+        world.buy().to_string(),
+        "not known: there is no trace of the purchase: POST /v1/plant_tree: the connection \
+         failed before an answer arrived; whether it was executed is not known",
+    );
+    let all = [
+        Doubt::NotFound,
+        Doubt::Unreadable,
+        Doubt::TooManyRecords,
+        Doubt::SameTime,
+        Doubt::CancelRefused,
+    ];
+    let mut said: Vec<_> = all.iter().map(ToString::to_string).collect();
+    said.dedup();
+    assert_eq!(said.len(), all.len());
 }
 
 #[test]
