@@ -318,6 +318,11 @@ macro_rules! endpoint_methods {
         /// assumed; to survive a crash in the middle, drive it step by step
         /// with [`advance`](Self::advance).
         ///
+        /// Call it one time for an intent: it sends first. If an earlier call
+        /// may have been made, by a handler that runs again or by a process
+        /// that died, look first: [`complete`](Self::complete) with
+        /// [`Once::recover`] or [`Once::resume`].
+        ///
         /// It takes longer than a call if the answer is lost, since the
         /// records are read until [`OncePolicy::settle`](crate::OncePolicy) has
         /// passed.

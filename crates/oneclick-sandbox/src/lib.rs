@@ -18,6 +18,50 @@
 //! it is used. With a seed and a [`ManualClock`], the same requests get the
 //! same bytes as answers.
 //!
+//! # Faults
+//!
+//! A [`FaultRule`] has requests go wrong on purpose, at a phase that its
+//! [`Fault`] names: refused before they are applied, dropped before or after,
+//! answered late, cut, wrongly or never, or hidden from readers for a while. It
+//! hits a path or all of them, the next few requests, some by a probability
+//! under the seed, or every one.
+//!
+//! [`Account::ledger`] says what was really bought, to be held against what a
+//! client believes:
+//!
+//! ```
+//! use oneclick_proto::{Api, PlantTree, Trees};
+//! use oneclick_sandbox::{Config, Delivery, Fault, FaultRule, Sandbox};
+//!
+//! let mut sandbox = Sandbox::new(Config::new());
+//! sandbox.inject(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1));
+//!
+//! let api = Api::sandbox("test_doc")?;
+//! let request = api.encode(&PlantTree::new(Trees::of::<5>()))?;
+//! let exchange = sandbox.exchange(&request, "2025-03-12T15:22:14Z".parse().unwrap());
+//! assert_eq!(exchange.delivery, Delivery::Dropped);
+//! assert_eq!(sandbox.account("test_doc").unwrap().ledger().count(), 1);
+//! # Ok::<(), oneclick_proto::Error>(())
+//! ```
+//!
+//! # Control
+//!
+//! A server answers tests in any language under `/_sandbox/`, in JSON and
+//! without a key; a body needs `Content-Type: application/json`. Faults never
+//! hit these paths.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /_sandbox/faults` | the rules, with what is left of them |
+//! | `POST /_sandbox/faults` | adds a rule: `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`, or with `"probability":0.3`, or with neither for every request; `{"fault":{"cut_answer":{"at":10}}}` for a fault with fields |
+//! | `DELETE /_sandbox/faults` | ends them |
+//! | `GET /_sandbox/clock` | `{"now":"…"}` |
+//! | `PUT /_sandbox/clock` | sets it: `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
+//! | `POST /_sandbox/clock/advance` | `{"millis":60000}` |
+//! | `POST /_sandbox/reset` | forgets accounts, faults, the log and the clock's setting |
+//! | `GET /_sandbox/requests` | the last 1,000 requests received, without keys |
+//! | `GET /_sandbox/state` | every account's totals, customers and ledger |
+//!
 //! # What this sandbox chose
 //!
 //! The API's reference does not say everything. Where it is silent the
@@ -33,7 +77,7 @@
 //! of the body (413 above [`MAX_BODY_BYTES`]), content type (415), then the
 //! fields (400). A request that is refused has changed nothing. All of these
 //! but 401 have the type `invalid_request_error`. There is no rate limit, so
-//! neither 429 nor `Retry-After`. Success is always 200. A request that is no
+//! neither 429 nor `Retry-After` but by a fault. Success is always 200. A request that is no
 //! HTTP gets hyper's own answer, without a body.
 //!
 //! **Bodies.** A POST needs `Content-Type: application/json`, with parameters
