@@ -1,17 +1,19 @@
 //! A shop on axum that plants a tree with every order, and never plants one
 //! twice.
 //!
-//! Three rules do it. An order is written down as parked before its request
-//! leaves, so that it stays parked if the answer is lost, the shop crashes or
-//! the customer closes the browser. What is parked is not sent again. And what
-//! is parked is looked up in the records, not guessed: the order's number goes
-//! along as metadata, and its record shows it.
+//! Three rules do it. An order is written down as parked, with the state of its
+//! purchase, before its request leaves, so that it stays parked if the answer is
+//! lost, the shop crashes or the customer closes the browser. What is parked is
+//! not sent again by anybody who asks. And what is parked is taken up from its
+//! state: looked for in the records, and sent once more only if there is no
+//! trace of it.
 //!
 //! A refund cancels the tree. That can be repeated as often as it takes.
 //!
 //! The example puts a few orders through its own HTTP interface and ends.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,12 +22,11 @@ use axum::extract::{Path, State};
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::Utc;
 use oneclick_examples::{Failure, Place};
 use oneclick_reqwest::{
-    AsyncClient, AsyncTransport, CancelImpact, Client, Customer, CustomerRecords, Email, Error,
-    Execution, ImpactId, ImpactKind, Metadata, PlantTree, Reason, SortOrder, Transport,
-    TransportError, Trees,
+    AsyncClient, AsyncTransport, CancelImpact, Client, Email, ImpactId, Intent, Once, OnceState,
+    Outcome, PlantTree, Reason, Transport, TransportError, Trees,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,8 @@ enum Tree {
 #[derive(Clone)]
 struct Entry {
     email: Email,
-    sent: DateTime<Utc>,
+    /// What another process needs to take the purchase up.
+    state: OnceState,
     tree: Tree,
 }
 
@@ -66,36 +68,40 @@ struct Shop {
     book: Arc<Mutex<BTreeMap<u64, Entry>>>,
 }
 
-/// The key under which an order's number goes along with its purchase.
-const ORDER: &str = "order";
-
 /// `POST /orders`
 async fn order(
     State(shop): State<Shop>,
     Json(order): Json<Order>,
 ) -> Result<Json<Tree>, StatusCode> {
     let email = Email::new(order.email).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    if let Some(tree) = shop.park(order.id, &email) {
+    let intent = Intent::new("axum-shop", &format!("order-{}:tree", order.id), Utc::now());
+    let once =
+        Once::new(&intent, purchase(&email)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    // Before the request leaves.
+    if let Some(tree) = shop.park(order.id, &email, once.state()) {
         // A second click, or a retry: it gets the answer that is known.
         return Ok(Json(tree));
     }
-    let metadata = Metadata::from_pairs([(ORDER, order.id.to_string())])
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let customer = Customer::from(email);
-    let purchase = PlantTree::new(Trees::of::<1>()).customer(customer).metadata(metadata);
-    let tree = match shop.client.plant_tree(purchase).await {
-        Ok(receipt) => Tree::Planted(receipt.into()),
-        Err(error) => {
-            eprintln!("order {}: {error}", order.id);
-            match error.execution() {
-                Execution::NotExecuted => Tree::NotPlanted,
-                // Sending it again could plant a second tree. It stays parked.
-                Execution::Unknown | Execution::Executed => Tree::Parked,
-            }
-        }
+    // One step, since a customer is waiting; what is not over then is parked.
+    let tree = match shop.client.advance(once).await {
+        ControlFlow::Break(outcome) => settled(order.id, outcome),
+        ControlFlow::Continue(_) => Tree::Parked,
     };
     shop.settle(order.id, tree.clone());
     Ok(Json(tree))
+}
+
+fn purchase(email: &Email) -> PlantTree {
+    PlantTree::new(Trees::of::<1>()).customer(email.clone())
+}
+
+fn settled(id: u64, outcome: Outcome) -> Tree {
+    println!("  order {id}: {outcome}");
+    match outcome {
+        Outcome::Confirmed(receipt) => Tree::Planted(receipt.into()),
+        Outcome::Rejected(_) | Outcome::NotSent(_) => Tree::NotPlanted,
+        Outcome::Unresolved(_) => Tree::Parked,
+    }
 }
 
 /// `POST /orders/{id}/refund`
@@ -109,7 +115,7 @@ async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tr
         Some(tree) => return Ok(Json(tree)),
     };
     let reason = Reason::new("order refunded").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    // Twice does what once does, so after any failure the shop may ask again.
+    // Twice does what once does, so after any failure the customer may ask again.
     shop.client.cancel_impact(cancel.reason(reason)).await.map_err(|error| {
         eprintln!("refund of order {id}: {error}");
         StatusCode::BAD_GATEWAY
@@ -120,15 +126,13 @@ async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tr
 
 impl Shop {
     /// Parks an order that is to be sent; `Some` if it must not be.
-    fn park(&self, id: u64, email: &Email) -> Option<Tree> {
+    fn park(&self, id: u64, email: &Email, state: &OnceState) -> Option<Tree> {
         let mut book = self.book();
         match book.get(&id) {
             Some(Entry { tree, .. }) if !matches!(tree, Tree::NotPlanted) => Some(tree.clone()),
             _ => {
-                book.insert(
-                    id,
-                    Entry { email: email.clone(), sent: Utc::now(), tree: Tree::Parked },
-                );
+                let (email, state) = (email.clone(), state.clone());
+                book.insert(id, Entry { email, state, tree: Tree::Parked });
                 None
             }
         }
@@ -140,34 +144,15 @@ impl Shop {
         }
     }
 
-    /// Looks up what is parked. A real shop does it every few minutes, and for
-    /// orders that have been parked for longer than any call takes.
-    async fn reconcile(&self) -> Result<(), Error> {
+    /// Takes up what is parked. A real shop does it every few minutes, for
+    /// orders that have been parked for longer than any call takes, and stores
+    /// the state before each step as it did before the first one.
+    async fn reconcile(&self) -> Result<(), Failure> {
         let mut parked = self.book().clone();
         parked.retain(|_, entry| matches!(entry.tree, Tree::Parked));
-        for (id, Entry { email, sent, .. }) in parked {
-            let trees = CustomerRecords::new()
-                .customer_email(email)
-                .filter_by(ImpactKind::TreePlanted)
-                .sort_order(SortOrder::Desc);
-            // Their clock is not ours.
-            let since = sent - TimeDelta::minutes(1);
-            let mut records = self.client.customer_records(trees);
-            let mut found = Vec::new();
-            while let Some(record) = records.next().await {
-                let record = record?;
-                if record.time_utc.datetime() < since {
-                    break;
-                }
-                if record.metadata.get(ORDER) == Some(&*id.to_string()) {
-                    found.push(ImpactId::from(record));
-                }
-            }
-            // None may only not be visible yet, and of two one is too many:
-            // both are for a person to decide.
-            if let [impact] = &*found {
-                self.settle(id, Tree::Planted(impact.clone()));
-            }
+        for (id, Entry { email, state, .. }) in parked {
+            let once = Once::resume(state, purchase(&email))?;
+            self.settle(id, settled(id, self.client.complete(once).await));
         }
         Ok(())
     }
@@ -210,6 +195,7 @@ async fn main() -> Result<(), Failure> {
     })
     .await??;
 
+    println!("What was parked is taken up:");
     shop.reconcile().await?;
     let book = shop.book().clone();
     for (id, entry) in book {
@@ -219,7 +205,7 @@ async fn main() -> Result<(), Failure> {
             Tree::NotPlanted => "not planted".into(),
             Tree::Cancelled => "cancelled".into(),
         };
-        println!("After looking up what was parked, order {id} is {tree}");
+        println!("At the end, order {id} is {tree}");
     }
     server.abort();
     Ok(())

@@ -351,7 +351,7 @@ macro_rules! endpoint_methods {
             once: Once<A>,
         ) -> ControlFlow<Outcome, Once<A>> {
             let now = || self.transport.now();
-            ControlFlow::Continue(match once.step(now()) {
+            let once = match once.step(now()) {
                 OnceStep::Done(outcome) => return ControlFlow::Break(outcome),
                 OnceStep::Send(action, mut once) => {
                     let result = self.send(action)$($await)*;
@@ -377,7 +377,8 @@ macro_rules! endpoint_methods {
                     self.transport.sleep(wait)$($await)*;
                     once
                 }
-            })
+            };
+            once.finished()
         }
 
         /// The items of any list, your own included, across all pages.

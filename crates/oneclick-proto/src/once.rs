@@ -3,6 +3,7 @@
 mod intent;
 mod outcome;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
@@ -296,6 +297,14 @@ impl<A: Action> Once<A> {
         }
     }
 
+    /// What came of it, if it is over.
+    pub fn finished(self) -> ControlFlow<Outcome, Self> {
+        match self.phase {
+            Phase::Done(outcome) => ControlFlow::Break(outcome),
+            phase => ControlFlow::Continue(Self { phase, ..self }),
+        }
+    }
+
     /// Takes what became of [`OnceStep::Send`].
     pub fn sent(&mut self, result: Result<Receipt, Error>, now: Duration) {
         match result {
@@ -344,6 +353,9 @@ impl<A: Action> Once<A> {
         match result {
             Ok(_) => {
                 others.pop();
+                if others.is_empty() {
+                    self.phase = Phase::Done(Outcome::Confirmed(kept.clone()));
+                }
             }
             Err(error) => {
                 let mut found = vec![ImpactId::from(&*kept)];

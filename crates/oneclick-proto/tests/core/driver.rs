@@ -1,5 +1,6 @@
 //! The driver over transports of a few lines, blocking and not.
 
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -8,27 +9,28 @@ use std::time::Duration;
 use http::{Request, Response};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Cancellation, Client,
-    Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Limit, ProjectType, Receipt, Record,
-    Records, RetryPolicy, Track, Tracking, TransportError, TransportOptions, Trees, UserId,
+    Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Intent, Limit, Metadata, Once,
+    Outcome, PlantTree, ProjectType, Receipt, Record, Records, RetryPolicy, Track, Tracking,
+    TransportError, TransportOptions, Trees, UserId,
 };
 use serde_json::json;
 
-type Outcome = Result<Response<Vec<u8>>, TransportError>;
+type Answer = Result<Response<Vec<u8>>, TransportError>;
 
 /// Answers from a script, and remembers what it was asked.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<Vec<Outcome>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
     asked: Arc<Mutex<Vec<String>>>,
     slept: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Script {
-    fn new(answers: Vec<Outcome>) -> Self {
+    fn new(answers: Vec<Answer>) -> Self {
         Self { answers: Arc::new(Mutex::new(answers)), ..Self::default() }
     }
 
-    fn answer(&self, request: &Request<Vec<u8>>) -> Outcome {
+    fn answer(&self, request: &Request<Vec<u8>>) -> Answer {
         self.asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
         self.answers.lock().unwrap().remove(0)
     }
@@ -45,7 +47,7 @@ impl Script {
 impl BlockingTransport for Script {
     type Body = Vec<u8>;
 
-    fn send(&self, request: Request<Vec<u8>>) -> Outcome {
+    fn send(&self, request: Request<Vec<u8>>) -> Answer {
         self.answer(&request)
     }
 
@@ -66,7 +68,7 @@ impl BlockingTransport for Script {
 impl AsyncTransport for Script {
     type Body = Vec<u8>;
 
-    async fn send(&self, request: Request<Vec<u8>>) -> Outcome {
+    async fn send(&self, request: Request<Vec<u8>>) -> Answer {
         // Pending once, as a socket would be.
         let mut waited = false;
         std::future::poll_fn(|context| {
@@ -123,7 +125,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-fn ok(body: &serde_json::Value) -> Outcome {
+fn ok(body: &serde_json::Value) -> Answer {
     Ok(Response::new(body.to_string().into_bytes()))
 }
 
@@ -131,7 +133,7 @@ fn read<T: serde::de::DeserializeOwned>(row: &serde_json::Value) -> T {
     serde_json::from_value(row.clone()).unwrap()
 }
 
-fn page(amounts: &[i64], cursor: Option<&str>) -> Outcome {
+fn page(amounts: &[i64], cursor: Option<&str>) -> Answer {
     let rows: Vec<_> = amounts
         .iter()
         .map(|amount| json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": amount}))
@@ -140,12 +142,12 @@ fn page(amounts: &[i64], cursor: Option<&str>) -> Outcome {
 }
 
 /// Clients that send once.
-fn blocking(answers: Vec<Outcome>) -> BlockingClient<Script> {
+fn blocking(answers: Vec<Answer>) -> BlockingClient<Script> {
     let api = Api::sandbox("test_key").unwrap();
     Client::with_transport(api, Script::new(answers)).with_retry(RetryPolicy::NEVER)
 }
 
-fn asynchronous(answers: Vec<Outcome>) -> AsyncClient<Script> {
+fn asynchronous(answers: Vec<Answer>) -> AsyncClient<Script> {
     let api = Api::sandbox("test_key").unwrap();
     Client::with_transport(api, Script::new(answers)).with_retry(RetryPolicy::NEVER)
 }
@@ -279,6 +281,49 @@ fn a_purchase_is_sent_again_only_if_it_certainly_was_not_made() {
     let error = client.plant_tree(Trees::of::<5>()).unwrap_err();
     assert_eq!(error.execution(), Execution::Unknown);
     assert_eq!((error.attempts(), client.transport().asked()), (2, 2));
+}
+
+#[test]
+fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_the_same() {
+    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    let record = json!({
+        "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5,
+        "metadata": {Intent::METADATA_KEY: intent.marker()},
+    });
+    let lost = || Err(TransportError::exchange("reset"));
+    let answers = || vec![lost(), page(&[], None), ok(&json!({"user_records": [record]}))];
+    let plant = || PlantTree::new(Trees::of::<5>());
+
+    let client = blocking(answers());
+    let Outcome::Confirmed(receipt) = client.once(&intent, plant()) else { panic!("confirmed") };
+    assert_eq!(receipt.time_utc.to_string(), "2024-09-16T20:34:04.429Z");
+    let asked = client.transport().asked.lock().unwrap().clone();
+    assert!(asked[0].ends_with("/v1/plant_tree") && asked[2].contains("/v1/records?"));
+    let slept = client.transport().slept();
+    assert!(slept > Duration::ZERO);
+
+    let client = asynchronous(answers());
+    let outcome = block_on(client.once(&intent, plant()));
+    assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
+    assert_eq!(*client.transport().asked.lock().unwrap(), asked);
+    assert_eq!(client.transport().slept(), slept);
+
+    // Metadata without room for the marker: nothing is sent.
+    let full = (0..20).map(|at| (at.to_string(), ""));
+    let full = plant().metadata(Metadata::from_pairs(full).unwrap());
+    let client = blocking(Vec::new());
+    assert!(matches!(client.once(&intent, full), Outcome::Rejected(_)));
+    assert_eq!(client.transport().asked(), 0);
+}
+
+#[test]
+fn a_verified_purchase_that_is_answered_takes_one_step() {
+    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    let receipt =
+        json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
+    let client = blocking(vec![ok(&receipt)]);
+    let once = Once::new(&intent, PlantTree::new(Trees::of::<5>())).unwrap();
+    assert!(matches!(client.advance(once), ControlFlow::Break(Outcome::Confirmed(_))));
 }
 
 #[test]
