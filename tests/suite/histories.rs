@@ -75,7 +75,7 @@ struct World(Arc<Mutex<State>>);
 struct State {
     sandbox: Sandbox,
     now: Duration,
-    /// What the server's clock shows at the beginning.
+    /// What the server's clock showed at the beginning, had it not jumped.
     start: DateTime<Utc>,
     dice: Dice,
     /// Whether every exchange is printed.
@@ -256,10 +256,19 @@ fn history(seed: u64, told: bool) {
         };
         world.state().sandbox.inject(rule);
     }
+    // What is hidden until a time would stay so for longer.
+    let hidden = |rule: &FaultRule| matches!(rule.fault(), Fault::Hidden { .. });
+    let back = !world.state().sandbox.faults().iter().any(hidden);
     let mut orders: Vec<Order> = Vec::new();
     for number in 0..=dice.below(3) {
         let mut order = Order::new(number, &world, &mut dice);
         for _ in 0..=dice.below(3) {
+            if dice.one_in(3) {
+                // The server's clock jumps.
+                let jump = TimeDelta::milliseconds(i64::from(dice.below(7_200_000)));
+                let back = back && dice.one_in(2);
+                world.state().start += if back { -jump } else { jump };
+            }
             order.work(&world, &mut dice, true);
             order.check(&world);
             if !matches!(order.outcome, None | Some(Outcome::Unresolved(_))) {

@@ -461,8 +461,9 @@ impl<A: Action> Once<A> {
         found.extend(self.receipt.clone());
         found.sort_by(|a, b| a.time_utc.cmp(&b.time_utc));
         found.dedup_by_key(|receipt| ImpactId::from(&*receipt));
+        let given_up = look.reads >= MAX_READS;
         // Of several that were sent an earlier one may show up later.
-        let certain = settled || self.state.sends == 1;
+        let certain = settled || given_up || self.state.sends == 1;
         let mut ids: Vec<_> = found.iter().map(ImpactId::from).collect();
         if look.same_time {
             return Some(Phase::Done(self.doubt(Doubt::SameTime, ids, None)));
@@ -473,7 +474,8 @@ impl<A: Action> Once<A> {
                 Some(Phase::Cancel { kept, others })
             }
             Some(kept) => certain.then_some(Phase::Done(Outcome::Confirmed(kept))),
-            None => settled.then(|| self.no_trace()),
+            None if settled => Some(self.no_trace()),
+            None => given_up.then(|| Phase::Done(self.doubt(Doubt::NotFound, Vec::new(), None))),
         }
     }
 
@@ -500,6 +502,9 @@ impl<A: Action> Once<A> {
 
 /// How many whole reads show that there is no trace.
 const MIN_READS: u32 = 2;
+
+/// How many whole reads there are at most, should the clock stand still.
+const MAX_READS: u32 = 100;
 
 /// How many reads may fail, each of them after the client's own retries.
 const MAX_FAILED_READS: u32 = 3;

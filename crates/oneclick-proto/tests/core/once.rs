@@ -492,6 +492,26 @@ fn the_waits_double_and_the_last_one_ends_with_the_settle_time() {
 }
 
 #[test]
+fn a_clock_that_stands_still_ends_in_doubt_and_not_in_a_second_purchase() {
+    let mut step = Once::recover(&intent(), tree()).unwrap().step(Duration::ZERO);
+    for _ in 0..1_000 {
+        step = match step {
+            OnceStep::ReadRecords(_, mut once) => {
+                once.read(Ok(Page::new(Vec::new(), None)));
+                once.step(Duration::ZERO)
+            }
+            OnceStep::Wait(_, once) => once.step(Duration::ZERO),
+            OnceStep::Done(outcome) => {
+                unresolved(outcome, Doubt::NotFound);
+                return;
+            }
+            _ => panic!("neither a read nor a wait"),
+        };
+    }
+    panic!("it does not end");
+}
+
+#[test]
 fn what_came_of_it_is_said_in_a_line_that_may_be_logged() {
     let mut world = World::new(&[Fate::Answered]);
     assert_eq!(world.buy().to_string(), "bought as U1-2025-03-12T15:22:14.001Z");
