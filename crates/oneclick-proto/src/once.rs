@@ -1,7 +1,9 @@
 //! A purchase that is verified: bought once, or said not to be.
 
 mod intent;
+mod look;
 mod outcome;
+mod policy;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 
 pub use intent::{Intent, OnceState};
 pub use outcome::{Doubt, Outcome, Unresolved};
+pub use policy::OncePolicy;
+
+use look::{Look, MAX_FAILED_READS, MAX_READS, MIN_READS, Walk};
 
 use crate::endpoint::{Action, Page, Receipt};
 use crate::value::{DateRange, ImpactId, InvalidValue, Limit, Reason, SortOrder, Timestamp};
@@ -17,64 +22,6 @@ use crate::{
     CancelImpact, Cancellation, CustomerRecord, CustomerRecords, Error, Execution, Pager, Record,
     Records,
 };
-
-/// How long and how far a purchase is looked for.
-///
-/// ```
-/// use std::time::Duration;
-/// use oneclick_proto::OncePolicy;
-///
-/// let patient = OncePolicy::STANDARD.settle(Duration::from_secs(120));
-/// assert_eq!(patient.look_back, Duration::from_secs(86_400));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OncePolicy {
-    /// How long after it was made a purchase may stay out of the records. Only
-    /// after this without a trace is it sent once more.
-    pub settle: Duration,
-    /// How far before [`Intent::since`] the records are read, in which the
-    /// clocks of both sides may differ.
-    pub look_back: Duration,
-    /// The most pages of a thousand records that are read at a time.
-    pub max_pages: u64,
-}
-
-impl OncePolicy {
-    /// Thirty seconds, a day, and a hundred pages.
-    pub const STANDARD: Self = Self {
-        settle: Duration::from_secs(30),
-        look_back: Duration::from_secs(24 * 60 * 60),
-        max_pages: 100,
-    };
-
-    /// Sets [`settle`](Self::settle).
-    #[must_use]
-    pub const fn settle(mut self, settle: Duration) -> Self {
-        self.settle = settle;
-        self
-    }
-
-    /// Sets [`look_back`](Self::look_back).
-    #[must_use]
-    pub const fn look_back(mut self, look_back: Duration) -> Self {
-        self.look_back = look_back;
-        self
-    }
-
-    /// Sets [`max_pages`](Self::max_pages).
-    #[must_use]
-    pub const fn max_pages(mut self, pages: u64) -> Self {
-        self.max_pages = pages;
-        self
-    }
-}
-
-impl Default for OncePolicy {
-    fn default() -> Self {
-        Self::STANDARD
-    }
-}
 
 /// A purchase that is verified, as a machine without I/O.
 ///
@@ -169,29 +116,6 @@ enum Phase {
         others: Vec<ImpactId>,
     },
     Done(Outcome),
-}
-
-/// Reading the records, again and again until the settle time has passed.
-#[derive(Debug)]
-struct Look {
-    began: Duration,
-    /// When the read at hand began: an answer that comes late shows what there
-    /// was then.
-    read_began: Duration,
-    walk: Option<Walk>,
-    found: Vec<Receipt>,
-    same_time: bool,
-    reads: u32,
-    failed_reads: u32,
-    /// Whether a wait comes before the next read.
-    wait: bool,
-}
-
-/// One read of the list in which the purchase would be.
-#[derive(Debug)]
-enum Walk {
-    Own(Pager<Records>),
-    Customers(Pager<CustomerRecords>),
 }
 
 /// What has to be done next, and the machine to tell about it.
@@ -500,15 +424,6 @@ impl<A: Action> Once<A> {
     }
 }
 
-/// How many whole reads show that there is no trace.
-const MIN_READS: u32 = 2;
-
-/// How many whole reads there are at most, should the clock stand still.
-const MAX_READS: u32 = 100;
-
-/// How many reads may fail, each of them after the client's own retries.
-const MAX_FAILED_READS: u32 = 3;
-
 enum Read {
     Own(Records),
     Customers(CustomerRecords),
@@ -516,45 +431,4 @@ enum Read {
 
 fn receipts<R: Into<Receipt>>(rows: Vec<R>) -> Vec<Receipt> {
     rows.into_iter().map(Into::into).collect()
-}
-
-impl Look {
-    fn new(now: Duration) -> Self {
-        Self {
-            began: now,
-            read_began: now,
-            walk: None,
-            found: Vec::new(),
-            same_time: false,
-            reads: 0,
-            failed_reads: 0,
-            wait: false,
-        }
-    }
-
-    /// Adds the matches of a page.
-    fn add(&mut self, rows: Vec<Receipt>, marker: &str) {
-        let before = self.found.len();
-        for row in rows {
-            if row.metadata.get(Intent::METADATA_KEY) != Some(marker) {
-                continue;
-            }
-            let same = |other: &Receipt| ImpactId::from(other) == ImpactId::from(&row);
-            // A row that moved to the next page while that was asked for is no
-            // other one; two on one page are two, and there is no way to cancel
-            // just one of them.
-            if !self.found[..before].iter().any(same) {
-                self.same_time |= self.found[before..].iter().any(same);
-                self.found.push(row);
-            }
-        }
-    }
-
-    /// The waits double, and the last one ends when the settle time does.
-    fn wait_before_next(&self, settle: Duration, now: Duration) -> Duration {
-        let reads = (self.reads + self.failed_reads).saturating_sub(1);
-        let shortest = settle / 32;
-        let left = settle.saturating_sub(now.saturating_sub(self.began));
-        shortest.saturating_mul(2_u32.saturating_pow(reads)).min(left).max(shortest)
-    }
 }

@@ -1,20 +1,19 @@
 //! What a test in any language can ask of the sandbox itself, under `/_sandbox/`.
 
-use std::collections::VecDeque;
 use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
-use oneclick_proto::{Timestamp, UserId};
+use oneclick_proto::Timestamp;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::state::problem::{self, Problem};
-use crate::state::{Account, Fault, FaultRule, Sandbox};
+use crate::state::{Account, FaultRule, Sandbox};
 
 /// What the paths begin with.
 pub(crate) const PREFIX: &str = "/_sandbox";
@@ -61,7 +60,7 @@ fn execute(shared: &Shared, request: &Request<Vec<u8>>) -> Result<Value, Problem
             shared.reset();
             return Ok(json!({}));
         }
-        ("GET", "/_sandbox/requests") => return Ok(json!({ "requests": shared.log().entries })),
+        ("GET", "/_sandbox/requests") => return Ok(json!({ "requests": shared.log().entries() })),
         ("GET", "/_sandbox/state") => {
             let now = shared.now();
             let mut sandbox = shared.sandbox();
@@ -129,58 +128,4 @@ fn state(sandbox: &Sandbox, now: DateTime<Utc>) -> Value {
     };
     let accounts: Vec<_> = sandbox.accounts().into_iter().map(account).collect();
     json!({ "now": Timestamp::from(now), "faults": sandbox.faults(), "accounts": accounts })
-}
-
-/// The requests that were received, the oldest first.
-#[derive(Default)]
-pub(crate) struct Log {
-    entries: VecDeque<Entry>,
-    received: u64,
-}
-
-/// A request that was received.
-#[derive(Serialize)]
-pub(crate) struct Entry {
-    /// Counted from 1.
-    number: u64,
-    time: Timestamp,
-    method: String,
-    path: String,
-    query: Option<String>,
-    body: String,
-    /// The account of the key. The key itself is not kept.
-    user_id: Option<UserId>,
-    /// The status of the answer, whether it arrived or not.
-    status: u16,
-    fault: Option<Fault>,
-}
-
-impl Log {
-    /// The most requests that are kept.
-    const MOST: usize = 1_000;
-
-    pub(crate) fn add(
-        &mut self,
-        time: DateTime<Utc>,
-        request: &Request<Vec<u8>>,
-        user_id: Option<UserId>,
-        status: StatusCode,
-        fault: Option<Fault>,
-    ) {
-        self.received += 1;
-        if self.entries.len() == Self::MOST {
-            self.entries.pop_front();
-        }
-        self.entries.push_back(Entry {
-            number: self.received,
-            time: time.into(),
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().map(str::to_owned),
-            body: String::from_utf8_lossy(request.body()).into_owned(),
-            user_id,
-            status: status.as_u16(),
-            fault,
-        });
-    }
 }

@@ -154,7 +154,9 @@
 mod clock;
 mod control;
 mod delivery;
+mod log;
 mod server;
+mod shared;
 mod state;
 
 pub use clock::{Clock, ManualClock};

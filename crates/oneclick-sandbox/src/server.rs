@@ -4,12 +4,10 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -22,8 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
-use crate::control::{self, Log};
+use crate::control;
 use crate::delivery::Broken;
+use crate::shared::Shared;
 use crate::state::problem::Problem;
 use crate::state::{Config, Delivery, Exchange, FaultRule, MAX_BODY_BYTES, Sandbox};
 
@@ -196,13 +195,8 @@ impl ServerBuilder {
         for rule in self.faults {
             sandbox.inject(rule);
         }
-        let shared = Arc::new(Shared {
-            sandbox: Mutex::new(sandbox),
-            clock: self.clock,
-            offset: AtomicI64::new(0),
-            log: Mutex::default(),
-            read_timeout: self.read_timeout,
-        });
+        let shared = Arc::new(Shared::new(sandbox, self.clock));
+        let read_timeout = self.read_timeout;
 
         let (stop, stopped) = watch::channel(());
         let (ready, is_ready) = mpsc::sync_channel(1);
@@ -216,7 +210,7 @@ impl ServerBuilder {
                     match TcpListener::from_std(listener) {
                         Ok(listener) => {
                             let _ = ready.send(Ok(()));
-                            serve(listener, state, stopped).await;
+                            serve(listener, state, read_timeout, stopped).await;
                         }
                         Err(error) => drop(ready.send(Err(error))),
                     }
@@ -242,98 +236,31 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// What the connections have in common.
-pub(crate) struct Shared {
-    sandbox: Mutex<Sandbox>,
-    clock: Clock,
-    /// By how many milliseconds the system's clock was set on.
-    offset: AtomicI64,
-    log: Mutex<Log>,
+/// Answers a request, of the API or of the sandbox itself.
+async fn answer(
+    shared: &Shared,
     read_timeout: Duration,
-}
-
-impl Shared {
-    pub(crate) fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
-        // A test that panicked while it looked has not changed anything.
-        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    request: Request<Incoming>,
+) -> Result<Answer, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = timeout(read_timeout, collect(body)).await else {
+        let problem = Problem::invalid("the body did not arrive in time");
+        return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).answer()));
+    };
+    let request = Request::from_parts(head, body?);
+    if request.uri().path().starts_with(control::PREFIX) {
+        return Ok(whole(control::answer(shared, &request)));
     }
-
-    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn now(&self) -> DateTime<Utc> {
-        let offset = TimeDelta::milliseconds(self.offset.load(Ordering::SeqCst));
-        let now = self.clock.now();
-        now.checked_add_signed(offset).unwrap_or(now)
-    }
-
-    /// Sets the clock; the system's goes on from there.
-    pub(crate) fn set_clock(&self, to: DateTime<Utc>) {
-        match &self.clock {
-            Clock::Manual(clock) => clock.set(to),
-            Clock::System => {
-                let offset = (to - Utc::now()).num_milliseconds();
-                self.offset.store(offset, Ordering::SeqCst);
-            }
+    let Exchange { response, delivery, .. } = shared.exchange(&request);
+    match delivery {
+        Delivery::Whole => Ok(whole(response)),
+        Delivery::Late(late) => {
+            sleep(late).await;
+            Ok(whole(response))
         }
-    }
-
-    pub(crate) fn advance_clock(&self, by: Duration) {
-        match &self.clock {
-            Clock::Manual(clock) => clock.advance(by),
-            Clock::System => {
-                let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
-                self.set_clock(self.now().checked_add_signed(by).unwrap_or(LAST));
-            }
-        }
-    }
-
-    /// As it was at the start, but for the rules that it was started with.
-    pub(crate) fn reset(&self) {
-        let mut sandbox = self.sandbox();
-        *sandbox = Sandbox::new(sandbox.config());
-        *self.log() = Log::default();
-        self.offset.store(0, Ordering::SeqCst);
-    }
-
-    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
-        let (head, body) = request.into_parts();
-        let Ok(body) = timeout(self.read_timeout, collect(body)).await else {
-            let problem = Problem::invalid("the body did not arrive in time");
-            return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).answer()));
-        };
-        let request = Request::from_parts(head, body?);
-        if request.uri().path().starts_with(control::PREFIX) {
-            return Ok(whole(control::answer(self, &request)));
-        }
-        let Exchange { response, delivery, .. } = self.exchange(&request);
-        match delivery {
-            Delivery::Whole => Ok(whole(response)),
-            Delivery::Late(late) => {
-                sleep(late).await;
-                Ok(whole(response))
-            }
-            delivery => Ok(Answer::Broken(Broken { response, delivery })),
-        }
-    }
-
-    fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
-        let mut sandbox = self.sandbox();
-        // Read under the lock, so that times ascend as requests are applied.
-        let now = self.now();
-        let exchange = sandbox.exchange(request, now);
-        let key = request.headers().get("x-api-key").and_then(|key| key.to_str().ok());
-        let account = key.and_then(|key| sandbox.account(key));
-        let user_id = account.map(|account| account.user_id().clone());
-        let (status, fault) = (exchange.response.status(), exchange.fault.clone());
-        self.log().add(now, request, user_id, status, fault);
-        exchange
+        delivery => Ok(Answer::Broken(Broken { response, delivery })),
     }
 }
-
-/// The last time that a clock is set on to.
-const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
 
 /// What a connection writes.
 enum Answer {
@@ -361,13 +288,19 @@ async fn collect(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
     Ok(bytes)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    read_timeout: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, shared.clone(), stopped.clone()));
+                    let (shared, stopped) = (shared.clone(), stopped.clone());
+                    connections.spawn(connection(stream, shared, read_timeout, stopped));
                 }
                 // Out of file descriptors, most likely: let some be closed.
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -382,17 +315,21 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
     let _ = timeout(GRACE, ended).await;
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    read_timeout: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
     // Answers are small, and the other side waits for each.
     let _ = stream.set_nodelay(true);
     // A second handle, for what hyper would not write.
     let Ok((stream, spare)) = twice(stream) else { return };
     let broken = Arc::new(Mutex::new(None));
-    let read_timeout = shared.read_timeout;
     let service = service_fn(|request| {
         let (shared, broken) = (shared.clone(), broken.clone());
         async move {
-            match shared.answer(request).await {
+            match answer(&shared, read_timeout, request).await {
                 Ok(Answer::Whole(response)) => Ok(response),
                 // An error of the service ends the connection without an answer.
                 Ok(Answer::Broken(answer)) => {

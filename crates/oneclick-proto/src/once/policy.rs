@@ -1,0 +1,61 @@
+//! How long and how far a purchase is looked for.
+
+use std::time::Duration;
+
+/// How long and how far a purchase is looked for.
+///
+/// ```
+/// use std::time::Duration;
+/// use oneclick_proto::OncePolicy;
+///
+/// let patient = OncePolicy::STANDARD.settle(Duration::from_secs(120));
+/// assert_eq!(patient.look_back, Duration::from_secs(86_400));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OncePolicy {
+    /// How long after it was made a purchase may stay out of the records. Only
+    /// after this without a trace is it sent once more.
+    pub settle: Duration,
+    /// How far before [`Intent::since`] the records are read, in which the
+    /// clocks of both sides may differ.
+    pub look_back: Duration,
+    /// The most pages of a thousand records that are read at a time.
+    pub max_pages: u64,
+}
+
+impl OncePolicy {
+    /// Thirty seconds, a day, and a hundred pages.
+    pub const STANDARD: Self = Self {
+        settle: Duration::from_secs(30),
+        look_back: Duration::from_secs(24 * 60 * 60),
+        max_pages: 100,
+    };
+
+    /// Sets [`settle`](Self::settle).
+    #[must_use]
+    pub const fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// Sets [`look_back`](Self::look_back).
+    #[must_use]
+    pub const fn look_back(mut self, look_back: Duration) -> Self {
+        self.look_back = look_back;
+        self
+    }
+
+    /// Sets [`max_pages`](Self::max_pages).
+    #[must_use]
+    pub const fn max_pages(mut self, pages: u64) -> Self {
+        self.max_pages = pages;
+        self
+    }
+}
+
+impl Default for OncePolicy {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}

@@ -1,0 +1,89 @@
+//! What all connections share: the sandbox, its clock, and a log.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::Request;
+
+use crate::clock::Clock;
+use crate::log::Log;
+use crate::state::{Exchange, Sandbox};
+
+/// The sandbox, its clock, and what it was asked.
+pub(crate) struct Shared {
+    sandbox: Mutex<Sandbox>,
+    clock: Clock,
+    /// By how many milliseconds the system's clock was set on.
+    offset: AtomicI64,
+    log: Mutex<Log>,
+}
+
+impl Shared {
+    pub(crate) fn new(sandbox: Sandbox, clock: Clock) -> Self {
+        let (sandbox, log) = (Mutex::new(sandbox), Mutex::default());
+        Self { sandbox, clock, offset: AtomicI64::new(0), log }
+    }
+
+    pub(crate) fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
+        // A test that panicked while it looked has not changed anything.
+        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        let offset = TimeDelta::milliseconds(self.offset.load(Ordering::SeqCst));
+        let now = self.clock.now();
+        now.checked_add_signed(offset).unwrap_or(now)
+    }
+
+    /// Sets the clock; the system's goes on from there.
+    pub(crate) fn set_clock(&self, to: DateTime<Utc>) {
+        match &self.clock {
+            Clock::Manual(clock) => clock.set(to),
+            Clock::System => {
+                let offset = (to - Utc::now()).num_milliseconds();
+                self.offset.store(offset, Ordering::SeqCst);
+            }
+        }
+    }
+
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        match &self.clock {
+            Clock::Manual(clock) => clock.advance(by),
+            Clock::System => {
+                let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+                self.set_clock(self.now().checked_add_signed(by).unwrap_or(LAST));
+            }
+        }
+    }
+
+    /// As it was at the start, but for the rules that it was started with.
+    pub(crate) fn reset(&self) {
+        let mut sandbox = self.sandbox();
+        *sandbox = Sandbox::new(sandbox.config());
+        *self.log() = Log::default();
+        self.offset.store(0, Ordering::SeqCst);
+    }
+
+    /// Answers a request of the API, and logs it.
+    pub(crate) fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
+        let mut sandbox = self.sandbox();
+        // Read under the lock, so that times ascend as requests are applied.
+        let now = self.now();
+        let exchange = sandbox.exchange(request, now);
+        let key = request.headers().get("x-api-key").and_then(|key| key.to_str().ok());
+        let account = key.and_then(|key| sandbox.account(key));
+        let user_id = account.map(|account| account.user_id().clone());
+        let (status, fault) = (exchange.response.status(), exchange.fault.clone());
+        self.log().add(now, request, user_id, status, fault);
+        exchange
+    }
+}
+
+/// The last time that a clock is set on to.
+const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
