@@ -294,7 +294,10 @@ fn rate_limited(retry_after: Option<RetryAfter>, now: DateTime<Utc>) -> Response
     let value = match retry_after {
         None => return response,
         Some(RetryAfter::Seconds(seconds)) => seconds.to_string(),
-        Some(RetryAfter::Date(seconds)) => date(now + TimeDelta::seconds(seconds.into())),
+        Some(RetryAfter::Date(seconds)) => {
+            let later = TimeDelta::seconds(seconds.into());
+            date(now.checked_add_signed(later).unwrap_or(now))
+        }
     };
     // A date is of use only to those who know what time it is here.
     for (name, value) in [(RETRY_AFTER, value), (DATE, date(now))] {

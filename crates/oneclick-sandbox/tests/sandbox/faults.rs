@@ -248,3 +248,28 @@ fn what_is_hidden_is_seen_by_nobody_until_its_time() {
     world.get(&track);
     world.post("/v1/cancel_impact", &handle(&own));
 }
+
+#[test]
+fn no_fault_panics_at_the_ends_of_time() {
+    let faults = [
+        Fault::RateLimited { retry_after: Some(RetryAfter::Date(u32::MAX)) },
+        Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(u32::MAX)) },
+        Fault::Hidden { millis: u64::MAX },
+        Fault::AnswerLate { millis: u64::MAX },
+        Fault::SlowBytes { millis: u64::MAX },
+        Fault::CutAnswer { at: usize::MAX },
+    ];
+    for now in [chrono::DateTime::<chrono::Utc>::MIN_UTC, chrono::DateTime::<chrono::Utc>::MAX_UTC]
+    {
+        for fault in &faults {
+            let mut world = World::new();
+            world.now = now;
+            world.sandbox.inject(FaultRule::new(fault.clone()));
+            for uri in ["/v1/records", "/v1/impact"] {
+                let tree = world.request(&http::Method::POST, TREES, TREE);
+                world.sandbox.exchange(&tree, now);
+                world.sandbox.exchange(&world.request(&http::Method::GET, uri, ""), now);
+            }
+        }
+    }
+}
