@@ -168,7 +168,13 @@ impl Api {
         if !head.status.is_success() {
             return Err(Error::status_answer(&head, body, &self.hidden_in(endpoint)).of::<E>());
         }
-        serde_json::from_slice(body).map_err(|error| {
+        // Checked for UTF-8 as a whole, text is read faster; bytes that are none
+        // may still stand where nobody looks.
+        let read = match std::str::from_utf8(body) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(body),
+        };
+        read.map_err(|error| {
             Error::decode(&head, body, &error, &self.hidden_in(endpoint)).of::<E>()
         })
     }

@@ -8,6 +8,7 @@
 )]
 
 mod core {
+    mod allocations;
     mod driver;
     mod execution;
     mod golden;

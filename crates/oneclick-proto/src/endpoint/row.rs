@@ -166,13 +166,43 @@ struct Amount(Option<i64>);
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Option::<serde_json::Number>::deserialize(deserializer)?;
-        match value.map(Value::Number) {
-            None => Ok(Self(None)),
-            Some(number) => whole(&number)
-                .map(|amount| Self(Some(amount)))
-                .ok_or_else(|| de::Error::custom("an amount is not a whole number of 64 bits")),
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount that is a whole number of 64 bits")
+            }
+
+            fn visit_none<E: de::Error>(self) -> Result<Amount, E> {
+                Ok(Amount(None))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Amount, E> {
+                Ok(Amount(None))
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, number: D) -> Result<Amount, D::Error> {
+                number.deserialize_i64(self)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+                Ok(Amount(Some(number)))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+                let wrong = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
+                number.try_into().map(|number| Amount(Some(number))).map_err(|_| wrong())
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Amount, E> {
+                let wrong = || E::invalid_value(de::Unexpected::Float(number), &self);
+                whole(&number.into()).map(|number| Amount(Some(number))).ok_or_else(wrong)
+            }
         }
+
+        deserializer.deserialize_option(Visitor)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{ImpactKind, Totals};
@@ -22,7 +22,7 @@ use super::{ImpactKind, Totals};
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Extra(Map<String, Value>);
+pub struct Extra(Fields);
 
 impl Extra {
     /// The value of a field.
@@ -34,16 +34,57 @@ impl Extra {
     /// Whether every field was known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.len() == 0
     }
 
     /// Every field and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(field, value)| (field.as_str(), value))
+        self.0.iter()
     }
 
     pub(crate) fn insert(&mut self, field: impl Into<String>, value: Value) {
         self.0.insert(field.into(), value);
+    }
+}
+
+/// Fields by name, of which there are nearly always none: a page holds two of
+/// these for every record.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Fields(Option<Box<Map<String, Value>>>);
+
+impl Fields {
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(name)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |fields| fields.len())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().flat_map(|fields| fields.iter()).map(|(name, value)| (name.as_str(), value))
+    }
+
+    fn insert(&mut self, name: String, value: Value) {
+        self.0.get_or_insert_default().insert(name, value);
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self((!fields.is_empty()).then(|| fields.into()))
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::InvalidValue;
+use super::extra::Fields;
 
 /// What a caller stores with an impact: at most 20 pairs of text, in the order
 /// of their keys.
@@ -140,7 +141,7 @@ impl fmt::Debug for Metadata {
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RecordedMetadata(Map<String, Value>);
+pub struct RecordedMetadata(Fields);
 
 impl RecordedMetadata {
     /// The text of a key; `None` as well if the API wrote something else than
@@ -151,9 +152,8 @@ impl RecordedMetadata {
     }
 
     /// Every key and what the API wrote there.
-    #[must_use]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter()
     }
 
     /// How many keys there are.
@@ -165,19 +165,20 @@ impl RecordedMetadata {
     /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 }
 
 impl From<Map<String, Value>> for RecordedMetadata {
     fn from(pairs: Map<String, Value>) -> Self {
-        Self(pairs)
+        Self(pairs.into())
     }
 }
 
 impl From<Metadata> for RecordedMetadata {
     fn from(metadata: Metadata) -> Self {
-        Self(metadata.0.into_iter().map(|(key, value)| (key, value.into())).collect())
+        let pairs = metadata.0.into_iter().map(|(key, value)| (key, value.into()));
+        pairs.collect::<Map<_, _>>().into()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Text that is carried and not looked into: ids, cursors, personal data.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The id of an account, such as `U123`; cheap to clone.
 ///
@@ -50,8 +51,37 @@ impl Serialize for UserId {
 
 impl<'de> Deserialize<'de> for UserId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = UserId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, id: &str) -> Result<UserId, E> {
+                Ok(shared(id))
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
     }
+}
+
+/// The id that was read last, if it is this one: one account's id stands in
+/// every record of a page.
+fn shared(id: &str) -> UserId {
+    thread_local! {
+        static LAST: RefCell<Option<UserId>> = const { RefCell::new(None) };
+    }
+
+    let share = |last: &RefCell<Option<UserId>>| match &mut *last.borrow_mut() {
+        Some(last) if last.as_str() == id => last.clone(),
+        last => last.insert(UserId::new(id)).clone(),
+    };
+    // A thread that is ending has no last one any more.
+    LAST.try_with(share).unwrap_or_else(|_| UserId::new(id))
 }
 
 /// Where a list goes on: given by one page, sent for the next, never looked into.

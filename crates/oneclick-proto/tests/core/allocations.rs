@@ -1,0 +1,51 @@
+//! What a page costs in allocations: a count, the same on every machine.
+
+use http::Response;
+use oneclick_proto::{Api, CustomerRecords, List, Page, Records};
+use serde_json::json;
+
+const RECORDS: usize = 1_000;
+
+/// A page as the API writes it, with a customer in each record or without.
+fn page(field: &str, customers: bool) -> String {
+    let record = |number: usize| {
+        let kinds = ["tree_planted", "waste_removed", "carbon_captured", "money_donated"];
+        let mut record = json!({
+            "user_id": "U1234567890",
+            "time_utc": format!("2024-09-16T20:34:04.{number:03}Z"),
+            kinds[number % 4]: number + 1,
+        });
+        if customers {
+            record["customer"] = json!({
+                "customer_id": format!("U{number}"),
+                "customer_email": format!("customer-{number}@example.com"),
+                "customer_name": format!("Customer {number}"),
+            });
+        }
+        record
+    };
+    json!({ field: (0..RECORDS).map(record).collect::<Vec<_>>(), "cursor": "next" }).to_string()
+}
+
+/// How often a page of a list allocates when it is decoded.
+fn allocations<L: List + Default>(body: &str) -> usize {
+    let api = Api::sandbox("test_key").unwrap();
+    let decode =
+        || -> Page<L::Item> { api.decode(&L::default(), Response::new(body.as_bytes())).unwrap() };
+    // The first page leaves behind what the next ones share.
+    assert_eq!(decode().items.len(), RECORDS);
+    let count = allocation_counter::measure(|| drop(decode())).count_total;
+    usize::try_from(count).unwrap()
+}
+
+#[test]
+fn a_record_allocates_nothing_of_its_own() {
+    let count = allocations::<Records>(&page("user_records", false));
+    assert!(count <= RECORDS / 20, "{count} allocations for {RECORDS} records");
+}
+
+#[test]
+fn a_customers_record_allocates_its_three_texts() {
+    let count = allocations::<CustomerRecords>(&page("customer_records", true));
+    assert!(count <= 3 * RECORDS + RECORDS / 20, "{count} allocations for {RECORDS} records");
+}
