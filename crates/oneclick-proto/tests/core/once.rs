@@ -230,6 +230,8 @@ fn without_a_trace_after_the_settle_time_it_is_sent_once_more() {
     assert_eq!(world.kept(), [&receipt.time_utc]);
     assert_eq!(world.sends, 2);
     assert!(world.waited >= SETTLE && world.reads >= 3);
+    // Once before the second one and once after it, and no longer.
+    assert!(world.waited <= 2 * SETTLE + 4 * SETTLE / 32, "{:?}", world.waited);
     // Stored before the second one left.
     assert!(world.states.iter().any(|state| state.sends() == 2));
 }
