@@ -3,11 +3,12 @@
 mod base_url;
 mod encode;
 mod key;
+mod query;
 
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, Method, Request, Response};
 
 pub use base_url::BaseUrl;
 pub use key::ApiKey;
@@ -55,6 +56,8 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     base_url: BaseUrl,
     key: ApiKey,
+    /// The headers of every GET; of all else with a content type.
+    headers: [HeaderMap; 2],
 }
 
 impl Api {
@@ -66,7 +69,13 @@ impl Api {
     /// is taken for both: old keys may have none.
     pub fn new(base_url: BaseUrl, key: ApiKey) -> Result<Self, InvalidValue> {
         base_url.check(&key)?;
-        Ok(Self(Arc::new(Inner { base_url, key })))
+        let mut get = HeaderMap::with_capacity(4);
+        get.insert(X_API_KEY, key.header());
+        get.insert(ACCEPT, HeaderValue::from_static(JSON));
+        get.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let mut other = get.clone();
+        other.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        Ok(Self(Arc::new(Inner { base_url, key, headers: [get, other] })))
     }
 
     /// The sandbox environment, `https://sandbox.1clickimpact.com`.
@@ -138,18 +147,12 @@ impl Api {
     /// [`InvalidValue::Unserializable`] for an endpoint of your own that
     /// cannot be written, and for a query of more than 65,534 bytes.
     pub fn encode<E: Endpoint>(&self, endpoint: &E) -> Result<Request<Vec<u8>>, InvalidValue> {
-        let parts = encode::parts(endpoint)?;
-        let body = parts.body.unwrap_or_default();
-        let mut request = Request::new(body);
+        let Inner { base_url, headers: [get, other], .. } = &*self.0;
+        let parts = encode::parts(base_url.prefix(), endpoint)?;
+        let mut request = Request::new(parts.body);
+        *request.uri_mut() = base_url.uri(parts.path_and_query)?;
+        *request.headers_mut() = if E::METHOD == Method::GET { get } else { other }.clone();
         *request.method_mut() = E::METHOD;
-        *request.uri_mut() = self.0.base_url.join(&parts.path_and_query)?;
-        let headers = request.headers_mut();
-        headers.insert(X_API_KEY, self.0.key.header());
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        if E::METHOD != Method::GET {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        }
         Ok(request)
     }
 

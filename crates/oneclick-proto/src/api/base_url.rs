@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
@@ -156,13 +157,17 @@ impl BaseUrl {
         Ok(())
     }
 
-    /// The URI of a path and query below the base.
-    pub(super) fn join(&self, path_and_query: &str) -> Result<Uri, InvalidValue> {
-        let joined = format!("{}{path_and_query}", self.prefix);
+    /// The path before that of an endpoint.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The URI of a path and query, which begin with the prefix.
+    pub(super) fn uri(&self, path_and_query: Bytes) -> Result<Uri, InvalidValue> {
         let too_long = |_| InvalidValue::Unserializable {
             reason: "its path and query are no URI, or longer than 65534 bytes",
         };
-        let path_and_query = PathAndQuery::from_maybe_shared(joined).map_err(too_long)?;
+        let path_and_query = PathAndQuery::from_maybe_shared(path_and_query).map_err(too_long)?;
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
@@ -192,7 +197,10 @@ impl fmt::Display for BaseUrl {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
+    use crate::Api;
 
     #[test]
     fn http_is_for_loopback_alone() {
@@ -253,7 +261,7 @@ mod tests {
             ("https://api.1clickimpact.com.", "test_secret"),
             ("https://sandbox.1clickimpact.com", "live_secret"),
         ] {
-            let error = super::super::Api::with_base_url(url, key).unwrap_err();
+            let error = Api::with_base_url(url, key).unwrap_err();
             assert!(matches!(error, InvalidValue::KeyEnvironment { .. }), "{url}");
             assert!(!format!("{error} {error:?}").contains("secret"));
         }
@@ -263,15 +271,21 @@ mod tests {
             ("https://example.com", "live_x"),
             ("https://example.com", "test_x"),
         ] {
-            assert!(super::super::Api::with_base_url(url, key).is_ok(), "{url} {key}");
+            assert!(Api::with_base_url(url, key).is_ok(), "{url} {key}");
         }
     }
 
     #[test]
     fn a_path_before_the_endpoint_is_kept() {
         let base_url = BaseUrl::new("https://example.com/proxy/1click/").unwrap();
-        let uri = base_url.join("/v1/whoami?x=1").unwrap();
-        assert_eq!(uri, "https://example.com/proxy/1click/v1/whoami?x=1");
+        let api = Api::new(base_url.clone(), ApiKey::new("test_key").unwrap()).unwrap();
+        let uri = |request: Request<Vec<u8>>| request.uri().to_string();
+        let whoami = api.encode(&crate::Whoami).unwrap();
+        assert_eq!(uri(whoami), "https://example.com/proxy/1click/v1/whoami");
+        let plant = api.encode(&crate::PlantTree::new(crate::Trees::of::<1>())).unwrap();
+        assert_eq!(uri(plant), "https://example.com/proxy/1click/v1/plant_tree");
+        let project = api.encode(&crate::ProjectById::new("a/b")).unwrap();
+        assert_eq!(uri(project), "https://example.com/proxy/1click/v1/projects/a%2Fb");
         assert_eq!(base_url.to_string(), "https://example.com/proxy/1click");
     }
 }

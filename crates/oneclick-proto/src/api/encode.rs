@@ -1,45 +1,47 @@
 //! Writes an endpoint's fields into path, query and body.
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Map, Value};
 
+use super::query::{Query, push_encoded};
 use crate::Endpoint;
 use crate::value::InvalidValue;
 
 pub(super) struct Parts {
-    pub(super) path_and_query: String,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) path_and_query: Bytes,
+    pub(super) body: Vec<u8>,
 }
 
-pub(super) fn parts<E: Endpoint>(endpoint: &E) -> Result<Parts, InvalidValue> {
+/// The parts of a request below a prefix of the path.
+pub(super) fn parts<E: Endpoint>(prefix: &str, endpoint: &E) -> Result<Parts, InvalidValue> {
     let in_body = E::METHOD != Method::GET;
-    if in_body && !E::PATH.contains('{') {
+    if E::PATH.contains('{') {
+        // Some fields go into the path: they are taken apart first.
+        let mut fields = fields(endpoint)?;
+        let path = path(prefix, E::PATH, &mut fields)?;
+        let fields = Value::Object(fields);
+        return if in_body {
+            Ok(Parts { path_and_query: path.into(), body: fields.to_string().into_bytes() })
+        } else {
+            let path_and_query = Query::new(path).write(&fields)?.into();
+            Ok(Parts { path_and_query, body: Vec::new() })
+        };
+    }
+    if in_body {
         let body = serde_json::to_vec(endpoint)
             .map_err(|_| unserializable("its fields are no JSON object"))?;
-        return Ok(Parts { path_and_query: E::PATH.to_owned(), body: Some(body) });
-    }
-    let mut fields = fields(endpoint)?;
-    let mut path_and_query = path(E::PATH, &mut fields)?;
-    if in_body {
-        let body = Value::Object(fields).to_string().into_bytes();
-        return Ok(Parts { path_and_query, body: Some(body) });
-    }
-    let mut separator = '?';
-    for (name, value) in &fields {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            value => std::slice::from_ref(value),
+        let path_and_query = match prefix {
+            "" => Bytes::from_static(E::PATH.as_bytes()),
+            prefix => [prefix, E::PATH].concat().into(),
         };
-        for value in values {
-            let Some(text) = text(value)? else { continue };
-            path_and_query.push(separator);
-            push_encoded(&mut path_and_query, name);
-            path_and_query.push('=');
-            push_encoded(&mut path_and_query, &text);
-            separator = '&';
-        }
+        return Ok(Parts { path_and_query, body });
     }
-    Ok(Parts { path_and_query, body: None })
+    // More than nearly every query needs.
+    let mut path = Vec::with_capacity(256);
+    path.extend_from_slice(prefix.as_bytes());
+    path.extend_from_slice(E::PATH.as_bytes());
+    Ok(Parts { path_and_query: Query::new(path).write(endpoint)?.into(), body: Vec::new() })
 }
 
 /// What may be personal among the fields, to be kept out of messages: e-mail
@@ -70,8 +72,12 @@ fn fields<E: Endpoint>(endpoint: &E) -> Result<Map<String, Value>, InvalidValue>
 }
 
 /// Fills the segments that the path names in braces, and takes those fields.
-fn path(template: &'static str, fields: &mut Map<String, Value>) -> Result<String, InvalidValue> {
-    let mut path = String::with_capacity(template.len());
+fn path(
+    prefix: &str,
+    template: &'static str,
+    fields: &mut Map<String, Value>,
+) -> Result<Vec<u8>, InvalidValue> {
+    let mut path = prefix.as_bytes().to_vec();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (field, after) =
@@ -81,11 +87,11 @@ fn path(template: &'static str, fields: &mut Map<String, Value>) -> Result<Strin
         let segment = text(&value)?
             .filter(|text| !matches!(text.as_str(), "" | "." | ".."))
             .ok_or(InvalidValue::PathSegment { field })?;
-        path.push_str(before);
+        path.extend_from_slice(before.as_bytes());
         push_encoded(&mut path, &segment);
         rest = after;
     }
-    path.push_str(rest);
+    path.extend_from_slice(rest.as_bytes());
     Ok(path)
 }
 
@@ -96,19 +102,6 @@ fn text(value: &Value) -> Result<Option<String>, InvalidValue> {
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => {
             Err(unserializable("a query or a path cannot hold a map or a nested list"))
-        }
-    }
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986, so that any
-/// decoder of forms or URIs gives back the same text.
-fn push_encoded(target: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            target.push(char::from(byte));
-        } else {
-            let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
-            target.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
 }

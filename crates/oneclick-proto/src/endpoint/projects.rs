@@ -13,7 +13,7 @@ use crate::value::Extra;
 ///
 /// let api = Api::sandbox("test_key")?;
 /// let german = Projects::new().project_type(ProjectType::Ocean).locale(Locale::De);
-/// assert_eq!(api.encode(&german)?.uri().query(), Some("locale=de&type=ocean"));
+/// assert_eq!(api.encode(&german)?.uri().query(), Some("type=ocean&locale=de"));
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

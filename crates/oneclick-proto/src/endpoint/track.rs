@@ -21,7 +21,7 @@ use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Personal, Ti
 /// let request = api.encode(&Track::from(&receipt))?;
 /// assert_eq!(
 ///     request.uri().query(),
-///     Some("time_utc=2025-03-12T15%3A22%3A14.753Z&user_id=U1234"),
+///     Some("user_id=U1234&time_utc=2025-03-12T15%3A22%3A14.753Z"),
 /// );
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```

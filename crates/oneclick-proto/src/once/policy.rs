@@ -17,7 +17,7 @@ pub struct OncePolicy {
     /// How long after it was made a purchase may stay out of the records. Only
     /// after this without a trace is it sent once more.
     pub settle: Duration,
-    /// How far before [`Intent::since`] the records are read, in which the
+    /// How far before [`Intent::since`](super::Intent::since) the records are read, in which the
     /// clocks of both sides may differ.
     pub look_back: Duration,
     /// The most pages of a thousand records that are read at a time.

@@ -1,7 +1,10 @@
 //! What a page costs in allocations: a count, the same on every machine.
 
 use http::Response;
-use oneclick_proto::{Api, CustomerRecords, List, Page, Records};
+use oneclick_proto::{
+    Api, Cursor, Customer, CustomerRecords, DateRange, Endpoint, ImpactKind, Limit, List, Page,
+    PlantTree, Records, SortOrder, Trees, Whoami,
+};
 use serde_json::json;
 
 const RECORDS: usize = 1_000;
@@ -36,6 +39,28 @@ fn allocations<L: List + Default>(body: &str) -> usize {
     assert_eq!(decode().items.len(), RECORDS);
     let count = allocation_counter::measure(|| drop(decode())).count_total;
     usize::try_from(count).unwrap()
+}
+
+/// How often writing a request allocates.
+fn to_write<E: Endpoint>(endpoint: &E) -> u64 {
+    let api = Api::sandbox("test_key").unwrap();
+    allocation_counter::measure(|| drop(api.encode(endpoint).unwrap())).count_total
+}
+
+#[test]
+fn a_request_allocates_headers_and_body_or_query() {
+    let customer = Customer::new("ada@example.com").unwrap().name("Ada Lovelace");
+    // Two of them are the headers'.
+    assert_eq!(to_write(&PlantTree::new(Trees::of::<5>()).customer(customer)), 3);
+    assert_eq!(to_write(&Whoami), 4);
+    let day = |day| chrono::NaiveDate::from_ymd_opt(2025, 1, day);
+    let records = Records::new()
+        .filter_by(ImpactKind::TreePlanted)
+        .dates(DateRange::new(day(1), day(31)).unwrap())
+        .limit(Limit::of::<1000>())
+        .cursor(Cursor::new("fNJjcmV32dGVkTiOi+/="))
+        .sort_order(SortOrder::Desc);
+    assert!(to_write(&records) <= 6, "{}", to_write(&records));
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn filters_go_with_every_page() {
     let first = pager.request().unwrap().unwrap();
     pager.take(Ok(serve(&first, 100))).unwrap();
     let second = api.encode(&pager.request().unwrap().unwrap()).unwrap();
-    assert_eq!(second.uri().query(), Some("cursor=10&filter_by=tree_planted"));
+    assert_eq!(second.uri().query(), Some("filter_by=tree_planted&cursor=10"));
 }
 
 #[test]

@@ -444,6 +444,140 @@ fn metadata_that_is_full_still_takes_a_new_value_for_an_old_key() {
     assert!(Metadata::from_pairs([("a", "1"), ("a", "1")]).is_err());
 }
 
+/// An endpoint of somebody's own, whose fields are given.
+#[derive(Clone, serde::Serialize)]
+#[serde(transparent)]
+struct Own<T>(T);
+
+impl<T: serde::Serialize> Endpoint for Own<T> {
+    type Response = Value;
+    const METHOD: http::Method = http::Method::GET;
+    const PATH: &'static str = "/v1/own";
+    const IDEMPOTENT: bool = true;
+}
+
+#[test]
+fn a_query_takes_all_that_one_text_can_say() {
+    #[derive(serde::Serialize)]
+    enum Side {
+        Left,
+    }
+
+    #[derive(serde::Serialize)]
+    struct Wrapped(u8);
+
+    #[derive(serde::Serialize)]
+    struct Nothing;
+
+    #[derive(serde::Serialize)]
+    struct All {
+        none: Option<u8>,
+        unit: (),
+        nothing: Nothing,
+        empty: Vec<u8>,
+        nones: Vec<Option<u8>>,
+        flag: bool,
+        small: i8,
+        large: u64,
+        fraction: f64,
+        letter: char,
+        text: &'static str,
+        blank: &'static str,
+        side: Side,
+        wrapped: Wrapped,
+        some: Option<&'static str>,
+        list: Vec<Option<&'static str>>,
+        #[serde(rename = "a&b=ü")]
+        odd: u8,
+        #[serde(flatten)]
+        map: std::collections::BTreeMap<&'static str, Option<u8>>,
+        last: Option<u8>,
+    }
+
+    let all = All {
+        none: None,
+        unit: (),
+        nothing: Nothing,
+        empty: Vec::new(),
+        nones: vec![None, None],
+        flag: true,
+        small: -7,
+        large: u64::MAX,
+        fraction: -0.5,
+        letter: '&',
+        text: "a b+c",
+        blank: "",
+        side: Side::Left,
+        wrapped: Wrapped(3),
+        some: Some("%41"),
+        list: vec![None, Some("x"), None, Some("y&z=1")],
+        odd: 9,
+        map: [("one", Some(1)), ("skipped", None), ("zwei ", Some(2))].into(),
+        last: None,
+    };
+    let request = encode(&Own(all));
+    let uri = request.uri().to_string();
+    assert!(!uri.contains("&&") && !uri.ends_with(['&', '?', '=']), "{uri}");
+    let expected = [
+        ("flag", "true"),
+        ("small", "-7"),
+        ("large", "18446744073709551615"),
+        ("fraction", "-0.5"),
+        ("letter", "&"),
+        ("text", "a b+c"),
+        ("blank", ""),
+        ("side", "Left"),
+        ("wrapped", "3"),
+        ("some", "%41"),
+        ("list", "x"),
+        ("list", "y&z=1"),
+        ("a&b=ü", "9"),
+        ("one", "1"),
+        ("zwei ", "2"),
+    ];
+    let pairs: Vec<_> = form_urlencoded::parse(request.uri().query().unwrap().as_bytes()).collect();
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(pairs, expected);
+
+    for nothing in [json!({}), json!(null), json!({"a": null, "b": [], "c": [null]})] {
+        assert_eq!(encode(&Own(nothing)).uri().path_and_query().unwrap(), "/v1/own");
+    }
+}
+
+#[test]
+fn a_query_takes_nothing_else() {
+    for wrong in [
+        json!(5),
+        json!("text"),
+        json!(["a"]),
+        json!({"a": {}}),
+        json!({"a": {"b": 1}}),
+        json!({"a": [[1]]}),
+        json!({"a": [{"b": 1}]}),
+    ] {
+        let error = Api::sandbox("test_key").unwrap().encode(&Own(&wrong)).unwrap_err();
+        assert!(matches!(error, InvalidValue::Unserializable { .. }), "{wrong}");
+    }
+    let bytes = Own(std::collections::BTreeMap::from([((), 1)]));
+    assert!(Api::sandbox("test_key").unwrap().encode(&bytes).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_names_and_texts_read_back(
+        fields in prop::collection::btree_map(any::<String>(), prop::collection::vec(any::<String>(), 0..3), 0..6),
+    ) {
+        let request = encode(&Own(&fields));
+        let query = request.uri().query().unwrap_or_default();
+        let read: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let sent: Vec<_> = fields
+            .iter()
+            .flat_map(|(name, texts)| texts.iter().map(move |text| (name.clone(), text.clone())))
+            .collect();
+        prop_assert_eq!(read, sent);
+    }
+}
+
 #[test]
 fn an_endpoint_that_cannot_be_written_is_an_error() {
     #[derive(serde::Serialize)]
