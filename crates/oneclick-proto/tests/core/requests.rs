@@ -435,6 +435,18 @@ fn metadata_and_reasons_are_counted_in_characters() {
 }
 
 #[test]
+fn metadata_and_reasons_are_counted_and_not_shown() {
+    let metadata = Metadata::from_pairs([("a", "secret"), ("b", "secret")]).unwrap();
+    assert_eq!((metadata.len(), metadata.is_empty()), (2, false));
+    assert_eq!(format!("{metadata:?}"), "Metadata(2 pairs)");
+    let recorded = oneclick_proto::RecordedMetadata::from(metadata);
+    assert_eq!((recorded.len(), recorded.is_empty()), (2, false));
+    assert_eq!(format!("{recorded:?}"), "RecordedMetadata(2 keys)");
+    let reason = Reason::new("secret").unwrap();
+    assert_eq!((reason.as_str(), &*format!("{reason:?}")), ("secret", "Reason(..)"));
+}
+
+#[test]
 fn metadata_that_is_full_still_takes_a_new_value_for_an_old_key() {
     let pairs = |count: usize| (0..count).map(|at| (at.to_string(), ""));
     let mut full = Metadata::from_pairs(pairs(20)).unwrap();
