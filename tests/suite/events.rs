@@ -1,8 +1,9 @@
 //! The events of the feature `tracing`: one for each attempt, and nothing private.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use oneclick_proto::{Customers, Whoami};
 use tracing::field::{Field, Visit};
@@ -19,9 +20,17 @@ behaviours! {
     nothing_private_is_told
 }
 
-/// Remembers the fields of our events.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<BTreeMap<String, String>>>>);
+type Told = BTreeMap<String, String>;
+
+/// Remembers the fields of our events, for the thread that wants them.
+///
+/// There is one for the whole program: subscribers that come and go with the
+/// tests of other threads switch events off for each other.
+struct Memory;
+
+thread_local! {
+    static TOLD: RefCell<Option<Vec<Told>>> = const { RefCell::new(None) };
+}
 
 impl Subscriber for Memory {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -29,7 +38,7 @@ impl Subscriber for Memory {
     }
 
     fn event(&self, event: &Event<'_>) {
-        struct Fields(BTreeMap<String, String>);
+        struct Fields(Told);
 
         impl Visit for Fields {
             fn record_str(&mut self, field: &Field, value: &str) {
@@ -44,7 +53,7 @@ impl Subscriber for Memory {
         assert_eq!(*event.metadata().level(), Level::DEBUG);
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
+        TOLD.with_borrow_mut(|told| told.iter_mut().for_each(|told| told.push(fields.0.clone())));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -61,11 +70,12 @@ impl Subscriber for Memory {
 }
 
 /// The events of a call.
-fn told(call: impl FnOnce()) -> Vec<BTreeMap<String, String>> {
-    let memory = Memory::default();
-    tracing::subscriber::with_default(memory.clone(), call);
-    let events = memory.0.lock().unwrap();
-    events.clone()
+fn told(call: impl FnOnce()) -> Vec<Told> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Memory).unwrap());
+    TOLD.set(Some(Vec::new()));
+    call();
+    TOLD.take().unwrap()
 }
 
 fn every_attempt_is_told_with_the_names_of_the_conventions<S: Subject>() {
