@@ -4,11 +4,11 @@ use std::io::Write;
 use std::net::{Shutdown, TcpListener};
 use std::time::{Duration, Instant};
 
-use oneclick_proto::{Error, Execution, Phase, TransportOptions};
+use oneclick_proto::{Error, Execution, Phase, RetryPolicy, TransportOptions};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, Wire, response};
-use crate::subject::{Subject, customer, impatient, phase, plant};
+use crate::subject::{Subject, customer, impatient, phase, plant, soon};
 
 behaviours! {
     a_refused_connection_executed_nothing
@@ -176,15 +176,18 @@ fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Subject>() 
             wire.write(&response("200 OK", "", RECEIPT));
         }
     });
-    let client = S::new(&peer.url());
-    for round in 1..=5 {
-        let before = peer.requests().len();
-        let result = client.send(plant());
-        let arrived = peer.requests().len() - before;
-        assert!(arrived <= 1, "round {round}: arrived {arrived} times");
-        match result {
-            Ok(_) => assert_eq!(arrived, 1),
-            Err(error) => assert_ne!(error.execution(), Execution::Executed),
+    // Whether it is tried again or not.
+    for retry in [RetryPolicy::NEVER, soon().attempts(5)] {
+        let client = S::new(&peer.url()).with_retry(retry);
+        for round in 1..=10 {
+            let before = peer.requests().len();
+            let result = client.send(plant());
+            let arrived = peer.requests().len() - before;
+            assert!(arrived <= 1, "round {round}: arrived {arrived} times");
+            match result {
+                Ok(_) => assert_eq!(arrived, 1),
+                Err(error) => assert_ne!(error.execution(), Execution::Executed),
+            }
         }
     }
 }
@@ -197,12 +200,14 @@ fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: S
         // The connection is kept, takes a second request, and closes on it.
         wire.request();
     });
-    let client = S::new(&peer.url());
-    client.send(plant()).unwrap();
-    let error = client.fails(plant());
-    assert_unknown(&error, Phase::Exchange);
-    assert_eq!(peer.requests().len(), 2);
-    assert_eq!(peer.connections(), 1);
+    for (round, retry) in [RetryPolicy::NEVER, soon().attempts(5)].into_iter().enumerate() {
+        let client = S::new(&peer.url()).with_retry(retry);
+        client.send(plant()).unwrap();
+        let error = client.fails(plant());
+        assert_unknown(&error, Phase::Exchange);
+        assert_eq!(peer.requests().len(), 2 * (round + 1));
+        assert_eq!(peer.connections(), round + 1);
+    }
 }
 
 fn a_client_works_on_after_a_failure<S: Subject>() {
