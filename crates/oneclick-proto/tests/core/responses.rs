@@ -1,10 +1,16 @@
 //! Answers that are not as the reference shows them, and lose nothing.
 
+use std::fmt::Debug;
+
 use oneclick_proto::{
     Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
     Page, Project, ProjectType, Receipt, Record, Records, Tracking,
 };
-use serde_json::{Value, json};
+use proptest::option;
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 fn record(fields: &Value) -> Record {
     let mut row = json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z"});
@@ -27,7 +33,7 @@ fn a_record_with_zeros_for_the_other_kinds_is_read_as_the_kind_that_is_not_zero(
 #[test]
 fn a_kind_that_is_known_is_known_wherever_an_amount_shows() {
     const TIME: &str = "2024-09-16T20:34:04.429Z";
-    fn read<T: serde::de::DeserializeOwned>(row: &Value) -> T {
+    fn read<T: DeserializeOwned>(row: &Value) -> T {
         serde_json::from_value(row.clone()).unwrap()
     }
     for kind in ImpactKind::KNOWN {
@@ -200,6 +206,89 @@ fn fields_that_are_not_known_survive_reading_and_writing() {
     let page = json!({"user_records": [], "cursor": "c", "total": 12});
     let read: Page<Record> = serde_json::from_value(page.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), page);
+}
+
+/// Any JSON that is not deep.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[ -~äß🌳]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-c]{0,2}", inner, 0..3)
+                .prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}
+
+/// A row as the API, or a later one, could write it.
+fn row() -> impl Strategy<Value = Map<String, Value>> {
+    let amounts = prop::collection::btree_map(
+        prop_oneof![
+            proptest::sample::select(ImpactKind::KNOWN).prop_map(|kind| kind.to_string()),
+            "[a-z_]{0,3}".prop_map(String::from),
+        ],
+        prop_oneof![Just(json!(0)), Just(Value::Null), any::<i64>().prop_map(Value::from)],
+        0..4,
+    );
+    let others = prop::collection::btree_map(
+        proptest::sample::select(vec!["category", "metadata", "x", "yz", ""]),
+        anything(),
+        0..4,
+    );
+    (amounts, others, option::of("[a-z]{0,4}")).prop_map(|(amounts, others, category)| {
+        let others = others.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut row: Map<_, _> = others.chain(amounts).collect();
+        if row.contains_key("category") {
+            row.insert("category".into(), category.into());
+        }
+        row.insert("user_id".into(), "U1".into());
+        row.insert("time_utc".into(), "2024-09-16T20:34:04.429Z".into());
+        row.insert("customer".into(), json!({"customer_id": "U2", "customer_email": "a@x.com"}));
+        row
+    })
+}
+
+/// Reads and writes a row: nothing is lost but what says nothing, and what was
+/// written reads as it did.
+fn keeps_all<T: DeserializeOwned + Serialize + PartialEq + Debug>(
+    row: &Map<String, Value>,
+) -> Result<(), TestCaseError> {
+    let Ok(read) = serde_json::from_value::<T>(Value::Object(row.clone())) else { return Ok(()) };
+    let written = serde_json::to_value(&read).unwrap();
+    for (name, value) in row {
+        let known = ImpactKind::known(name).is_some();
+        let nothing = match name.as_str() {
+            "metadata" => value.is_null() || *value == json!({}),
+            "category" => value.is_null(),
+            _ => known && (value.is_null() || *value == json!(0)),
+        };
+        if !nothing {
+            prop_assert_eq!(Some(value), written.get(name), "{}", name);
+        }
+    }
+    prop_assert_eq!(serde_json::from_value::<T>(written).unwrap(), read);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_row_loses_nothing_but_what_says_nothing(row in row()) {
+        keeps_all::<Record>(&row)?;
+        keeps_all::<CustomerRecord>(&row)?;
+        keeps_all::<Receipt>(&row)?;
+        let mut row = row;
+        row.insert("cancelled_on".into(), "2024-09-16T20:34:04.429Z".into());
+        row.insert("message".into(), "impact cancelled".into());
+        keeps_all::<Cancellation>(&row)?;
+        row.insert("tracking_id".into(), "x".into());
+        row.insert("impact_initiated".into(), "2024-09-16T20:34:04.429Z".into());
+        keeps_all::<Tracking>(&row)?;
+    }
 }
 
 #[test]
