@@ -1,11 +1,10 @@
 //! What a test in any language can ask of the sandbox itself, under `/_sandbox/`.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::header::CONTENT_TYPE;
-use http::{Request, Response, StatusCode};
+use http::header::ORIGIN;
+use http::{Method, Request, Response, StatusCode};
 use oneclick_proto::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::shared::Shared;
 use crate::state::problem::{self, Problem};
-use crate::state::{Account, FaultRule, Sandbox};
+use crate::state::{Account, FaultRule, Sandbox, check_body, check_path};
 
 /// What the paths begin with.
 pub(crate) const PREFIX: &str = "/_sandbox";
@@ -28,6 +27,9 @@ const PATHS: &[(&str, &[&str])] = &[
     ("/_sandbox/state", &["GET"]),
 ];
 
+/// What rules look like.
+const RULES: &str = r#"{"fault":"apply_then_drop","times":1} or {"fault":{"rate_limited":{"retry_after":{"seconds":7}}}}"#;
+
 /// Answers a request to the sandbox itself.
 pub(crate) fn answer(shared: &Shared, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
     match execute(shared, request) {
@@ -37,11 +39,18 @@ pub(crate) fn answer(shared: &Shared, request: &Request<Vec<u8>>) -> Response<Ve
 }
 
 fn execute(shared: &Shared, request: &Request<Vec<u8>>) -> Result<Value, Problem> {
+    // A page from elsewhere can send a POST without a body unasked; its browser
+    // says so.
+    if request.method() != Method::GET && request.headers().contains_key(ORIGIN) {
+        let message = "the sandbox is not controlled by web pages: send this without `Origin`";
+        return Err(Problem::invalid(message).status(StatusCode::FORBIDDEN));
+    }
     let (method, path) = (request.method().as_str(), request.uri().path());
     match (method, path) {
         ("GET", "/_sandbox/faults") => {}
         ("POST", "/_sandbox/faults") => {
-            let rule: FaultRule = read(request, r#"{"fault":"apply_then_drop","times":1}"#)?;
+            let rule: FaultRule = read(request, RULES)?;
+            rule.path().map_or(Ok(()), check_path)?;
             shared.sandbox().inject(rule);
         }
         ("DELETE", "/_sandbox/faults") => shared.sandbox().clear_faults(),
@@ -85,19 +94,11 @@ struct Advance {
 }
 
 /// Reads a body; `example` is one, for those who sent something else.
-fn read<T: DeserializeOwned>(
-    request: &Request<Vec<u8>>,
-    example: impl Display,
-) -> Result<T, Problem> {
-    // A web page cannot send this type to another origin without asking.
-    let json = |value: &http::HeaderValue| value.as_bytes().starts_with(b"application/json");
-    if !request.headers().get(CONTENT_TYPE).is_some_and(json) {
-        return Err(Problem::invalid(format!(
-            "send a body with Content-Type: application/json, such as {example}",
-        ))
-        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-    }
-    serde_json::from_slice(request.body())
+fn read<T: DeserializeOwned>(request: &Request<Vec<u8>>, example: &str) -> Result<T, Problem> {
+    let body = request.body();
+    // A web page cannot send JSON to another origin without asking.
+    check_body(request.method(), request.headers(), body)?;
+    serde_json::from_slice(body)
         .map_err(|error| Problem::invalid(format!("{error}; send for example {example}")))
 }
 

@@ -24,7 +24,8 @@
 //! [`Fault`] names: refused before they are applied, dropped before or after,
 //! answered late, cut, wrongly or never, or hidden from readers for a while. It
 //! hits a path or all of them, the next few requests, some by a probability
-//! under the seed, or every one.
+//! under the seed, or every one. What the API refuses anyway is answered as
+//! usual, and uses no rule up.
 //!
 //! [`Account::ledger`] says what was really bought, to be held against what a
 //! client believes:
@@ -48,19 +49,20 @@
 //!
 //! A server answers tests in any language under `/_sandbox/`, in JSON and
 //! without a key; a body needs `Content-Type: application/json`. Faults never
-//! hit these paths.
+//! hit these paths. A web page cannot change anything: what has an `Origin` is
+//! refused, and no CORS header is ever sent.
 //!
 //! | request | does |
 //! |---|---|
 //! | `GET /_sandbox/faults` | the rules, with what is left of them |
-//! | `POST /_sandbox/faults` | adds a rule: `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`, or with `"probability":0.3`, or with neither for every request; `{"fault":{"cut_answer":{"at":10}}}` for a fault with fields |
+//! | `POST /_sandbox/faults` | adds a rule: `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`, or with `"probability":0.3`, or with neither for every request; `{"fault":{"cut_answer":{"at":10}}}` for a fault with fields, also if all are left out: `{"fault":{"rate_limited":{}}}` |
 //! | `DELETE /_sandbox/faults` | ends them |
 //! | `GET /_sandbox/clock` | `{"now":"…"}` |
 //! | `PUT /_sandbox/clock` | sets it: `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
 //! | `POST /_sandbox/clock/advance` | `{"millis":60000}` |
 //! | `POST /_sandbox/reset` | forgets accounts, faults, the log and the clock's setting |
-//! | `GET /_sandbox/requests` | the last 1,000 requests received, without keys |
-//! | `GET /_sandbox/state` | every account's totals, customers and ledger |
+//! | `GET /_sandbox/requests` | the last 1,000 requests to the API, each with its number, time, method, path, query, body, status and fault, and the account of its key instead of the key |
+//! | `GET /_sandbox/state` | every account's totals, customers and ledger, the clock and the rules |
 //!
 //! # What this sandbox chose
 //!
@@ -77,8 +79,8 @@
 //! of the body (413 above [`MAX_BODY_BYTES`]), content type (415), then the
 //! fields (400). A request that is refused has changed nothing. All of these
 //! but 401 have the type `invalid_request_error`. There is no rate limit, so
-//! neither 429 nor `Retry-After` but by a fault. Success is always 200. A request that is no
-//! HTTP gets hyper's own answer, without a body.
+//! neither 429 nor `Retry-After` but by a fault. Success is always 200. A
+//! request that is no HTTP gets hyper's own answer, without a body.
 //!
 //! **Bodies.** A POST needs `Content-Type: application/json`, with parameters
 //! or without. Refused are: a field that the path does not take (unless
@@ -164,7 +166,7 @@ pub use server::{Server, ServerBuilder};
 pub use state::{
     Account, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivery, Exchange, Fault,
     FaultRule, IMPACT_COMPLETED_AFTER, InvalidRule, LedgerEntry, MAX_BODY_BYTES, RetryAfter,
-    Sandbox,
+    Sandbox, When,
 };
 
 #[cfg(doctest)]

@@ -28,7 +28,8 @@ pub(crate) struct Entry {
     body: String,
     /// The account of the key. The key itself is not kept.
     user_id: Option<UserId>,
-    /// The status of the answer, whether it arrived or not.
+    /// The status of the answer, whether it arrived or not; 500 if a fault kept
+    /// the request from being applied and answered.
     status: u16,
     fault: Option<Fault>,
 }
@@ -36,6 +37,8 @@ pub(crate) struct Entry {
 impl Log {
     /// The most requests that are kept.
     const MOST: usize = 1_000;
+    /// How many bytes of a body are kept.
+    const MOST_OF_A_BODY: usize = 64 * 1024;
 
     pub(crate) fn entries(&self) -> &VecDeque<Entry> {
         &self.entries
@@ -50,6 +53,7 @@ impl Log {
         fault: Option<Fault>,
     ) {
         self.received += 1;
+        let body = &request.body()[..request.body().len().min(Self::MOST_OF_A_BODY)];
         if self.entries.len() == Self::MOST {
             self.entries.pop_front();
         }
@@ -59,10 +63,26 @@ impl Log {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().map(str::to_owned),
-            body: String::from_utf8_lossy(request.body()).into_owned(),
+            body: String::from_utf8_lossy(body).into_owned(),
             user_id,
             status: status.as_u16(),
             fault,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_requests_are_kept_and_numbers_go_on() {
+        let mut log = Log::default();
+        let request = Request::new(b"\xff{}".to_vec());
+        for _ in 0..Log::MOST + 5 {
+            log.add(DateTime::UNIX_EPOCH, &request, None, StatusCode::OK, None);
+        }
+        let numbers: Vec<_> = log.entries().iter().map(|entry| entry.number).collect();
+        assert_eq!(numbers, (6..=1_005).collect::<Vec<_>>());
     }
 }

@@ -37,8 +37,7 @@ impl Shared {
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         let offset = TimeDelta::milliseconds(self.offset.load(Ordering::SeqCst));
-        let now = self.clock.now();
-        now.checked_add_signed(offset).unwrap_or(now)
+        self.clock.now().checked_add_signed(offset).unwrap_or(LAST)
     }
 
     /// Sets the clock; the system's goes on from there.
@@ -76,9 +75,7 @@ impl Shared {
         // Read under the lock, so that times ascend as requests are applied.
         let now = self.now();
         let exchange = sandbox.exchange(request, now);
-        let key = request.headers().get("x-api-key").and_then(|key| key.to_str().ok());
-        let account = key.and_then(|key| sandbox.account(key));
-        let user_id = account.map(|account| account.user_id().clone());
+        let user_id = sandbox.user_id(request.headers());
         let (status, fault) = (exchange.response.status(), exchange.fault.clone());
         self.log().add(now, request, user_id, status, fault);
         exchange

@@ -1,8 +1,9 @@
 //! The sandbox as a function of its state, a request and the time.
 //!
-//! A request goes through four steps, and only the third changes anything:
-//! its route is found, its parameters are read and checked into an
-//! [`Operation`], that is applied to an [`Account`], and the result is answered.
+//! A request goes through five steps, and only the fourth changes anything:
+//! its route is found, its parameters are read into an [`Operation`], that is
+//! checked against an [`Account`] and then applied to it, and the result is
+//! answered. A fault hits what was checked.
 
 mod account;
 mod action;
@@ -27,10 +28,12 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use oneclick_proto::UserId;
 
 pub use account::{Account, LedgerEntry};
 pub use exchange::{Delivery, Exchange};
-pub use fault::{Fault, FaultRule, InvalidRule, RetryAfter};
+pub use fault::{Fault, FaultRule, InvalidRule, RetryAfter, When};
+pub(crate) use route::check_path;
 pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
 
 use fault::Faults;
@@ -112,8 +115,8 @@ impl Sandbox {
 
     /// Answers a request. There is no request that it does not answer, and
     /// none answered with an error has changed anything, unless a [`Fault`] has
-    /// it so. What a fault keeps from arriving is answered all the same;
-    /// [`exchange`](Self::exchange) tells.
+    /// it so. This is the [`response`](Exchange::response) of an
+    /// [`exchange`](Self::exchange), even if a fault keeps it from arriving.
     pub fn respond(
         &mut self,
         request: &Request<impl AsRef<[u8]>>,
@@ -133,29 +136,24 @@ impl Sandbox {
             Err(problem) => return Exchange::whole(problem.answer()),
         };
         let seed = self.config.seed;
-        let fault = self.faults.hit(seed, path);
-        if let Some(fault) = &fault {
-            if let Some(refusal) = fault.refusal(now) {
-                return Exchange::of(refusal, fault);
-            }
-            if fault.is_before() {
-                return Exchange::of(Response::default(), fault);
-            }
-        }
-        // Up to here nothing has changed.
         let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
         account.publish(now);
-        account.hide_next(match fault {
-            Some(Fault::Hidden { millis }) => Some(millis),
-            _ => None,
+        if let Err(problem) = operation.check(account, now) {
+            return Exchange::whole(problem.answer());
+        }
+        // Up to here the request has changed nothing.
+        let fault = self.faults.hit(seed, path);
+        let refusal = fault.as_ref().and_then(|fault| fault.refusal(now));
+        let response = refusal.unwrap_or_else(|| {
+            account.hide_next(fault.as_ref().and_then(Fault::hides));
+            match operation.apply(account, now) {
+                Ok(body) => answer(StatusCode::OK, body),
+                Err(problem) => problem.answer(),
+            }
         });
-        let response = match operation.apply(account, now) {
-            Ok(body) => answer(StatusCode::OK, body),
-            Err(problem) => problem.answer(),
-        };
         match fault {
             None => Exchange::whole(response),
-            Some(fault) => Exchange::of(fault.replace(response), &fault),
+            Some(fault) => Exchange::of(fault.replace(response), fault),
         }
     }
 
@@ -188,6 +186,12 @@ impl Sandbox {
         let mut accounts: Vec<_> = self.accounts.values().collect();
         accounts.sort_by(|a, b| a.user_id().cmp(b.user_id()));
         accounts
+    }
+
+    /// The id of the account of a request's key, whether it was used before or
+    /// not.
+    pub(crate) fn user_id(&self, headers: &HeaderMap) -> Option<UserId> {
+        key(headers).ok().map(|key| Account::id_of(self.config.seed, key))
     }
 
     /// Shows what was hidden until now.
@@ -253,7 +257,12 @@ struct Input<'a> {
 
 /// Something that was asked for and can be done.
 trait Operation {
-    /// Does it, and gives the JSON to answer.
+    /// Refuses what cannot be done with this account.
+    fn check(&self, _: &Account, _: DateTime<Utc>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Does it, and gives the JSON to answer. What `check` lets pass succeeds.
     fn apply(
         self: Box<Self>,
         account: &mut Account,
@@ -283,7 +292,8 @@ fn key(headers: &HeaderMap) -> Result<&[u8], Problem> {
     if key.starts_with(KEY_PREFIX) { Ok(key) } else { Err(Problem::key("API Key does not exist")) }
 }
 
-fn check_body(method: &Method, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+/// Whether a body may be there, is JSON and not too large.
+pub(crate) fn check_body(method: &Method, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Problem::invalid(format!("the body is larger than {MAX_BODY_BYTES} bytes"))
             .status(StatusCode::PAYLOAD_TOO_LARGE));

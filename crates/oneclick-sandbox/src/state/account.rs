@@ -1,5 +1,6 @@
 //! One account: its impacts, its customers, and the indexes that answer reads.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::{Bound, Range};
@@ -11,7 +12,6 @@ use oneclick_proto::{
     ImpactKind, ImpactTotals, Metadata, Personal, Reason, Receipt, Record, SortOrder, Timestamp,
     Totals, UserId,
 };
-
 use serde::Serialize;
 
 use super::hash::hash;
@@ -73,6 +73,8 @@ struct Event {
     amount: i64,
     customer: Option<u32>,
     kind: u8,
+    /// Whether readers see it.
+    shown: bool,
 }
 
 #[derive(Default)]
@@ -80,6 +82,8 @@ struct Details {
     category: Option<Category>,
     metadata: Metadata,
     cancelled: Option<Cancelled>,
+    /// The customer's name, until readers see it.
+    name: Option<String>,
 }
 
 /// When and why an impact was cancelled.
@@ -92,6 +96,8 @@ pub(super) struct Cancelled {
 struct Customer {
     email: Arc<str>,
     name: Option<Box<str>>,
+    /// The impact that gave the name.
+    named_by: u32,
     onboarded_on: i64,
     index: Index,
 }
@@ -122,9 +128,9 @@ pub(super) enum Whose<'a> {
 
 impl Account {
     pub(super) fn new(seed: u64, key: &[u8]) -> Self {
-        let number = hash(&[b"account", &seed.to_be_bytes(), key]);
+        let number = number(seed, key);
         Self {
-            user_id: UserId::new(id(number)),
+            user_id: Self::id_of(seed, key),
             number,
             events: Vec::new(),
             details: HashMap::new(),
@@ -139,6 +145,11 @@ impl Account {
             shown_customers: Vec::new(),
             by_email: HashMap::new(),
         }
+    }
+
+    /// The id of the account of a key.
+    pub(super) fn id_of(seed: u64, key: &[u8]) -> UserId {
+        UserId::new(id(number(seed, key)))
     }
 
     /// The account's id.
@@ -187,14 +198,17 @@ impl Account {
         let time = self.events.last().map_or(now, |last| now.max(last.time + 1));
         let Purchase { kind, amount, category, customer, metadata } = purchase;
         let position = position(self.events.len());
-        let customer = customer.map(|(email, name)| self.onboard(&email, name, time));
-        let at = kind_at(&kind);
+        let (customer, name) = match customer {
+            Some((email, name)) => (Some(self.onboard(&email, time)), name),
+            None => (None, None),
+        };
+        let kind = u8::try_from(kind_at(&kind)).unwrap_or_default();
 
-        if category.is_some() || !metadata.is_empty() {
-            self.details.insert(position, Details { category, metadata, cancelled: None });
+        self.events.push(Event { time, amount, customer, kind, shown: false });
+        if category.is_some() || !metadata.is_empty() || name.is_some() {
+            let details = Details { category, metadata, cancelled: None, name };
+            self.details.insert(position, details);
         }
-        let kind = u8::try_from(at).unwrap_or_default();
-        self.events.push(Event { time, amount, customer, kind });
         match self.hide_next.take() {
             None => self.show(position),
             Some(millis) => {
@@ -222,9 +236,11 @@ impl Account {
 
     /// Adds an impact to the lists and the totals.
     fn show(&mut self, position: u32) {
-        let Event { amount, customer, kind, .. } = self.events[position as usize];
-        let at = usize::from(kind);
+        let event = &mut self.events[position as usize];
+        event.shown = true;
+        let (amount, customer, at) = (event.amount, event.customer, usize::from(event.kind));
         if let Some(customer) = customer {
+            self.name(customer, position);
             insert(&mut self.customers[customer as usize].index.0[at], position);
             insert(&mut self.customers_own.0[at], position);
             insert(&mut self.shown_customers, customer);
@@ -232,6 +248,21 @@ impl Account {
             insert(&mut self.own.0[at], position);
         }
         self.count(position, amount);
+    }
+
+    /// Gives a customer the name that came with an impact, unless a later
+    /// impact gave another.
+    fn name(&mut self, customer: u32, position: u32) {
+        let Entry::Occupied(mut details) = self.details.entry(position) else { return };
+        let name = details.get_mut().name.take();
+        if details.get().is_empty() {
+            details.remove();
+        }
+        let customer = &mut self.customers[customer as usize];
+        if name.is_some() && customer.named_by <= position {
+            customer.name = name.map(Into::into);
+            customer.named_by = position;
+        }
     }
 
     /// Takes an impact out of the totals, and notes when and why. Once.
@@ -265,13 +296,9 @@ impl Account {
         }
     }
 
-    /// The customer with this address, who is new if there was none; a name
-    /// replaces the one that was given before.
-    fn onboard(&mut self, email: &Email, name: Option<String>, time: i64) -> u32 {
-        if let Some(&customer) = self.by_email.get(email.as_str()) {
-            if let Some(name) = name {
-                self.customers[customer as usize].name = Some(name.into());
-            }
+    /// The customer with this address, who is new if there was none.
+    fn onboard(&mut self, email: &Email, time: i64) -> u32 {
+        if let Some(customer) = self.customer(email) {
             return customer;
         }
         let customer = position(self.customers.len());
@@ -279,7 +306,8 @@ impl Account {
         self.by_email.insert(email.clone(), customer);
         self.customers.push(Customer {
             email,
-            name: name.map(Into::into),
+            name: None,
+            named_by: 0,
             onboarded_on: time,
             index: Index::default(),
         });
@@ -383,6 +411,9 @@ impl Account {
         let mut receipt = Receipt::new(self.user_id.clone(), time_utc, impact);
         receipt.customer = event.customer.map(|customer| self.customer_info(customer));
         if let Some(details) = self.details.get(&position) {
+            if let (Some(name), Some(customer)) = (&details.name, &mut receipt.customer) {
+                customer.customer_name = Some(name.as_str().into());
+            }
             receipt.category.clone_from(&details.category);
             receipt.metadata = details.metadata.clone().into();
         }
@@ -399,7 +430,7 @@ impl Account {
     }
 
     fn is_hidden(&self, position: u32) -> bool {
-        self.hidden.iter().any(|(_, hidden)| *hidden == position)
+        !self.events[position as usize].shown
     }
 
     fn customer(&self, email: &Email) -> Option<u32> {
@@ -446,6 +477,18 @@ fn resume(range: Range<u32>, order: SortOrder, after: Option<u32>) -> Range<u32>
         (SortOrder::Asc, Some(after)) => range.start.max(after.saturating_add(1))..range.end,
         (SortOrder::Desc, Some(after)) => range.start..range.end.min(after),
     }
+}
+
+impl Details {
+    fn is_empty(&self) -> bool {
+        let Self { category, metadata, cancelled, name } = self;
+        category.is_none() && metadata.is_empty() && cancelled.is_none() && name.is_none()
+    }
+}
+
+/// What an account's ids are derived from.
+fn number(seed: u64, key: &[u8]) -> u64 {
+    hash(&[b"account", &seed.to_be_bytes(), key])
 }
 
 /// How many ids of ten digits there are.

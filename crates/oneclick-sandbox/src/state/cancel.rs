@@ -30,22 +30,29 @@ pub(super) fn cancel_impact(input: &Input<'_>) -> Parsed {
 }
 
 impl Operation for Cancel {
+    fn check(&self, account: &Account, now: DateTime<Utc>) -> Result<(), Problem> {
+        let position = account.find(&self.id).ok_or_else(no_such_impact)?;
+        let sent = now >= self.id.time_utc.datetime() + DONATION_SENT_AFTER;
+        if sent && account.cancelled(position).is_none() {
+            return Err(Problem::invalid(
+                "the impact cannot be cancelled: the non-profit has received its donation",
+            ));
+        }
+        Ok(())
+    }
+
     fn apply(
         self: Box<Self>,
         account: &mut Account,
         now: DateTime<Utc>,
     ) -> Result<Vec<u8>, Problem> {
         let position = account.find(&self.id).ok_or_else(no_such_impact)?;
-        let before = account.cancelled(position).is_some();
-        if !before && now >= self.id.time_utc.datetime() + DONATION_SENT_AFTER {
-            return Err(Problem::invalid(
-                "the impact cannot be cancelled: the non-profit has received its donation",
-            ));
-        }
+        let message = match account.cancelled(position) {
+            Some(_) => CancelMessage::AlreadyCancelled,
+            None => CancelMessage::Cancelled,
+        };
         account.cancel(position, self.reason, now);
         let cancelled = account.cancelled(position).ok_or_else(no_such_impact)?;
-        let message =
-            if before { CancelMessage::AlreadyCancelled } else { CancelMessage::Cancelled };
         let receipt = account.receipt(position);
         let mut answer = Cancellation::new(self.id, cancelled.on.clone(), message, receipt.impact);
         answer.reason = cancelled.reason.as_ref().map(|reason| Personal::from(reason.as_str()));

@@ -1,5 +1,6 @@
 //! An answer, and how it arrives.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Response;
@@ -7,10 +8,11 @@ use http::Response;
 use super::fault::Fault;
 
 /// What became of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// The answer, or what it would have been if none arrives.
+    /// The answer. If none arrives, what it would have been, or 500 if the
+    /// request was not applied.
     pub response: Response<Vec<u8>>,
     /// How it arrives.
     pub delivery: Delivery,
@@ -41,13 +43,24 @@ pub enum Delivery {
     Never,
 }
 
+/// Without headers and body, which can hold what is private.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("status", &self.response.status())
+            .field("delivery", &self.delivery)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Exchange {
     pub(super) fn whole(response: Response<Vec<u8>>) -> Self {
         Self { response, delivery: Delivery::Whole, fault: None }
     }
 
-    pub(super) fn of(response: Response<Vec<u8>>, fault: &Fault) -> Self {
-        let delivery = match *fault {
+    pub(super) fn of(response: Response<Vec<u8>>, fault: Fault) -> Self {
+        let delivery = match fault {
             Fault::DropBefore | Fault::ApplyThenDrop => Delivery::Dropped,
             Fault::AnswerLate { millis } => Delivery::Late(Duration::from_millis(millis)),
             Fault::CutAnswer { at } => Delivery::Cut(at),
@@ -62,6 +75,6 @@ impl Exchange {
             | Fault::Garbage
             | Fault::Hidden { .. } => Delivery::Whole,
         };
-        Self { response, delivery, fault: Some(fault.clone()) }
+        Self { response, delivery, fault: Some(fault) }
     }
 }

@@ -1,7 +1,6 @@
-//! Faults on purpose: what goes wrong with a request, and with which ones.
+//! Faults on purpose: what goes wrong with a request.
 
-use std::error::Error;
-use std::fmt;
+mod rule;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
@@ -9,7 +8,9 @@ use http::{HeaderValue, Response, StatusCode};
 use oneclick_proto::{ErrorBody, ErrorType};
 use serde::{Deserialize, Serialize};
 
-use super::hash::hash;
+pub(super) use rule::Faults;
+pub use rule::{FaultRule, InvalidRule, When};
+
 use super::problem::{answer, json};
 
 /// What goes wrong with a request. Each names the phase in which it does.
@@ -68,7 +69,8 @@ pub enum Fault {
         applied: bool,
     },
     /// Applied and answered, but readers see it only later: lists, totals,
-    /// days, tracking and cancelling.
+    /// days, customers, tracking and cancelling. A request that buys nothing is
+    /// answered as usual.
     Hidden {
         /// How much later, by the sandbox's clock.
         millis: u64,
@@ -85,177 +87,13 @@ pub enum RetryAfter {
     Date(u32),
 }
 
-/// A fault, and the requests that it hits. What the API refuses for its form
-/// anyway is no such request.
-///
-/// ```
-/// use oneclick_sandbox::{Fault, FaultRule};
-///
-/// let rule = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(3);
-/// let json = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}"#;
-/// assert_eq!(serde_json::from_str::<FaultRule>(json).unwrap(), rule);
-/// assert_eq!(serde_json::to_string(&rule).unwrap(), json);
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Wire", into = "Wire")]
-pub struct FaultRule {
-    fault: Fault,
-    path: Option<String>,
-    when: When,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum When {
-    Always,
-    Times(u32),
-    Probability(f64),
-}
-
-impl FaultRule {
-    /// A fault that hits every request.
-    #[must_use]
-    pub fn new(fault: Fault) -> Self {
-        Self { fault, path: None, when: When::Always }
-    }
-
-    /// Only on this path, such as `/v1/plant_tree` or
-    /// `/v1/projects/{project_id}`.
-    #[must_use]
-    pub fn on(mut self, path: impl Into<String>) -> Self {
-        self.path = Some(path.into());
-        self
-    }
-
-    /// Only the next so many; then the rule is gone.
-    #[must_use]
-    pub fn times(mut self, times: u32) -> Self {
-        self.when = When::Times(times);
-        self
-    }
-
-    /// Each with this probability, drawn from the sandbox's seed: the same
-    /// requests meet the same faults again.
-    ///
-    /// # Errors
-    /// A number that is not within 0 and 1.
-    pub fn probability(mut self, probability: f64) -> Result<Self, InvalidRule> {
-        if !(0.0..=1.0).contains(&probability) {
-            return Err(InvalidRule("`probability` must be a number from 0 to 1"));
-        }
-        self.when = When::Probability(probability);
-        Ok(self)
-    }
-
-    /// What goes wrong.
-    #[must_use]
-    pub fn fault(&self) -> &Fault {
-        &self.fault
-    }
-}
-
-/// Why something is no rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidRule(&'static str);
-
-impl fmt::Display for InvalidRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl Error for InvalidRule {}
-
-/// A rule as JSON has it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire {
-    fault: Fault,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    times: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    probability: Option<f64>,
-}
-
-impl TryFrom<Wire> for FaultRule {
-    type Error = InvalidRule;
-
-    fn try_from(wire: Wire) -> Result<Self, InvalidRule> {
-        let rule = Self { fault: wire.fault, path: wire.path, when: When::Always };
-        match (wire.times, wire.probability) {
-            (None, None) => Ok(rule),
-            (Some(times), None) => Ok(rule.times(times)),
-            (None, Some(probability)) => rule.probability(probability),
-            (Some(_), Some(_)) => Err(InvalidRule("a rule has `times` or `probability`, not both")),
-        }
-    }
-}
-
-impl From<FaultRule> for Wire {
-    fn from(FaultRule { fault, path, when }: FaultRule) -> Self {
-        let (times, probability) = match when {
-            When::Always => (None, None),
-            When::Times(times) => (Some(times), None),
-            When::Probability(probability) => (None, Some(probability)),
-        };
-        Self { fault, path, times, probability }
-    }
-}
-
-/// The rules, the first of which that hits a request counts.
-#[derive(Default)]
-pub(super) struct Faults {
-    rules: Vec<FaultRule>,
-    draws: u64,
-}
-
-impl Faults {
-    pub(super) fn inject(&mut self, rule: FaultRule) {
-        self.rules.push(rule);
-    }
-
-    pub(super) fn rules(&self) -> &[FaultRule] {
-        &self.rules
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.rules.clear();
-    }
-
-    /// The fault that hits the next request of a path.
-    pub(super) fn hit(&mut self, seed: u64, path: &str) -> Option<Fault> {
-        self.rules.retain(|rule| rule.when != When::Times(0));
-        for rule in &mut self.rules {
-            if rule.path.as_deref().is_some_and(|only| only != path) {
-                continue;
-            }
-            let hit = match &mut rule.when {
-                When::Always => true,
-                When::Times(left) => {
-                    *left -= 1;
-                    true
-                }
-                When::Probability(probability) => {
-                    self.draws += 1;
-                    let number = hash(&[b"fault", &seed.to_be_bytes(), &self.draws.to_be_bytes()]);
-                    f64::from((number >> 32) as u32) < *probability * 2_f64.powi(32)
-                }
-            };
-            if hit {
-                return Some(rule.fault.clone());
-            }
-        }
-        None
-    }
-}
-
 impl Fault {
-    /// The answer of a request that is refused before it is applied.
+    /// The answer of a request that is not applied; `None` if it is. Where no
+    /// answer arrives it is an error too, so that nobody takes it for success.
     pub(super) fn refusal(&self, now: DateTime<Utc>) -> Option<Response<Vec<u8>>> {
         match self {
             Self::RateLimited { retry_after } => Some(rate_limited(*retry_after, now)),
-            Self::ServerError => Some(server_error()),
+            Self::ServerError => Some(server_error("an error on purpose")),
             Self::Unavailable => {
                 let html = b"<html><body><h1>503 Service Unavailable</h1></body></html>";
                 let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, html.to_vec());
@@ -263,27 +101,42 @@ impl Fault {
                 response.headers_mut().insert(CONTENT_TYPE, text);
                 Some(response)
             }
-            _ => None,
+            Self::DropBefore | Self::NeverAnswer { applied: false } => {
+                Some(server_error("not applied and not answered, on purpose"))
+            }
+            Self::ApplyThenDrop
+            | Self::ApplyThenError
+            | Self::AnswerLate { .. }
+            | Self::CutAnswer { .. }
+            | Self::Garbage
+            | Self::NotHttp
+            | Self::WrongLength { .. }
+            | Self::SlowBytes { .. }
+            | Self::NeverAnswer { applied: true }
+            | Self::Hidden { .. } => None,
         }
     }
 
-    /// Whether the request is never applied.
-    pub(super) fn is_before(&self) -> bool {
-        matches!(self, Self::DropBefore | Self::NeverAnswer { applied: false })
+    /// How long what is bought stays hidden.
+    pub(super) fn hides(&self) -> Option<u64> {
+        match *self {
+            Self::Hidden { millis } => Some(millis),
+            _ => None,
+        }
     }
 
     /// The answer that takes the place of the one that was made.
     pub(super) fn replace(&self, response: Response<Vec<u8>>) -> Response<Vec<u8>> {
         match self {
-            Self::ApplyThenError => server_error(),
+            Self::ApplyThenError => server_error("an error on purpose"),
             Self::Garbage => response.map(|_| b"{\"user_id\": \xff\xfe garbage".to_vec()),
             _ => response,
         }
     }
 }
 
-fn server_error() -> Response<Vec<u8>> {
-    let body = ErrorBody::new(ErrorType::ApiError, "an error on purpose");
+fn server_error(message: &str) -> Response<Vec<u8>> {
+    let body = ErrorBody::new(ErrorType::ApiError, message);
     answer(StatusCode::INTERNAL_SERVER_ERROR, json(&body))
 }
 

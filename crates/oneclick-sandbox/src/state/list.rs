@@ -99,10 +99,13 @@ fn limit(text: Option<&str>) -> Result<usize, Problem> {
 }
 
 impl Operation for Listing {
+    fn check(&self, account: &Account, _: DateTime<Utc>) -> Result<(), Problem> {
+        self.after(self.identity(account)).map(drop)
+    }
+
     fn apply(self: Box<Self>, account: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
         let identity = self.identity(account);
-        let after = self.cursor.as_deref();
-        let after = after.map(|cursor| cursor::decode(identity, cursor)).transpose()?;
+        let after = self.after(identity)?;
         let selection = self.select(account, after);
         let cursor = selection.positions.last().filter(|_| selection.more);
         let cursor = cursor.map(|last| Cursor::new(cursor::encode(identity, *last)));
@@ -123,6 +126,11 @@ impl Operation for Listing {
 }
 
 impl Listing {
+    /// The position after which the page begins.
+    fn after(&self, identity: u64) -> Result<Option<u32>, Problem> {
+        self.cursor.as_deref().map(|cursor| cursor::decode(identity, cursor)).transpose()
+    }
+
     fn select(&self, account: &Account, after: Option<u32>) -> Selection {
         let customer = self.customer.as_ref();
         let whose = match (self.list, customer) {

@@ -2,8 +2,6 @@
 
 mod catalogue;
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use oneclick_proto::{Goal, ImpactKind, Locale, Project, ProjectList, ProjectType};
@@ -20,7 +18,7 @@ struct Projects {
 }
 
 struct ProjectById {
-    project_id: String,
+    sample: &'static Sample,
     locale: Locale,
 }
 
@@ -39,9 +37,14 @@ pub(super) fn project_by_id(input: &Input<'_>) -> Parsed {
     let query = Query::parse(input, &["locale"])?;
     let project_id = percent_encoding::percent_decode_str(input.segment)
         .decode_utf8()
-        .map(Cow::into_owned)
         .map_err(|_| Problem::invalid("the path is not UTF-8 after percent-decoding"))?;
-    Ok(Box::new(ProjectById { project_id, locale: locale(&query)? }))
+    let locale = locale(&query)?;
+    // The id is not repeated: it can hold anything.
+    let sample = find(&project_id).ok_or_else(|| {
+        Problem::invalid("there is no project with this id: GET /v1/projects lists them all")
+            .status(StatusCode::NOT_FOUND)
+    })?;
+    Ok(Box::new(ProjectById { sample, locale }))
 }
 
 /// The project that an impact goes to, in English; not every impact has one.
@@ -80,12 +83,7 @@ impl Operation for Projects {
 
 impl Operation for ProjectById {
     fn apply(self: Box<Self>, _: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
-        // The id is not repeated: it can hold anything.
-        let sample = find(&self.project_id).ok_or_else(|| {
-            Problem::invalid("there is no project with this id: GET /v1/projects lists them all")
-                .status(StatusCode::NOT_FOUND)
-        })?;
-        Ok(json(&told(sample, &self.locale)))
+        Ok(json(&told(self.sample, &self.locale)))
     }
 }
 

@@ -96,6 +96,12 @@ pub(super) fn find<'p>(
     })
 }
 
+/// Whether this is the path of a route, braces and all.
+pub(crate) fn check_path(path: &str) -> Result<(), Problem> {
+    let known = ROUTES.iter().any(|route| route.path == path);
+    if known { Ok(()) } else { Err(lost(path).status(StatusCode::BAD_REQUEST)) }
+}
+
 /// The path is not repeated: it can hold anything.
 fn lost(path: &str) -> Problem {
     let name = |route: &Route| format!("{} {}", route.method, route.path);

@@ -44,6 +44,10 @@ pub(super) fn no_such_impact() -> Problem {
 }
 
 impl Operation for Track {
+    fn check(&self, account: &Account, _: DateTime<Utc>) -> Result<(), Problem> {
+        account.find(&self.0).map(drop).ok_or_else(no_such_impact)
+    }
+
     fn apply(
         self: Box<Self>,
         account: &mut Account,

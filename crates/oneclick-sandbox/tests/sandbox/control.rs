@@ -53,6 +53,7 @@ fn faults_are_set_listed_and_ended() {
     assert_eq!(ok(&server, "GET", "/_sandbox/faults", None), json!({ "faults": rules }));
 
     assert_eq!(send(&server, "POST", "/v1/plant_tree", TREE).0, "");
+    assert_eq!(ok(&server, "GET", "/_sandbox/faults", None), json!({ "faults": rules[1..] }));
     assert_eq!(ok(&server, "DELETE", "/_sandbox/faults", None), json!({ "faults": [] }));
     ok(&server, "POST", "/v1/plant_tree", TREE);
 
@@ -63,6 +64,8 @@ fn faults_are_set_listed_and_ended() {
         (r#"{"fault":"garbage","times":1,"probability":0.5}"#, "not both"),
         (r#"{"fault":"garbage","probability":2}"#, "from 0 to 1"),
         (r#"{"fault":"garbage","times":-1}"#, "-1"),
+        (r#"{"fault":"garbage","times":0}"#, "1 or more"),
+        (r#"{"fault":"rate_limited"}"#, r#"{"rate_limited":{"#),
         ("{}", "fault"),
         ("", "EOF"),
     ] {
@@ -71,6 +74,12 @@ fn faults_are_set_listed_and_ended() {
     }
     let message = refused(&server, 415, "POST", "/_sandbox/faults", None);
     assert!(message.contains("Content-Type: application/json"), "{message}");
+    let lost = r#"{"fault":"garbage","path":"/v1/plant_trees"}"#;
+    let message = refused(&server, 400, "POST", "/_sandbox/faults", Some(lost));
+    assert!(message.contains("did you mean POST /v1/plant_tree?"), "{message}");
+    let known = r#"{"fault":"garbage","path":"/v1/projects/{project_id}"}"#;
+    let faults = ok(&server, "POST", "/_sandbox/faults", Some(known));
+    assert_eq!(faults["faults"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -87,6 +96,9 @@ fn the_clock_is_read_set_and_moved() {
         assert!(receipt["time_utc"].as_str().unwrap().starts_with("2025-03-13T15:2"));
 
         ok(&server, "POST", "/_sandbox/clock/advance", Some(r#"{"millis":18446744073709551615}"#));
+        // The end of time, where it stays.
+        let last = ok(&server, "GET", "/_sandbox/clock", None)["now"].clone();
+        assert!(!last.as_str().unwrap().starts_with("20"), "{last}");
         refused(&server, 400, "PUT", "/_sandbox/clock", Some(r#"{"now":"tomorrow"}"#));
         refused(&server, 400, "POST", "/_sandbox/clock/advance", Some(r#"{"millis":-1}"#));
     }
@@ -108,6 +120,7 @@ fn a_reset_forgets_all() {
 #[test]
 fn requests_are_logged_without_keys() {
     let server = Server::start().unwrap();
+    refused(&server, 400, "POST", "/v1/plant_tree", Some("{}"));
     ok(&server, "POST", "/v1/plant_tree", TREE);
     ok(&server, "GET", "/v1/records?limit=5", None);
     refused(&server, 404, "GET", "/v1/trees", None);
@@ -116,14 +129,16 @@ fn requests_are_logged_without_keys() {
     let log = ok(&server, "GET", "/_sandbox/requests", None);
     assert!(!log.to_string().contains("test_control"));
     let log = log["requests"].as_array().unwrap();
-    assert_eq!(log.len(), 4);
     let user_id = ok(&server, "GET", "/v1/whoami", None)["user_id"].clone();
-    assert_eq!(log[0]["number"], 1);
-    assert_eq!(log[0]["body"], TREE.unwrap());
-    assert_eq!((&log[0]["user_id"], &log[0]["status"]), (&user_id, &json!(200)));
-    assert_eq!((&log[1]["path"], &log[1]["query"]), (&json!("/v1/records"), &json!("limit=5")));
-    assert_eq!((&log[2]["status"], &log[2]["fault"]), (&json!(404), &Value::Null));
-    assert_eq!(log[3]["fault"], "apply_then_drop");
+    let [wrong, tree, records, lost, dropped] = &log[..] else { panic!("{log:?}") };
+    assert_eq!((&wrong["number"], &wrong["status"]), (&json!(1), &json!(400)));
+    assert!(wrong["time"].is_string());
+    assert!(log.iter().all(|entry| entry["user_id"] == user_id));
+    assert_eq!((&tree["method"], &tree["body"]), (&json!("POST"), &json!(TREE)));
+    assert_eq!((&tree["number"], &tree["status"]), (&json!(2), &json!(200)));
+    assert_eq!((&records["path"], &records["query"]), (&json!("/v1/records"), &json!("limit=5")));
+    assert_eq!((&lost["status"], &lost["fault"]), (&json!(404), &Value::Null));
+    assert_eq!((&dropped["status"], &dropped["fault"]), (&json!(200), &json!("apply_then_drop")));
 }
 
 #[test]
@@ -153,8 +168,28 @@ fn whoever_is_lost_is_told_the_way() {
     let server = Server::start().unwrap();
     let message = refused(&server, 404, "GET", "/_sandbox/fault", None);
     assert!(message.contains("/_sandbox/faults") && message.contains("/_sandbox/state"));
-    let (head, _) = send(&server, "POST", "/_sandbox/state", Some("{}"));
-    assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("allow: GET"), "{head}");
-    // Not for web pages of other origins.
-    assert!(!head.to_lowercase().contains("access-control"));
+    for (method, path, allow) in [
+        ("PUT", "/_sandbox/faults", "GET, POST, DELETE"),
+        ("DELETE", "/_sandbox/clock", "GET, PUT"),
+        ("GET", "/_sandbox/clock/advance", "POST"),
+        ("GET", "/_sandbox/reset", "POST"),
+        ("DELETE", "/_sandbox/requests", "GET"),
+        ("POST", "/_sandbox/state", "GET"),
+    ] {
+        let (head, _) = send(&server, method, path, None);
+        assert!(head.starts_with("HTTP/1.1 405 "), "{method} {path}: {head}");
+        assert!(head.contains(&format!("\r\nallow: {allow}\r\n")), "{method} {path}: {head}");
+    }
+}
+
+#[test]
+fn web_pages_of_other_origins_do_not_control_it() {
+    let server = Server::start().unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    let page = "/_sandbox/reset HTTP/1.1\r\norigin: http://example.com\r\nx-rest:";
+    let (head, answer) = send(&server, "POST", page, None);
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    assert!(answer["message"].as_str().unwrap().contains("Origin"), "{answer}");
+    assert!(!head.to_lowercase().contains("access-control"), "{head}");
+    assert!(server.sandbox().account("test_control").is_some());
 }
