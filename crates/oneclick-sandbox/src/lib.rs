@@ -61,7 +61,7 @@
 //! | `PUT /_sandbox/clock` | sets it: `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
 //! | `POST /_sandbox/clock/advance` | `{"millis":60000}` |
 //! | `POST /_sandbox/reset` | forgets accounts, faults, the log and the clock's setting |
-//! | `GET /_sandbox/requests` | the last 1,000 requests to the API, each with its number, time, method, path, query, body, status and fault, and the account of its key instead of the key |
+//! | `GET /_sandbox/requests` | the last 1,000 requests to the API, each with its number, time, method, path, query, body (64 KiB of it), status and fault, and the account of its key instead of the key |
 //! | `GET /_sandbox/state` | every account's totals, customers and ledger, the clock and the rules |
 //!
 //! # What this sandbox chose
