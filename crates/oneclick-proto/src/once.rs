@@ -418,7 +418,10 @@ impl<A: Action> Once<A> {
         }
     }
 
-    fn doubt(&mut self, doubt: Doubt, found: Vec<ImpactId>, error: Option<Error>) -> Outcome {
+    fn doubt(&mut self, doubt: Doubt, mut found: Vec<ImpactId>, error: Option<Error>) -> Outcome {
+        // What was answered is known, whatever the records say.
+        let answered = self.receipt.as_ref().map(ImpactId::from);
+        found.extend(answered.filter(|id| !found.contains(id)));
         let error = error.or_else(|| self.failure.take());
         Outcome::Unresolved(Unresolved { doubt, found, error, state: self.state.clone() })
     }

@@ -435,6 +435,37 @@ fn reads_that_fail_are_tried_again_and_not_for_ever() {
     assert!(world.reads >= 4);
 }
 
+#[test]
+fn what_was_answered_is_told_even_if_the_records_cannot_be_read() {
+    let once = Once::new(&intent(), tree()).unwrap();
+    let once = once.policy(OncePolicy::STANDARD.settle(Duration::ZERO));
+    let mut world = World::new(&[Fate::LostBefore, Fate::Answered]);
+    let mut step = once.step(world.now);
+    for _ in 0..100 {
+        step = match step {
+            OnceStep::Send(action, mut once) => {
+                once.sent(world.send(&action), world.now);
+                // From the second purchase on nothing can be read.
+                world.failing_reads = if world.sends == 2 { 100 } else { 0 };
+                once.step(world.now)
+            }
+            OnceStep::ReadRecords(_, mut once) => {
+                once.read(world.records());
+                once.step(world.now)
+            }
+            OnceStep::Wait(_, once) => once.step(world.now),
+            OnceStep::Done(outcome) => {
+                let found = unresolved(outcome, Doubt::Unreadable).found;
+                assert_eq!(found.len(), 1);
+                assert_eq!(found[0].time_utc, world.bought[0].1);
+                return;
+            }
+            _ => panic!("nothing is cancelled"),
+        };
+    }
+    panic!("it does not end");
+}
+
 /// Answers every read with a page of other purchases, made from some time on.
 fn read_others(ages: &[i64], cursor: bool) -> OnceStep<PlantTree> {
     let once = Once::recover(&intent(), tree()).unwrap();
