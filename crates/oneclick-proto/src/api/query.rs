@@ -16,6 +16,8 @@ pub(super) struct Query {
     parameter: usize,
     /// Where its value begins.
     value: usize,
+    /// Whether its value is written.
+    written: bool,
     /// Whether a parameter is complete.
     started: bool,
 }
@@ -23,7 +25,7 @@ pub(super) struct Query {
 impl Query {
     /// Begins behind a path.
     pub(super) fn new(path: Vec<u8>) -> Self {
-        Self { target: path, parameter: 0, value: 0, started: false }
+        Self { target: path, parameter: 0, value: 0, written: false, started: false }
     }
 
     /// Writes the fields of a struct.
@@ -37,11 +39,20 @@ impl Query {
         self.target.push(if self.started { b'&' } else { b'?' });
         push_encoded(&mut self.target, name);
         self.target.push(b'=');
-        self.value = self.target.len();
+        (self.value, self.written) = (self.target.len(), false);
+    }
+
+    /// Begins another parameter of the same name.
+    fn repeat(&mut self) {
+        let name = self.parameter + 1..self.value;
+        self.parameter = self.target.len();
+        self.target.push(b'&');
+        self.target.extend_from_within(name);
+        (self.value, self.written) = (self.target.len(), false);
     }
 
     fn end(&mut self) {
-        self.started = true;
+        (self.written, self.started) = (true, true);
     }
 
     /// Takes the parameter at hand back.
@@ -53,14 +64,21 @@ impl Query {
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that any
 /// decoder of forms or URIs gives back the same text.
 pub(super) fn push_encoded(target: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            target.push(byte);
-        } else {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let plain = rest.iter().take_while(|byte| is_unreserved(**byte)).count();
+        target.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        if let [byte, after @ ..] = rest {
             let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
             target.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+            rest = after;
         }
     }
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Percent-encodes what is formatted into it.
@@ -228,13 +246,12 @@ impl ser::SerializeMap for Fields<'_> {
         let started = self.0.started;
         self.0.begin("");
         self.0.target.pop();
-        let beginning = self.0.target.len();
         name.serialize(Parameter { query: self.0, in_list: true })?;
-        if self.0.target.len() < beginning {
+        if !self.0.written {
             return Err(NO_STRUCT);
         }
         self.0.target.push(b'=');
-        (self.0.value, self.0.started) = (self.0.target.len(), started);
+        (self.0.value, self.0.written, self.0.started) = (self.0.target.len(), false, started);
         Ok(())
     }
 
@@ -305,7 +322,10 @@ impl<'q> Serializer for Parameter<'q> {
     }
 
     fn serialize_none(self) -> Result<(), Unwritable> {
-        self.query.drop();
+        // A list has use for the name yet.
+        if !self.in_list {
+            self.query.drop();
+        }
         Ok(())
     }
 
@@ -333,10 +353,7 @@ impl<'q> Serializer for Parameter<'q> {
         if self.in_list {
             return Err(NESTED);
         }
-        let Query { target, parameter, value, .. } = &mut *self.query;
-        let name = target[*parameter + 1..*value].to_vec();
-        self.query.drop();
-        Ok(List { query: self.query, name })
+        Ok(List(self.query))
     }
 
     refuse_variants!(NESTED);
@@ -348,25 +365,23 @@ impl<'q> Serializer for Parameter<'q> {
 }
 
 /// Takes the values of a parameter that is repeated.
-struct List<'q> {
-    query: &'q mut Query,
-    /// As it is written, with the `=`.
-    name: Vec<u8>,
-}
+struct List<'q>(&'q mut Query);
 
 impl ser::SerializeSeq for List<'_> {
     type Ok = ();
     type Error = Unwritable;
 
     fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unwritable> {
-        let query = &mut *self.query;
-        query.parameter = query.target.len();
-        query.target.push(if query.started { b'&' } else { b'?' });
-        query.target.extend_from_slice(&self.name);
-        value.serialize(Parameter { query, in_list: true })
+        if self.0.written {
+            self.0.repeat();
+        }
+        value.serialize(Parameter { query: self.0, in_list: true })
     }
 
     fn end(self) -> Result<(), Unwritable> {
+        if !self.0.written {
+            self.0.drop();
+        }
         Ok(())
     }
 }

@@ -522,7 +522,7 @@ fn a_query_takes_all_that_one_text_can_say() {
         side: Side::Left,
         wrapped: Wrapped(3),
         some: Some("%41"),
-        list: vec![None, Some("x"), None, Some("y&z=1")],
+        list: vec![None, Some("x"), None, Some("y&z=1"), None],
         odd: 9,
         map: [("one", Some(1)), ("skipped", None), ("zwei ", Some(2))].into(),
         last: None,
