@@ -29,6 +29,7 @@ pub use extra::Extra;
 pub use impact::{Category, Impact, ImpactKind, SortOrder, Totals, TreeCategory};
 pub use impact_id::ImpactId;
 pub use invalid::InvalidValue;
+pub(crate) use metadata::MetadataField;
 pub use metadata::{Metadata, RecordedMetadata};
 pub use opaque::{Cursor, Personal, UserId};
 pub use open_set::OtherName;

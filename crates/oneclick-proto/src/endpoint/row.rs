@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::value::{
-    Category, CustomerInfo, Extra, Impact, ImpactFinder, ImpactKind, RecordedMetadata, Timestamp,
-    UserId, split_amounts, whole,
+    Category, CustomerInfo, Extra, Impact, ImpactFinder, ImpactKind, MetadataField,
+    RecordedMetadata, Timestamp, UserId, split_amounts, whole,
 };
 
 /// One impact as the API writes it down.
@@ -241,9 +241,9 @@ impl<'de> Deserialize<'de> for Row {
                         Field::Category => category = map.next_value()?,
                         Field::Customer => customer = map.next_value()?,
                         Field::Metadata => match map.next_value()? {
-                            Value::Object(pairs) => metadata = pairs.into(),
-                            Value::Null => {}
-                            other => extra.insert("metadata", other),
+                            MetadataField::Pairs(pairs) => metadata = pairs,
+                            MetadataField::Other(Value::Null) => {}
+                            MetadataField::Other(other) => extra.insert("metadata", other),
                         },
                         Field::Kind(kind) => {
                             if let Amount(Some(amount)) = map.next_value()? {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::de::{self, MapAccess, SeqAccess};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::InvalidValue;
-use super::extra::Fields;
 
 /// What a caller stores with an impact: at most 20 pairs of text, in the order
 /// of their keys.
@@ -139,21 +139,25 @@ impl fmt::Debug for Metadata {
 /// assert_eq!(record.metadata.get("order"), Some("A-1001"));
 /// assert_eq!(record.metadata, Metadata::from_pairs([("order", "A-1001")]).unwrap().into());
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RecordedMetadata(Fields);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RecordedMetadata(Box<[Pair]>);
+
+/// A key, and what the API wrote there. Few stand together and many records
+/// have them, so they are kept in a row, in the order of their keys.
+type Pair = (Box<str>, Value);
 
 impl RecordedMetadata {
     /// The text of a key; `None` as well if the API wrote something else than
     /// text there.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.as_str()
+        let place = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
+        self.0[place].1.as_str()
     }
 
-    /// Every key and what the API wrote there.
+    /// Every key and what the API wrote there, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter()
+        self.0.iter().map(|(name, value)| (&**name, value))
     }
 
     /// How many keys there are.
@@ -167,18 +171,95 @@ impl RecordedMetadata {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
 
-impl From<Map<String, Value>> for RecordedMetadata {
-    fn from(pairs: Map<String, Value>) -> Self {
+    fn new(mut pairs: Vec<Pair>) -> Self {
+        // The sort is stable: of a key that is written twice the last one counts.
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        pairs.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(later, kept);
+            }
+            same
+        });
         Self(pairs.into())
     }
 }
 
 impl From<Metadata> for RecordedMetadata {
     fn from(metadata: Metadata) -> Self {
-        let pairs = metadata.0.into_iter().map(|(key, value)| (key, value.into()));
-        pairs.collect::<Map<_, _>>().into()
+        Self::new(metadata.0.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl Serialize for RecordedMetadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordedMetadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match MetadataField::deserialize(deserializer)? {
+            MetadataField::Pairs(pairs) => Ok(pairs),
+            MetadataField::Other(_) => Err(de::Error::custom("the metadata is no object")),
+        }
+    }
+}
+
+/// What stands in a field that should hold metadata.
+pub(crate) enum MetadataField {
+    Pairs(RecordedMetadata),
+    Other(Value),
+}
+
+impl<'de> Deserialize<'de> for MetadataField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        /// Visits what is kept as it is.
+        macro_rules! other {
+            ($($visit:ident($($value:ident: $type:ty)?) = $kept:expr,)*) => {$(
+                fn $visit<E: de::Error>(self, $($value: $type)?) -> Result<MetadataField, E> {
+                    Ok(MetadataField::Other($kept))
+                }
+            )*};
+        }
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = MetadataField;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MetadataField, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(MetadataField::Pairs(RecordedMetadata::new(pairs)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<MetadataField, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    values.push(value);
+                }
+                Ok(MetadataField::Other(Value::Array(values)))
+            }
+
+            other! {
+                visit_unit() = Value::Null,
+                visit_bool(value: bool) = value.into(),
+                visit_i64(value: i64) = value.into(),
+                visit_u64(value: u64) = value.into(),
+                visit_f64(value: f64) = value.into(),
+                visit_str(value: &str) = value.into(),
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
     }
 }
 

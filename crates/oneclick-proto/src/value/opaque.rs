@@ -1,7 +1,8 @@
 //! Text that is carried and not looked into: ids, cursors, personal data.
 
-use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -9,25 +10,50 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The id of an account, such as `U123`; cheap to clone.
 ///
 /// Together with a [`Timestamp`](super::Timestamp) it names one impact.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(Arc<str>);
+#[derive(Clone)]
+pub struct UserId(Id);
+
+/// One account's id stands in every record of a page: a short one, as they all
+/// are, is held in place.
+#[derive(Clone)]
+enum Id {
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(Arc<str>),
+}
+
+/// The longest id that fits in the room that a long one takes as well.
+const SHORT: usize = 22;
 
 impl UserId {
     /// Takes an id as the API gave it.
     pub fn new(id: impl AsRef<str>) -> Self {
-        Self(id.as_ref().into())
+        let id = id.as_ref();
+        let mut bytes = [0; SHORT];
+        match (u8::try_from(id.len()), bytes.get_mut(..id.len())) {
+            (Ok(length), Some(room)) => {
+                room.copy_from_slice(id.as_bytes());
+                Self(Id::Short { length, bytes })
+            }
+            _ => Self(Id::Long(id.into())),
+        }
     }
 
     /// The id.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            // Written from text, so it is text.
+            Id::Short { length, bytes } => {
+                std::str::from_utf8(&bytes[..usize::from(*length)]).unwrap_or_default()
+            }
+            Id::Long(id) => id,
+        }
     }
 }
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -45,7 +71,7 @@ impl From<String> for UserId {
 
 impl Serialize for UserId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -61,7 +87,7 @@ impl<'de> Deserialize<'de> for UserId {
             }
 
             fn visit_str<E: de::Error>(self, id: &str) -> Result<UserId, E> {
-                Ok(shared(id))
+                Ok(UserId::new(id))
             }
         }
 
@@ -69,19 +95,36 @@ impl<'de> Deserialize<'de> for UserId {
     }
 }
 
-/// The id that was read last, if it is this one: one account's id stands in
-/// every record of a page.
-fn shared(id: &str) -> UserId {
-    thread_local! {
-        static LAST: RefCell<Option<UserId>> = const { RefCell::new(None) };
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UserId").field(&self.as_str()).finish()
     }
+}
 
-    let share = |last: &RefCell<Option<UserId>>| match &mut *last.borrow_mut() {
-        Some(last) if last.as_str() == id => last.clone(),
-        last => last.insert(UserId::new(id)).clone(),
-    };
-    // A thread that is ending has no last one any more.
-    LAST.try_with(share).unwrap_or_else(|_| UserId::new(id))
+impl PartialEq for UserId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for UserId {}
+
+impl PartialOrd for UserId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UserId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for UserId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
 }
 
 /// Where a list goes on: given by one page, sent for the next, never looked into.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use oneclick_proto::{
     Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
-    Page, Project, ProjectType, Receipt, Record, Records, Tracking,
+    Page, Project, ProjectType, Receipt, Record, Records, Tracking, UserId,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -89,10 +89,35 @@ fn metadata_that_could_not_be_sent_is_kept() {
     assert_eq!(row.metadata.get("widgetID"), None);
 
     assert!(record(&json!({"tree_planted": 1, "metadata": null})).metadata.is_empty());
-    for odd in [json!("text"), json!(5), json!([])] {
+    for odd in [json!("text"), json!(5), json!(-5), json!(0.5), json!(true), json!([null, [1]])] {
         let row = record(&json!({"tree_planted": 1, "metadata": odd}));
         assert_eq!(row.extra.get("metadata"), Some(&odd));
         assert_eq!(row.impact, Impact::new(ImpactKind::TreePlanted, 1));
+    }
+}
+
+#[test]
+fn of_a_metadata_key_that_is_written_twice_the_last_one_counts() {
+    let row: Record = serde_json::from_str(
+        r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,
+            "metadata":{"b":"1","a":"2","b":"3","b":"4"}}"#,
+    )
+    .unwrap();
+    let pairs: Vec<_> = row.metadata.iter().collect();
+    assert_eq!(pairs, [("a", &json!("2")), ("b", &json!("4"))]);
+}
+
+#[test]
+fn a_user_id_of_any_length_is_the_text_that_it_was_read_from() {
+    for length in 0..70 {
+        for id in ["U".repeat(length), "ü".repeat(length)] {
+            let read: UserId = serde_json::from_value(json!(id)).unwrap();
+            assert_eq!(read.as_str(), id);
+            assert_eq!(serde_json::to_value(&read).unwrap(), json!(id));
+            assert_eq!(read, UserId::new(&id));
+            assert_ne!(read, UserId::new(format!("{id}U")));
+            assert!(read < UserId::new(format!("{id}U")));
+        }
     }
 }
 
