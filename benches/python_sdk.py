@@ -1,0 +1,15 @@
+"""Calls `GET /v1/whoami` with the official Python SDK as often as each line of
+standard input says, and prints how many nanoseconds that took."""
+
+import sys
+import time
+
+from makeimpact import Environment, OneClickImpact
+
+sdk = OneClickImpact("test_benches", Environment.SANDBOX)
+sdk.base_url = sys.argv[1]
+for line in sys.stdin:
+    start = time.perf_counter_ns()
+    for _ in range(int(line)):
+        sdk.who_am_i()
+    print(time.perf_counter_ns() - start, flush=True)

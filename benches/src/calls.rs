@@ -1,0 +1,124 @@
+//! Calls through the client, over the bare transport, and by the official
+//! Python SDK: one server, one core, in turns.
+
+use std::time::{Duration, Instant};
+
+use http::Response;
+use oneclick_benches::bodies::{Shape, page};
+use oneclick_benches::callers::{Call, Caller, Failure, Transport, bare, ours};
+use oneclick_benches::{requests, server};
+use oneclick_proto::Records;
+
+use crate::pin;
+use crate::python::Sdk;
+use crate::report::{Figure, Row, Table, Target, in_turns, timed};
+
+const ROUNDS: usize = 100;
+
+/// Calls in a turn: some ten milliseconds of them.
+const fn calls(call: Call) -> usize {
+    match call {
+        Call::Whoami | Call::PlantTree => 200,
+        Call::Page => 10,
+    }
+}
+
+pub(crate) fn table() -> Result<Table, Failure> {
+    let mut table = Table::new("Calls, on one core with the server");
+    if !pin::to_core(0) {
+        table.notes.push("This system does not pin to a core: expect noise.".to_owned());
+    }
+    // After pinning, so that its thread and that process share the core.
+    let url = server::start()?;
+    let python = match Sdk::start(&url) {
+        Ok(sdk) => Some(sdk),
+        Err(error) => {
+            table.notes.push(format!("The official Python SDK was left out: {error}"));
+            None
+        }
+    };
+    for call in Call::ALL {
+        side_by_side(&mut table, call, &url)?;
+    }
+    if let Some(python) = python {
+        against_python(&mut table, &url, python)?;
+    }
+    Ok(table)
+}
+
+/// Ours and bare, over each transport.
+fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure> {
+    let mut callers = Vec::new();
+    for transport in Transport::ALL {
+        callers.push(bare(transport, url)?);
+        callers.push(ours(transport, url)?);
+    }
+    let mut runs: Vec<_> = callers.into_iter().map(|caller| turn(caller, call)).collect();
+    // What a page costs beyond its transport, measured in the same turns.
+    runs.push(Box::new(move || decode(calls(call))));
+    let seconds = in_turns(ROUNDS, &mut runs)?;
+    for (index, transport) in Transport::ALL.into_iter().enumerate() {
+        let (bare, ours) = (&seconds[2 * index], &seconds[2 * index + 1]);
+        let name = transport.name();
+        let (what, most, below) = if call == Call::Page {
+            let decode = &seconds[2 * Transport::ALL.len()];
+            let sum = bare.iter().zip(decode).map(|(bare, decode)| bare + decode).collect();
+            (format!("{} ÷ (bare {name} + decoding alone)", call.name()), 1.05, sum)
+        } else {
+            (format!("{} ÷ bare {name}", call.name()), 1.03, bare.clone())
+        };
+        let figure = Figure::ratio(ours, &below);
+        table.rows.push(Row::ratio(what, Target::AtMost(most), figure));
+    }
+    let bare = |index: usize| &seconds[2 * index];
+    for (index, transport) in Transport::ALL.into_iter().enumerate().skip(1) {
+        let what = format!("bare {} ÷ bare hyper, {}", transport.name(), call.name());
+        table.rows.push(Row::ratio(what, Target::None, Figure::ratio(bare(index), bare(0))));
+    }
+    Ok(())
+}
+
+/// Decodes a page as often as it is called for.
+fn decode(pages: usize) -> Result<Duration, Failure> {
+    let (api, body) = (requests::api()?, page(Shape::Records, Some("1")));
+    timed(|| {
+        for _ in 0..pages {
+            drop(api.decode(&Records::new(), Response::new(body.as_bytes()))?);
+        }
+        Ok(())
+    })
+}
+
+fn against_python(table: &mut Table, url: &str, mut python: Sdk) -> Result<(), Failure> {
+    /// Python takes long over a call.
+    const CALLS: usize = 20;
+    let targets = [36.0, 25.0, 33.0];
+    let mut runs: Vec<Box<dyn FnMut() -> Result<Duration, Failure>>> = Vec::new();
+    for transport in Transport::ALL {
+        runs.push(turn(ours(transport, url)?, Call::Whoami));
+    }
+    runs.push(Box::new(move || python.whoami(CALLS)));
+    let seconds = in_turns(ROUNDS / 2, &mut runs)?;
+    let a_call = |times: &[f64], calls: usize| -> Vec<f64> {
+        times.iter().map(|time| time / f64::from(u32::try_from(calls).unwrap_or(1))).collect()
+    };
+    let python = a_call(&seconds[3], CALLS);
+    for ((transport, target), times) in Transport::ALL.into_iter().zip(targets).zip(&seconds) {
+        let ours = a_call(times, calls(Call::Whoami));
+        table.rows.push(Row::ratio(
+            format!("calls a second, GET whoami over {} ÷ the Python SDK", transport.name()),
+            Target::AtLeast(target),
+            Figure::ratio(&python, &ours),
+        ));
+    }
+    Ok(())
+}
+
+/// A caller's turn.
+fn turn(mut caller: Caller, call: Call) -> Box<dyn FnMut() -> Result<Duration, Failure>> {
+    Box::new(move || {
+        let start = Instant::now();
+        caller.run(call, calls(call))?;
+        Ok(start.elapsed())
+    })
+}

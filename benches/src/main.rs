@@ -1,0 +1,70 @@
+//! The side-by-side comparison, as tables of ratios:
+//! `cargo run --release -p oneclick-benches`, or with the names of some parts.
+
+mod build;
+mod calls;
+mod core;
+mod counts;
+mod pin;
+mod python;
+mod report;
+mod sandbox;
+mod walk;
+
+use std::process::ExitCode;
+
+use oneclick_benches::callers::Failure;
+use report::Table;
+
+/// A part of the comparison: its name, and what makes its table.
+type Part = (&'static str, fn() -> Result<Table, Failure>);
+
+const PARTS: [Part; 6] = [
+    ("counts", counts::table),
+    ("core", core::table),
+    ("calls", calls::table),
+    ("walk", walk::table),
+    ("sandbox", sandbox::table),
+    ("build", build::table),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [worker, name, rest @ ..] = &arguments[..]
+        && worker == "worker"
+    {
+        return ended(match name.as_str() {
+            "walk" => walk::worker(rest),
+            name => sandbox::worker(name),
+        });
+    }
+    ended(run(&arguments))
+}
+
+fn run(names: &[String]) -> Result<(), Failure> {
+    let known: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
+    if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("{name} is none of {}", known.join(", ")).into());
+    }
+    println!("{}", report::machine());
+    let mut missed = false;
+    for (name, table) in PARTS {
+        if names.is_empty() || names.iter().any(|asked| asked == name) {
+            let table = table()?;
+            // Counts repeat to the digit; times are only told.
+            missed |= name == "counts" && table.misses();
+            println!("\n{table}");
+        }
+    }
+    if missed { Err("a count is above its target".into()) } else { Ok(()) }
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
