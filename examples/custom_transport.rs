@@ -141,7 +141,7 @@ fn read_body(reader: impl Read, head: Parts) -> Result<Response<Vec<u8>>, Transp
     // What arrived before a failure is kept in the error.
     let body = BodyReader::new(head, MAX_BODY_BYTES).push(&bytes)?;
     match read {
-        Ok(read) if read == length => Ok(body.finish()),
+        Ok(read) if read == length => body.finish(),
         Ok(_) => Err(body.cut(io::Error::from(io::ErrorKind::UnexpectedEof))),
         Err(error) => Err(phase(error, |error| body.cut(error))),
     }

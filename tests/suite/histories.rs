@@ -131,10 +131,10 @@ impl BlockingTransport for World {
             println!("{now:?} {method} {uri} {fault:?}");
         }
         match exchange.delivery {
-            Delivery::Whole => Ok(reader.push(&body)?.finish()),
+            Delivery::Whole => reader.push(&body)?.finish(),
             Delivery::Late(late) if late < TIMEOUT => {
                 *now += late;
-                Ok(reader.push(&body)?.finish())
+                reader.push(&body)?.finish()
             }
             Delivery::Late(_) | Delivery::Never => {
                 *now += TIMEOUT;
@@ -144,12 +144,12 @@ impl BlockingTransport for World {
             Delivery::WrongLength(by) if by > 0 => Err(reader.push(&body)?.cut("closed")),
             Delivery::WrongLength(by) => {
                 let shown = body.len().saturating_sub(by.unsigned_abs() as usize);
-                Ok(reader.push(&body[..shown])?.finish())
+                reader.push(&body[..shown])?.finish()
             }
             Delivery::Trickle(pause) => {
                 let whole = pause.saturating_mul(u32::try_from(body.len()).unwrap());
                 *now += whole.min(TIMEOUT);
-                if whole < TIMEOUT { Ok(reader.push(&body)?.finish()) } else { Err(silent()) }
+                if whole < TIMEOUT { reader.push(&body)?.finish() } else { Err(silent()) }
             }
             Delivery::Dropped | Delivery::NotHttp => Err(TransportError::exchange("closed")),
             other => panic!("{other:?} is new"),

@@ -11,6 +11,7 @@ mod answers;
 mod endpoints;
 mod events;
 mod faults;
+mod gzip;
 mod histories;
 mod lessons;
 mod limits;

@@ -13,7 +13,7 @@ fn said(error: &Error) -> String {
 }
 
 #[track_caller]
-fn same(errors: [Error; 3]) {
+pub(crate) fn same(errors: [Error; 3]) {
     let [reqwest, ureq, hyper] = errors.map(|error| said(&error));
     assert_eq!(reqwest, ureq);
     assert_eq!(reqwest, hyper);

@@ -21,7 +21,8 @@
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
 //! Without it only `http://` to a loopback address works, or a service of your
-//! own.
+//! own. `gzip` asks for compressed answers, and holds them to
+//! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
 
 mod connection;
 mod pool;
@@ -32,6 +33,7 @@ use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
@@ -99,7 +101,13 @@ where
 {
     type Body = Vec<u8>;
 
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+    async fn send(
+        &self,
+        mut request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, TransportError> {
+        if GUNZIP.is_some() {
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let deadline = tokio::time::Instant::now() + self.timeout;
         let request = request.map(|body| Full::new(body.into()));
         let answer = tokio::time::timeout_at(deadline, self.call(request));
@@ -107,11 +115,11 @@ where
             Ok(answer) => answer?.into_parts(),
             Err(elapsed) => return Err(TransportError::exchange(elapsed).timed_out(true)),
         };
-        let mut reader = BodyReader::new(head, self.max_response_bytes);
+        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
         let mut body = std::pin::pin!(body);
         loop {
             match tokio::time::timeout_at(deadline, body.frame()).await {
-                Ok(None) => return Ok(reader.finish()),
+                Ok(None) => return reader.finish(),
                 Ok(Some(Ok(frame))) => {
                     if let Ok(mut data) = frame.into_data() {
                         use bytes::Buf;
@@ -148,6 +156,13 @@ impl<S> Transport<S> {
         service.call(request).await.map_err(|error| failed(error.into()))
     }
 }
+
+/// Takes gzip off an answer; the feature has it asked for.
+#[cfg(feature = "gzip")]
+const GUNZIP: Option<Gunzip> =
+    Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
+#[cfg(not(feature = "gzip"))]
+const GUNZIP: Option<Gunzip> = None;
 
 /// Nothing of the service, whose state may hold requests.
 impl<S> fmt::Debug for Transport<S> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
 use crate::retry::retry_after;
-use crate::transport::{Phase, TransportError};
+use crate::transport::{self, Phase, TransportError};
 use crate::value::InvalidValue;
 
 open_set! {
@@ -229,8 +229,8 @@ impl Error {
         self.0.message.as_deref()
     }
 
-    /// The answer's body as it came, up to
-    /// [`MAX_BODY_BYTES`](Self::MAX_BODY_BYTES); empty if none came.
+    /// The answer's body as it came, or without its gzip if that was asked for,
+    /// up to [`MAX_BODY_BYTES`](Self::MAX_BODY_BYTES); empty if none came.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.0.body
@@ -305,7 +305,8 @@ impl Error {
     ) -> Self {
         let mut error = Self::new(ErrorKind::Decode);
         error.keep(head.status, body);
-        error.0.detail = redact::decode_detail(source, body, hidden);
+        error.0.detail = encoded(&head.headers, body, hidden)
+            .unwrap_or_else(|| redact::decode_detail(source, body, hidden));
         error
     }
 
@@ -376,6 +377,7 @@ impl Error {
         self.keep(status, body);
         self.0.retry_after = retry_after(headers);
         let Ok(loose) = serde_json::from_slice::<Loose>(body) else {
+            self.0.detail = encoded(headers, body, hidden).unwrap_or_default();
             return;
         };
         self.0.error_type = loose.error_type.as_str().map(ErrorType::from);
@@ -405,6 +407,13 @@ impl Error {
             ErrorKind::EmptyPages => "the list goes on without an item".into(),
         }
     }
+}
+
+/// Why a body cannot be read, if its encoding was not taken off.
+fn encoded(headers: &HeaderMap, body: &[u8], hidden: &[String]) -> Option<String> {
+    let encoding = transport::encoding(headers).filter(|_| !body.is_empty())?;
+    let encoding = redact::redact(&encoding, hidden);
+    Some(format!("it has the content-encoding {encoding}, which was not taken off"))
 }
 
 impl From<InvalidValue> for Error {

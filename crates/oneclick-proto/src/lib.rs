@@ -108,7 +108,8 @@ pub use once::{Doubt, Intent, Once, OncePolicy, OnceState, OnceStep, Outcome, Un
 pub use pager::Pager;
 pub use retry::RetryPolicy;
 pub use transport::{
-    AsyncTransport, BlockingTransport, BodyReader, Connect, Phase, TransportError, TransportOptions,
+    AsyncTransport, BlockingTransport, BodyReader, Connect, Gunzip, Phase, TransportError,
+    TransportOptions,
 };
 pub use value::{
     Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra, Fragments, Impact,

@@ -5,12 +5,18 @@
 //! The other half of the work, sorting failures into before and after the
 //! first byte of the request left, is what [`TransportError`] is for.
 
+mod gzip;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{Request, Response, StatusCode};
+
+pub use gzip::Gunzip;
+pub(crate) use gzip::encoding;
 
 use crate::Api;
 
@@ -120,8 +126,8 @@ pub struct TransportOptions {
     /// How many idle connections are kept per host; set it to the number of
     /// calls you run at once. Default: 256.
     pub max_idle_per_host: usize,
-    /// The largest body of an answer, in bytes. Default: 32 MiB, far above any
-    /// page of a thousand records.
+    /// The largest body of an answer, in bytes, with its gzip taken off. Default:
+    /// 32 MiB, far above any page of a thousand records.
     pub max_response_bytes: usize,
 }
 
@@ -202,7 +208,8 @@ pub enum Phase {
     Connect,
     /// The request, or part of it, may have left; no answer arrived.
     Exchange,
-    /// The head of the answer arrived, its body not completely.
+    /// The head of the answer arrived, its body not completely, or in gzip that
+    /// is cut or damaged.
     Body,
     /// The answer is larger than the limit; reading it was stopped.
     TooLarge,
@@ -314,12 +321,22 @@ impl StdError for TransportError {
 pub struct BodyReader {
     answer: Response<Vec<u8>>,
     limit: usize,
+    /// Set until the gzip that the body is in is taken off.
+    gunzip: Option<Gunzip>,
 }
 
 impl BodyReader {
     /// Starts with the head of an answer.
     pub fn new(head: http::response::Parts, limit: usize) -> Self {
-        Self { answer: Response::from_parts(head, Vec::new()), limit }
+        Self { answer: Response::from_parts(head, Vec::new()), limit, gunzip: None }
+    }
+
+    /// Takes gzip off the body, given a decoder, if the head says that the body
+    /// is in gzip: for a request that went out with `accept-encoding: gzip`. The
+    /// limit is then one on what comes out, and no more is ever inflated.
+    pub fn gunzip(mut self, decoder: Option<Gunzip>) -> Self {
+        self.gunzip = decoder.filter(|_| gzip::is_gzip(self.answer.headers()));
+        self
     }
 
     /// Adds a piece.
@@ -327,8 +344,9 @@ impl BodyReader {
     /// # Errors
     /// [`Phase::TooLarge`] once the pieces together exceed the limit.
     pub fn push(mut self, piece: &[u8]) -> Result<Self, TransportError> {
+        let limit = if self.gunzip.is_some() { gzip::most_packed(self.limit) } else { self.limit };
         let body = self.answer.body_mut();
-        if piece.len() > self.limit - body.len() {
+        if piece.len() > limit - body.len() {
             return Err(self.fail(Phase::TooLarge, None));
         }
         body.extend_from_slice(piece);
@@ -336,9 +354,15 @@ impl BodyReader {
     }
 
     /// The complete answer.
-    #[must_use]
-    pub fn finish(self) -> Response<Vec<u8>> {
-        self.answer
+    ///
+    /// # Errors
+    /// Of gzip that is cut or damaged [`Phase::Body`], of gzip that holds more
+    /// than the limit [`Phase::TooLarge`].
+    pub fn finish(mut self) -> Result<Response<Vec<u8>>, TransportError> {
+        match self.unpack() {
+            Ok(()) => Ok(self.answer),
+            Err((phase, source)) => Err(self.fail(phase, source)),
+        }
     }
 
     /// The failure of an answer whose body stopped arriving.
@@ -346,7 +370,31 @@ impl BodyReader {
         self.fail(Phase::Body, Some(source.into()))
     }
 
-    fn fail(self, phase: Phase, source: Option<Cause>) -> TransportError {
+    /// Takes the gzip off, once, and keeps what can be read of it.
+    fn unpack(&mut self) -> Result<(), (Phase, Option<Cause>)> {
+        let Some(gunzip) = self.gunzip.take() else { return Ok(()) };
+        if self.answer.body().is_empty() {
+            return Ok(());
+        }
+        let (mut body, read) = gzip::unpack(gunzip, self.answer.body(), self.limit);
+        let too_large = body.len() > self.limit;
+        body.truncate(self.limit);
+        // What is no gzip at all may still say something as it is.
+        if read.is_ok() || !body.is_empty() {
+            *self.answer.body_mut() = body;
+            self.answer.headers_mut().remove(CONTENT_ENCODING);
+            self.answer.headers_mut().remove(CONTENT_LENGTH);
+        }
+        match read {
+            _ if too_large => Err((Phase::TooLarge, None)),
+            Err(error) => Err((Phase::Body, Some(format!("its gzip is broken: {error}").into()))),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn fail(mut self, phase: Phase, source: Option<Cause>) -> TransportError {
+        // Why the body is not complete is known already.
+        drop(self.unpack());
         TransportError { answer: Some(Box::new(self.answer)), ..TransportError::new(phase, source) }
     }
 }
@@ -357,6 +405,6 @@ impl fmt::Debug for BodyReader {
             .field("status", &self.answer.status())
             .field("bytes", &self.answer.body().len())
             .field("limit", &self.limit)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ mod core {
     mod driver;
     mod execution;
     mod golden;
+    mod gzip;
     mod hostile;
     mod once;
     mod paging;

@@ -20,7 +20,8 @@
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
 //! Without it only `http://` to a loopback address works, or a client of your
-//! own.
+//! own. `gzip` asks for compressed answers, and holds them to
+//! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Method, Request, Response};
 use http_body::{Frame, SizeHint};
 #[doc(no_inline)]
@@ -92,6 +94,12 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // Its own decoders leave an answer of several members half read, and
+            // are there as soon as any crate of the build asks for them.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host);
@@ -119,7 +127,13 @@ impl Connect for Transport {
 impl AsyncTransport for Transport {
     type Body = Vec<u8>;
 
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+    async fn send(
+        &self,
+        mut request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, TransportError> {
+        if GUNZIP.is_some() {
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let asked = Arc::<AtomicBool>::default();
         let reads = request.method() == Method::GET;
         let request = request.map(|body| match body.into() {
@@ -139,11 +153,12 @@ impl AsyncTransport for Transport {
         let mut head = Response::new(());
         *head.status_mut() = answer.status();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
-        let mut reader = BodyReader::new(head.into_parts().0, self.max_response_bytes);
+        let (head, ()) = head.into_parts();
+        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
         loop {
             match answer.chunk().await {
                 Ok(Some(chunk)) => reader = reader.push(&chunk)?,
-                Ok(None) => return Ok(reader.finish()),
+                Ok(None) => return reader.finish(),
                 Err(error) => {
                     let timed_out = error.is_timeout();
                     return Err(reader.cut(error.without_url()).timed_out(timed_out));
@@ -160,6 +175,13 @@ impl AsyncTransport for Transport {
         self.start.elapsed()
     }
 }
+
+/// Takes gzip off an answer; the feature has it asked for.
+#[cfg(feature = "gzip")]
+const GUNZIP: Option<Gunzip> =
+    Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
+#[cfg(not(feature = "gzip"))]
+const GUNZIP: Option<Gunzip> = None;
 
 /// The body of a request, which remembers whether it was asked for.
 ///

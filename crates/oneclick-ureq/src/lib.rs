@@ -24,7 +24,8 @@
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
 //! Without it only `http://` to a loopback address works, or an agent of your
-//! own.
+//! own. `gzip` asks for compressed answers, and holds them to
+//! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
 
 use std::error::Error as StdError;
 use std::io::{self, Read};
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, Response};
 #[doc(no_inline)]
@@ -132,6 +133,9 @@ impl BlockingTransport for Transport {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let (mut head, body) = request.into_parts();
+        if GUNZIP.is_some() {
+            head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let asked = (head.method != Method::GET).then(Arc::<AtomicBool>::default);
         let body = match &asked {
             Some(asked) => {
@@ -159,12 +163,12 @@ impl BlockingTransport for Transport {
         })?;
 
         let (head, mut body) = answer.into_parts();
-        let mut reader = BodyReader::new(head, self.max_response_bytes);
+        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
         let mut body = body.as_reader();
         let mut piece = vec![0; 16 * 1024];
         loop {
             match body.read(&mut piece) {
-                Ok(0) => return Ok(reader.finish()),
+                Ok(0) => return reader.finish(),
                 Ok(length) => reader = reader.push(&piece[..length])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -184,6 +188,13 @@ impl BlockingTransport for Transport {
         self.start.elapsed()
     }
 }
+
+/// Takes gzip off an answer; the feature has it asked for.
+#[cfg(feature = "gzip")]
+const GUNZIP: Option<Gunzip> =
+    Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
+#[cfg(not(feature = "gzip"))]
+const GUNZIP: Option<Gunzip> = None;
 
 /// The body of a request, which remembers whether it was asked for.
 ///

@@ -1,0 +1,327 @@
+//! Compressed answers: asked for with the feature `gzip`, not without it.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use oneclick_proto::{ErrorKind, Execution};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT};
+use crate::sameness::same;
+use crate::subject::{Hyper, Reqwest, Subject, Ureq, plant};
+
+behaviours! {
+    an_encoding_that_nobody_asked_for_is_an_error_that_says_so
+    an_encoding_that_is_none_is_no_error
+}
+
+const ERROR: &str = r#"{"type":"key_error","message":"API Key does not exist"}"#;
+
+fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A whole response in an encoding.
+fn encoded(status: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-encoding: {encoding}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The encodings that are not taken off.
+fn unread() -> Vec<&'static str> {
+    let mut unread = vec!["br", "zstd", "deflate", "gzip, gzip", "gzip\r\ncontent-encoding: br"];
+    if cfg!(not(feature = "gzip")) {
+        unread.extend(["gzip", "GZIP", "x-gzip"]);
+    }
+    unread
+}
+
+fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Subject>() {
+    let body = gzip(RECEIPT);
+    for encoding in unread() {
+        let peer = Peer::answering(encoded("200 OK", encoding, &body));
+        let error = S::new(&peer.url()).fails(plant());
+        assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
+        assert_eq!(error.execution(), Execution::Executed);
+        assert_eq!(error.body(), body);
+        let encoding = encoding.replace("\r\ncontent-encoding:", ",").to_ascii_lowercase();
+        let says = format!("has the content-encoding {encoding}, which was not taken off; it was");
+        assert!(error.to_string().contains(&says), "{error}");
+
+        let peer = Peer::answering(encoded("401 X", &encoding, &body));
+        let error = S::new(&peer.url()).fails(plant());
+        assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
+        assert_eq!(error.execution(), Execution::NotExecuted);
+        assert_eq!(error.body(), body);
+        assert!(error.to_string().contains(&says), "{error}");
+    }
+}
+
+fn an_encoding_that_is_none_is_no_error<S: Subject>() {
+    for encoding in ["identity", "Identity", ""] {
+        let peer = Peer::answering(encoded("200 OK", encoding, RECEIPT.as_bytes()));
+        S::new(&peer.url()).send(plant()).unwrap();
+    }
+}
+
+#[test]
+fn answers_that_cannot_be_read_give_the_same_error_through_all_three() {
+    let receipt = gzip(RECEIPT);
+    let mut damaged = receipt.clone();
+    damaged[20] ^= 0xff;
+    let whole = encoded("200 OK", "gzip", &receipt);
+    for answer in [
+        encoded("200 OK", "br", &receipt),
+        encoded("200 OK", "gzip", &receipt[..40]),
+        encoded("200 OK", "gzip", &damaged),
+        encoded("200 OK", "gzip", &[&receipt, b"garbage".as_slice()].concat()),
+        encoded("200 OK", "gzip", b""),
+        encoded("401 X", "gzip", &gzip(ERROR)),
+        encoded("401 X", "gzip", b"<html></html>"),
+        encoded("500 X", "gzip", &damaged),
+        whole[..whole.len() - 30].to_vec(),
+    ] {
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            wire.write(&answer);
+        });
+        let url = peer.url();
+        same([
+            Reqwest::new(&url).fails(plant()),
+            Ureq::new(&url).fails(plant()),
+            Hyper::new(&url).fails(plant()),
+        ]);
+    }
+}
+
+#[cfg(feature = "gzip")]
+mod taken_off {
+    //! What holds where gzip is asked for.
+
+    use std::sync::OnceLock;
+
+    use oneclick_proto::{Error, Phase, Records, TransportOptions};
+
+    use super::*;
+    use crate::peer::response;
+    use crate::subject::phase;
+
+    behaviours! {
+        an_answer_in_gzip_is_read
+        an_answer_of_several_members_is_read_whole
+        a_page_of_a_thousand_records_is_read_from_a_sixth_of_its_size
+        an_error_answer_is_read
+        an_answer_without_a_body_is_read_as_one
+        a_body_of_the_limit_is_read_and_one_byte_more_is_not
+        gigabytes_in_few_bytes_are_given_up_at_the_limit
+        gzip_without_end_that_holds_nothing_is_given_up
+        gzip_that_is_cut_is_unknown_and_keeps_what_came
+        a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came
+        gzip_that_is_damaged_is_unknown
+        an_error_answer_in_damaged_gzip_says_what_its_status_says
+    }
+
+    /// What a purchase that is answered so fails with.
+    fn buy<S: Subject>(answer: impl Into<Vec<u8>>) -> Error {
+        let answer = answer.into();
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            wire.write(&answer);
+        });
+        let error = S::new(&peer.url()).fails(plant());
+        assert_eq!(peer.requests().len(), 1);
+        error
+    }
+
+    fn capped(bytes: usize) -> TransportOptions {
+        TransportOptions::new().max_response_bytes(bytes)
+    }
+
+    #[track_caller]
+    fn assert_cut(error: &Error) {
+        assert_eq!(phase(error), Some(Phase::Body), "{error:?}");
+        assert_eq!(error.execution(), Execution::Unknown);
+        assert_eq!(error.status().unwrap(), 200);
+        assert!(!error.is_timeout());
+    }
+
+    fn an_answer_in_gzip_is_read<S: Subject>() {
+        let body = gzip(RECEIPT);
+        let mut chunked =
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
+                .to_vec();
+        for byte in &body {
+            chunked.extend([b"1\r\n", [*byte].as_slice(), b"\r\n"].concat());
+        }
+        chunked.extend(b"0\r\n\r\n");
+        for answer in [
+            encoded("200 OK", "gzip", &body),
+            encoded("201 Created", "GZip", &body),
+            encoded("200 OK", "x-gzip", &body),
+            chunked,
+        ] {
+            let peer = Peer::answering(answer);
+            let client = S::new(&peer.url());
+            // The connection is kept after it.
+            for _ in 0..2 {
+                assert_eq!(client.send(plant()).unwrap().impact.amount, 5);
+            }
+            assert_eq!(peer.connections(), 1);
+        }
+        // And so is one that is not compressed although it was asked for.
+        let peer = Peer::answering(response("200 OK", "", RECEIPT));
+        S::new(&peer.url()).send(plant()).unwrap();
+    }
+
+    fn an_answer_of_several_members_is_read_whole<S: Subject>() {
+        let (first, second) = RECEIPT.split_at(30);
+        let body = [gzip(first), gzip(""), gzip(second)].concat();
+        let peer = Peer::answering(encoded("200 OK", "gzip", &body));
+        assert_eq!(S::new(&peer.url()).send(plant()).unwrap().impact.amount, 5);
+    }
+
+    fn a_page_of_a_thousand_records_is_read_from_a_sixth_of_its_size<S: Subject>() {
+        let row = |number: u32| {
+            // Times as if drawn at random, which is what does not compress.
+            let drawn = number.wrapping_mul(2_654_435_761);
+            let (day, hour, minute) = (drawn % 30 + 1, drawn / 32 % 24, drawn / 1024 % 60);
+            let (second, millis) = (drawn / 65_536 % 60, drawn / 4_194_304 % 1000);
+            let time = format!("2024-09-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+            let amount = drawn / 512 % 20 + 1;
+            format!(r#"{{"user_id":"U1234567890","time_utc":"{time}","tree_planted":{amount}}}"#)
+        };
+        let rows: Vec<_> = (0..1000).map(row).collect();
+        let page = format!(r#"{{"user_records":[{}],"cursor":null}}"#, rows.join(","));
+        let body = gzip(&page);
+        assert!(body.len() * 6 < page.len(), "{} of {}", body.len(), page.len());
+        let peer = Peer::answering(encoded("200 OK", "gzip", &body));
+        let page = S::new(&peer.url()).send(Records::new()).unwrap();
+        assert_eq!(page.items.len(), 1000);
+    }
+
+    fn an_error_answer_is_read<S: Subject>() {
+        for (status, execution) in [
+            ("401 X", Execution::NotExecuted),
+            ("429 X", Execution::NotExecuted),
+            ("500 X", Execution::Unknown),
+        ] {
+            let error = buy::<S>(encoded(status, "gzip", &gzip(ERROR)));
+            assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
+            assert_eq!(error.execution(), execution);
+            assert_eq!(error.message(), Some("API Key does not exist"));
+            assert_eq!(error.body(), ERROR.as_bytes());
+        }
+    }
+
+    fn an_answer_without_a_body_is_read_as_one<S: Subject>() {
+        let error = buy::<S>(encoded("200 OK", "gzip", b""));
+        assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
+        assert_eq!(error.execution(), Execution::Executed);
+        let error = buy::<S>(encoded("503 X", "gzip", b""));
+        assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
+    }
+
+    fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Subject>() {
+        // Smaller than its gzip, and larger.
+        for receipt in [RECEIPT.to_owned(), format!("{RECEIPT}{}", " ".repeat(100_000))] {
+            let peer = Peer::answering(encoded("200 OK", "gzip", &gzip(&receipt)));
+            S::at(&peer.url(), &capped(receipt.len())).send(plant()).unwrap();
+
+            let error = S::at(&peer.url(), &capped(receipt.len() - 1)).fails(plant());
+            assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+            assert_eq!(error.execution(), Execution::Executed);
+            assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
+        }
+    }
+
+    /// Two gibibytes of blanks in two megabytes.
+    fn bomb() -> &'static [u8] {
+        static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
+        BOMB.get_or_init(|| gzip(vec![b' '; 1024 * 1024]).repeat(2048))
+    }
+
+    fn gigabytes_in_few_bytes_are_given_up_at_the_limit<S: Subject>() {
+        for (status, execution) in
+            [("200 OK", Execution::Executed), ("401 X", Execution::NotExecuted)]
+        {
+            let error = buy::<S>(encoded(status, "gzip", bomb()));
+            assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+            assert_eq!(error.execution(), execution);
+            assert_eq!(error.body().len(), Error::MAX_BODY_BYTES);
+        }
+    }
+
+    fn gzip_without_end_that_holds_nothing_is_given_up<S: Subject>() {
+        let piece = gzip("").repeat(200);
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            wire.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n");
+            // A hundred times the limit, if anybody takes it.
+            for _ in 0..1600 {
+                if !wire.write(&piece) {
+                    break;
+                }
+            }
+        });
+        let error = S::at(&peer.url(), &capped(64 * 1024)).fails(plant());
+        assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+    }
+
+    fn gzip_that_is_cut_is_unknown_and_keeps_what_came<S: Subject>() {
+        let body = gzip(RECEIPT);
+        for length in [1, 9, 10, 11, body.len() / 2, body.len() - 8, body.len() - 1] {
+            assert_cut(&buy::<S>(encoded("200 OK", "gzip", &body[..length])));
+        }
+        let error = buy::<S>(encoded("200 OK", "gzip", &body[..body.len() - 20]));
+        assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
+        assert!(format!("{error:#}").contains(": its gzip is broken: "), "{error:#}");
+    }
+
+    fn a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came<S: Subject>() {
+        let answer = encoded("200 OK", "gzip", &gzip(RECEIPT));
+        for missing in [1, 8, 30] {
+            let error = buy::<S>(&answer[..answer.len() - missing]);
+            assert_cut(&error);
+            assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
+        }
+        let error = buy::<S>(
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n20\r\n\x1f\x8b",
+        );
+        assert_cut(&error);
+    }
+
+    fn gzip_that_is_damaged_is_unknown<S: Subject>() {
+        let body = gzip(RECEIPT);
+        // The magic number, the data, the checksum, the length.
+        for place in [0, 10, 20, body.len() - 8, body.len() - 1] {
+            let mut body = body.clone();
+            body[place] ^= 0xff;
+            assert_cut(&buy::<S>(encoded("200 OK", "gzip", &body)));
+        }
+        for garbage in ["x", "garbage", "garbage, longer than a head of gzip", "\0", "\x1f"] {
+            let body = [&body, garbage.as_bytes()].concat();
+            assert_cut(&buy::<S>(encoded("200 OK", "gzip", &body)));
+        }
+        assert_cut(&buy::<S>(encoded("200 OK", "gzip", RECEIPT.as_bytes())));
+    }
+
+    fn an_error_answer_in_damaged_gzip_says_what_its_status_says<S: Subject>() {
+        let mut body = gzip(ERROR);
+        body[10] ^= 0xff;
+        for body in [&body, "<html>no gzip at all</html>".as_bytes()] {
+            for (status, execution) in
+                [("401 X", Execution::NotExecuted), ("500 X", Execution::Unknown)]
+            {
+                let error = buy::<S>(encoded(status, "gzip", body));
+                assert_eq!(error.execution(), execution);
+                assert_eq!(error.body(), body);
+            }
+        }
+    }
+}
