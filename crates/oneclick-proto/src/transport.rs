@@ -10,6 +10,7 @@ mod gzip;
 use std::error::Error as StdError;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -328,7 +329,11 @@ pub struct BodyReader {
 impl BodyReader {
     /// Starts with the head of an answer.
     pub fn new(head: http::response::Parts, limit: usize) -> Self {
-        Self { answer: Response::from_parts(head, Vec::new()), limit, gunzip: None }
+        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
+        // What a server announces is believed up to here.
+        let body = Vec::with_capacity(limit.min(announced).min(256 * 1024));
+        Self { answer: Response::from_parts(head, body), limit, gunzip: None }
     }
 
     /// Takes gzip off the body, given a decoder, if the head says that the body
@@ -344,21 +349,43 @@ impl BodyReader {
     /// # Errors
     /// [`Phase::TooLarge`] once the pieces together exceed the limit.
     pub fn push(mut self, piece: &[u8]) -> Result<Self, TransportError> {
-        let limit = if self.gunzip.is_some() { gzip::most_packed(self.limit) } else { self.limit };
-        let body = self.answer.body_mut();
-        if piece.len() > limit - body.len() {
+        if piece.len() > self.room() {
             return Err(self.fail(Phase::TooLarge, None));
         }
-        body.extend_from_slice(piece);
+        self.answer.body_mut().extend_from_slice(piece);
         Ok(self)
+    }
+
+    /// Adds all that a reader has, and keeps what came before it fails. Of more
+    /// than the limit it reads as much as [`finish`](Self::finish) needs to tell.
+    ///
+    /// ```
+    /// use oneclick_proto::{BodyReader, Phase};
+    ///
+    /// let (head, ()) = http::Response::new(()).into_parts();
+    /// let mut reader = BodyReader::new(head, 8);
+    /// reader.read_to_end(&b"12345678"[..])?;
+    /// reader.read_to_end(&b"9"[..])?;
+    /// assert_eq!(reader.finish().unwrap_err().phase(), Phase::TooLarge);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// That of the reader.
+    pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<()> {
+        let most = u64::try_from(self.room()).unwrap_or(u64::MAX).saturating_add(1);
+        reader.take(most).read_to_end(self.answer.body_mut()).map(drop)
     }
 
     /// The complete answer.
     ///
     /// # Errors
-    /// Of gzip that is cut or damaged [`Phase::Body`], of gzip that holds more
-    /// than the limit [`Phase::TooLarge`].
+    /// Of gzip that is cut or damaged [`Phase::Body`], of more than the limit
+    /// [`Phase::TooLarge`].
     pub fn finish(mut self) -> Result<Response<Vec<u8>>, TransportError> {
+        if self.answer.body().len() > self.most() {
+            return Err(self.fail(Phase::TooLarge, None));
+        }
         match self.unpack() {
             Ok(()) => Ok(self.answer),
             Err((phase, source)) => Err(self.fail(phase, source)),
@@ -368,6 +395,16 @@ impl BodyReader {
     /// The failure of an answer whose body stopped arriving.
     pub fn cut(self, source: impl Into<Cause>) -> TransportError {
         self.fail(Phase::Body, Some(source.into()))
+    }
+
+    /// How much may arrive in all.
+    fn most(&self) -> usize {
+        if self.gunzip.is_some() { gzip::most_packed(self.limit) } else { self.limit }
+    }
+
+    /// How much may still arrive.
+    fn room(&self) -> usize {
+        self.most().saturating_sub(self.answer.body().len())
     }
 
     /// Takes the gzip off, once, and keeps what can be read of it.

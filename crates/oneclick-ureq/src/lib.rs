@@ -164,18 +164,12 @@ impl BlockingTransport for Transport {
 
         let (head, mut body) = answer.into_parts();
         let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
-        let mut body = body.as_reader();
-        let mut piece = vec![0; 16 * 1024];
-        loop {
-            match body.read(&mut piece) {
-                Ok(0) => return reader.finish(),
-                Ok(length) => reader = reader.push(&piece[..length])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let error = ureq::Error::from(error);
-                    let timed_out = matches!(error, ureq::Error::Timeout(_));
-                    return Err(reader.cut(error).timed_out(timed_out));
-                }
+        match reader.read_to_end(body.as_reader()) {
+            Ok(()) => reader.finish(),
+            Err(error) => {
+                let error = ureq::Error::from(error);
+                let timed_out = matches!(error, ureq::Error::Timeout(_));
+                Err(reader.cut(error).timed_out(timed_out))
             }
         }
     }
