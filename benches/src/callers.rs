@@ -99,7 +99,7 @@ pub fn ours(transport: Transport, url: &str) -> Result<Caller, Failure> {
     Ok(match transport {
         Transport::Hyper => asynchronous(oneclick_hyper::Client::with_base_url(url, KEY)?)?,
         Transport::Reqwest => asynchronous(oneclick_reqwest::Client::with_base_url(url, KEY)?)?,
-        Transport::Ureq => blocking(oneclick_ureq::Client::with_base_url(url, KEY)?),
+        Transport::Ureq => blocking(oneclick_ureq::Client::with_base_url(url, KEY)?)?,
     })
 }
 
@@ -113,8 +113,17 @@ pub fn bare(transport: Transport, url: &str) -> Result<Caller, Failure> {
     match transport {
         Transport::Hyper => bare_hyper(requests),
         Transport::Reqwest => bare_reqwest(requests),
-        Transport::Ureq => Ok(bare_ureq(requests)),
+        Transport::Ureq => Ok(bare_ureq(requests, Some(TIMEOUT))),
     }
+}
+
+/// ureq alone and without a timeout: with one, it starts a thread for each call
+/// that looks the name up.
+///
+/// # Errors
+/// None: the requests are some.
+pub fn ureq_without_timeout(url: &str) -> Result<Caller, Failure> {
+    Ok(bare_ureq(Requests::new(url)?, None))
 }
 
 fn plant_tree() -> Result<PlantTree, InvalidValue> {
@@ -127,13 +136,13 @@ fn records() -> Records {
 }
 
 fn asynchronous<T: AsyncTransport + 'static>(client: AsyncClient<T>) -> Result<Caller, Failure> {
-    let runtime = runtime()?;
+    let (runtime, plant_tree) = (runtime()?, plant_tree()?);
     Ok(Caller::new(move |call, times| {
         runtime.block_on(async {
             for _ in 0..times {
                 match call {
                     Call::Whoami => drop(client.send(Whoami).await?),
-                    Call::PlantTree => drop(client.send(plant_tree()?).await?),
+                    Call::PlantTree => drop(client.send(plant_tree.clone()).await?),
                     Call::Page => drop(client.send(records()).await?),
                 }
             }
@@ -142,17 +151,18 @@ fn asynchronous<T: AsyncTransport + 'static>(client: AsyncClient<T>) -> Result<C
     }))
 }
 
-fn blocking<T: BlockingTransport + 'static>(client: BlockingClient<T>) -> Caller {
-    Caller::new(move |call, times| {
+fn blocking<T: BlockingTransport + 'static>(client: BlockingClient<T>) -> Result<Caller, Failure> {
+    let plant_tree = plant_tree()?;
+    Ok(Caller::new(move |call, times| {
         for _ in 0..times {
             match call {
                 Call::Whoami => drop(client.send(Whoami)?),
-                Call::PlantTree => drop(client.send(plant_tree()?)?),
+                Call::PlantTree => drop(client.send(plant_tree.clone())?),
                 Call::Page => drop(client.send(records())?),
             }
         }
         Ok(())
-    })
+    }))
 }
 
 fn bare_hyper(requests: Requests) -> Result<Caller, Failure> {
@@ -194,8 +204,8 @@ fn bare_reqwest(requests: Requests) -> Result<Caller, Failure> {
     }))
 }
 
-fn bare_ureq(requests: Requests) -> Caller {
-    let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(TIMEOUT)).build();
+fn bare_ureq(requests: Requests, timeout: Option<Duration>) -> Caller {
+    let config = ureq::Agent::config_builder().proxy(None).timeout_global(timeout).build();
     let agent = ureq::Agent::from(config);
     Caller::new(move |call, times| {
         for _ in 0..times {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use http::Response;
 use oneclick_benches::bodies::{Shape, page};
-use oneclick_benches::callers::{Call, Caller, Failure, Transport, bare, ours};
+use oneclick_benches::callers::{
+    Call, Caller, Failure, Transport, bare, ours, ureq_without_timeout,
+};
 use oneclick_benches::{requests, server};
 use oneclick_proto::Records;
 
@@ -53,6 +55,7 @@ fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure>
         callers.push(bare(transport, url)?);
         callers.push(ours(transport, url)?);
     }
+    callers.push(ureq_without_timeout(url)?);
     let mut runs: Vec<_> = callers.into_iter().map(|caller| turn(caller, call)).collect();
     // What a page costs beyond its transport, measured in the same turns.
     runs.push(Box::new(move || decode(calls(call))));
@@ -61,7 +64,7 @@ fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure>
         let (bare, ours) = (&seconds[2 * index], &seconds[2 * index + 1]);
         let name = transport.name();
         let (what, most, below) = if call == Call::Page {
-            let decode = &seconds[2 * Transport::ALL.len()];
+            let decode = &seconds[2 * Transport::ALL.len() + 1];
             let sum = bare.iter().zip(decode).map(|(bare, decode)| bare + decode).collect();
             (format!("{} ÷ (bare {name} + decoding alone)", call.name()), 1.05, sum)
         } else {
@@ -70,10 +73,14 @@ fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure>
         let figure = Figure::ratio(ours, &below);
         table.rows.push(Row::ratio(what, Target::AtMost(most), figure));
     }
-    let bare = |index: usize| &seconds[2 * index];
-    for (index, transport) in Transport::ALL.into_iter().enumerate().skip(1) {
-        let what = format!("bare {} ÷ bare hyper, {}", transport.name(), call.name());
-        table.rows.push(Row::ratio(what, Target::None, Figure::ratio(bare(index), bare(0))));
+    for (what, index) in [
+        ("bare reqwest", 2),
+        ("bare ureq", 4),
+        ("bare ureq without a timeout", 2 * Transport::ALL.len()),
+    ] {
+        let figure = Figure::ratio(&seconds[index], &seconds[0]);
+        let what = format!("{what} ÷ bare hyper, {}", call.name());
+        table.rows.push(Row::ratio(what, Target::None, figure));
     }
     Ok(())
 }

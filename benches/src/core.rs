@@ -36,6 +36,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
         let figure = Figure::ratio(&seconds[1], &seconds[0]);
         table.rows.push(Row::ratio(what, Target::AtMost(most), figure));
     }
+    table.rows.push(derived()?);
     table.rows.push(Row {
         what: "encode → sandbox function → decode of `plant_tree`, exchanges a second".to_owned(),
         target: Target::AtLeast(150_000.0),
@@ -69,6 +70,42 @@ fn decode(api: &Api, shape: Shape, body: &str) -> Result<Duration, Failure> {
         }
         Ok(())
     })
+}
+
+/// The least that serde can make of a page: text that is not even copied.
+#[derive(serde::Deserialize)]
+struct DerivedPage<'a> {
+    #[serde(borrow)]
+    user_records: Vec<DerivedRecord<'a>>,
+}
+
+#[derive(serde::Deserialize)]
+#[expect(dead_code, reason = "read and thrown away")]
+struct DerivedRecord<'a> {
+    user_id: &'a str,
+    time_utc: &'a str,
+    tree_planted: Option<i64>,
+    waste_removed: Option<i64>,
+    carbon_captured: Option<i64>,
+    money_donated: Option<i64>,
+}
+
+fn derived() -> Result<Row, Failure> {
+    let body = page(Shape::Records, Some("next"));
+    let derive = || {
+        timed(|| {
+            for _ in 0..PAGES {
+                let page: DerivedPage<'_> = serde_json::from_str(black_box(&body))?;
+                black_box(page.user_records);
+            }
+            Ok(())
+        })
+    };
+    let mut runs: [Box<dyn FnMut() -> Result<Duration, Failure>>; 2] =
+        [Box::new(|| skip(&body)), Box::new(derive)];
+    let seconds = in_turns(ROUNDS, &mut runs)?;
+    let what = "derived structs of borrowed text instead, 1,000 records ÷ skip them";
+    Ok(Row::ratio(what, Target::None, Figure::ratio(&seconds[1], &seconds[0])))
 }
 
 /// How many purchases a second are written, made and read.

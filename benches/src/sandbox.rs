@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
@@ -13,6 +13,7 @@ use oneclick_sandbox::{Sandbox, Server};
 
 use crate::pin;
 use crate::report::{Figure, Row, Table, Target, in_turns, timed};
+use crate::worker;
 
 /// Connections that each hold one request.
 const CONNECTIONS: usize = 64;
@@ -81,11 +82,8 @@ struct Process {
 
 impl Process {
     fn start(name: &str) -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["worker", name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            worker::command(name).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         if let Some(output) = &mut child.stdout {
             BufReader::new(output).read_line(&mut line)?;

@@ -1,6 +1,5 @@
 //! A million records over a socket, read in a process of its own.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use oneclick_benches::callers::Failure;
@@ -8,6 +7,7 @@ use oneclick_benches::server::{self, PAGES};
 use oneclick_proto::{Cursor, Limit, Records};
 
 use crate::report::{Figure, Row, Table, Target};
+use crate::worker;
 
 /// Pages that are read in a turn.
 const TURN: usize = 50;
@@ -15,7 +15,7 @@ const TURN: usize = 50;
 pub(crate) fn table() -> Result<Table, Failure> {
     let mut table = Table::new("1,000,000 records over a socket, in pages of 1,000");
     let url = server::start()?;
-    let output = Command::new(std::env::current_exe()?).args(["worker", "walk", &url]).output()?;
+    let output = worker::command("walk").arg(&url).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
