@@ -13,7 +13,7 @@ use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response};
-use oneclick_examples::{Failure, Place, describe};
+use oneclick_examples::{Failure, Place};
 use oneclick_proto::{
     BlockingClient, BlockingTransport, BodyReader, Limit, Records, TransportError, Trees,
 };
@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
 
     for _ in 0..3 {
         let receipt = client.plant_tree(Trees::of::<2>())?;
-        println!("{} at {}", describe(&receipt.impact), receipt.time_utc);
+        println!("{} at {}", receipt.impact, receipt.time_utc);
     }
     let records = client.records(Records::new().limit(Limit::of::<2>())).max_items(5);
     let records: Vec<_> = records.collect::<Result<_, _>>()?;

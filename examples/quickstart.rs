@@ -5,7 +5,7 @@
 //! cargo run --example quickstart
 //! ```
 
-use oneclick_examples::{Failure, Place, describe};
+use oneclick_examples::{Failure, Place};
 use oneclick_proto::{
     AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, CancelImpact, Cancellation,
     Customer, CustomerRecord, CustomerRecords, Error, Fragments, Impact, ImpactTotals, Limit,
@@ -106,16 +106,16 @@ fn newest_first() -> Records {
 
 fn tell(transport: &str, story: &Story) {
     println!("\n{transport}");
-    println!("  bought for ourselves   {}", describe(&story.for_us.impact));
-    println!("  bought for a customer  {}", describe(&story.for_customer.impact));
-    println!("  {}       {}", story.taken_back.message, describe(&story.taken_back.impact));
+    println!("  bought for ourselves   {}", story.for_us.impact);
+    println!("  bought for a customer  {}", story.for_customer.impact);
+    println!("  {}       {}", story.taken_back.message, story.taken_back.impact);
     println!("  the account so far");
     for (kind, amount) in story.totals.total.iter().filter(|(_, amount)| *amount != 0) {
-        println!("    {}", describe(&Impact::new(kind.clone(), amount)));
+        println!("    {}", Impact::new(kind.clone(), amount));
     }
     println!("  its own newest records");
     for record in &story.newest {
-        println!("    {}  {}", record.time_utc, describe(&record.impact));
+        println!("    {}  {}", record.time_utc, record.impact);
     }
     let state = match (&story.tracking.impact_completed, &story.tracking.donation_sent) {
         (Some(time), _) => format!("done at {time}"),

@@ -4,7 +4,7 @@
 //! `Transport::from_service` takes a connection or a tower-style service of
 //! your own instead of the pool.
 
-use oneclick_examples::{Failure, Place, describe};
+use oneclick_examples::{Failure, Place};
 use oneclick_hyper::{Cents, Client, Error, Execution, Pounds, Trees};
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Failure> {
         client.donate_money(Cents::of::<250>()),
     );
     for receipt in [trees?, carbon?, money?] {
-        println!("{} at {}", describe(&receipt.impact), receipt.time_utc);
+        println!("{} at {}", receipt.impact, receipt.time_utc);
     }
 
     let stranger = Client::with_base_url(place.api().base_url().to_string(), "nobodys_key")?;

@@ -1,7 +1,7 @@
 //! The async client over reqwest: plants trees for a customer, and says what a
 //! failure means.
 
-use oneclick_examples::{Failure, Place, describe};
+use oneclick_examples::{Failure, Place};
 use oneclick_reqwest::{Client, Customer, Error, Execution, PlantTree, Trees};
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Failure> {
     let ada = Customer::new("ada@example.com")?.name("Ada Lovelace");
     let purchase = PlantTree::new(Trees::of::<5>()).customer(ada);
     let receipt = client.plant_tree(purchase.clone()).await?;
-    println!("{} at {}", describe(&receipt.impact), receipt.time_utc);
+    println!("{} at {}", receipt.impact, receipt.time_utc);
 
     // Nobody listens on port 1, so this one fails. What an error prints holds no
     // key, no e-mail address and no name: it may be logged.

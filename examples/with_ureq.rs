@@ -5,7 +5,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::thread;
 
-use oneclick_examples::{Failure, Place, describe};
+use oneclick_examples::{Failure, Place};
 use oneclick_ureq::{
     Cents, Client, Customer, CustomerRecords, DonateMoney, Error, Execution, SortOrder,
 };
@@ -24,7 +24,7 @@ fn main() -> Result<(), Failure> {
     let hers = CustomerRecords::new().customer_email(ada.customer_email);
     for record in client.customer_records(hers.sort_order(SortOrder::Desc)).max_items(3) {
         let record = record?;
-        println!("{}  {}", record.time_utc, describe(&record.impact));
+        println!("{}  {}", record.time_utc, record.impact);
     }
 
     // A server that takes the request and hangs up. Has it bought anything?

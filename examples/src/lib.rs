@@ -1,9 +1,9 @@
-//! What the examples share: where they run, and how they say what happened.
+//! What the examples share: where they run, and how they fail.
 
 use std::error::Error;
 use std::fmt;
 
-use oneclick_proto::{Api, Impact, ImpactKind};
+use oneclick_proto::Api;
 use oneclick_sandbox::Server;
 
 /// Where an example runs: a sandbox inside the program, or the hosted sandbox
@@ -54,24 +54,6 @@ impl fmt::Display for Place {
             Some(_) => write!(f, "a sandbox inside this program ({url}); no money moves"),
             None => write!(f, "{url}, with the test key in ONECLICK_API_KEY; no money moves"),
         }
-    }
-}
-
-/// What an impact is, in words and units: `5 trees planted`.
-#[must_use]
-pub fn describe(impact: &Impact) -> String {
-    let amount = impact.amount;
-    match &impact.kind {
-        ImpactKind::TreePlanted if amount == 1 => "1 tree planted".into(),
-        ImpactKind::TreePlanted => format!("{amount} trees planted"),
-        ImpactKind::WasteRemoved => format!("{amount} lbs of plastic out of the ocean"),
-        ImpactKind::CarbonCaptured => format!("{amount} lbs of CO2 captured"),
-        ImpactKind::CoralRestored => format!("{amount} coral fragments restored"),
-        ImpactKind::MoneyDonated => {
-            let cents = amount.unsigned_abs();
-            format!("${}.{:02} donated", cents / 100, cents % 100)
-        }
-        kind => format!("{amount} of {kind}"),
     }
 }
 

@@ -15,8 +15,9 @@
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
 //! what carries them: hyper-util's pooled client ([`Pool`]), one connection
 //! ([`Connection`]), or any service that takes the same types
-//! ([`Transport::from_service`]). Redirects are not followed, nothing is sent
-//! twice, and no proxy is used.
+//! ([`Transport::from_service`]). Redirects are not followed, no proxy is used,
+//! and what carries a call sends it once: only [`RetryPolicy`] says what is sent
+//! again, which is no purchase that may have been made.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.

@@ -214,12 +214,13 @@ macro_rules! endpoint_methods {
         }
 
         /// `POST /v1/cancel_impact`: takes an impact back; idempotent. Takes a
-        /// receipt, a record or a tracking answer by reference, an
-        /// [`ImpactId`](crate::ImpactId), or a [`CancelImpact`] with a reason.
+        /// receipt, a record, a tracking answer or an
+        /// [`ImpactId`](crate::ImpactId), by reference or not, the text of an
+        /// id, or a [`CancelImpact`] with a reason.
         ///
         /// # Errors
-        /// As [`send`](Self::send), and for a tracking answer whose
-        /// `tracking_id` cannot be read.
+        /// As [`send`](Self::send), and for text, or the `tracking_id` of a
+        /// tracking answer, that is no id.
         pub $($async)? fn cancel_impact(
             &self,
             impact: impl TryInto<CancelImpact, Error: Into<InvalidValue>>,
@@ -249,12 +250,12 @@ macro_rules! endpoint_methods {
         }
 
         /// `GET /v1/track`: how far an impact has come. Takes a receipt, a
-        /// record or a tracking answer by reference, an
-        /// [`ImpactId`](crate::ImpactId), or a [`Track`].
+        /// record, a tracking answer or an [`ImpactId`](crate::ImpactId), by
+        /// reference or not, the text of an id, or a [`Track`].
         ///
         /// # Errors
-        /// As [`send`](Self::send), and for a tracking answer whose
-        /// `tracking_id` cannot be read.
+        /// As [`send`](Self::send), and for text, or the `tracking_id` of a
+        /// tracking answer, that is no id.
         pub $($async)? fn track(
             &self,
             impact: impl TryInto<Track, Error: Into<InvalidValue>>,

@@ -436,18 +436,18 @@ impl fmt::Display for Error {
             write!(f, " (after {attempts} attempts)")?;
         }
         // Only for what changes something does it matter to the reader.
-        match (call, self.execution()) {
-            (Some(Call { idempotent: false, .. }), Execution::NotExecuted) => {
-                f.write_str("; it was not executed")
-            }
-            (Some(Call { idempotent: false, .. }), Execution::Unknown) => {
-                f.write_str("; whether it was executed is not known")
-            }
-            (Some(Call { idempotent: false, .. }), Execution::Executed) => {
-                f.write_str("; it was executed")
-            }
-            _ => Ok(()),
-        }?;
+        if let Some(Call { method, idempotent, .. }) = call
+            && (!idempotent || *method != Method::GET)
+        {
+            f.write_str(match (self.execution(), idempotent) {
+                (Execution::NotExecuted, _) => "; it was not executed",
+                (Execution::Unknown, false) => "; whether it was executed is not known",
+                (Execution::Unknown, true) => {
+                    "; whether it was executed is not known, and it can be sent again"
+                }
+                (Execution::Executed, _) => "; it was executed",
+            })?;
+        }
         let mut cause = self.source().filter(|_| f.alternate());
         while let Some(error) = cause {
             write!(f, ": {error}")?;

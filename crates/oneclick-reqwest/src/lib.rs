@@ -13,7 +13,9 @@
 //! ```
 //!
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
-//! what carries them. Redirects are not followed and nothing is sent twice.
+//! what carries them. Redirects are not followed, and what carries a call sends
+//! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
+//! that may have been made.
 //! `https://` goes through the proxy that the environment names, which sees no
 //! more than the host; `http://` through none.
 //!

@@ -55,7 +55,7 @@ impl BaseUrl {
     ///
     /// # Errors
     /// [`InvalidValue::BaseUrl`] for anything else, and for a user name, a
-    /// query or a fragment.
+    /// query or a fragment, and for a path that ends in `/v1`.
     pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let base_url = Self::insecure(url)?;
         if !base_url.is_https() && !base_url.is_loopback() {
@@ -109,6 +109,9 @@ impl BaseUrl {
             return invalid("its path holds `.`, `..` or a backslash");
         }
         let prefix = path.path().trim_end_matches('/').to_owned();
+        if prefix.ends_with("/v1") {
+            return invalid("it ends in /v1, which every request adds: leave it off");
+        }
         Ok(Self { scheme, authority, prefix })
     }
 
@@ -127,7 +130,6 @@ impl BaseUrl {
             || address.unwrap_or(host).parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 
-    /// The environment that a key's prefix names.
     /// The host, and the port that is meant.
     #[cfg(feature = "tracing")]
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
@@ -135,6 +137,7 @@ impl BaseUrl {
         (self.authority.host(), self.authority.port_u16().unwrap_or(usual))
     }
 
+    /// The environment that a key's prefix names.
     pub(super) fn of(key: &ApiKey) -> Option<Self> {
         ENVIRONMENTS
             .iter()

@@ -49,7 +49,8 @@ pub struct CancelImpact {
 }
 
 impl CancelImpact {
-    /// Cancels this impact.
+    /// Cancels this impact. What may hold no id, such as text or a
+    /// [`Tracking`](super::track::Tracking), goes through `try_from`.
     pub fn new(impact: impl Into<ImpactId>) -> Self {
         Self { impact: impact.into(), reason: None }
     }

@@ -107,6 +107,9 @@ impl Endpoint for CustomerRecords {
 list_setters!(impl List<CustomerRecord> for CustomerRecords);
 
 /// One impact made on behalf of a customer.
+///
+/// It does not say whether it was cancelled since:
+/// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Row")]
 #[non_exhaustive]

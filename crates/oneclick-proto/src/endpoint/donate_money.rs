@@ -31,6 +31,7 @@ action! {
         /// How much, in US cents: 1..=1,000,000,000.
         amount: Cents,
         /// The cause, such as [`Category::Climate`]; the account's own if there is none.
+        /// A name that is not known is sent as it is: the API may know more of them.
         category: Category,
     }
     POST "/v1/donate_money" => MoneyDonated

@@ -97,6 +97,9 @@ impl Endpoint for Records {
 list_setters!(impl List<Record> for Records);
 
 /// One impact of the account's own.
+///
+/// It does not say whether it was cancelled since:
+/// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Row")]
 #[non_exhaustive]

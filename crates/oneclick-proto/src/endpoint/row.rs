@@ -110,18 +110,28 @@ macro_rules! by_id {
             }
         }
 
-        /// Fails if the `tracking_id` cannot be read.
-        impl TryFrom<&$crate::endpoint::track::Tracking> for $request {
-            type Error = $crate::value::InvalidValue;
-
-            fn try_from(tracking: &$crate::endpoint::track::Tracking) -> Result<Self, Self::Error> {
-                $crate::value::ImpactId::try_from(tracking).map(Self::new)
-            }
-        }
+        $crate::endpoint::row::by_text!(
+            $request: &str, String, &String,
+            &$crate::endpoint::track::Tracking, $crate::endpoint::track::Tracking
+        );
     };
 }
 
-pub(super) use {by_id, identified, row};
+/// The same request, made of what may hold no id.
+macro_rules! by_text {
+    ($request:ident: $($from:ty),*) => {$(
+        /// Fails if it is not the text of an id, or its `tracking_id` is none.
+        impl TryFrom<$from> for $request {
+            type Error = $crate::value::InvalidValue;
+
+            fn try_from(from: $from) -> Result<Self, Self::Error> {
+                $crate::value::ImpactId::try_from(from).map(Self::new)
+            }
+        }
+    )*};
+}
+
+pub(super) use {by_id, by_text, identified, row};
 
 enum Field {
     UserId,

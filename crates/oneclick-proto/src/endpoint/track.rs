@@ -26,13 +26,14 @@ use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Personal, Ti
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 ///
-/// To track it in another process, store its [`ImpactId`] as text:
+/// To track it in another process, store its [`ImpactId`] as text, which is the
+/// API's `tracking_id`:
 ///
 /// ```
-/// use oneclick_proto::{ImpactId, Track};
+/// use oneclick_proto::Track;
 ///
 /// let stored = "U1234-2025-03-12T15:22:14.753Z";
-/// let track = Track::new(stored.parse::<ImpactId>()?);
+/// let track = Track::try_from(stored)?;
 /// assert_eq!(track.impact.to_string(), stored);
 /// # Ok::<(), oneclick_proto::InvalidValue>(())
 /// ```
@@ -45,7 +46,8 @@ pub struct Track {
 }
 
 impl Track {
-    /// Tracks this impact.
+    /// Tracks this impact. What may hold no id, such as text or a [`Tracking`],
+    /// goes through `try_from`.
     pub fn new(impact: impl Into<ImpactId>) -> Self {
         Self { impact: impact.into() }
     }
@@ -162,6 +164,15 @@ impl TryFrom<&Tracking> for ImpactId {
     type Error = InvalidValue;
 
     fn try_from(tracking: &Tracking) -> Result<Self, InvalidValue> {
+        tracking.tracking_id.parse()
+    }
+}
+
+/// Fails if the `tracking_id` is not `{user_id}-{time_utc}`.
+impl TryFrom<Tracking> for ImpactId {
+    type Error = InvalidValue;
+
+    fn try_from(tracking: Tracking) -> Result<Self, InvalidValue> {
         tracking.tracking_id.parse()
     }
 }

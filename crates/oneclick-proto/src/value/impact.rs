@@ -1,7 +1,7 @@
 //! Kinds of impact, their amounts, and what goes with them.
 //!
-//! A further kind is one line in the list of `impact_kinds!`: its name and its
-//! unit; receipts, records, filters, totals and tracking follow.
+//! A further kind is one line in the list of `impact_kinds!`: its name, its unit
+//! and its words; receipts, records, filters, totals and tracking follow.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Extra;
 
-/// Declares the kinds of impact, each with its name and its unit.
+/// Declares the kinds of impact, each with its name, its unit, and what is said
+/// of one and of several.
 macro_rules! impact_kinds {
-    ($($(#[$meta:meta])* $variant:ident = $name:literal in $unit:literal,)*) => {
+    ($(
+        $(#[$meta:meta])*
+        $variant:ident = $name:literal in $unit:literal, $one:literal or $several:literal,
+    )*) => {
         open_set! {
             /// A kind of impact, named as the field that carries its amount.
             ///
@@ -48,6 +52,14 @@ macro_rules! impact_kinds {
                     Self::Other(_) => None,
                 }
             }
+
+            /// What is said of one, and of several.
+            const fn words(&self) -> Option<[&'static str; 2]> {
+                match self {
+                    $(Self::$variant => Some([$one, $several]),)*
+                    Self::Other(_) => None,
+                }
+            }
         }
     };
 }
@@ -55,15 +67,18 @@ macro_rules! impact_kinds {
 // The one place where kinds are listed.
 impact_kinds! {
     /// Trees planted.
-    TreePlanted = "tree_planted" in "trees",
+    TreePlanted = "tree_planted" in "trees", "tree planted" or "trees planted",
     /// Plastic taken out of the ocean.
     WasteRemoved = "waste_removed" in "lbs of ocean plastic",
+        "lb of plastic out of the ocean" or "lbs of plastic out of the ocean",
     /// Carbon captured.
     CarbonCaptured = "carbon_captured" in "lbs of CO2",
+        "lb of CO2 captured" or "lbs of CO2 captured",
     /// Coral reef restored.
     CoralRestored = "coral_restored" in "coral fragments",
+        "coral fragment restored" or "coral fragments restored",
     /// Money donated.
-    MoneyDonated = "money_donated" in "US cents",
+    MoneyDonated = "money_donated" in "US cents", "US cent donated" or "US cents donated",
 }
 
 open_set! {
@@ -103,6 +118,18 @@ pub enum SortOrder {
 }
 
 /// One amount of one kind.
+///
+/// Displayed in words; money in dollars, whatever the unit of its amount.
+///
+/// ```
+/// use oneclick_proto::{Impact, ImpactKind};
+///
+/// let told = |kind, amount| Impact::new(kind, amount).to_string();
+/// assert_eq!(told(ImpactKind::TreePlanted, 1), "1 tree planted");
+/// assert_eq!(told(ImpactKind::CarbonCaptured, 12), "12 lbs of CO2 captured");
+/// assert_eq!(told(ImpactKind::MoneyDonated, 505), "$5.05 donated");
+/// assert_eq!(told("kelp_grown".into(), 9), "kelp_grown: 9");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Impact {
@@ -122,7 +149,17 @@ impl Impact {
 
 impl fmt::Display for Impact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.amount)
+        let Self { kind, amount } = self;
+        if *kind == ImpactKind::MoneyDonated {
+            let sign = if *amount < 0 { "-" } else { "" };
+            let cents = amount.unsigned_abs();
+            return write!(f, "{sign}${}.{:02} donated", cents / 100, cents % 100);
+        }
+        match kind.words() {
+            Some([one, _]) if *amount == 1 => write!(f, "1 {one}"),
+            Some([_, several]) => write!(f, "{amount} {several}"),
+            None => write!(f, "{kind}: {amount}"),
+        }
     }
 }
 
@@ -135,6 +172,8 @@ impl fmt::Display for Impact {
 /// assert_eq!(totals.get(&ImpactKind::TreePlanted), 60);
 /// assert_eq!(totals.get(&ImpactKind::WasteRemoved), 0);
 /// assert_eq!(totals.get(&"kelp_grown".into()), 7);
+/// assert_eq!(totals.to_string(), "60 trees planted, kelp_grown: 7");
+/// assert_eq!(Totals::zeros().to_string(), "nothing yet");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
@@ -178,6 +217,16 @@ impl Totals {
     /// Every kind that is mentioned, with its amount.
     pub fn iter(&self) -> impl Iterator<Item = (&ImpactKind, i64)> {
         self.amounts.iter().map(|(kind, amount)| (kind, *amount))
+    }
+}
+
+/// What is not zero, in words.
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = self.iter().filter(|(_, amount)| *amount != 0);
+        let Some((kind, amount)) = told.next() else { return f.write_str("nothing yet") };
+        write!(f, "{}", Impact::new(kind.clone(), amount))?;
+        told.try_for_each(|(kind, amount)| write!(f, ", {}", Impact::new(kind.clone(), amount)))
     }
 }
 

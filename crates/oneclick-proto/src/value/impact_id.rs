@@ -67,3 +67,27 @@ impl FromStr for ImpactId {
             .ok_or(InvalidValue::ImpactId)
     }
 }
+
+impl TryFrom<&str> for ImpactId {
+    type Error = InvalidValue;
+
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ImpactId {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for ImpactId {
+    type Error = InvalidValue;
+
+    fn try_from(text: &String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}

@@ -137,9 +137,10 @@ impl fmt::Display for InvalidValue {
                 write!(f, "the {what} has {characters} characters: {max} can be sent")
             }
             Self::Metadata { reason } => write!(f, "not metadata: {reason}"),
-            Self::ImpactId => {
-                f.write_str("not the id of an impact: a user id, a hyphen and a timestamp")
-            }
+            Self::ImpactId => f.write_str(
+                "not the id of an impact: a user id, a hyphen and a timestamp, such as \
+                     U123-2024-09-16T20:34:04.429Z",
+            ),
             Self::OtherAction => f.write_str("the intent belongs to another kind of action"),
             Self::DateOrder { start, end } => {
                 write!(f, "the date range ends before it starts: {start} to {end}")
