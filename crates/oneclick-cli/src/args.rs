@@ -1,0 +1,477 @@
+//! What can be typed.
+#![allow(clippy::doc_markdown, reason = "the comments are what `--help` prints")]
+#![allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use oneclick_ureq::{
+    Category, Cents, Cursor, DateRange, Email, Fragments, ImpactId, ImpactKind, InvalidValue,
+    Limit, Pounds, Reason, SortOrder, Trees,
+};
+
+/// The 1ClickImpact API at the command line.
+///
+/// The key is read from the environment variable ONECLICK_API_KEY, from a file
+/// or from standard input; its prefix, test_ or live_, says which environment
+/// is meant. With --local no key is needed: a sandbox on this machine answers.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    something on this machine went wrong, or `doctor` found something
+  2    the command line, a value in it or a setting is wrong; nothing was sent
+  3    the API refused it; nothing was bought
+  4    it is not known whether it was bought; what to do next was printed
+  5    the API was not reached, or its answer cannot be used; nothing was bought
+  130  interrupted";
+
+/// Where the API is and how to talk to the reader.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Use a sandbox of one's own, kept in a file; it needs no key.
+    #[arg(long, global = true, conflicts_with_all = ["sandbox", "production", "base_url"])]
+    pub(crate) local: bool,
+
+    /// The file of the local sandbox, instead of the usual one.
+    #[arg(long, global = true, value_name = "FILE", requires = "local")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Insist on the sandbox environment: a live_ key is refused.
+    #[arg(long, global = true, conflicts_with = "production")]
+    pub(crate) sandbox: bool,
+
+    /// Insist on production: a test_ key is refused.
+    #[arg(long, global = true)]
+    pub(crate) production: bool,
+
+    /// Read the key from this file, `-` for standard input, instead of from
+    /// ONECLICK_API_KEY.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Where the API is, instead of where the key's prefix says.
+    #[arg(long, global = true, value_name = "URL", env = "ONECLICK_BASE_URL")]
+    pub(crate) base_url: Option<String>,
+
+    /// Say nothing on standard error but what went wrong.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Show the causes of an error.
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show whose key it is.
+    #[command(after_help = example("oneclick whoami"))]
+    Whoami(Json),
+
+    /// Plant trees.
+    #[command(after_help = example("oneclick --local plant 5 --for ada@example.com --name Ada"))]
+    Plant {
+        /// How many trees, 1 to 10,000,000.
+        trees: Trees,
+        /// Trees that bear food.
+        #[arg(long)]
+        food: bool,
+        #[command(flatten)]
+        purchase: Purchase,
+    },
+
+    /// Take plastic out of the ocean.
+    #[command(after_help = example("oneclick --local clean 10"))]
+    Clean {
+        /// How many pounds, 1 to 10,000,000.
+        pounds: Pounds,
+        #[command(flatten)]
+        purchase: Purchase,
+    },
+
+    /// Capture carbon.
+    #[command(after_help = example("oneclick --local capture 25 --intent order-123"))]
+    Capture {
+        /// How many pounds of CO2, 1 to 10,000,000.
+        pounds: Pounds,
+        #[command(flatten)]
+        purchase: Purchase,
+    },
+
+    /// Donate money.
+    #[command(after_help = example("oneclick --local donate 5.00 --cause climate"))]
+    Donate {
+        /// How many US dollars, 0.01 to 10,000,000.00.
+        #[arg(value_parser = dollars)]
+        dollars: Cents,
+        /// What it goes to, such as veterans, animals or climate.
+        #[arg(long, value_name = "CAUSE", value_parser = category)]
+        cause: Option<Category>,
+        #[command(flatten)]
+        purchase: Purchase,
+    },
+
+    /// Restore coral reefs.
+    #[command(after_help = example("oneclick --local restore 3"))]
+    Restore {
+        /// How many coral fragments, 1 to 10,000,000.
+        fragments: Fragments,
+        #[command(flatten)]
+        purchase: Purchase,
+    },
+
+    /// Take an impact back, by the id that its purchase printed. Asking again
+    /// is safe.
+    #[command(after_help = example("oneclick cancel U1234-2025-03-12T15:22:14.753Z --reason refunded"))]
+    Cancel {
+        /// Which impact.
+        id: ImpactId,
+        /// Why, in at most 500 characters.
+        #[arg(long, value_parser = reason)]
+        reason: Option<Reason>,
+        /// Do not ask, even in production.
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Show the life of an impact: what happened when, and what comes next.
+    #[command(after_help = example("oneclick track U1234-2025-03-12T15:22:14.753Z"))]
+    Track {
+        /// Which impact.
+        id: ImpactId,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Show the totals: the account's own, its customers', and both.
+    #[command(after_help = example("oneclick impact"))]
+    Impact(Json),
+
+    /// Show a bar for every day.
+    #[command(after_help = example("oneclick daily --from 2025-01-01 --to 2025-01-31 --chart january.svg"))]
+    Daily {
+        #[command(flatten)]
+        dates: Dates,
+        /// Which kind of impact; the one with the most days otherwise.
+        #[arg(long, value_parser = kind)]
+        kind: Option<ImpactKind>,
+        /// Write the chart as a picture as well.
+        #[arg(long, value_name = "FILE.svg")]
+        chart: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// List what was bought without a customer.
+    #[command(after_help = example("oneclick records --kind tree_planted --from 2025-01-01 --all --csv"))]
+    Records {
+        #[command(flatten)]
+        kinds: Kinds,
+        #[command(flatten)]
+        dates: Dates,
+        #[command(flatten)]
+        list: Listing,
+    },
+
+    /// List what was bought for customers.
+    #[command(after_help = example("oneclick customer-records --email ada@example.com"))]
+    CustomerRecords {
+        /// Only this customer's.
+        #[arg(long)]
+        email: Option<Email>,
+        #[command(flatten)]
+        kinds: Kinds,
+        #[command(flatten)]
+        dates: Dates,
+        #[command(flatten)]
+        list: Listing,
+    },
+
+    /// List the customers.
+    #[command(after_help = example("oneclick customers --all --jsonl"))]
+    Customers {
+        /// Only this one.
+        #[arg(long)]
+        email: Option<Email>,
+        #[command(flatten)]
+        list: Listing,
+    },
+
+    /// List the projects that impacts go to, or show one.
+    #[command(after_help = example("oneclick projects --language de"))]
+    Projects {
+        /// Show this one alone.
+        id: Option<String>,
+        /// Only of this type, such as tree_planted.
+        #[arg(long = "type", value_name = "TYPE")]
+        project_type: Option<String>,
+        /// The language of the texts, such as en or de.
+        #[arg(long)]
+        language: Option<String>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+
+    /// Run a sandbox on this machine until it is interrupted, for clients in
+    /// any language.
+    #[command(after_help = example(
+        r#"oneclick sandbox --seed 7 --fault '{"fault":"apply_then_drop","path":"/v1/plant_tree"}'"#
+    ))]
+    Sandbox {
+        /// Where to listen; port 0 picks a free one.
+        #[arg(long, default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
+        /// What ids are derived from.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// A rule of what goes wrong, in JSON; several may be given.
+        #[arg(long, value_name = "JSON")]
+        fault: Vec<String>,
+        /// Pass over unknown fields of a POST instead of refusing them.
+        #[arg(long)]
+        lenient: bool,
+    },
+
+    /// Check key, environment, connection and clock, and say what to mend.
+    #[command(after_help = example("oneclick doctor"))]
+    Doctor,
+
+    /// Print a script that completes commands in a shell.
+    #[command(after_help = example("oneclick completions bash > ~/.local/share/bash-completion/completions/oneclick"))]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+
+    /// Print the manual page.
+    #[command(after_help = example("oneclick man > oneclick.1"))]
+    Man,
+}
+
+/// On whose behalf, and how it is made sure that it is bought once.
+#[derive(Args, Debug)]
+pub(crate) struct Purchase {
+    /// The e-mail address of the customer on whose behalf it is.
+    #[arg(long = "for", value_name = "EMAIL")]
+    pub(crate) customer: Option<Email>,
+    /// The customer's name.
+    #[arg(long, requires = "customer")]
+    pub(crate) name: Option<String>,
+    /// Do not tell the customer by e-mail.
+    #[arg(long, requires = "customer")]
+    pub(crate) silent: bool,
+    /// Store a pair of text with it; several may be given.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) metadata: Vec<(String, String)>,
+    /// What it is for, such as an order's number: the same intent is bought
+    /// once, however often the command is run.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) intent: Option<String>,
+    /// Look for the intent in the records first, since another machine may have
+    /// bought it; takes half a minute.
+    #[arg(long, requires = "intent")]
+    pub(crate) look_first: bool,
+    /// Do not ask, even in production.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Dates {
+    /// The first day, such as 2025-01-31.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from: Option<NaiveDate>,
+    /// The last day.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) to: Option<NaiveDate>,
+}
+
+impl Dates {
+    pub(crate) fn range(&self) -> Result<DateRange, InvalidValue> {
+        DateRange::new(self.from, self.to)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Kinds {
+    /// Only this kind of impact, such as tree_planted; several may be given.
+    #[arg(long, value_parser = kind)]
+    pub(crate) kind: Vec<ImpactKind>,
+}
+
+/// How much of a list, in which order and form.
+#[derive(Args, Debug)]
+pub(crate) struct Listing {
+    /// How many rows, or how many to a page with --all: 1 to 1,000.
+    #[arg(long, value_parser = limit)]
+    pub(crate) limit: Option<Limit>,
+    /// The order by time.
+    #[arg(long, value_enum, default_value_t = Order::Newest)]
+    pub(crate) order: Order,
+    /// Every page to the end.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Go on where an earlier list stopped, with the same other options.
+    #[arg(long, value_name = "CURSOR", value_parser = cursor)]
+    pub(crate) cursor: Option<Cursor>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Order {
+    Newest,
+    Oldest,
+}
+
+impl From<Order> for SortOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Newest => Self::Desc,
+            Order::Oldest => Self::Asc,
+        }
+    }
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+#[group(multiple = false)]
+pub(crate) struct FormatArgs {
+    /// Print one JSON array.
+    #[arg(long)]
+    json: bool,
+    /// Print a JSON object a line.
+    #[arg(long)]
+    jsonl: bool,
+    /// Print CSV with a line of headings.
+    #[arg(long)]
+    csv: bool,
+}
+
+/// In which form rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    JsonLines,
+    Csv,
+}
+
+impl From<FormatArgs> for Format {
+    fn from(format: FormatArgs) -> Self {
+        match format {
+            FormatArgs { json: true, .. } => Self::Json,
+            FormatArgs { jsonl: true, .. } => Self::JsonLines,
+            FormatArgs { csv: true, .. } => Self::Csv,
+            _ => Self::Table,
+        }
+    }
+}
+
+fn example(command: &str) -> String {
+    format!("Example:\n  {command}")
+}
+
+/// US dollars with at most two digits behind the point.
+fn dollars(text: &str) -> Result<Cents, String> {
+    let wrong = || "an amount in dollars is meant, such as 5 or 5.25".to_owned();
+    let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(dollars) || !digits(cents) || cents.len() != 2 {
+        return Err(wrong());
+    }
+    let cents: Option<u64> = format!("{dollars}{cents}").parse().ok();
+    Cents::new(cents.ok_or_else(wrong)?).map_err(|error| error.to_string())
+}
+
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is meant")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn kind(text: &str) -> Result<ImpactKind, String> {
+    ImpactKind::known(text).ok_or_else(|| {
+        let known: Vec<_> = ImpactKind::KNOWN.iter().map(ImpactKind::as_str).collect();
+        format!("the kinds are {}", known.join(", "))
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap's shape")]
+fn category(text: &str) -> Result<Category, String> {
+    Ok(Category::from(text))
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    Reason::new(text).map_err(|error| error.to_string())
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let number = text.parse().map_err(|_| "a whole number is meant".to_owned())?;
+    Limit::new(number).map_err(|error| error.to_string())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap's shape")]
+fn cursor(text: &str) -> Result<Cursor, String> {
+    Ok(Cursor::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn dollars_become_cents_without_a_float() {
+        for (text, cents) in [("5", 500), ("5.00", 500), ("0.01", 1), ("0.29", 29), ("10.10", 1010)]
+        {
+            assert_eq!(dollars(text).unwrap().get(), cents, "{text}");
+        }
+        for text in [
+            "",
+            ".",
+            "5.",
+            ".5",
+            "5.0",
+            "5.001",
+            "-1",
+            "+1",
+            "1e3",
+            "5,00",
+            "$5",
+            "0",
+            "0.00",
+            "10000000.01",
+            "99999999999999999999",
+        ] {
+            assert!(dollars(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What is looked up, and what is taken back.
+
+use oneclick_ureq::{
+    CancelImpact, ImpactId, Locale, ProjectById, ProjectType, Projects, Reason, Timestamp, Tracking,
+};
+
+use crate::args::{Format, FormatArgs, Json};
+use crate::buy;
+use crate::failure::Failure;
+use crate::output::{self, Rows};
+use crate::session::Session;
+
+pub(crate) fn whoami(session: &Session, json: Json) -> Result<(), Failure> {
+    let account = session.client.whoami()?;
+    if json.json {
+        return output::json(&account);
+    }
+    output::pairs_below(&[
+        ("account", account.user_id.to_string()),
+        ("email", account.email.as_str().to_owned()),
+        ("API", session.api.base_url().to_string()),
+    ])
+}
+
+pub(crate) fn impact(session: &Session, json: Json) -> Result<(), Failure> {
+    let impact = session.client.impact()?;
+    if json.json {
+        return output::json(&impact);
+    }
+    output::pairs_below(&[
+        ("own", impact.user_impact.to_string()),
+        ("customers'", impact.customer_impact.to_string()),
+        ("all", impact.total.to_string()),
+    ])
+}
+
+pub(crate) fn cancel(
+    session: &Session,
+    id: ImpactId,
+    reason: Option<Reason>,
+    yes: bool,
+    json: Json,
+) -> Result<(), Failure> {
+    if session.production && !yes {
+        let account = session.client.whoami()?;
+        buy::ask(session, yes, &format!("cancel {id}"), &account)?;
+    }
+    let mut cancel = CancelImpact::new(id);
+    cancel.reason = reason;
+    let cancellation = session.client.cancel_impact(cancel)?;
+    if json.json {
+        return output::json(&cancellation);
+    }
+    output::line_out(&format!(
+        "{}: {}, on {}",
+        cancellation.message, cancellation.impact, cancellation.cancelled_on,
+    ))
+}
+
+pub(crate) fn track(session: &Session, id: ImpactId, json: Json) -> Result<(), Failure> {
+    let tracking = session.client.track(id)?;
+    if json.json {
+        return output::json(&tracking);
+    }
+    output::line_out(&tracking.impact.to_string())?;
+    output::line_out("")?;
+    output::pairs_below(&time_line(&tracking))?;
+    let links = links(&tracking);
+    if !links.is_empty() {
+        output::line_out("")?;
+        output::pairs_below(&links)?;
+    }
+    Ok(())
+}
+
+/// What happened when, and what comes next.
+fn time_line(tracking: &Tracking) -> Vec<(&'static str, String)> {
+    let mut stages: Vec<(&str, Option<&Timestamp>)> = vec![
+        ("initiated", Some(&tracking.impact_initiated)),
+        ("donation available", tracking.donation_available.as_ref()),
+        ("donation sent to the non-profit", tracking.donation_sent.as_ref()),
+        ("completed", tracking.impact_completed.as_ref()),
+    ];
+    if let Some(session) = &tracking.live_session_date {
+        stages.push(("live session", Some(session)));
+    }
+    let mut lines = Vec::new();
+    let mut next = None;
+    for (stage, time) in stages {
+        match time {
+            Some(time) => lines.push((stage, time.to_string())),
+            None => next = next.or(Some(stage)),
+        }
+    }
+    match (&tracking.cancelled_on, next) {
+        (Some(cancelled), _) => {
+            let reason = tracking.cancellation_reason.as_ref();
+            let reason = reason.map(|reason| format!(", {}", reason.as_str())).unwrap_or_default();
+            lines.push(("cancelled", format!("{cancelled}{reason}")));
+        }
+        (None, Some(next)) => lines.push(("next", next.to_owned())),
+        (None, None) => {}
+    }
+    lines
+}
+
+fn links(tracking: &Tracking) -> Vec<(&'static str, String)> {
+    let fields = [
+        ("done by", &tracking.assigned_agent),
+        ("where", &tracking.project_location),
+        ("project", &tracking.project_id),
+        ("paid for", &tracking.donation_category),
+        ("map", &tracking.location_map),
+        ("certificate", &tracking.certificate),
+        ("video", &tracking.impact_video),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+}
+
+pub(crate) fn projects(
+    session: &Session,
+    id: Option<String>,
+    project_type: Option<String>,
+    language: Option<String>,
+    format: FormatArgs,
+) -> Result<(), Failure> {
+    let locale = language.map(|language| Locale::from(language.as_str()));
+    let Some(id) = id else {
+        let mut request = Projects::new();
+        request.project_type = project_type.map(|name| ProjectType::from(name.as_str()));
+        request.locale = locale;
+        let mut rows = Rows::new(format.into());
+        rows.print(&session.client.projects(request)?.projects)?;
+        return rows.end();
+    };
+    let mut request = ProjectById::new(id);
+    request.locale = locale;
+    let project = session.client.project(request)?;
+    match Format::from(format) {
+        Format::Json => output::json(&project),
+        Format::Table => output::pairs_below(&[
+            ("project", project.project_id),
+            ("name", project.name),
+            ("type", project.project_type.to_string()),
+            ("location", project.location),
+            ("organization", project.organization),
+            ("description", project.description),
+        ]),
+        format => {
+            let mut rows = Rows::new(format);
+            rows.print(&[project])?;
+            rows.end()
+        }
+    }
+}

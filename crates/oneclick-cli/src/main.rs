@@ -1,0 +1,97 @@
+//! `oneclick`: the 1ClickImpact API at the command line.
+
+mod args;
+mod buy;
+mod daily;
+mod doctor;
+mod failure;
+mod intents;
+mod interrupt;
+mod list;
+mod local;
+mod look;
+mod output;
+mod sandbox;
+mod session;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use oneclick_ureq::{
+    CaptureCarbon, CleanOcean, DonateMoney, PlantTree, RestoreCoral, TreeCategory,
+};
+
+use args::{Cli, Command, Global};
+use failure::Failure;
+use session::Session;
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let done = interrupt::watch()
+        .map_err(|error| Failure::machine("signals", error))
+        .and_then(|()| run(&global, command));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(global.verbose);
+            failure.code()
+        }
+    }
+}
+
+fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    let open = || Session::open(global);
+    match command {
+        Command::Whoami(json) => look::whoami(&open()?, json),
+        Command::Plant { trees, food, purchase } => {
+            let mut plant = PlantTree::new(trees);
+            if food {
+                plant = plant.category(TreeCategory::Food);
+            }
+            buy::plant_tree(&open()?, plant, purchase)
+        }
+        Command::Clean { pounds, purchase } => {
+            buy::clean_ocean(&open()?, CleanOcean::new(pounds), purchase)
+        }
+        Command::Capture { pounds, purchase } => {
+            buy::capture_carbon(&open()?, CaptureCarbon::new(pounds), purchase)
+        }
+        Command::Donate { dollars, cause, purchase } => {
+            let mut donate = DonateMoney::new(dollars);
+            donate.category = cause;
+            buy::donate_money(&open()?, donate, purchase)
+        }
+        Command::Restore { fragments, purchase } => {
+            buy::restore_coral(&open()?, RestoreCoral::new(fragments), purchase)
+        }
+        Command::Cancel { id, reason, yes, json } => look::cancel(&open()?, id, reason, yes, json),
+        Command::Track { id, json } => look::track(&open()?, id, json),
+        Command::Impact(json) => look::impact(&open()?, json),
+        Command::Daily { dates, kind, chart, json } => {
+            daily::run(&open()?, &dates, kind, chart.as_deref(), json.json)
+        }
+        Command::Records { kinds, dates, list } => list::records(&open()?, kinds, &dates, &list),
+        Command::CustomerRecords { email, kinds, dates, list } => {
+            list::customer_records(&open()?, email, kinds, &dates, &list)
+        }
+        Command::Customers { email, list } => list::customers(&open()?, email, &list),
+        Command::Projects { id, project_type, language, format } => {
+            look::projects(&open()?, id, project_type, language, format)
+        }
+        Command::Sandbox { listen, seed, fault, lenient } => {
+            sandbox::run(listen, seed, &fault, lenient, global.quiet)
+        }
+        Command::Doctor => doctor::run(global),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "oneclick", &mut script);
+            Ok(io::stdout().write_all(&script)?)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            Ok(io::stdout().write_all(&page)?)
+        }
+    }
+}

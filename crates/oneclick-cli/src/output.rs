@@ -1,0 +1,217 @@
+//! What is printed: rows in the form that was asked for, JSON, and progress.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::time::Duration;
+
+use comfy_table::Table;
+use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use oneclick_ureq::{CustomerEntry, CustomerRecord, Project, Record};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::failure::{Failure, one_line};
+
+/// What stands in a row of a table or of CSV.
+pub(crate) trait Row: Serialize {
+    const HEADINGS: &'static [&'static str];
+
+    fn cells(&self) -> Vec<String>;
+}
+
+impl Row for Record {
+    const HEADINGS: &'static [&'static str] =
+        &["time_utc", "kind", "amount", "category", "metadata", "user_id"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.time_utc.to_string(),
+            self.impact.kind.to_string(),
+            self.impact.amount.to_string(),
+            self.category.as_ref().map(ToString::to_string).unwrap_or_default(),
+            pairs(self.metadata.iter()),
+            self.user_id.to_string(),
+        ]
+    }
+}
+
+impl Row for CustomerRecord {
+    const HEADINGS: &'static [&'static str] = &[
+        "time_utc",
+        "kind",
+        "amount",
+        "customer_email",
+        "customer_name",
+        "category",
+        "metadata",
+        "user_id",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let name = self.customer.customer_name.as_ref();
+        vec![
+            self.time_utc.to_string(),
+            self.impact.kind.to_string(),
+            self.impact.amount.to_string(),
+            self.customer.customer_email.as_str().to_owned(),
+            name.map(|name| name.as_str().to_owned()).unwrap_or_default(),
+            self.category.as_ref().map(ToString::to_string).unwrap_or_default(),
+            pairs(self.metadata.iter()),
+            self.user_id.to_string(),
+        ]
+    }
+}
+
+impl Row for CustomerEntry {
+    const HEADINGS: &'static [&'static str] =
+        &["customer_id", "customer_email", "customer_name", "onboarded_on"];
+
+    fn cells(&self) -> Vec<String> {
+        let name = self.customer_name.as_ref();
+        vec![
+            self.customer_id.clone(),
+            self.customer_email.as_str().to_owned(),
+            name.map(|name| name.as_str().to_owned()).unwrap_or_default(),
+            self.onboarded_on.to_string(),
+        ]
+    }
+}
+
+impl Row for Project {
+    const HEADINGS: &'static [&'static str] =
+        &["project_id", "name", "type", "location", "organization", "available"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.project_id.clone(),
+            self.name.clone(),
+            self.project_type.to_string(),
+            self.location.clone(),
+            self.organization.clone(),
+            if self.available { "yes" } else { "no" }.to_owned(),
+        ]
+    }
+}
+
+fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a serde_json::Value)>) -> String {
+    let text =
+        |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
+}
+
+/// Prints rows as they come, so that a long list needs little memory.
+pub(crate) struct Rows {
+    format: Format,
+    output: BufWriter<StdoutLock<'static>>,
+    /// Whether something was printed.
+    begun: bool,
+}
+
+impl Rows {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, output: BufWriter::new(io::stdout().lock()), begun: false }
+    }
+
+    /// Prints the rows of a page, and has them arrive before it returns.
+    pub(crate) fn print<R: Row>(&mut self, rows: &[R]) -> Result<(), Failure> {
+        let first = !std::mem::replace(&mut self.begun, true);
+        match self.format {
+            Format::Table => {
+                if !rows.is_empty() {
+                    writeln!(self.output, "{}", table(rows))?;
+                }
+            }
+            Format::JsonLines => {
+                for row in rows {
+                    serde_json::to_writer(&mut self.output, row).map_err(io::Error::from)?;
+                    self.output.write_all(b"\n")?;
+                }
+            }
+            Format::Json => {
+                let mut before: &[u8] = if first { b"[\n" } else { b",\n" };
+                if first && rows.is_empty() {
+                    self.begun = false;
+                }
+                for row in rows {
+                    self.output.write_all(before)?;
+                    serde_json::to_writer(&mut self.output, row).map_err(io::Error::from)?;
+                    before = b",\n";
+                }
+            }
+            Format::Csv => {
+                let mut csv = csv::Writer::from_writer(&mut self.output);
+                if first {
+                    csv.write_record(R::HEADINGS).map_err(io::Error::from)?;
+                }
+                for row in rows {
+                    csv.write_record(row.cells()).map_err(io::Error::from)?;
+                }
+                csv.flush()?;
+            }
+        }
+        Ok(self.output.flush()?)
+    }
+
+    /// Ends the list.
+    pub(crate) fn end(mut self) -> Result<(), Failure> {
+        if self.format == Format::Json {
+            self.output.write_all(if self.begun { b"\n]\n" } else { b"[]\n" })?;
+        }
+        Ok(self.output.flush()?)
+    }
+}
+
+fn table<R: Row>(rows: &[R]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(R::HEADINGS);
+    for row in rows {
+        // Names and metadata come from strangers.
+        table.add_row(row.cells().iter().map(|cell| one_line(cell)));
+    }
+    table
+}
+
+/// Prints names and what belongs to them, one below the other.
+pub(crate) fn pairs_below(pairs: &[(&str, String)]) -> Result<(), Failure> {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    for (name, value) in pairs {
+        table.add_row([(*name).to_owned(), one_line(value)]);
+    }
+    for line in table.lines() {
+        line_out(line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Prints a line.
+pub(crate) fn line_out(line: &str) -> Result<(), Failure> {
+    Ok(writeln!(io::stdout(), "{}", one_line(line))?)
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::machine("the answer as JSON", error))?;
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+/// Something that turns on standard error, if that is a terminal.
+pub(crate) fn spinner(quiet: bool, text: impl Into<String>) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(text.into());
+    if quiet {
+        spinner.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+/// Tells something on standard error.
+pub(crate) fn tell(quiet: bool, text: &str) {
+    if !quiet {
+        eprintln!("{}", one_line(text));
+    }
+}

@@ -1,0 +1,131 @@
+//! A client of the API that the command line and the environment name.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use etcetera::BaseStrategy;
+use http::{Request, Response};
+use oneclick_ureq::{Api, BlockingClient, BlockingTransport, Connect, TransportError};
+use oneclick_ureq::{BaseUrl, TransportOptions};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::local;
+
+/// The variable that holds the key.
+pub(crate) const KEY: &str = "ONECLICK_API_KEY";
+
+/// A client, and what is known of where it calls.
+pub(crate) struct Session {
+    pub(crate) client: BlockingClient<Wire>,
+    pub(crate) api: Api,
+    /// Whether money moves.
+    pub(crate) production: bool,
+    pub(crate) quiet: bool,
+    /// Where purchases are remembered.
+    pub(crate) intents: PathBuf,
+}
+
+impl Session {
+    pub(crate) fn open(global: &Global) -> Result<Self, Failure> {
+        let quiet = global.quiet;
+        if global.local {
+            let state = match &global.state {
+                Some(state) => state.clone(),
+                None => state_dir()?.join("local.jsonl"),
+            };
+            let (api, transport) = local::open(&state)?;
+            let client = BlockingClient::with_transport(api.clone(), Wire::Local(transport));
+            // They go when the sandbox does.
+            let intents = state.with_extension("intents");
+            return Ok(Self { client, api, production: false, quiet, intents });
+        }
+        let api = api(global)?;
+        let production = api.base_url() == &BaseUrl::production();
+        let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
+            .map_err(|error| Failure::Machine(error.to_string()))?;
+        let client = BlockingClient::with_transport(api.clone(), Wire::Socket(transport));
+        Ok(Self { client, api, production, quiet, intents: state_dir()?.join("intents") })
+    }
+}
+
+/// The API that the command line and the environment name.
+pub(crate) fn api(global: &Global) -> Result<Api, Failure> {
+    let key = key(global.key_file.as_deref())?;
+    if let Some(url) = &global.base_url {
+        return Ok(Api::with_base_url(url, key)?);
+    }
+    if global.production {
+        return Ok(Api::production(key)?);
+    }
+    if global.sandbox {
+        return Ok(Api::sandbox(key)?);
+    }
+    let vars = |name: &str| (name == KEY).then(|| key.clone());
+    Ok(Api::from_vars(vars)?)
+}
+
+/// The key, which is never printed.
+pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
+    let text = match file {
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            // A key is short; whatever else stands there is none.
+            let read = io::stdin().take(4_096).read_to_string(&mut text);
+            read.map_err(|error| Failure::machine("standard input", error))?;
+            text
+        }
+        Some(path) => {
+            fs::read_to_string(path).map_err(|error| Failure::machine(path.display(), error))?
+        }
+        None => std::env::var(KEY).unwrap_or_default(),
+    };
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(Failure::Usage(format!(
+            "there is no key: set {KEY}, or give --key-file FILE, or try --local, which needs none"
+        )));
+    }
+    Ok(key.to_owned())
+}
+
+/// The folder in which this program keeps what it must not forget.
+pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
+    let base = etcetera::choose_base_strategy()
+        .map_err(|error| Failure::machine("the home directory", error))?;
+    Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("oneclick"))
+}
+
+/// What carries the calls.
+#[derive(Clone)]
+pub(crate) enum Wire {
+    Socket(oneclick_ureq::Transport),
+    Local(local::Transport),
+}
+
+impl BlockingTransport for Wire {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        match self {
+            Self::Socket(transport) => transport.send(request),
+            Self::Local(transport) => transport.send(request),
+        }
+    }
+
+    fn sleep(&self, duration: Duration) {
+        match self {
+            Self::Socket(transport) => transport.sleep(duration),
+            Self::Local(transport) => transport.sleep(duration),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        match self {
+            Self::Socket(transport) => transport.now(),
+            Self::Local(transport) => transport.now(),
+        }
+    }
+}
