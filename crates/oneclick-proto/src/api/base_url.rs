@@ -236,6 +236,8 @@ mod tests {
         for url in [
             "",
             "example.com",
+            "https://api.1clickimpact.com/v1",
+            "http://127.0.0.1:8787/prefix/v1//",
             "/v1",
             "ftp://example.com",
             "https://",

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Api, Attempt, BodyReader, Error, Execution, Next, PlantTree, RetryPolicy, TransportError, Trees,
+    Api, Attempt, BodyReader, CancelImpact, Error, Execution, Next, PlantTree, RetryPolicy,
+    TransportError, Trees, Whoami,
 };
 
 type Outcome = Result<Response<Vec<u8>>, TransportError>;
@@ -106,6 +107,28 @@ fn a_message_says_of_a_purchase_whether_it_was_executed() {
         let shown = format!("{error:?}");
         assert!(shown.contains(expected) && shown.contains("execution"), "{shown}");
     }
+}
+
+#[test]
+fn a_message_says_of_a_cancellation_that_it_can_be_sent_again() {
+    let status = |status: u16| Response::builder().status(status).body(Vec::new()).unwrap();
+    let api = Api::sandbox("test_key").unwrap();
+    let cancel = CancelImpact::try_from("U1-2025-03-12T15:22:14.753Z").unwrap();
+    for (code, expected) in [
+        (400, "answered 400 Bad Request; it was not executed"),
+        (
+            500,
+            "answered 500 Internal Server Error; whether it was executed is not known, and it \
+             can be sent again",
+        ),
+        (200, "the answer does not hold the response: it is empty; it was executed"),
+    ] {
+        let error = api.decode(&cancel, status(code)).unwrap_err();
+        assert_eq!(error.to_string(), format!("POST /v1/cancel_impact: {expected}"));
+    }
+    // A read changes nothing, so nothing is said of it.
+    let error = api.decode(&Whoami, status(500)).unwrap_err();
+    assert_eq!(error.to_string(), "GET /v1/whoami: answered 500 Internal Server Error");
 }
 
 #[test]

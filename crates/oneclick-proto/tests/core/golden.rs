@@ -231,9 +231,15 @@ fn whatever_holds_the_id_of_an_impact_is_handed_on_as_it_is() {
         )*};
     }
     check!(&receipt, &records.items[0], &customers.items[0], &cancelled, &id());
-    assert_eq!(Track::try_from(&tracking).unwrap(), track);
-    assert_eq!(CancelImpact::try_from(&tracking).unwrap(), cancel);
     assert_eq!(id().to_string(), tracking.tracking_id);
+    macro_rules! check_text {
+        ($($text:expr),*) => {$(
+            assert_eq!(Track::try_from($text).unwrap(), track);
+            assert_eq!(CancelImpact::try_from($text).unwrap(), cancel);
+        )*};
+    }
+    let text = tracking.tracking_id.clone();
+    check_text!(&tracking, tracking.clone(), &*text, &text, text.clone());
 }
 
 #[test]

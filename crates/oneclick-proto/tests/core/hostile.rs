@@ -97,6 +97,12 @@ fn a_tracking_id_that_cannot_be_read_is_an_error_before_anything_is_sent() {
         let tracking: Tracking = serde_json::from_value(tracking).unwrap();
         assert!(Track::try_from(&tracking).is_err(), "{id}");
         assert!(CancelImpact::try_from(&tracking).is_err(), "{id}");
+        let error = Track::try_from(id).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not the id of an impact: a user id, a hyphen and a timestamp, such as \
+             U123-2024-09-16T20:34:04.429Z",
+        );
     }
 }
 
