@@ -61,8 +61,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// Where the API is, instead of where the key's prefix says.
-    #[arg(long, global = true, value_name = "URL", env = "ONECLICK_BASE_URL")]
+    /// Where the API is, instead of where ONECLICK_BASE_URL or the key's
+    /// prefix says.
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) base_url: Option<String>,
 
     /// Say nothing on standard error but what went wrong.
@@ -285,6 +286,10 @@ pub(crate) struct Purchase {
     /// bought it; takes half a minute.
     #[arg(long, requires = "intent")]
     pub(crate) look_first: bool,
+    /// How long a purchase may stay out of the records, in seconds: where an
+    /// answer is lost, it is looked for so long before it is sent again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) settle: u32,
     /// Do not ask, even in production.
     #[arg(long, short)]
     pub(crate) yes: bool,

@@ -2,11 +2,11 @@
 
 use std::io::{self, BufRead, IsTerminal};
 use std::ops::ControlFlow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use oneclick_ureq::{
     Account, Action, CaptureCarbon, CleanOcean, Customer, DonateMoney, Impact, ImpactId, Intent,
-    Metadata, Once, Outcome, PlantTree, Receipt, RestoreCoral,
+    Metadata, Once, OncePolicy, Outcome, PlantTree, Receipt, RestoreCoral,
 };
 
 use crate::args::Purchase;
@@ -58,7 +58,7 @@ fn buy<A: Action>(
         Some(customer) => format!(" for {}", customer.as_str()),
         None => String::new(),
     };
-    let account = session.client.whoami()?;
+    let account = session.client.whoami().map_err(Failure::NotBought)?;
     ask(session, purchase.yes, &format!("{what}{for_whom}"), &account)?;
 
     let key = purchase.intent.clone().unwrap_or_else(random_key);
@@ -81,6 +81,8 @@ fn buy<A: Action>(
         None if purchase.look_first => Once::recover(&intent, action)?,
         None => Once::new(&intent, action)?,
     };
+    let settle = Duration::from_secs(purchase.settle.into());
+    once = once.policy(OncePolicy::STANDARD.settle(settle));
 
     let find_out = format!("run the same command with `--intent {key}` to find out");
     let open = interrupt::leaves_open(format!("{what} may have been bought: {find_out}"));
@@ -110,7 +112,7 @@ fn buy<A: Action>(
         }
         Outcome::Rejected(error) | Outcome::NotSent(error) => {
             intents.forget();
-            Err(error.into())
+            Err(Failure::NotBought(error))
         }
         Outcome::Unresolved(unresolved) => {
             let why = format!("whether it was bought is {unresolved}; later, {find_out}");

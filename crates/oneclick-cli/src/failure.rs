@@ -11,8 +11,10 @@ use oneclick_ureq::{Error, ErrorKind, Execution, InvalidValue};
 pub(crate) enum Failure {
     /// The command line, a value in it or a setting is wrong.
     Usage(String),
-    /// A call failed. Of a purchase it is certain that nothing was bought.
+    /// A call failed that buys nothing.
     Call(Error),
+    /// A purchase failed, and it is certain that nothing was bought.
+    NotBought(Error),
     /// It is not known whether it was bought; the text says what to do.
     Unknown(String, Option<Error>),
     /// Something on this machine: a file, a socket, a terminal.
@@ -32,7 +34,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Machine(_) => 1,
             Self::Usage(_) => 2,
-            Self::Call(error) => match error.kind() {
+            Self::Call(error) | Self::NotBought(error) => match error.kind() {
                 ErrorKind::Invalid(_) => 2,
                 // A server that fails has refused nothing.
                 ErrorKind::Status(_) if error.execution() == Execution::NotExecuted => 3,
@@ -47,7 +49,7 @@ impl Failure {
     /// The failure that caused it.
     fn error(&self) -> Option<&Error> {
         match self {
-            Self::Call(error) => Some(error),
+            Self::Call(error) | Self::NotBought(error) => Some(error),
             Self::Unknown(_, error) => error.as_ref(),
             _ => None,
         }
@@ -59,10 +61,11 @@ impl Failure {
             Self::Closed => return,
             Self::Usage(text) | Self::Machine(text) | Self::Unknown(text, _) => text.clone(),
             Self::Call(error) => format!("{error}{}", advice(error)),
+            Self::NotBought(error) => format!("nothing was bought: {error}{}", advice(error)),
         };
         eprintln!("oneclick: {}", one_line(&line));
         if verbose {
-            let mut cause = self.error().map(|error| error as &dyn std::error::Error);
+            let mut cause = self.error().and_then(std::error::Error::source);
             while let Some(error) = cause {
                 eprintln!("  because: {}", one_line(&error.to_string()));
                 cause = error.source();
@@ -97,6 +100,16 @@ impl From<Error> for Failure {
 impl From<InvalidValue> for Failure {
     fn from(invalid: InvalidValue) -> Self {
         Self::Usage(invalid.to_string())
+    }
+}
+
+/// The same.
+impl From<csv::Error> for Failure {
+    fn from(error: csv::Error) -> Self {
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => error.into(),
+            error => Self::Machine(format!("CSV: {error:?}")),
+        }
     }
 }
 

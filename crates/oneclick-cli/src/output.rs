@@ -4,81 +4,121 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use std::time::Duration;
 
 use comfy_table::Table;
-use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use comfy_table::presets::NOTHING;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use oneclick_ureq::{CustomerEntry, CustomerRecord, Project, Record};
+use oneclick_ureq::{
+    CustomerEntry, CustomerRecord, ImpactId, Intent, Personal, Project, Record, RecordedMetadata,
+};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::Format;
 use crate::failure::{Failure, one_line};
 
-/// What stands in a row of a table or of CSV.
+/// What is printed of a row.
 pub(crate) trait Row: Serialize {
-    const HEADINGS: &'static [&'static str];
+    /// The columns of CSV, and what stands in them.
+    const COLUMNS: &'static [&'static str];
 
     fn cells(&self) -> Vec<String>;
+
+    /// The columns of a table, and what a person wants to see in them.
+    const HEADINGS: &'static [&'static str];
+
+    fn told(&self) -> Vec<String>;
 }
 
 impl Row for Record {
-    const HEADINGS: &'static [&'static str] =
-        &["time_utc", "kind", "amount", "category", "metadata", "user_id"];
+    const COLUMNS: &'static [&'static str] =
+        &["user_id", "time_utc", "kind", "amount", "category", "metadata"];
 
     fn cells(&self) -> Vec<String> {
         vec![
+            self.user_id.to_string(),
             self.time_utc.to_string(),
             self.impact.kind.to_string(),
             self.impact.amount.to_string(),
-            self.category.as_ref().map(ToString::to_string).unwrap_or_default(),
-            pairs(self.metadata.iter()),
-            self.user_id.to_string(),
+            text(self.category.as_ref()),
+            json_text(&self.metadata),
+        ]
+    }
+
+    const HEADINGS: &'static [&'static str] = &["id", "impact", "category", "metadata"];
+
+    fn told(&self) -> Vec<String> {
+        vec![
+            ImpactId::from(self).to_string(),
+            self.impact.to_string(),
+            text(self.category.as_ref()),
+            pairs(&self.metadata),
         ]
     }
 }
 
 impl Row for CustomerRecord {
-    const HEADINGS: &'static [&'static str] = &[
+    const COLUMNS: &'static [&'static str] = &[
+        "user_id",
         "time_utc",
         "kind",
         "amount",
+        "customer_id",
         "customer_email",
         "customer_name",
         "category",
         "metadata",
-        "user_id",
     ];
 
     fn cells(&self) -> Vec<String> {
-        let name = self.customer.customer_name.as_ref();
         vec![
+            self.user_id.to_string(),
             self.time_utc.to_string(),
             self.impact.kind.to_string(),
             self.impact.amount.to_string(),
+            self.customer.customer_id.clone(),
             self.customer.customer_email.as_str().to_owned(),
-            name.map(|name| name.as_str().to_owned()).unwrap_or_default(),
-            self.category.as_ref().map(ToString::to_string).unwrap_or_default(),
-            pairs(self.metadata.iter()),
-            self.user_id.to_string(),
+            personal(self.customer.customer_name.as_ref()),
+            text(self.category.as_ref()),
+            json_text(&self.metadata),
+        ]
+    }
+
+    const HEADINGS: &'static [&'static str] =
+        &["id", "impact", "customer", "name", "category", "metadata"];
+
+    fn told(&self) -> Vec<String> {
+        vec![
+            ImpactId::from(self).to_string(),
+            self.impact.to_string(),
+            self.customer.customer_email.as_str().to_owned(),
+            personal(self.customer.customer_name.as_ref()),
+            text(self.category.as_ref()),
+            pairs(&self.metadata),
         ]
     }
 }
 
 impl Row for CustomerEntry {
-    const HEADINGS: &'static [&'static str] =
+    const COLUMNS: &'static [&'static str] =
         &["customer_id", "customer_email", "customer_name", "onboarded_on"];
 
     fn cells(&self) -> Vec<String> {
-        let name = self.customer_name.as_ref();
         vec![
             self.customer_id.clone(),
             self.customer_email.as_str().to_owned(),
-            name.map(|name| name.as_str().to_owned()).unwrap_or_default(),
+            personal(self.customer_name.as_ref()),
             self.onboarded_on.to_string(),
         ]
+    }
+
+    const HEADINGS: &'static [&'static str] = &["id", "customer", "name", "since"];
+
+    fn told(&self) -> Vec<String> {
+        self.cells()
     }
 }
 
 impl Row for Project {
-    const HEADINGS: &'static [&'static str] =
+    const COLUMNS: &'static [&'static str] =
         &["project_id", "name", "type", "location", "organization", "available"];
 
     fn cells(&self) -> Vec<String> {
@@ -88,14 +128,39 @@ impl Row for Project {
             self.project_type.to_string(),
             self.location.clone(),
             self.organization.clone(),
-            if self.available { "yes" } else { "no" }.to_owned(),
+            self.available.to_string(),
         ]
+    }
+
+    const HEADINGS: &'static [&'static str] = &["id", "name", "type", "location"];
+
+    fn told(&self) -> Vec<String> {
+        let mut cells = self.cells();
+        cells.truncate(4);
+        cells
     }
 }
 
-fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a serde_json::Value)>) -> String {
-    let text =
-        |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+fn text(value: Option<&impl ToString>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
+}
+
+fn personal(value: Option<&Personal>) -> String {
+    value.map(|text| text.as_str().to_owned()).unwrap_or_default()
+}
+
+/// Metadata as JSON, or nothing if there is none.
+fn json_text(metadata: &RecordedMetadata) -> String {
+    if metadata.is_empty() {
+        return String::new();
+    }
+    serde_json::to_string(metadata).unwrap_or_default()
+}
+
+/// Metadata for a reader, without the marker of an intent.
+fn pairs(metadata: &RecordedMetadata) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let pairs = metadata.iter().filter(|(key, _)| *key != Intent::METADATA_KEY);
     pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
 }
 
@@ -118,7 +183,7 @@ impl Rows {
         match self.format {
             Format::Table => {
                 if !rows.is_empty() {
-                    writeln!(self.output, "{}", table(rows))?;
+                    print_table(&mut self.output, &table(rows, first))?;
                 }
             }
             Format::JsonLines => {
@@ -141,10 +206,10 @@ impl Rows {
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(&mut self.output);
                 if first {
-                    csv.write_record(R::HEADINGS).map_err(io::Error::from)?;
+                    csv.write_record(R::COLUMNS)?;
                 }
                 for row in rows {
-                    csv.write_record(row.cells()).map_err(io::Error::from)?;
+                    csv.write_record(row.cells())?;
                 }
                 csv.flush()?;
             }
@@ -161,12 +226,15 @@ impl Rows {
     }
 }
 
-fn table<R: Row>(rows: &[R]) -> Table {
+fn table<R: Row>(rows: &[R], first: bool) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(R::HEADINGS);
+    table.load_preset(NOTHING);
+    if first {
+        table.set_header(R::HEADINGS);
+    }
     for row in rows {
         // Names and metadata come from strangers.
-        table.add_row(row.cells().iter().map(|cell| one_line(cell)));
+        table.add_row(row.told().iter().map(|cell| one_line(cell)));
     }
     table
 }
@@ -178,8 +246,14 @@ pub(crate) fn pairs_below(pairs: &[(&str, String)]) -> Result<(), Failure> {
     for (name, value) in pairs {
         table.add_row([(*name).to_owned(), one_line(value)]);
     }
+    print_table(&mut io::stdout(), &table)
+}
+
+/// Without the edges.
+fn print_table(output: &mut impl Write, table: &Table) -> Result<(), Failure> {
     for line in table.lines() {
-        line_out(line.trim_end())?;
+        let line = line.trim_end();
+        writeln!(output, "{}", line.strip_prefix(' ').unwrap_or(line))?;
     }
     Ok(())
 }

@@ -42,8 +42,9 @@ impl Session {
             let intents = state.with_extension("intents");
             return Ok(Self { client, api, production: false, quiet, intents });
         }
-        let api = api(global)?;
-        let production = api.base_url() == &BaseUrl::production();
+        let (api, live) = api(global)?;
+        // Behind a proxy of one's own a live key is a live key.
+        let production = live || api.base_url() == &BaseUrl::production();
         let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
             .map_err(|error| Failure::Machine(error.to_string()))?;
         let client = BlockingClient::with_transport(api.clone(), Wire::Socket(transport));
@@ -51,20 +52,21 @@ impl Session {
     }
 }
 
-/// The API that the command line and the environment name.
-pub(crate) fn api(global: &Global) -> Result<Api, Failure> {
+/// The API that the command line and the environment name, and whether its key
+/// is one of production.
+pub(crate) fn api(global: &Global) -> Result<(Api, bool), Failure> {
     let key = key(global.key_file.as_deref())?;
-    if let Some(url) = &global.base_url {
-        return Ok(Api::with_base_url(url, key)?);
-    }
-    if global.production {
-        return Ok(Api::production(key)?);
-    }
-    if global.sandbox {
-        return Ok(Api::sandbox(key)?);
-    }
-    let vars = |name: &str| (name == KEY).then(|| key.clone());
-    Ok(Api::from_vars(vars)?)
+    let var = |name: &str| if name == KEY { Some(key.clone()) } else { std::env::var(name).ok() };
+    let api = if let Some(url) = &global.base_url {
+        Api::with_base_url(url, &key)?
+    } else if global.production {
+        Api::production(&key)?
+    } else if global.sandbox {
+        Api::sandbox(&key)?
+    } else {
+        Api::from_vars(var)?
+    };
+    Ok((api, key.starts_with("live_")))
 }
 
 /// The key, which is never printed.

@@ -1,1 +1,10 @@
 //! The real command against the sandbox.
+
+#[cfg(unix)]
+mod command {
+    mod buying;
+    mod listing;
+    mod looking;
+    mod support;
+    mod terminal;
+}

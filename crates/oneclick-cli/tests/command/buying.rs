@@ -1,0 +1,263 @@
+//! Purchases: made once, whatever happens, and never without saying so.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use oneclick_sandbox::{Fault, FaultRule, Server};
+use snapbox::assert_data_eq;
+use snapbox::str;
+
+use super::support::{Place, bought};
+
+#[test]
+fn each_action_prints_what_was_bought_and_its_id() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    for (arguments, told) in [
+        (&["plant", "5", "--food"][..], "5 trees planted"),
+        (&["plant", "1"], "1 tree planted"),
+        (&["clean", "10"], "10 lbs of plastic out of the ocean"),
+        (&["capture", "25"], "25 lbs of CO2 captured"),
+        (&["donate", "5.25", "--cause", "climate"], "$5.25 donated"),
+        (&["restore", "3"], "3 coral fragments restored"),
+    ] {
+        let printed = place.prints(arguments);
+        let [what, id] = printed.lines().collect::<Vec<_>>()[..] else { panic!("{printed}") };
+        assert_eq!(what, told);
+        assert!(id.starts_with('U') && id.ends_with('Z'), "{id}");
+    }
+    assert_eq!(bought(&server), 6);
+    assert_data_eq!(
+        place.prints(&[
+            "plant",
+            "2",
+            "--for",
+            "ada@example.com",
+            "--name",
+            "Ada",
+            "--metadata",
+            "order=A-1001",
+        ]),
+        str![[r#"
+2 trees planted for ada@example.com
+U[..]-[..]Z
+
+"#]],
+    );
+    let receipt = place.prints(&["plant", "2", "--json"]);
+    assert!(receipt.contains(r#""tree_planted": 2"#), "{receipt}");
+}
+
+#[test]
+fn an_intent_is_bought_once_however_often_the_command_is_run() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let first = place.prints(&["plant", "5", "--intent", "order-1"]);
+    for _ in 0..3 {
+        let again = place.run(&["plant", "5", "--intent", "order-1"]);
+        assert_eq!((again.code, &again.stdout), (0, &first));
+        assert_eq!(again.stderr, "order-1 was bought before; nothing is bought now\n");
+    }
+    assert_eq!(bought(&server), 1);
+
+    let other = place.run(&["plant", "6", "--intent", "order-1"]);
+    assert_eq!(other.code, 2);
+    assert_data_eq!(
+        other.stderr,
+        str![[r#"
+oneclick: the intent order-1 stands for another purchase: 5 trees planted; choose another key
+
+"#]],
+    );
+
+    // Another machine knows nothing of it, and finds it in the records.
+    let elsewhere = Place::at(&server);
+    let found =
+        elsewhere.prints(&["plant", "5", "--intent", "order-1", "--look-first", "--settle", "1"]);
+    assert_eq!(found, first);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn a_lost_answer_is_found_in_the_records() {
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let printed = place.prints(&["plant", "5"]);
+    assert!(printed.starts_with("5 trees planted\nU"), "{printed}");
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn what_is_not_known_says_what_to_do_and_the_same_command_finds_out() {
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree"))
+        .fault(FaultRule::new(Fault::ServerError).on("/v1/records"))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let command = ["plant", "5", "--intent", "order-1", "--settle", "0"];
+    let unknown = place.run(&command);
+    assert_eq!((unknown.code, &*unknown.stdout), (4, ""), "{}", unknown.stderr);
+    assert_data_eq!(
+        unknown.stderr,
+        str![[r#"
+oneclick: whether it was bought is not known: the records could not be read: [..]; later, run the same command with `--intent order-1` to find out
+
+"#]],
+    );
+    assert_eq!(bought(&server), 1);
+
+    server.sandbox().clear_faults();
+    let found = place.prints(&command);
+    assert!(found.starts_with("5 trees planted\nU"), "{found}");
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn what_is_refused_or_does_not_get_through_says_that_nothing_was_bought() {
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::DropBefore).on("/v1/whoami"))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let unreached = place.run(&["plant", "5"]);
+    assert_eq!((unreached.code, &*unreached.stdout), (5, ""));
+    assert!(unreached.stderr.starts_with("oneclick: nothing was bought: "), "{}", unreached.stderr);
+    assert_eq!(unreached.stderr.lines().count(), 1);
+
+    let mut place = Place::at(&Server::start().unwrap());
+    let gone = place.run(&["-v", "plant", "5"]);
+    assert_eq!(gone.code, 5);
+    assert_data_eq!(
+        gone.stderr,
+        str![[r#"
+oneclick: nothing was bought: GET /v1/whoami: could not connect (after 3 attempts); check the connection with `oneclick doctor`
+  because: [..]onnection refused[..]
+...
+"#]],
+    );
+
+    let server = Server::start().unwrap();
+    place.url = server.base_url().to_owned();
+    place.key = "wrong_key";
+    let refused = place.run(&["plant", "5"]);
+    assert_eq!(refused.code, 3);
+    assert_data_eq!(
+        refused.stderr,
+        str![[r#"
+oneclick: nothing was bought: GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
+
+"#]],
+    );
+}
+
+#[test]
+fn a_wrong_command_line_sends_nothing() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    for arguments in [
+        &["plant", "0"][..],
+        &["plant", "-5"],
+        &["plant", "1.5"],
+        &["plant", "10000001"],
+        &["plant"],
+        &["plant", "5", "--for", "nobody"],
+        &["plant", "5", "--name", "Ada"],
+        &["plant", "5", "--metadata", "order"],
+        &["plant", "5", "--metadata", "gift=yes"],
+        &["plant", "5", "--metadata", "a=1", "--metadata", "a=2"],
+        &["donate", "5.001"],
+        &["donate", "$5"],
+        &["donate", "0"],
+        &["cancel", "U1"],
+        &["track", "yesterday"],
+        &["records", "--kind", "trees"],
+        &["records", "--from", "2025-02-30"],
+        &["records", "--from", "2025-02-02", "--to", "2025-02-01"],
+        &["records", "--limit", "1001"],
+        &["records", "--json", "--csv"],
+        &["daily", "--chart", "chart.png"],
+        &["frobnicate"],
+        &[],
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!((ran.code, &*ran.stdout), (2, ""), "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.is_empty());
+    }
+    assert_eq!(bought(&server), 0);
+}
+
+#[test]
+fn the_key_comes_from_the_environment_a_file_or_standard_input_and_is_never_printed() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let whoami = place.prints(&["whoami"]);
+
+    let file = place.home.join("key");
+    fs::write(&file, "test_command\n").unwrap();
+    let mut command = place.command(&["whoami", "--key-file", file.to_str().unwrap()]);
+    let read = command.env_remove("ONECLICK_API_KEY").output().unwrap();
+    assert_eq!(String::from_utf8(read.stdout).unwrap(), whoami);
+
+    let mut command = place.command(&["whoami", "--key-file", "-"]);
+    let stdin = fs::File::open(&file).unwrap();
+    let read = command.env_remove("ONECLICK_API_KEY").stdin(stdin).output().unwrap();
+    assert_eq!(String::from_utf8(read.stdout).unwrap(), whoami);
+
+    let none = place.command(&["whoami"]).env_remove("ONECLICK_API_KEY").output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert_data_eq!(
+        String::from_utf8(none.stderr).unwrap(),
+        str![[r#"
+oneclick: there is no key: set ONECLICK_API_KEY, or give --key-file FILE, or try --local, which needs none
+
+"#]],
+    );
+    for arguments in
+        [&["whoami"][..], &["-v", "plant", "5"], &["doctor"], &["impact", "--production"]]
+    {
+        let ran = place.run(arguments);
+        assert!(!ran.stdout.contains("test_command") && !ran.stderr.contains("test_command"));
+    }
+}
+
+#[test]
+fn an_interrupted_purchase_says_what_is_open() {
+    let never = FaultRule::new(Fault::NeverAnswer { applied: true }).on("/v1/plant_tree").times(1);
+    let server = Server::builder().fault(never).start().unwrap();
+    let place = Place::at(&server);
+    let mut child = place
+        .command(&["plant", "5", "--intent", "order-1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Until it was bought: then its answer is waited for.
+    for _ in 0..1_000 {
+        if bought(&server) == 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), &*out), (Some(130), ""));
+    assert_data_eq!(
+        err,
+        str![[r#"
+
+oneclick: interrupted; 5 trees planted may have been bought: run the same command with `--intent order-1` to find out
+
+"#]],
+    );
+    let found = place.prints(&["plant", "5", "--intent", "order-1", "--settle", "1"]);
+    assert!(found.starts_with("5 trees planted\nU"), "{found}");
+    assert_eq!(bought(&server), 1);
+}

@@ -1,0 +1,170 @@
+//! Lists: in each form, page by page, to the end and from the middle.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+
+use oneclick_sandbox::{Fault, FaultRule, Server};
+use snapbox::assert_data_eq;
+use snapbox::str;
+
+use super::support::Place;
+
+/// A sandbox with three records and two customers.
+fn filled() -> (Server, Place) {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    place.prints(&["plant", "5", "--metadata", "order=A-1001"]);
+    place.prints(&["clean", "10"]);
+    place.prints(&["donate", "1.00"]);
+    place.prints(&["plant", "1", "--for", "ada@example.com", "--name", "Ada, of \"Lovelace\""]);
+    place.prints(&["capture", "2", "--for", "bob@example.com"]);
+    (server, place)
+}
+
+#[test]
+fn a_list_is_a_table_json_lines_of_json_or_csv() {
+    let (_server, place) = filled();
+    assert_data_eq!(
+        place.prints(&["records", "--order", "oldest"]),
+        str![[r#"
+id[..]impact[..]category[..]metadata
+U[..]Z[..]5 trees planted[..]order=A-1001
+U[..]Z[..]10 lbs of plastic out of the ocean
+U[..]Z[..]$1.00 donated
+
+"#]],
+    );
+    assert_data_eq!(
+        place.prints(&["customer-records", "--csv", "--order", "oldest"]),
+        str![[r#"
+user_id,time_utc,kind,amount,customer_id,customer_email,customer_name,category,metadata
+U[..],[..]Z,tree_planted,1,[..],ada@example.com,"Ada, of ""Lovelace""",,"{""oneclick_intent"":""[..]""}"
+U[..],[..]Z,carbon_captured,2,[..],bob@example.com,,,"{""oneclick_intent"":""[..]""}"
+
+"#]],
+    );
+    let json: Vec<serde_json::Value> =
+        serde_json::from_str(&place.prints(&["customers", "--json"])).unwrap();
+    assert_eq!(json.len(), 2);
+    let lines = place.prints(&["customers", "--jsonl"]);
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json, lines);
+    assert_eq!(
+        place.prints(&["customers", "--email", "ada@example.com", "--jsonl"]).lines().count(),
+        1
+    );
+    assert_eq!(place.prints(&["records", "--kind", "waste_removed", "--jsonl"]).lines().count(), 1);
+    for format in ["--json", "--jsonl", "--csv"] {
+        let none = place.run(&["records", "--to", "2000-01-01", format]);
+        assert_eq!((none.code, &*none.stderr), (0, "nothing is there\n"));
+    }
+}
+
+#[test]
+fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
+    let (server, place) = filled();
+    let all = place.prints(&["records", "--all", "--limit", "1", "--jsonl"]);
+    assert_eq!(all.lines().count(), 3);
+    let json = place.prints(&["records", "--all", "--limit", "1", "--json"]);
+    assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&json).unwrap().len(), 3);
+    let csv = place.prints(&["records", "--all", "--limit", "1", "--csv"]);
+    assert_eq!(csv.lines().filter(|line| line.starts_with("user_id,")).count(), 1);
+
+    let page = place.run(&["records", "--limit", "1", "--jsonl"]);
+    let cursor = page.stderr.split('\'').nth(1).unwrap();
+    let rest = place.prints(&["records", "--limit", "1", "--jsonl", "--all", "--cursor", cursor]);
+    assert_eq!(page.stdout + &rest, all);
+
+    server.sandbox().inject(FaultRule::new(Fault::ServerError).on("/v1/records"));
+    let failed = place.run(&["records", "--all", "--jsonl", "--cursor", cursor]);
+    assert_eq!((failed.code, &*failed.stdout), (5, ""));
+    assert_data_eq!(
+        failed.stderr,
+        str![[r#"
+0 rows; go on with --cursor '[..]' and the same options
+oneclick: GET /v1/records: answered 500 Internal Server Error[..]; try again later
+
+"#]],
+    );
+}
+
+#[test]
+fn whoever_has_seen_enough_ends_it_quietly() {
+    let server = endless();
+    let place = Place::of(&server);
+    let mut child = place
+        .command(&["records", "--all", "--csv"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), &*err), (Some(141), ""));
+}
+
+#[test]
+fn a_long_list_takes_little_memory() {
+    let server = endless();
+    let place = Place::of(&server);
+    let mut child =
+        place.command(&["records", "--all", "--csv"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let peak = |id: u32| -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    };
+    assert_eq!(lines.by_ref().take(5_000).count(), 5_000);
+    let early = peak(child.id());
+    assert_eq!(lines.by_ref().take(100_000).count(), 100_000);
+    let late = peak(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Where the system tells.
+    if let (Some(early), Some(late)) = (early, late) {
+        assert!(late < early + 8 * 1024, "{early} KiB, then {late} KiB");
+    }
+}
+
+/// A server whose list of records does not end: each page has a thousand.
+fn endless() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let record = |number: u32| {
+        format!(
+            r#"{{"user_id":"U123","time_utc":"2024-09-16T20:34:04.{number:03}Z","tree_planted":1}}"#
+        )
+    };
+    let records = (0..1_000).map(record).collect::<Vec<_>>().join(",");
+    thread::spawn(move || {
+        for connection in listener.incoming().take(2) {
+            let Ok(mut connection) = connection else { break };
+            // Bounded, whatever the client does.
+            for page in 0..10_000 {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") {
+                    match connection.read(&mut byte) {
+                        Ok(1) => head.push(byte[0]),
+                        _ => return,
+                    }
+                }
+                let body = format!(r#"{{"user_records":[{records}],"cursor":"{page}"}}"#);
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len(),
+                );
+                if connection.write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    url
+}

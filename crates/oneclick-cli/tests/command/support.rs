@@ -1,0 +1,117 @@
+//! The command, with an environment of its own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use oneclick_sandbox::Server;
+
+/// What was printed, and the exit code.
+pub(super) struct Ran {
+    pub(super) code: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+/// An API and a home of one's own.
+pub(super) struct Place {
+    pub(super) url: String,
+    pub(super) key: &'static str,
+    pub(super) home: PathBuf,
+}
+
+impl Place {
+    pub(super) fn at(server: &Server) -> Self {
+        Self::of(server.base_url())
+    }
+
+    pub(super) fn of(url: &str) -> Self {
+        static PLACES: AtomicU32 = AtomicU32::new(0);
+        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("place-{}-{number}", std::process::id()));
+        fs::create_dir_all(&home).unwrap();
+        Self { url: url.to_owned(), key: "test_command", home }
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneclick"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("ONECLICK_BASE_URL", &self.url)
+            .env("ONECLICK_API_KEY", self.key);
+        command
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        ran(&self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// The same, which must succeed and say nothing on standard error.
+    pub(super) fn prints(&self, arguments: &[&str]) -> String {
+        let Ran { code, stdout, stderr } = self.run(arguments);
+        assert_eq!((code, &*stderr), (0, ""), "{arguments:?}: {stdout}");
+        stdout
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What stays is in the target directory.
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+pub(super) fn ran(output: &Output) -> Ran {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
+}
+
+/// How many purchases the account of `test_command` has made.
+pub(super) fn bought(server: &Server) -> usize {
+    server.sandbox().account("test_command").map_or(0, |account| account.ledger().count())
+}
+
+/// The sandbox for a key of production: what passes has `live_` made `test_`.
+pub(super) fn as_production(server: &Server) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = server.address();
+    thread::spawn(move || {
+        for connection in listener.incoming().take(100) {
+            let Ok(client) = connection else { break };
+            thread::spawn(move || pass_on(client, address));
+        }
+    });
+    url
+}
+
+fn pass_on(mut client: TcpStream, address: SocketAddr) {
+    let Ok(mut server) = TcpStream::connect(address) else { return };
+    let (Ok(mut answers), Ok(mut back)) = (server.try_clone(), client.try_clone()) else { return };
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(Shutdown::Both);
+    });
+    let mut piece = [0; 65_536];
+    while let Ok(length @ 1..) = client.read(&mut piece) {
+        let bytes = &mut piece[..length];
+        if let Some(at) = bytes.windows(5).position(|five| five == b"live_") {
+            bytes[at..at + 5].copy_from_slice(b"test_");
+        }
+        if server.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,47 @@
+//! At a terminal: production asks, and what is asked is answered.
+
+use oneclick_sandbox::Server;
+use rexpect::session::spawn_command;
+
+use super::support::{Place, as_production, bought};
+
+fn in_production(server: &Server) -> Place {
+    let mut place = Place::of(&as_production(server));
+    place.key = "live_command";
+    place
+}
+
+#[test]
+fn production_shows_what_is_bought_and_who_pays_and_asks() {
+    let server = Server::start().unwrap();
+    for (answer, expected, code) in [
+        ("n", "not confirmed; nothing was sent", 2),
+        ("", "not confirmed", 2),
+        ("y", "5 trees planted", 0),
+    ] {
+        let before = bought(&server);
+        let place = in_production(&server);
+        let mut terminal = spawn_command(place.command(&["plant", "5"]), Some(30_000)).unwrap();
+        terminal.exp_regex("5 trees planted, paid by .*@example.com. Go on\\? \\[y/N\\] ").unwrap();
+        terminal.send_line(answer).unwrap();
+        terminal.exp_string(expected).unwrap();
+        let status = terminal.process.wait().unwrap();
+        assert!(format!("{status:?}").contains(&format!(", {code})")), "{status:?}");
+        assert_eq!(bought(&server) - before, usize::from(code == 0));
+    }
+}
+
+#[test]
+fn without_a_terminal_production_wants_yes() {
+    let server = Server::start().unwrap();
+    let place = in_production(&server);
+    let refused = place.run(&["plant", "5"]);
+    assert_eq!((refused.code, &*refused.stdout), (2, ""));
+    assert!(refused.stderr.contains("this is production; say --yes"), "{}", refused.stderr);
+    assert_eq!(bought(&server), 0);
+    place.prints(&["plant", "5", "--yes"]);
+    assert_eq!(bought(&server), 1);
+    for wrong in [&["whoami", "--sandbox"][..], &["whoami", "--production", "--sandbox"]] {
+        assert_eq!(place.run(wrong).code, 2);
+    }
+}
