@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use etcetera::BaseStrategy;
 use http::{Request, Response};
 use oneclick_ureq::{Api, BlockingClient, BlockingTransport, Connect, TransportError};
 use oneclick_ureq::{BaseUrl, TransportOptions};
@@ -93,11 +92,19 @@ pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
     Ok(key.to_owned())
 }
 
-/// The folder in which this program keeps what it must not forget.
+/// The folder in which this program keeps what it must not forget: `oneclick` in
+/// `XDG_STATE_HOME`, or in the usual place of the system.
 pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
-    let base = etcetera::choose_base_strategy()
-        .map_err(|error| Failure::machine("the home directory", error))?;
-    Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("oneclick"))
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = if cfg!(windows) {
+        absolute("LOCALAPPDATA")
+    } else {
+        absolute("HOME").map(|home| home.join(".local/state"))
+    };
+    let base = absolute("XDG_STATE_HOME").or(home);
+    let missing = "there is no home directory: set XDG_STATE_HOME to a folder for this command";
+    Ok(base.ok_or_else(|| Failure::Usage(missing.to_owned()))?.join("oneclick"))
 }
 
 /// What carries the calls.

@@ -1,4 +1,5 @@
 //! The real command against the sandbox.
+#![allow(clippy::needless_raw_string_hashes, reason = "snapshots are written so")]
 
 #[cfg(unix)]
 mod command {
