@@ -1,7 +1,7 @@
 //! The real command against the sandbox.
 #![allow(clippy::needless_raw_string_hashes, reason = "snapshots are written so")]
 
-#[cfg(unix)]
+#[cfg(all(test, unix))]
 mod command {
     mod buying;
     mod listing;
