@@ -18,7 +18,7 @@ pub(crate) fn whoami(session: &Session, json: Json) -> Result<(), Failure> {
     output::pairs_below(&[
         ("account", account.user_id.to_string()),
         ("email", account.email.as_str().to_owned()),
-        ("API", session.api.base_url().to_string()),
+        ("API", session.place.clone()),
     ])
 }
 

@@ -19,7 +19,8 @@ pub(crate) const KEY: &str = "ONECLICK_API_KEY";
 /// A client, and what is known of where it calls.
 pub(crate) struct Session {
     pub(crate) client: BlockingClient<Wire>,
-    pub(crate) api: Api,
+    /// Where it calls, in words.
+    pub(crate) place: String,
     /// Whether money moves.
     pub(crate) production: bool,
     pub(crate) quiet: bool,
@@ -36,18 +37,20 @@ impl Session {
                 None => state_dir()?.join("local.jsonl"),
             };
             let (api, transport) = local::open(&state)?;
-            let client = BlockingClient::with_transport(api.clone(), Wire::Local(transport));
+            let client = BlockingClient::with_transport(api, Wire::Local(transport));
+            let place = format!("the local sandbox in {}", state.display());
             // They go when the sandbox does.
             let intents = state.with_extension("intents");
-            return Ok(Self { client, api, production: false, quiet, intents });
+            return Ok(Self { client, place, production: false, quiet, intents });
         }
         let (api, live) = api(global)?;
         // Behind a proxy of one's own a live key is a live key.
         let production = live || api.base_url() == &BaseUrl::production();
         let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
             .map_err(|error| Failure::Machine(error.to_string()))?;
-        let client = BlockingClient::with_transport(api.clone(), Wire::Socket(transport));
-        Ok(Self { client, api, production, quiet, intents: state_dir()?.join("intents") })
+        let place = api.base_url().to_string();
+        let client = BlockingClient::with_transport(api, Wire::Socket(transport));
+        Ok(Self { client, place, production, quiet, intents: state_dir()?.join("intents") })
     }
 }
 

@@ -1,7 +1,11 @@
 //! The real command against the sandbox.
-#![allow(clippy::needless_raw_string_hashes, reason = "snapshots are written so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_raw_string_hashes,
+    reason = "tests, and snapshots as they are written"
+)]
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
 mod command {
     mod buying;
     mod listing;

@@ -162,6 +162,7 @@ mod shared;
 mod state;
 
 pub use clock::{Clock, ManualClock};
+pub use log::Logged;
 pub use server::{Server, ServerBuilder};
 pub use state::{
     Account, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivery, Exchange, Fault,

@@ -1,6 +1,7 @@
 //! The log of the requests that were received.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use http::{Request, StatusCode};
@@ -12,26 +13,47 @@ use crate::state::Fault;
 /// The requests that were received, the oldest first.
 #[derive(Default)]
 pub(crate) struct Log {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Logged>,
     received: u64,
 }
 
-/// A request that was received.
-#[derive(Serialize)]
-pub(crate) struct Entry {
+/// A request that was received, as [`on_request`](crate::ServerBuilder::on_request)
+/// and `GET /_sandbox/requests` tell it. Its query and its body can hold e-mail
+/// addresses.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct Logged {
     /// Counted from 1.
-    number: u64,
-    time: Timestamp,
-    method: String,
-    path: String,
-    query: Option<String>,
-    body: String,
+    pub number: u64,
+    /// When it was received.
+    pub time: Timestamp,
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// Its query, as it was sent.
+    pub query: Option<String>,
+    /// Its body, up to 64 KiB; what is no UTF-8 is replaced.
+    pub body: String,
     /// The account of the key. The key itself is not kept.
-    user_id: Option<UserId>,
+    pub user_id: Option<UserId>,
     /// The status of the answer, whether it arrived or not; 500 if a fault kept
     /// the request from being applied and answered.
-    status: u16,
-    fault: Option<Fault>,
+    pub status: u16,
+    /// The fault that hit it.
+    pub fault: Option<Fault>,
+}
+
+/// Nothing of what the request holds.
+impl fmt::Debug for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logged")
+            .field("number", &self.number)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Log {
@@ -40,10 +62,11 @@ impl Log {
     /// How many bytes of a body are kept.
     const MOST_OF_A_BODY: usize = 64 * 1024;
 
-    pub(crate) fn entries(&self) -> &VecDeque<Entry> {
+    pub(crate) fn entries(&self) -> &VecDeque<Logged> {
         &self.entries
     }
 
+    /// Keeps a request, and gives it back as it is kept.
     pub(crate) fn add(
         &mut self,
         time: DateTime<Utc>,
@@ -51,13 +74,13 @@ impl Log {
         user_id: Option<UserId>,
         status: StatusCode,
         fault: Option<Fault>,
-    ) {
+    ) -> Logged {
         self.received += 1;
         let body = &request.body()[..request.body().len().min(Self::MOST_OF_A_BODY)];
         if self.entries.len() == Self::MOST {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry {
+        let logged = Logged {
             number: self.received,
             time: time.into(),
             method: request.method().to_string(),
@@ -67,7 +90,9 @@ impl Log {
             user_id,
             status: status.as_u16(),
             fault,
-        });
+        };
+        self.entries.push_back(logged.clone());
+        logged
     }
 }
 

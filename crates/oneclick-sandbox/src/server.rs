@@ -22,7 +22,8 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::control;
 use crate::delivery::Broken;
-use crate::shared::Shared;
+use crate::log::Logged;
+use crate::shared::{Shared, Watch};
 use crate::state::problem::Problem;
 use crate::state::{Config, Delivery, Exchange, FaultRule, MAX_BODY_BYTES, Sandbox};
 
@@ -84,6 +85,7 @@ impl Server {
             clock: Clock::System,
             // Longer than clients keep idle connections (50 seconds).
             read_timeout: Duration::from_secs(60),
+            watch: None,
         }
     }
 
@@ -132,7 +134,7 @@ impl fmt::Debug for Server {
 /// assert!(server.base_url().starts_with("http://127.0.0.1:"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct ServerBuilder {
     listen: SocketAddr,
@@ -140,6 +142,17 @@ pub struct ServerBuilder {
     faults: Vec<FaultRule>,
     clock: Clock,
     read_timeout: Duration,
+    watch: Option<Watch>,
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("listen", &self.listen)
+            .field("config", &self.config)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServerBuilder {
@@ -183,6 +196,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Has each request of the API told to somebody, once it is decided what is
+    /// answered. The answer waits for it.
+    ///
+    /// ```
+    /// use oneclick_sandbox::Server;
+    ///
+    /// let server = Server::builder()
+    ///     .on_request(|logged| println!("{} {} {}", logged.method, logged.path, logged.status))
+    ///     .start()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on_request(mut self, watch: impl Fn(&Logged) + Send + Sync + 'static) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -195,7 +224,7 @@ impl ServerBuilder {
         for rule in self.faults {
             sandbox.inject(rule);
         }
-        let shared = Arc::new(Shared::new(sandbox, self.clock));
+        let shared = Arc::new(Shared::new(sandbox, self.clock, self.watch));
         let read_timeout = self.read_timeout;
 
         let (stop, stopped) = watch::channel(());

@@ -1,14 +1,14 @@
 //! What all connections share: the sandbox, its clock, and a log.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 
 use crate::clock::Clock;
-use crate::log::Log;
+use crate::log::{Log, Logged};
 use crate::state::{Exchange, Sandbox};
 
 /// The sandbox, its clock, and what it was asked.
@@ -18,12 +18,16 @@ pub(crate) struct Shared {
     /// By how many milliseconds the system's clock was set on.
     offset: AtomicI64,
     log: Mutex<Log>,
+    watch: Option<Watch>,
 }
 
+/// Is told of each request.
+pub(crate) type Watch = Arc<dyn Fn(&Logged) + Send + Sync>;
+
 impl Shared {
-    pub(crate) fn new(sandbox: Sandbox, clock: Clock) -> Self {
+    pub(crate) fn new(sandbox: Sandbox, clock: Clock, watch: Option<Watch>) -> Self {
         let (sandbox, log) = (Mutex::new(sandbox), Mutex::default());
-        Self { sandbox, clock, offset: AtomicI64::new(0), log }
+        Self { sandbox, clock, offset: AtomicI64::new(0), log, watch }
     }
 
     pub(crate) fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
@@ -77,7 +81,11 @@ impl Shared {
         let exchange = sandbox.exchange(request, now);
         let user_id = sandbox.user_id(request.headers());
         let (status, fault) = (exchange.response.status(), exchange.fault.clone());
-        self.log().add(now, request, user_id, status, fault);
+        let logged = self.log().add(now, request, user_id, status, fault);
+        drop(sandbox);
+        if let Some(watch) = &self.watch {
+            watch(&logged);
+        }
         exchange
     }
 }

@@ -103,7 +103,7 @@ fn pass_on(mut client: TcpStream, address: SocketAddr) {
         let _ = std::io::copy(&mut answers, &mut back);
         let _ = back.shutdown(Shutdown::Both);
     });
-    let mut piece = [0; 65_536];
+    let mut piece = [0; 8_192];
     while let Ok(length @ 1..) = client.read(&mut piece) {
         let bytes = &mut piece[..length];
         if let Some(at) = bytes.windows(5).position(|five| five == b"live_") {
