@@ -2,6 +2,7 @@
 
 mod args;
 mod buy;
+mod chart;
 mod daily;
 mod doctor;
 mod failure;

@@ -1,0 +1,115 @@
+//! A picture of the days, as SVG.
+
+use std::fs;
+use std::path::Path;
+
+use oneclick_ureq::ImpactKind;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use crate::daily::{Bar, amount_text};
+use crate::failure::Failure;
+
+const SIZE: (u32, u32) = (960, 420);
+const GREEN: RGBColor = RGBColor(46, 125, 50);
+
+/// Writes the picture, or leaves what stands in the file.
+pub(crate) fn write(
+    path: &Path,
+    title: &str,
+    bars: &[Bar],
+    kind: &ImpactKind,
+) -> Result<(), Failure> {
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    draw(&root, title, bars, kind).map_err(|error| Failure::machine(path.display(), error))?;
+    drop(root);
+    let new = path.with_extension("svg.new");
+    fs::write(&new, svg)
+        .and_then(|()| fs::rename(&new, path))
+        .map_err(|error| Failure::machine(path.display(), error))
+}
+
+fn draw<'a>(
+    root: &DrawingArea<SVGBackend<'a>, Shift>,
+    title: &str,
+    bars: &[Bar],
+    kind: &ImpactKind,
+) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
+    root.fill(&WHITE)?;
+    let most = height(bars.iter().map(|(_, amount)| *amount).max().unwrap_or(0).max(1));
+    let days = i64::try_from(bars.len()).unwrap_or(i64::MAX).max(1);
+    let mut chart = ChartBuilder::on(root)
+        .caption(title, ("sans-serif", 20))
+        .margin(16)
+        .x_label_area_size(36)
+        .y_label_area_size(72)
+        .build_cartesian_2d(0..days, 0.0..most)?;
+    let date = |at: &i64| {
+        let bar = usize::try_from(*at).ok().and_then(|at| bars.get(at));
+        bar.map(|(date, _)| date.to_string()).unwrap_or_default()
+    };
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(8)
+        .x_label_formatter(&date)
+        .y_labels(6)
+        .y_label_formatter(&|height| label(kind, *height))
+        .draw()?;
+    let bar = |(at, (_, amount)): (i64, &Bar)| {
+        let mut bar = Rectangle::new([(at, 0.0), (at + 1, height(*amount))], GREEN.filled());
+        bar.set_margin(0, 0, 1, 1);
+        bar
+    };
+    let shown = (0..).zip(bars).filter(|(_, (_, amount))| *amount > 0);
+    chart.draw_series(shown.map(bar))?;
+    root.present()
+}
+
+/// How high a bar is. The axis of the library overflows in whole numbers.
+#[expect(clippy::cast_precision_loss, reason = "less than a pixel")]
+fn height(amount: i64) -> f64 {
+    amount.max(0) as f64
+}
+
+/// A label of the axis: an amount, where it is a whole one.
+#[expect(clippy::cast_possible_truncation, reason = "whole, and what is too large is cut")]
+fn label(kind: &ImpactKind, height: f64) -> String {
+    if height.fract() == 0.0 { amount_text(kind, height as i64) } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{Days, NaiveDate};
+
+    use super::*;
+
+    #[test]
+    fn each_day_with_something_is_a_bar_and_markup_is_escaped() {
+        let first = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
+        let bars: Vec<Bar> = [3, 0, 5, 0, i64::MAX]
+            .iter()
+            .enumerate()
+            .map(|(at, amount)| (first + Days::new(at as u64), *amount))
+            .collect();
+        let path = std::env::temp_dir().join(format!("oneclick-chart-{}.svg", std::process::id()));
+        write(&path, "5 < 6 & \"more\"", &bars, &ImpactKind::TreePlanted).unwrap();
+        let svg = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        let green = svg.matches(r##"fill="#2E7D32""##).count();
+        assert_eq!(green, 3, "{svg}");
+        assert!(svg.contains("5 &lt; 6 &amp;"), "{svg}");
+        assert!(svg.contains("2025-01-01"), "{svg}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_that_names_the_file() {
+        let path = Path::new("no/such/folder/chart.svg");
+        let Err(Failure::Machine(error)) = write(path, "", &[], &ImpactKind::TreePlanted) else {
+            panic!("it was written")
+        };
+        assert!(error.contains("chart.svg"), "{error}");
+    }
+}
