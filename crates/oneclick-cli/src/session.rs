@@ -43,8 +43,10 @@ impl Session {
             let intents = state.with_extension("intents");
             return Ok(Self { client, place, production: false, quiet, intents });
         }
-        let (api, live) = api(global)?;
+        let key = key(global.key_file.as_deref())?;
+        let api = api_of(global, &key)?;
         // Behind a proxy of one's own a live key is a live key.
+        let live = key.starts_with("live_");
         let production = live || api.base_url() == &BaseUrl::production();
         let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
             .map_err(|error| Failure::Machine(error.to_string()))?;
@@ -54,21 +56,24 @@ impl Session {
     }
 }
 
-/// The API that the command line and the environment name, and whether its key
-/// is one of production.
-pub(crate) fn api(global: &Global) -> Result<(Api, bool), Failure> {
-    let key = key(global.key_file.as_deref())?;
-    let var = |name: &str| if name == KEY { Some(key.clone()) } else { std::env::var(name).ok() };
-    let api = if let Some(url) = &global.base_url {
-        Api::with_base_url(url, &key)?
-    } else if global.production {
-        Api::production(&key)?
-    } else if global.sandbox {
-        Api::sandbox(&key)?
-    } else {
-        Api::from_vars(var)?
+/// The API that the command line and the environment name.
+pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
+    let other = |wanted: &str, environment: &str| {
+        let text = format!("the key does not begin with {wanted}, as one of {environment} does");
+        Err(Failure::Usage(text))
     };
-    Ok((api, key.starts_with("live_")))
+    if global.production && !key.starts_with("live_") {
+        return other("live_", "production");
+    }
+    if global.sandbox && !key.starts_with("test_") {
+        return other("test_", "the sandbox");
+    }
+    let var =
+        |name: &str| if name == KEY { Some(key.to_owned()) } else { std::env::var(name).ok() };
+    Ok(match &global.base_url {
+        Some(url) => Api::with_base_url(url, key)?,
+        None => Api::from_vars(var)?,
+    })
 }
 
 /// The key, which is never printed.

@@ -119,3 +119,157 @@ fn every_command_has_help_with_an_example_and_the_manual_names_them_all() {
         assert!(place.prints(&["completions", shell]).contains("customer-records"), "{shell}");
     }
 }
+
+#[test]
+fn days_are_bars_and_a_picture() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let nothing = place.run(&["daily"]);
+    assert_eq!((nothing.code, &*nothing.stdout), (0, ""));
+    assert_eq!(nothing.stderr, "nothing was done on these days\n");
+    place.prints(&["plant", "40"]);
+    assert_data_eq!(
+        place.prints(&["daily"]),
+        str![[r#"
+40 trees planted, [..] to [..]
+20[..]-[..]-[..]  ################################################################  40
+
+"#]],
+    );
+    let svg = place.home.join("chart.svg");
+    place.prints(&["daily", "--kind", "tree_planted", "--chart", svg.to_str().unwrap()]);
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    serde_json::from_str::<serde_json::Value>(&place.prints(&["daily", "--json"])).unwrap();
+    let long = place.run(&["daily", "--from", "0001-01-01", "--to", "9999-12-31"]);
+    assert_eq!(long.code, 2, "{}", long.stderr);
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong() {
+    let server = Server::start().unwrap();
+    let mut place = Place::at(&server);
+    assert_data_eq!(
+        place.prints(&["doctor"]),
+        str![[r#"
+ok     the key: from ONECLICK_API_KEY, of the sandbox (test_)
+ok     the environment: a URL of one's own, http://127.0.0.1:[..]
+ok     the proxy: none, since the key would be shown to it without TLS
+ok     the connection: answered in [..] ms
+ok     the clock: as the API's, to within some seconds
+ok     the account: U[..]
+
+"#]],
+    );
+    place.key = "nobodys_key";
+    let unknown = place.run(&["doctor"]);
+    assert_eq!((unknown.code, &*unknown.stderr), (1, "oneclick: one thing is wrong\n"));
+    assert!(unknown.stdout.contains("\nwrong  the account: the API does not know the key"));
+
+    place.url = "http://127.0.0.1:1".to_owned();
+    let refused = place.run(&["doctor"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stdout.contains("nothing listens there"), "{}", refused.stdout);
+
+    for (key, arguments, expected) in [
+        ("", &["doctor"][..], "wrong  there is no key"),
+        ("test_key", &["doctor", "--production"], "wrong  the environment: the key does not begin"),
+        (
+            "live_key",
+            &["doctor", "--base-url", "https://sandbox.1clickimpact.com"],
+            "wrong  the environment",
+        ),
+        (
+            "test_key",
+            &["doctor", "--base-url", "http://example.com"],
+            "wrong  the environment: not a base URL",
+        ),
+    ] {
+        place.key = key;
+        let wrong = place.run(arguments);
+        assert_eq!(wrong.code, 1, "{}{}", wrong.stdout, wrong.stderr);
+        assert!(wrong.stdout.contains(expected), "{}", wrong.stdout);
+    }
+}
+
+#[test]
+fn the_doctor_compares_the_clocks() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answers = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let _ = connection.read(&mut [0; 4096]).unwrap();
+        let body = r#"{"user_id":"U1","email":"shop@example.com"}"#;
+        write!(
+            connection,
+            "HTTP/1.1 200 OK\r\ndate: Mon, 03 Feb 2020 10:00:00 GMT\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len(),
+        )
+        .unwrap();
+    });
+    let skewed = Place::of(&url).run(&["doctor"]);
+    answers.join().unwrap();
+    assert_eq!(skewed.code, 1);
+    assert!(skewed.stdout.contains("\nwrong  the clock: "), "{}", skewed.stdout);
+}
+
+#[test]
+fn a_local_sandbox_needs_no_key_and_remembers() {
+    let mut place = Place::of("http://127.0.0.1:1");
+    place.key = "";
+    let planted =
+        place.prints(&["--local", "plant", "5", "--for", "ada@example.com", "--intent", "o1"]);
+    let again = place.run(&["plant", "5", "--for", "ada@example.com", "--intent", "o1", "--local"]);
+    assert_eq!(again.stdout.lines().nth(1), planted.lines().nth(1));
+    place.prints(&["--local", "donate", "1.50"]);
+    assert_data_eq!(
+        place.prints(&["--local", "impact"]),
+        str![[r#"
+own         $1.50 donated
+customers'  5 trees planted
+all         5 trees planted, $1.50 donated
+
+"#]],
+    );
+    assert!(place.prints(&["--local", "doctor"]).contains("the local sandbox in "));
+    let other = place.home.join("other");
+    let empty = place.prints(&["--local", "--state", other.to_str().unwrap(), "impact"]);
+    assert!(empty.contains("nothing yet"));
+    let wrong = place.run(&["--local", "--sandbox", "impact"]);
+    assert_eq!(wrong.code, 2);
+}
+
+#[test]
+fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    let mut place = Place::of("");
+    let fault = r#"{"fault":"server_error","path":"/v1/plant_tree","times":1}"#;
+    let mut child = place
+        .command(&["sandbox", "--listen", "127.0.0.1:0", "--seed", "7", "--fault", fault])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    place.url = line.trim().to_owned();
+    let failed = place.run(&["plant", "5", "--for", "ada@example.com", "--settle", "0"]);
+    place.prints(&["customer-records", "--email", "ada@example.com", "--jsonl"]);
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{log}");
+    assert_eq!(failed.code, 0, "{}", failed.stderr);
+    assert!(log.contains(r#"500  POST /v1/plant_tree  U"#), "{log}");
+    assert!(log.contains(r#"fault "server_error""#), "{log}");
+    assert!(log.contains("200  GET /v1/customer_records?customer_email"), "{log}");
+    assert!(!log.contains("ada") && !log.contains("test_command"), "{log}");
+
+    let wrong = place.run(&["sandbox", "--listen", "127.0.0.1:0", "--fault", "{}"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("fault 1: "), "{}", wrong.stderr);
+}
