@@ -10,7 +10,10 @@ use plotters::prelude::*;
 use crate::daily::{Bar, amount_text};
 use crate::failure::Failure;
 
-const SIZE: (u32, u32) = (960, 420);
+const HEIGHT: u32 = 420;
+/// The least width, and what a day takes, so that each can be told apart.
+const WIDTH: u32 = 960;
+const DAY: u32 = 4;
 const GREEN: RGBColor = RGBColor(46, 125, 50);
 
 /// Writes the picture, or leaves what stands in the file.
@@ -21,7 +24,9 @@ pub(crate) fn write(
     kind: &ImpactKind,
 ) -> Result<(), Failure> {
     let mut svg = String::new();
-    let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let days = u32::try_from(bars.len()).unwrap_or(0);
+    let size = (WIDTH.max(WIDTH / 8 + DAY * days), HEIGHT);
+    let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
     draw(&root, title, bars, kind).map_err(|error| Failure::machine(path.display(), error))?;
     drop(root);
     let new = path.with_extension("svg.new");
@@ -52,6 +57,7 @@ fn draw<'a>(
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .y_max_light_lines(1)
         .x_labels(8)
         .x_label_formatter(&date)
         .y_labels(6)

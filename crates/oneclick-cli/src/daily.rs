@@ -43,14 +43,15 @@ pub(crate) fn run(
         (Some((first, _)), Some((last, _))) => format!("{total}, {first} to {last}"),
         _ => total,
     };
+    // First, since whoever reads the bars may stop.
+    if let Some(path) = picture {
+        chart::write(path, &heading, &bars, &kind)?;
+    }
     output::line_out(&heading)?;
     for line in lines(&bars, &kind, width(), utf8()) {
         output::line_out(&line)?;
     }
-    match picture {
-        Some(path) => chart::write(path, &heading, &bars, &kind),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The kind with the most days on which there is any.

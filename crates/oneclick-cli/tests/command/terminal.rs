@@ -45,3 +45,21 @@ fn without_a_terminal_production_wants_yes() {
         assert_eq!(place.run(wrong).code, 2);
     }
 }
+
+#[test]
+fn a_long_walk_shows_how_far_it_is_and_a_quiet_one_does_not() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    for _ in 0..5 {
+        place.prints(&["plant", "1"]);
+    }
+    let walk = ["records", "--all", "--limit", "1", "--jsonl"];
+    let mut terminal = spawn_command(place.command(&walk), Some(30_000)).unwrap();
+    terminal.exp_regex("[1-5] rows").unwrap();
+    terminal.exp_eof().unwrap();
+    let mut quiet =
+        spawn_command(place.command(&[&walk[..], &["--quiet"]].concat()), Some(30_000)).unwrap();
+    let all = quiet.exp_eof().unwrap();
+    assert!(!all.contains("rows"), "{all}");
+    assert_eq!(all.lines().count(), 5, "{all}");
+}
