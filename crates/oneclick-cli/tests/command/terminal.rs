@@ -1,6 +1,6 @@
 //! At a terminal: production asks, and what is asked is answered.
 
-use oneclick_sandbox::Server;
+use oneclick_sandbox::{Fault, FaultRule, Server};
 use rexpect::session::spawn_command;
 
 use super::support::{Place, as_production, bought};
@@ -53,8 +53,15 @@ fn a_long_walk_shows_how_far_it_is_and_a_quiet_one_does_not() {
     for _ in 0..5 {
         place.prints(&["plant", "1"]);
     }
+    let late = FaultRule::new(Fault::AnswerLate { millis: 500 }).on("/v1/records");
+    server.sandbox().inject(late);
     let walk = ["records", "--all", "--limit", "1", "--jsonl"];
-    let mut terminal = spawn_command(place.command(&walk), Some(30_000)).unwrap();
+    let at_a_terminal = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env("TERM", "xterm");
+        spawn_command(command, Some(30_000)).unwrap()
+    };
+    let mut terminal = at_a_terminal(&walk);
     terminal.exp_regex("[1-5] rows").unwrap();
     terminal.exp_eof().unwrap();
     let mut quiet =
