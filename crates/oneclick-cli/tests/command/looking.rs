@@ -273,3 +273,30 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("fault 1: "), "{}", wrong.stderr);
 }
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    use std::process::Command;
+
+    let readme = include_str!("../../../../README.md");
+    let section = readme.split("### At the command line").nth(1).unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let commands: Vec<_> = block.lines().filter(|line| line.starts_with("oneclick ")).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    let place = Place::of("http://127.0.0.1:1");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick"));
+    for command in commands {
+        let output = Command::new("/bin/sh")
+            .args(["-ec", command])
+            .env_clear()
+            .env("HOME", &place.home)
+            .env("PATH", program.parent().unwrap())
+            .current_dir(&place.home)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let read = |file| std::fs::read_to_string(place.home.join(file)).unwrap();
+    assert!(read("impact.svg").contains("<svg"));
+    assert!(read("customers.csv").contains("tree_planted,5,"), "{}", read("customers.csv"));
+}
