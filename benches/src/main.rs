@@ -31,20 +31,17 @@ const PARTS: [Part; 6] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [worker, name, rest @ ..] = &arguments[..]
-        && worker == "worker"
-    {
-        return ended(match name.as_str() {
-            "walk" => walk::worker(rest),
-            name => sandbox::worker(name),
-        });
-    }
-    ended(run(&arguments))
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    ended(match &arguments[..] {
+        ["worker", "walk", rest @ ..] => walk::worker(rest),
+        ["worker", name] => sandbox::worker(name),
+        names => run(names),
+    })
 }
 
-fn run(names: &[String]) -> Result<(), Failure> {
+fn run(names: &[&str]) -> Result<(), Failure> {
     let known: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
-    if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
         return Err(format!("{name} is none of {}", known.join(", ")).into());
     }
     worker::remember_program()?;
@@ -55,7 +52,7 @@ fn run(names: &[String]) -> Result<(), Failure> {
     println!("{}", report::machine());
     let mut missed = false;
     for (name, table) in PARTS {
-        if names.is_empty() || names.iter().any(|asked| asked == name) {
+        if names.is_empty() || names.contains(&name) {
             let table = table()?;
             // Counts repeat to the digit; times are only told.
             missed |= name == "counts" && table.misses();

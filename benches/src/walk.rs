@@ -40,7 +40,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
 }
 
 /// Walks the list; prints the ratios of its turns, and how memory grew in MiB.
-pub(crate) fn worker(arguments: &[String]) -> Result<(), Failure> {
+pub(crate) fn worker(arguments: &[&str]) -> Result<(), Failure> {
     let [url] = arguments else { return Err("no URL".into()) };
     let client = oneclick_ureq::Client::with_base_url(url, "test_benches")?;
     let request = || Records::new().limit(Limit::of::<1000>());

@@ -436,10 +436,9 @@ impl fmt::Display for Error {
             write!(f, " (after {attempts} attempts)")?;
         }
         // Only for what changes something does it matter to the reader.
-        if let Some(Call { method, idempotent, .. }) = call
-            && (!idempotent || *method != Method::GET)
-        {
-            f.write_str(match (self.execution(), idempotent) {
+        let changes = |call: &&Call| !call.idempotent || call.method != Method::GET;
+        if let Some(call) = call.as_ref().filter(changes) {
+            f.write_str(match (self.execution(), call.idempotent) {
                 (Execution::NotExecuted, _) => "; it was not executed",
                 (Execution::Unknown, false) => "; whether it was executed is not known",
                 (Execution::Unknown, true) => {
