@@ -78,10 +78,8 @@ fn walk<L: List<Item: Row>>(
             Err(error) => {
                 progress.finish_and_clear();
                 if let Some(cursor) = pages.cursor() {
-                    output::tell(
-                        session.quiet,
-                        &format!("{count} rows; {}", go_on(cursor.as_str())),
-                    );
+                    // Even if quiet: it belongs to what went wrong.
+                    output::tell(false, &format!("{count} rows; {}", go_on(cursor.as_str())));
                 }
                 return Err(error.into());
             }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use oneclick_sandbox::{Fault, FaultRule, Server};
@@ -106,6 +106,37 @@ fn whoever_has_seen_enough_ends_it_quietly() {
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), &*err), (Some(141), ""));
+}
+
+#[test]
+fn an_interrupted_walk_says_where_to_go_on() {
+    let server = endless();
+    let place = Place::of(&server);
+    let mut child = place
+        .command(&["records", "--all", "--csv", "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.by_ref().take(3_000).count(), 3_000);
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let rest = lines.count();
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_data_eq!(
+        &err,
+        str![[r#"
+
+oneclick: interrupted; [..] rows; go on with --cursor '[..]' and the same options
+
+"#]],
+    );
+    // What it says was printed, and at most a page more. The heading is a line.
+    let said: usize = err.trim().split([' ']).nth(2).unwrap().parse().unwrap();
+    let printed = 3_000 + rest - 1;
+    assert!((said..=said + 1_000).contains(&printed), "{said} of {printed}");
 }
 
 #[test]
