@@ -22,6 +22,7 @@ mod proxies;
 mod redirects;
 mod retries;
 mod sameness;
+mod security;
 mod sharing;
 mod tls;
 

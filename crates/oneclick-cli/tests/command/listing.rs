@@ -64,6 +64,30 @@ U[..],[..]Z,carbon_captured,2,[..],bob@example.com,,,"{""oneclick_intent"":""[..
 }
 
 #[test]
+fn strangers_write_nothing_on_the_terminal() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let evil = "\u{1b}[2J\r\u{9b}31m\u{7}Ada\n";
+    let metadata = format!("order={evil}");
+    let buy = ["plant", "1", "--for", "ada@example.com", "--name", evil, "--metadata", &metadata];
+    place.prints(&buy);
+    for list in ["customer-records", "customers"] {
+        let table = place.prints(&[list]);
+        assert!(table.contains("Ada"), "{table}");
+        assert!(!table.chars().any(|char| char.is_control() && char != '\n'), "{table:?}");
+        assert_eq!(table.lines().count(), 2);
+        // Data is data.
+        let json: Vec<serde_json::Value> =
+            serde_json::from_str(&place.prints(&[list, "--json"])).unwrap();
+        assert!(json[0].to_string().contains("\\u001b[2J"), "{json:?}");
+    }
+    let id = place.prints(&["plant", "1"]).lines().nth(1).unwrap().to_owned();
+    place.prints(&["cancel", &id, "--reason", evil]);
+    let told = place.prints(&["track", &id]);
+    assert!(!told.chars().any(|char| char.is_control() && char != '\n'), "{told:?}");
+}
+
+#[test]
 fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
     let (server, place) = filled();
     let all = place.prints(&["records", "--all", "--limit", "1", "--jsonl"]);
