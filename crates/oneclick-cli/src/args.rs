@@ -217,7 +217,7 @@ pub(crate) enum Command {
     Projects {
         /// Show this one alone.
         id: Option<String>,
-        /// Only of this type, such as tree_planted.
+        /// Only of this type: trees, ocean or carbon.
         #[arg(long = "type", value_name = "TYPE")]
         project_type: Option<String>,
         /// The language of the texts, such as en or de.
