@@ -24,6 +24,7 @@ mod retries;
 mod sameness;
 mod security;
 mod sharing;
+mod strategies;
 mod tls;
 
 /// Makes a test of each behaviour for each adapter.

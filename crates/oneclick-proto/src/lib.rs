@@ -62,6 +62,8 @@
 //!
 //! # Features
 //!
+//! * `proptest`: the module `strategies`, to test code of your own with every
+//!   request, value and answer, hostile ones among them.
 //! * `tracing`: an event of level DEBUG and target `oneclick` for each attempt
 //!   at a call, with the names of OpenTelemetry's HTTP client conventions:
 //!   method, path template, server, status, resend count, error type, and how
@@ -78,6 +80,8 @@ mod retry;
 mod trace;
 mod transport;
 
+#[cfg(feature = "proptest")]
+pub mod strategies;
 #[macro_use]
 pub mod value;
 pub mod client;

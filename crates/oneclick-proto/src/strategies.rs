@@ -1,0 +1,160 @@
+//! Strategies of proptest: every request, value and answer, of the kind that
+//! breaks things.
+//!
+//! All public requests, values and answers are [`Arbitrary`]: `any::<PlantTree>()`
+//! is a purchase that the API takes, with an address and a name that a careless
+//! program trips over. What no server should send is [`hostile_response`].
+//!
+//! ```
+//! use oneclick_proto::strategies::hostile_response;
+//! use oneclick_proto::{Api, PlantTree, Receipt};
+//! use proptest::prelude::*;
+//!
+//! /// A shop's line in its log.
+//! fn line(receipt: &Receipt) -> String {
+//!     format!("{} at {}", receipt.impact, receipt.time_utc)
+//! }
+//!
+//! let api = Api::sandbox("test_key")?;
+//! proptest!(|(plant in any::<PlantTree>(), receipt in any::<Receipt>())| {
+//!     prop_assert!(api.encode(&plant).is_ok());
+//!     prop_assert_eq!(line(&receipt).lines().count(), 1);
+//! });
+//! proptest!(|(plant in any::<PlantTree>(), answer in hostile_response())| {
+//!     let _ = api.decode(&plant, answer); // whatever it is, it is no panic
+//! });
+//! # Ok::<(), oneclick_proto::Error>(())
+//! ```
+
+mod requests;
+mod responses;
+mod values;
+
+use http::Response;
+use proptest::arbitrary::Arbitrary;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::{CustomerRecord, Page, Receipt, Record, Tracking};
+
+/// Makes types arbitrary, each by a strategy.
+macro_rules! arbitrary {
+    ($($type:ty = $strategy:expr;)*) => {$(
+        impl proptest::arbitrary::Arbitrary for $type {
+            type Parameters = ();
+            type Strategy = proptest::strategy::BoxedStrategy<Self>;
+
+            fn arbitrary_with((): ()) -> Self::Strategy {
+                proptest::strategy::Strategy::boxed($strategy)
+            }
+        }
+    )*};
+}
+
+use arbitrary;
+
+/// Any text, and such as programs trip over: empty, long, in other scripts and
+/// directions, markup, code, control characters.
+pub fn hostile_text() -> impl Strategy<Value = String> {
+    const KNOWN: [&str; 14] = [
+        "",
+        " ",
+        "null",
+        "O'Brien \"Bobby\" <b>&amp;</b>",
+        "'; DROP TABLE orders; --",
+        "=HYPERLINK(\"http://example.com\")",
+        "../../etc/passwd",
+        "%00%2e%2e",
+        "a\r\nx-api-key: live_other",
+        "\u{1b}[2J\u{7}",
+        "\u{202e}gnirts",
+        "Zoë 张伟 محمد 👩‍🌾",
+        "e\u{301}\u{301}\u{301}",
+        "\u{0}\u{7f}\u{9b}\u{feff}",
+    ];
+    prop_oneof![
+        3 => proptest::sample::select(&KNOWN[..]).prop_map(str::to_owned),
+        3 => any::<String>(),
+        1 => "[a-z]{1000,2000}",
+    ]
+}
+
+/// Any status with any body: bytes, JSON, a cut answer, and answers of another
+/// endpoint.
+pub fn hostile_response() -> impl Strategy<Value = Response<Vec<u8>>> {
+    let json = |value: serde_json::Result<Vec<u8>>| value.unwrap_or_default();
+    let answer = prop_oneof![
+        any::<Receipt>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
+        any::<Tracking>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
+        any::<Page<Record>>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
+        any::<Page<CustomerRecord>>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
+    ];
+    let cut =
+        (answer, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut body, at, byte)| {
+            let at = at.index(body.len().max(1));
+            // Cut there, or damaged.
+            if byte < 128 {
+                body.truncate(at);
+            } else if let Some(place) = body.get_mut(at) {
+                *place = byte;
+            }
+            body
+        });
+    let bytes = proptest::collection::vec(any::<u8>(), 0..512);
+    let value = hostile_json().prop_map(|value| value.to_string().into_bytes());
+    (100_u16..1000, prop_oneof![cut, bytes, value]).prop_map(|(status, body)| {
+        let mut response = Response::new(body);
+        if let Ok(status) = http::StatusCode::from_u16(status) {
+            *response.status_mut() = status;
+        }
+        response
+    })
+}
+
+/// Any JSON, with the names of the API's fields among its own.
+pub fn hostile_json() -> impl Strategy<Value = Value> {
+    const FIELDS: [&str; 12] = [
+        "user_id",
+        "time_utc",
+        "tree_planted",
+        "money_donated",
+        "customer",
+        "customer_email",
+        "metadata",
+        "category",
+        "user_records",
+        "cursor",
+        "type",
+        "message",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        hostile_text().prop_map(Value::from),
+        Just(Value::from("2024-09-16T20:34:04.429Z")),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        let field = prop_oneof![
+            4 => proptest::sample::select(&FIELDS[..]).prop_map(str::to_owned),
+            1 => hostile_text(),
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::vec((field, inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// A value or none.
+fn maybe<T: Arbitrary + 'static>() -> BoxedStrategy<Option<T>> {
+    proptest::option::of(any::<T>()).boxed()
+}
+
+/// A text or none.
+fn maybe_text() -> BoxedStrategy<Option<String>> {
+    proptest::option::of(hostile_text()).boxed()
+}

@@ -1,0 +1,96 @@
+//! Requests that the API takes.
+
+use proptest::prelude::*;
+
+use super::{arbitrary, hostile_text, maybe};
+use crate::{
+    CancelImpact, CaptureCarbon, Category, CleanOcean, Cursor, Customer, CustomerRecords,
+    Customers, DailyImpact, DateRange, DonateMoney, Email, ImpactId, ImpactKind, Limit, Locale,
+    Metadata, PlantTree, ProjectById, ProjectType, Projects, Reason, Records, RestoreCoral,
+    SortOrder, TotalImpact, Track, TreeCategory, Whoami,
+};
+
+/// An action: its amount, and what all of them have.
+macro_rules! action {
+    ($action:ty $(, $category:ident: $type:ty)?) => {
+        (any_amount(<$action>::new), maybe::<Customer>(), maybe::<bool>(), any::<Metadata>()).prop_map(
+            |(mut action, customer, notify, metadata)| {
+                (action.customer, action.notify, action.metadata) = (customer, notify, metadata);
+                action
+            },
+        )
+        $(.prop_flat_map(|action| maybe::<$type>().prop_map(move |$category| {
+            let mut action = action.clone();
+            action.$category = $category;
+            action
+        })))?
+    };
+}
+
+fn any_amount<A: Arbitrary + 'static, T: std::fmt::Debug>(
+    new: impl Fn(A) -> T,
+) -> impl Strategy<Value = T> {
+    any::<A>().prop_map(new)
+}
+
+arbitrary! {
+    Whoami = Just(Self);
+    TotalImpact = Just(Self);
+    PlantTree = action!(Self, category: TreeCategory);
+    CleanOcean = action!(Self);
+    CaptureCarbon = action!(Self);
+    DonateMoney = action!(Self, category: Category);
+    RestoreCoral = action!(Self);
+    CancelImpact = (any::<ImpactId>(), maybe::<Reason>()).prop_map(|(id, reason)| {
+        let mut cancel = Self::new(id);
+        cancel.reason = reason;
+        cancel
+    });
+    Track = any::<ImpactId>().prop_map(Self::new);
+    DailyImpact = any::<DateRange>().prop_map(|dates| Self::new().dates(dates));
+    Records = (kinds(), any::<DateRange>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
+        |(filter_by, dates, limit, cursor, sort_order)| Self {
+            filter_by,
+            dates,
+            limit,
+            cursor,
+            sort_order,
+        },
+    );
+    CustomerRecords = (maybe::<Email>(), kinds(), any::<DateRange>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
+        |(customer_email, filter_by, dates, limit, cursor, sort_order)| Self {
+            customer_email,
+            filter_by,
+            dates,
+            limit,
+            cursor,
+            sort_order,
+        },
+    );
+    Customers = (maybe::<Email>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
+        |(customer_email, limit, cursor, sort_order)| Self {
+            customer_email,
+            limit,
+            cursor,
+            sort_order,
+        },
+    );
+    Projects = (maybe::<ProjectType>(), maybe::<Locale>())
+        .prop_map(|(project_type, locale)| Self { project_type, locale });
+    ProjectById = (project_id(), maybe::<Locale>()).prop_map(|(id, locale)| {
+        let mut project = Self::new(id);
+        project.locale = locale;
+        project
+    });
+}
+
+/// No kind twice.
+fn kinds() -> impl Strategy<Value = Vec<ImpactKind>> {
+    proptest::collection::btree_set(any::<ImpactKind>(), 0..4)
+        .prop_map(|kinds| kinds.into_iter().collect())
+}
+
+/// What can stand in a path.
+fn project_id() -> impl Strategy<Value = String> {
+    hostile_text().prop_filter("no segment of a path", |id| !matches!(&**id, "" | "." | ".."))
+}

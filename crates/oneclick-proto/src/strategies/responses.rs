@@ -1,0 +1,126 @@
+//! Answers as a server of another version could give them, and that read back
+//! as what they are.
+
+use proptest::arbitrary::Arbitrary;
+use proptest::prelude::*;
+
+use super::values::date;
+use super::{arbitrary, hostile_text, maybe, maybe_text};
+use crate::{
+    Account, CancelMessage, Cancellation, Category, Cursor, CustomerEntry, CustomerInfo,
+    CustomerRecord, DailyTotals, Day, Email, Goal, Impact, ImpactId, ImpactTotals, Listed, Page,
+    Personal, Project, ProjectList, ProjectType, Receipt, Record, RecordedMetadata, Timestamp,
+    Totals, Tracking, UserId,
+};
+
+arbitrary! {
+    Account = (any::<UserId>(), any::<Email>())
+        .prop_map(|(id, email)| Self::new(id, email.as_str()));
+    Receipt = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), maybe::<CustomerInfo>(), any::<RecordedMetadata>()).prop_map(
+        |(id, impact, category, customer, metadata)| {
+            let mut receipt = Self::new(id.user_id, id.time_utc, impact);
+            (receipt.category, receipt.customer, receipt.metadata) = (category, customer, metadata);
+            receipt
+        },
+    );
+    Record = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), any::<RecordedMetadata>()).prop_map(
+        |(id, impact, category, metadata)| {
+            let mut record = Self::new(id.user_id, id.time_utc, impact);
+            (record.category, record.metadata) = (category, metadata);
+            record
+        },
+    );
+    CustomerRecord = (any::<ImpactId>(), any::<Impact>(), any::<CustomerInfo>(), maybe::<Category>(), any::<RecordedMetadata>())
+        .prop_map(|(id, impact, customer, category, metadata)| {
+            let mut record = Self::new(id.user_id, id.time_utc, impact, customer);
+            (record.category, record.metadata) = (category, metadata);
+            record
+        });
+    CustomerEntry = (any::<CustomerInfo>(), any::<Timestamp>()).prop_map(|(customer, since)| {
+        let mut entry = Self::new(customer.customer_id, customer.customer_email, since);
+        entry.customer_name = customer.customer_name;
+        entry
+    });
+    ImpactTotals = (any::<UserId>(), any::<Totals>(), any::<Totals>())
+        .prop_map(|(id, own, customers)| Self::new(id, own, customers));
+    Day = (date(), any::<Totals>()).prop_map(|(date, totals)| Self::new(date, totals));
+    DailyTotals = (any::<UserId>(), proptest::collection::vec(any::<Day>(), 0..10))
+        .prop_map(|(id, days)| Self::new(id, days));
+    Cancellation = (any::<ImpactId>(), any::<Timestamp>(), any::<CancelMessage>(), any::<Impact>(), maybe::<Personal>(), maybe::<Category>())
+        .prop_map(|(id, on, message, impact, reason, category)| {
+            let mut cancellation = Self::new(id, on, message, impact);
+            (cancellation.reason, cancellation.category) = (reason, category);
+            cancellation
+        });
+    Tracking = tracking();
+    Goal = ("[a-z-]{1,20}", any::<i64>(), hostile_text()).prop_map(|(id, number, title)| {
+        let mut goal = Self::new(id, number);
+        goal.title = title;
+        goal
+    });
+    Project = project();
+    ProjectList = proptest::collection::vec(any::<Project>(), 0..4).prop_map(Self::new);
+}
+
+impl<T: Listed + Arbitrary + 'static> Arbitrary for Page<T> {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> BoxedStrategy<Self> {
+        let items = proptest::collection::vec(any::<T>(), 0..10);
+        (items, maybe::<Cursor>()).prop_map(|(items, cursor)| Self::new(items, cursor)).boxed()
+    }
+}
+
+fn tracking() -> impl Strategy<Value = Tracking> {
+    let base = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>());
+    let times = proptest::array::uniform5(maybe::<Timestamp>());
+    let texts = proptest::array::uniform7(maybe_text());
+    let tests = (maybe::<bool>(), maybe::<bool>(), maybe::<Personal>());
+    (base, times, texts, tests).prop_map(|((id, impact, category), times, texts, tests)| {
+        let mut tracking = Tracking::new(id.to_string(), id.time_utc, impact);
+        tracking.category = category;
+        [
+            tracking.donation_available,
+            tracking.donation_sent,
+            tracking.impact_completed,
+            tracking.live_session_date,
+            tracking.cancelled_on,
+        ] = times;
+        [
+            tracking.assigned_agent,
+            tracking.project_location,
+            tracking.location_map,
+            tracking.project_id,
+            tracking.donation_category,
+            tracking.certificate,
+            tracking.impact_video,
+        ] = texts;
+        (tracking.is_test_transaction, tracking.is_bonus_impact, tracking.cancellation_reason) =
+            tests;
+        tracking
+    })
+}
+
+fn project() -> impl Strategy<Value = Project> {
+    let texts = proptest::array::uniform5(hostile_text());
+    // Such as are the same after they were written and read.
+    let degrees = || proptest::option::of((-720..=720_i16).prop_map(|half| f64::from(half) / 4.0));
+    let lists = (
+        proptest::collection::vec(hostile_text(), 0..3),
+        proptest::collection::vec(any::<Goal>(), 0..3),
+    );
+    let parts = ("[a-z0-9-]{1,30}", any::<ProjectType>(), texts, lists, degrees(), degrees());
+    (parts, any::<bool>()).prop_map(
+        |((id, kind, texts, (about, sdgs), latitude, longitude), available)| {
+            let [name, location, description, country_code, organization] = texts;
+            let mut project = Project::new(id, name, kind);
+            (project.location, project.description) = (location, description);
+            (project.country_code, project.organization) = (country_code, organization);
+            (project.about, project.sdgs) = (about, sdgs);
+            (project.latitude, project.longitude) = (latitude, longitude);
+            project.available = available;
+            project
+        },
+    )
+}
