@@ -76,8 +76,8 @@ fn tracking() -> impl Strategy<Value = Tracking> {
     let base = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>());
     let times = proptest::array::uniform5(maybe::<Timestamp>());
     let texts = proptest::array::uniform7(maybe_text());
-    let tests = (maybe::<bool>(), maybe::<bool>(), maybe::<Personal>());
-    (base, times, texts, tests).prop_map(|((id, impact, category), times, texts, tests)| {
+    let marks = (maybe::<bool>(), maybe::<bool>(), maybe::<Personal>());
+    (base, times, texts, marks).prop_map(|((id, impact, category), times, texts, marks)| {
         let mut tracking = Tracking::new(id.to_string(), id.time_utc, impact);
         tracking.category = category;
         [
