@@ -97,7 +97,7 @@ fn tracking() -> impl Strategy<Value = Tracking> {
             tracking.impact_video,
         ] = texts;
         (tracking.is_test_transaction, tracking.is_bonus_impact, tracking.cancellation_reason) =
-            tests;
+            marks;
         tracking
     })
 }
