@@ -1,0 +1,51 @@
+//! Any status with any bytes, as the answer to every endpoint: no panic, and
+//! what was read reads back as the same.
+#![no_main]
+
+use http::{Response, StatusCode};
+use libfuzzer_sys::fuzz_target;
+use oneclick_proto::{
+    Api, CancelImpact, CustomerRecords, Customers, DailyImpact, Endpoint, ImpactId, PlantTree,
+    ProjectById, Projects, Records, TotalImpact, Track, Trees, Whoami,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fuzz_target!(|input: (u16, &[u8])| {
+    let (status, body) = input;
+    let Ok(status) = StatusCode::from_u16(100 + status % 900) else { return };
+    let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
+    decode(&Whoami, status, body);
+    decode(&PlantTree::new(Trees::of::<1>()), status, body);
+    decode(&CancelImpact::new(&id), status, body);
+    decode(&Track::new(&id), status, body);
+    decode(&TotalImpact, status, body);
+    decode(&DailyImpact::new(), status, body);
+    decode(&Records::new(), status, body);
+    decode(&CustomerRecords::new(), status, body);
+    decode(&Customers::new(), status, body);
+    decode(&Projects::new(), status, body);
+    decode(&ProjectById::new("x"), status, body);
+});
+
+fn decode<E: Endpoint<Response: Serialize + DeserializeOwned>>(
+    endpoint: &E,
+    status: StatusCode,
+    body: &[u8],
+) {
+    let api = Api::sandbox("test_5ecretKey").unwrap();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    match api.decode(endpoint, answer) {
+        Ok(read) => {
+            let written = serde_json::to_vec(&read).unwrap();
+            let again: E::Response = serde_json::from_slice(&written).unwrap();
+            assert_eq!(written, serde_json::to_vec(&again).unwrap());
+        }
+        Err(error) => {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("5ecretKey"), "{shown}");
+            assert!(!error.to_string().contains(char::is_control), "{shown}");
+        }
+    }
+}
