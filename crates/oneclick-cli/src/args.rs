@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use oneclick_ureq::{
@@ -280,7 +281,7 @@ pub(crate) struct Purchase {
     pub(crate) metadata: Vec<(String, String)>,
     /// What it is for, such as an order's number: the same intent is bought
     /// once, however often the command is run.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) intent: Option<String>,
     /// Look for the intent in the records first, since another machine may have
     /// bought it; takes half a minute.

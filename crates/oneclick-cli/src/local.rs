@@ -70,6 +70,9 @@ pub(crate) fn open(path: &Path) -> Result<(Api, Transport), Failure> {
 
 impl Local {
     fn new(mut file: File) -> io::Result<Self> {
+        if !file.metadata()?.is_file() {
+            return Err(invalid("it is no file"));
+        }
         FileExt::lock(&file)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;

@@ -78,17 +78,18 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
 
 /// The key, which is never printed.
 pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
+    // A key is short; whatever else stands there is none.
+    let start_of = |input: &mut dyn Read| {
+        let mut text = String::new();
+        input.take(4_096).read_to_string(&mut text).map(|_| text)
+    };
     let text = match file {
         Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            // A key is short; whatever else stands there is none.
-            let read = io::stdin().take(4_096).read_to_string(&mut text);
-            read.map_err(|error| Failure::machine("standard input", error))?;
-            text
+            start_of(&mut io::stdin()).map_err(|error| Failure::machine("standard input", error))?
         }
-        Some(path) => {
-            fs::read_to_string(path).map_err(|error| Failure::machine(path.display(), error))?
-        }
+        Some(path) => fs::File::open(path)
+            .and_then(|mut file| start_of(&mut file))
+            .map_err(|error| Failure::machine(path.display(), error))?,
         None => std::env::var(KEY).unwrap_or_default(),
     };
     let key = text.trim();

@@ -171,6 +171,8 @@ fn a_wrong_command_line_sends_nothing() {
         &["plant", "5", "--metadata", "order"],
         &["plant", "5", "--metadata", "gift=yes"],
         &["plant", "5", "--metadata", "a=1", "--metadata", "a=2"],
+        // An order's number that is not set would make all orders one.
+        &["plant", "5", "--intent", ""],
         &["donate", "5.001"],
         &["donate", "$5"],
         &["donate", "0"],

@@ -237,6 +237,13 @@ all         5 trees planted, $1.50 donated
     let other = place.home.join("other");
     let empty = place.prints(&["--local", "--state", other.to_str().unwrap(), "impact"]);
     assert!(empty.contains("nothing yet"));
+    // What has no end is no journal, and no key.
+    for endless in
+        [&["--local", "--state", "/dev/zero", "impact"][..], &["--key-file", "/dev/zero", "impact"]]
+    {
+        let wrong = place.run(endless);
+        assert!([1, 2].contains(&wrong.code), "{}", wrong.stderr);
+    }
     let wrong = place.run(&["--local", "--sandbox", "impact"]);
     assert_eq!(wrong.code, 2);
 }
