@@ -64,7 +64,8 @@ fn buy<A: Action>(
     let key = purchase.intent.clone().unwrap_or_else(random_key);
     // An account's intents are its own.
     let intent = Intent::new(account.user_id.as_str(), &key, SystemTime::now());
-    let intents = Intents::new(&session.intents, intent.marker());
+    let named = purchase.intent.is_some();
+    let intents = Intents::open(&session.intents, intent.marker(), named)?;
     let same = |entry: &Entry| entry.what == what;
     let mut once = match intents.load()? {
         Some(entry) if !same(&entry) => {
@@ -102,7 +103,7 @@ fn buy<A: Action>(
     drop(open);
     match outcome {
         Outcome::Confirmed(receipt) => {
-            if purchase.intent.is_some() {
+            if named {
                 let stage = Stage::Bought(ImpactId::from(&receipt));
                 intents.save(&Entry { what, stage })?;
             } else {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fs4::FileExt;
 use oneclick_ureq::{ImpactId, OnceState};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::failure::Failure;
 /// One intent, in a file of its own.
 pub(crate) struct Intents {
     file: PathBuf,
+    /// Locked until it is dropped.
+    _lock: Option<fs::File>,
 }
 
 /// What is kept of an intent.
@@ -33,9 +36,22 @@ pub(crate) enum Stage {
 }
 
 impl Intents {
-    /// The intent with this marker, in this folder.
-    pub(crate) fn new(folder: &Path, marker: &str) -> Self {
-        Self { file: folder.join(format!("{marker}.json")) }
+    /// The intent with this marker, in this folder. One that has a name waits
+    /// until no other command works on it.
+    pub(crate) fn open(folder: &Path, marker: &str, named: bool) -> Result<Self, Failure> {
+        let intents = Self { file: folder.join(format!("{marker}.json")), _lock: None };
+        if !named {
+            return Ok(intents);
+        }
+        let lock = || -> io::Result<fs::File> {
+            fs::create_dir_all(folder)?;
+            // Beside the entry, which is replaced by another file when it changes.
+            let lock = fs::File::create(intents.file.with_extension("lock"))?;
+            FileExt::lock(&lock)?;
+            Ok(lock)
+        };
+        let lock = lock().map_err(|error| intents.failure(error))?;
+        Ok(Self { _lock: Some(lock), ..intents })
     }
 
     /// What is remembered of it.

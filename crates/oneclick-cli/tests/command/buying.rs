@@ -81,6 +81,23 @@ oneclick: the intent order-1 stands for another purchase: 5 trees planted; choos
 }
 
 #[test]
+fn commands_at_the_same_time_buy_an_intent_once() {
+    let late = FaultRule::new(Fault::AnswerLate { millis: 200 }).on("/v1/plant_tree");
+    let server = Server::builder().fault(late).start().unwrap();
+    let place = Place::at(&server);
+    let start = || {
+        let mut command = place.command(&["plant", "5", "--intent", "order-1"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..5).map(|_| start()).collect();
+    let mut printed: Vec<_> =
+        children.into_iter().map(|child| child.wait_with_output().unwrap().stdout).collect();
+    printed.dedup();
+    assert_eq!(printed.len(), 1);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
 fn a_lost_answer_is_found_in_the_records() {
     let server = Server::builder()
         .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1))
