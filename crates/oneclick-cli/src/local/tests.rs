@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use oneclick_sandbox::ManualClock;
@@ -103,18 +104,20 @@ fn nobody_else_may_read_the_file() {
 #[test]
 fn commands_that_run_at_the_same_time_lose_nothing() {
     let place = Place::new();
+    let together = Barrier::new(4);
     let ids: Vec<_> = thread::scope(|scope| {
         let buy = || -> Vec<_> {
+            together.wait();
             // One that stays open, and one for each purchase.
             let client = place.client();
             let both = |_| [plant(&client), plant(&place.client())];
             (0..10).flat_map(both).map(|receipt| ImpactId::from(&receipt)).collect()
         };
-        let threads = [scope.spawn(buy), scope.spawn(buy), scope.spawn(buy)];
+        let threads = [(); 4].map(|()| scope.spawn(buy));
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let client = place.client();
-    assert_eq!(planted(&client), 60);
+    assert_eq!(planted(&client), 80);
     for id in ids {
         assert_eq!(client.track(id).unwrap().impact.amount, 1);
     }
@@ -153,6 +156,7 @@ fn a_last_line_that_is_cut_anywhere_is_left_out_and_written_over() {
     let client = place.client();
     plant(&place.client());
     assert_eq!(planted(&client), 3);
+    assert!(!place.text().contains('\0'));
 }
 
 #[test]
@@ -244,6 +248,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn time(line: &str) -> Timestamp {
+    serde_json::from_str::<Entry>(line).unwrap().time
+}
+
 /// Everything that an account can be asked, and the same bytes only if all is the same.
 fn answers(api: &Api, transport: &Transport, ids: &[ImpactId]) -> Vec<Vec<u8>> {
     let mut requests = vec![
@@ -302,6 +310,8 @@ proptest! {
                 Step::Clock { millis } => clock.set(clock.now() + TimeDelta::milliseconds(millis)),
             }
         }
+        let times: Vec<_> = place.text().lines().skip(1).map(time).collect();
+        prop_assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
         let (_, again) = open();
         let expected = answers(&api, &one, &ids);
         prop_assert_eq!(&answers(&api, &two, &ids), &expected);
