@@ -1,245 +1,240 @@
 //! A sandbox of one's own, kept in a file.
 //!
 //! The sandbox is a function of what it was sent and when, so the file is a
-//! journal of that: a heading, then a line for each POST, written before it is
-//! applied and sent again when the file is opened.
+//! journal of that: a heading, then a line for each POST that was accepted. A
+//! command replays it in memory. It locks the file for one exchange at a time
+//! and first replays what others have added, so a command that waits for its
+//! reader keeps nobody else waiting.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fs4::FileExt;
-use http::{Method, Request, Response};
-use oneclick_sandbox::Sandbox;
-use oneclick_ureq::{Api, BlockingTransport, Timestamp, TransportError};
+use http::{HeaderMap, Method, Request, Response};
+use oneclick_sandbox::{Clock, Sandbox};
+use oneclick_ureq::{Api, BlockingTransport, PlantTree, Timestamp, TransportError, Trees};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::output;
 
 /// The first line of a journal of this version.
-const HEADING: &str = r#"{"oneclick_local_sandbox":1}"#;
+const HEADING: &str = "{\"oneclick_local_sandbox\":1}\n";
 
 /// The only key that the sandbox is used with.
 const KEY: &str = "test_local";
 
-/// A request that may have changed something.
-#[derive(Deserialize, Serialize)]
-struct Entry {
-    time: Timestamp,
-    path: String,
-    body: String,
+/// Opens the sandbox of a file.
+pub(crate) fn open(path: &Path) -> Result<(Api, Transport), Failure> {
+    open_at(path, Clock::System)
+}
+
+fn open_at(path: &Path, clock: Clock) -> Result<(Api, Transport), Failure> {
+    // Nothing listens there: the base URL is a name.
+    let api = Api::with_base_url("http://localhost", KEY)?;
+    // What the client sends along with every POST.
+    let headers = api.encode(&PlantTree::new(Trees::of::<1>()))?.headers().clone();
+    let journal = || {
+        let file = open_file(path)?;
+        let mut journal = Journal { file, clock, headers, replayed: Replayed::default() };
+        journal.locked(Journal::catch_up)??;
+        Ok(journal)
+    };
+    let journal = journal().map_err(|error: io::Error| Failure::machine(path.display(), error))?;
+    if journal.replayed.cut {
+        let path = path.display();
+        output::tell(false, &format!("{path}: its last line was cut short, and is left out"));
+    }
+    Ok((api, Transport { journal: Arc::new(Mutex::new(journal)), opened: Instant::now() }))
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // It holds e-mail addresses.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    // A pipe, for one, has no end.
+    if file.metadata()?.is_file() { Ok(file) } else { Err(unusable("it is not a file")) }
 }
 
 /// The sandbox as a transport: no socket, no process.
 #[derive(Clone)]
-pub(crate) struct Transport(Arc<Mutex<Local>>);
-
-struct Local {
-    sandbox: Sandbox,
-    /// Locked until it is closed: another command waits.
-    file: File,
-    /// When the last entry was written.
-    last: DateTime<Utc>,
-}
-
-/// Opens the sandbox of a file.
-pub(crate) fn open(path: &Path) -> Result<(Api, Transport), Failure> {
-    let failed = |error: io::Error| {
-        let advice = match error.kind() {
-            io::ErrorKind::InvalidData => "; move it away, or name another with --state",
-            _ => "",
-        };
-        Failure::machine(path.display(), format!("{error}{advice}"))
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let local = options.open(path).and_then(Local::new).map_err(failed)?;
-    // Nothing listens there: the base URL is a name.
-    let api = Api::with_base_url("http://localhost", KEY)?;
-    Ok((api, Transport(Arc::new(Mutex::new(local)))))
-}
-
-impl Local {
-    fn new(mut file: File) -> io::Result<Self> {
-        if !file.metadata()?.is_file() {
-            return Err(invalid("it is no file"));
-        }
-        FileExt::lock(&file)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        // A line that was being written when the machine stopped was not applied.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            if whole == 0 && !HEADING.starts_with(&text) {
-                return Err(invalid("it is no journal of a local sandbox"));
-            }
-            output::tell(
-                false,
-                "the last line of the local sandbox was cut short, and is left out",
-            );
-            file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))?;
-        }
-        let mut lines = text[..whole].lines();
-        let mut local = Self { sandbox: Sandbox::default(), file, last: DateTime::UNIX_EPOCH };
-        match lines.next() {
-            None => local.append(HEADING)?,
-            Some(HEADING) => {}
-            Some(_) => return Err(invalid("it is no journal of a local sandbox")),
-        }
-        for (number, line) in lines.enumerate() {
-            let entry: Entry = serde_json::from_str(line)
-                .map_err(|_| invalid(&format!("line {} cannot be read", number + 2)))?;
-            local.apply(&entry)?;
-        }
-        Ok(local)
-    }
-
-    fn send(&mut self, request: &Request<Vec<u8>>) -> io::Result<Response<Vec<u8>>> {
-        // Time does not go back, whatever the system's clock does.
-        let now = Utc::now().max(self.last + TimeDelta::milliseconds(1));
-        if request.method() != Method::POST {
-            return Ok(self.sandbox.respond(request, now));
-        }
-        let path = request.uri().path().to_owned();
-        let body = String::from_utf8(request.body().clone()).map_err(io::Error::other)?;
-        let entry = Entry { time: now.into(), path, body };
-        self.append(&serde_json::to_string(&entry)?)?;
-        self.apply(&entry)
-    }
-
-    fn apply(&mut self, entry: &Entry) -> io::Result<Response<Vec<u8>>> {
-        let request = Request::post(&entry.path)
-            .header("x-api-key", KEY)
-            .header("content-type", "application/json")
-            .body(entry.body.clone().into_bytes())
-            .map_err(|_| invalid("it holds a path that is none"))?;
-        self.last = entry.time.datetime();
-        Ok(self.sandbox.respond(&request, self.last))
-    }
-
-    fn append(&mut self, line: &str) -> io::Result<()> {
-        self.file.seek(SeekFrom::End(0))?;
-        self.file.write_all(format!("{line}\n").as_bytes())?;
-        self.file.sync_data()
-    }
-}
-
-fn invalid(reason: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason)
+pub(crate) struct Transport {
+    journal: Arc<Mutex<Journal>>,
+    opened: Instant,
 }
 
 impl BlockingTransport for Transport {
     type Body = Vec<u8>;
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
-        let mut local = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Written before it is applied: what fails has not been executed.
-        local.send(&request).map_err(TransportError::connect)
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let exchange = |journal: &mut Journal| {
+            journal.catch_up().map_err(TransportError::connect)?;
+            journal.exchange(&request)
+        };
+        journal.locked(exchange).map_err(TransportError::connect)?
     }
 
     fn sleep(&self, duration: Duration) {
-        std::thread::sleep(duration);
+        thread::sleep(duration);
     }
 
     fn now(&self) -> Duration {
-        let since = Utc::now().signed_duration_since(DateTime::UNIX_EPOCH);
-        since.to_std().unwrap_or_default()
+        self.opened.elapsed()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-    use std::thread;
+/// A POST that was accepted.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    time: Timestamp,
+    path: String,
+    body: String,
+}
 
-    use oneclick_ureq::{BlockingClient, ImpactId, ImpactKind, Records, Trees};
+/// The file, and what was made of it.
+struct Journal {
+    file: File,
+    clock: Clock,
+    /// Of every POST.
+    headers: HeaderMap,
+    replayed: Replayed,
+}
 
-    use super::*;
+/// The sandbox, and how much of the file is in it.
+#[derive(Default)]
+struct Replayed {
+    sandbox: Sandbox,
+    /// Where the last whole line ends.
+    end: u64,
+    /// How many entries there are.
+    entries: u64,
+    /// When the last of them was made.
+    last: DateTime<Utc>,
+    /// Whether a line that was cut short comes behind them.
+    cut: bool,
+}
 
-    fn journal(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("oneclick-local-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
-        let _ = std::fs::remove_file(&path);
-        path
+impl Journal {
+    /// Does something while no other command does.
+    fn locked<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> io::Result<T> {
+        FileExt::lock(&self.file)?;
+        let done = work(self);
+        // If this fails, the end of the program unlocks it.
+        let _ = FileExt::unlock(&self.file);
+        Ok(done)
     }
 
-    fn client(path: &Path) -> BlockingClient<Transport> {
-        let (api, transport) = open(path).unwrap();
-        BlockingClient::with_transport(api, transport)
-    }
-
-    #[test]
-    fn what_was_bought_is_there_when_it_is_opened_again() {
-        let path = journal("again");
-        let bought = client(&path).plant_tree(Trees::of::<5>()).unwrap();
-        client(&path).cancel_impact(&bought).unwrap();
-        let client = client(&path);
-        assert!(client.track(&bought).unwrap().cancelled_on.is_some());
-        let later = client.plant_tree(Trees::of::<1>()).unwrap();
-        assert!(later.time_utc > bought.time_utc);
-        let records: Vec<_> =
-            client.records(Records::new()).map(|record| record.unwrap()).collect();
-        assert_eq!(ImpactId::from(&records[0]), ImpactId::from(&bought));
-        assert_eq!(records.len(), 2);
-    }
-
-    #[test]
-    fn two_commands_at_once_lose_nothing() {
-        let path = journal("two");
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..5 {
-                        client(&path).plant_tree(Trees::of::<1>()).unwrap();
-                    }
-                });
+    /// Replays what was added to the file since the last time.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let replayed = &mut self.replayed;
+        self.file.seek(SeekFrom::Start(replayed.end))?;
+        let mut reader = BufReader::new(&self.file);
+        let mut line = Vec::new();
+        if replayed.end == 0 {
+            // Whatever else the file may be, no more of it is read.
+            reader.by_ref().take(HEADING.len() as u64).read_to_end(&mut line)?;
+            if !HEADING.as_bytes().starts_with(&line) {
+                return Err(unusable("it is no journal of this version's local sandbox"));
             }
-        });
-        assert_eq!(client(&path).impact().unwrap().total.get(&ImpactKind::TreePlanted), 20);
+            if line.len() == HEADING.len() {
+                replayed.end = HEADING.len() as u64;
+                line.clear();
+            }
+        }
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            replayed.replay(&line, &self.headers)?;
+            replayed.end += line.len() as u64;
+            line.clear();
+        }
+        // It was being written when a command ended, which so got no answer.
+        replayed.cut = !line.is_empty();
+        Ok(())
     }
 
-    #[test]
-    fn a_journal_that_is_cut_anywhere_keeps_its_whole_lines() {
-        let path = journal("cut");
-        for _ in 0..3 {
-            client(&path).plant_tree(Trees::of::<1>()).unwrap();
+    /// Has the sandbox answer, and writes down what it accepted.
+    fn exchange(
+        &mut self,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, TransportError> {
+        // Time does not go back, whatever the machine's clock does.
+        let next = self.replayed.last + TimeDelta::milliseconds(1);
+        let time = Timestamp::from(self.clock.now().max(next));
+        let response = self.replayed.sandbox.respond(request, time.datetime());
+        if request.method() == Method::POST && response.status().is_success() {
+            let path = request.uri().path().to_owned();
+            let body = String::from_utf8_lossy(request.body()).into_owned();
+            if let Err(error) = self.append(&Entry { time, path, body }) {
+                // What counts is in the file.
+                self.replayed = Replayed::default();
+                return Err(error);
+            }
         }
-        let whole = std::fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            std::fs::write(&path, &whole[..length]).unwrap();
-            let lines = whole[..length].split(|byte| *byte == b'\n').count() - 1;
-            let planted = i64::try_from(lines.saturating_sub(1)).unwrap();
-            let total = || client(&path).impact().unwrap().total.get(&ImpactKind::TreePlanted);
-            assert_eq!(total(), planted, "{length}");
-            client(&path).plant_tree(Trees::of::<1>()).unwrap();
-            assert_eq!(total(), planted + 1, "{length}");
-        }
+        Ok(response)
     }
 
-    #[test]
-    fn a_file_that_is_no_journal_is_left_alone() {
-        let path = journal("none");
-        for text in [
-            "hello",
-            "hello\n",
-            "{\"oneclick_local_sandbox\":2}\n",
-            "{}\n{}\n",
-            "{\"oneclick_local_sandbox\":1}\nnonsense\n",
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let Err(Failure::Machine(error)) = open(&path) else { panic!("{text}") };
-            assert!(error.contains("move it away"), "{error}");
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        }
+    fn append(&mut self, entry: &Entry) -> Result<(), TransportError> {
+        let heading = if self.replayed.end == 0 { HEADING } else { "" };
+        let entry_text = serde_json::to_string(entry).map_err(TransportError::connect)?;
+        let text = format!("{heading}{entry_text}\n");
+        // A line without its end does not count.
+        self.write(&text).map_err(TransportError::connect)?;
+        // Other commands see the line already.
+        self.file.sync_data().map_err(TransportError::exchange)?;
+        let replayed = &mut self.replayed;
+        replayed.end += text.len() as u64;
+        replayed.entries += 1;
+        replayed.last = entry.time.datetime();
+        Ok(())
     }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        if self.replayed.cut {
+            self.file.set_len(self.replayed.end)?;
+        }
+        self.file.seek(SeekFrom::Start(self.replayed.end))?;
+        self.file.write_all(text.as_bytes())
+    }
+}
+
+impl Replayed {
+    fn replay(&mut self, line: &[u8], headers: &HeaderMap) -> io::Result<()> {
+        // The heading is the first line.
+        let number = self.entries + 2;
+        let unreadable = || unusable(&format!("its line {number} cannot be read"));
+        let entry: Entry = serde_json::from_slice(line).map_err(|_| unreadable())?;
+        let mut request =
+            Request::post(entry.path).body(entry.body.into_bytes()).map_err(|_| unreadable())?;
+        request.headers_mut().clone_from(headers);
+        let time = entry.time.datetime();
+        let status = self.sandbox.respond(&request, time).status();
+        if !status.is_success() {
+            let code = status.as_u16();
+            return Err(unusable(&format!("the sandbox refuses its line {number} with {code}")));
+        }
+        self.entries += 1;
+        self.last = self.last.max(time);
+        Ok(())
+    }
+}
+
+/// Why a file is no journal, and what to do about it.
+fn unusable(reason: &str) -> io::Error {
+    let text = format!("{reason}; move it away, or name another file with --state");
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
