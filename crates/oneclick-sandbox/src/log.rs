@@ -18,8 +18,8 @@ pub(crate) struct Log {
 }
 
 /// A request that was received, as [`on_request`](crate::ServerBuilder::on_request)
-/// and `GET /_sandbox/requests` tell it. Its query and its body can hold e-mail
-/// addresses.
+/// and `GET /_sandbox/requests` tell it. Path, query and body are as they were
+/// sent, so they can hold e-mail addresses and names; `Debug` leaves them out.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct Logged {
@@ -29,9 +29,9 @@ pub struct Logged {
     pub time: Timestamp,
     /// Its method.
     pub method: String,
-    /// Its path.
+    /// Its path, still percent-encoded.
     pub path: String,
-    /// Its query, as it was sent.
+    /// Its query, still percent-encoded.
     pub query: Option<String>,
     /// Its body, up to 64 KiB; what is no UTF-8 is replaced.
     pub body: String,
@@ -44,14 +44,16 @@ pub struct Logged {
     pub fault: Option<Fault>,
 }
 
-/// Nothing of what the request holds.
+/// Nothing that can be private.
 impl fmt::Debug for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Logged")
             .field("number", &self.number)
+            .field("time", &self.time)
             .field("method", &self.method)
-            .field("path", &self.path)
+            .field("user_id", &self.user_id)
             .field("status", &self.status)
+            .field("fault", &self.fault)
             .finish_non_exhaustive()
     }
 }
@@ -74,13 +76,13 @@ impl Log {
         user_id: Option<UserId>,
         status: StatusCode,
         fault: Option<Fault>,
-    ) -> Logged {
+    ) -> &Logged {
         self.received += 1;
         let body = &request.body()[..request.body().len().min(Self::MOST_OF_A_BODY)];
         if self.entries.len() == Self::MOST {
             self.entries.pop_front();
         }
-        let logged = Logged {
+        self.entries.push_back(Logged {
             number: self.received,
             time: time.into(),
             method: request.method().to_string(),
@@ -90,9 +92,8 @@ impl Log {
             user_id,
             status: status.as_u16(),
             fault,
-        };
-        self.entries.push_back(logged.clone());
-        logged
+        });
+        &self.entries[self.entries.len() - 1]
     }
 }
 

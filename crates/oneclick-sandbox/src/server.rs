@@ -197,14 +197,24 @@ impl ServerBuilder {
     }
 
     /// Has each request of the API told to somebody, once it is decided what is
-    /// answered. The answer waits for it.
+    /// answered; those under `/_sandbox/` are not told. The answer, and all others,
+    /// wait for it, so it must not call this server. The last one set counts.
     ///
     /// ```
+    /// use std::sync::mpsc;
     /// use oneclick_sandbox::Server;
+    /// # use std::io::{Read, Write};
     ///
+    /// let (sender, requests) = mpsc::channel();
     /// let server = Server::builder()
-    ///     .on_request(|logged| println!("{} {} {}", logged.method, logged.path, logged.status))
+    ///     .on_request(move |logged| drop(sender.send((logged.path.clone(), logged.status))))
     ///     .start()?;
+    /// # let mut client = std::net::TcpStream::connect(server.address())?;
+    /// # write!(client, "GET /v1/trees HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    /// # client.read_to_end(&mut Vec::new())?;
+    ///
+    /// // A client has asked for something that the API does not have.
+    /// assert_eq!(requests.recv().unwrap(), ("/v1/trees".to_owned(), 404));
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn on_request(mut self, watch: impl Fn(&Logged) + Send + Sync + 'static) -> Self {

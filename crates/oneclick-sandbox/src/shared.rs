@@ -73,7 +73,7 @@ impl Shared {
         self.offset.store(0, Ordering::SeqCst);
     }
 
-    /// Answers a request of the API, and logs it.
+    /// Answers a request of the API, logs it, and tells of it.
     pub(crate) fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
         let mut sandbox = self.sandbox();
         // Read under the lock, so that times ascend as requests are applied.
@@ -81,10 +81,12 @@ impl Shared {
         let exchange = sandbox.exchange(request, now);
         let user_id = sandbox.user_id(request.headers());
         let (status, fault) = (exchange.response.status(), exchange.fault.clone());
-        let logged = self.log().add(now, request, user_id, status, fault);
+        // Whoever watches may look at the sandbox.
         drop(sandbox);
+        let mut log = self.log();
+        let logged = log.add(now, request, user_id, status, fault);
         if let Some(watch) = &self.watch {
-            watch(&logged);
+            watch(logged);
         }
         exchange
     }

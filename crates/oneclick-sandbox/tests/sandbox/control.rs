@@ -1,8 +1,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use oneclick_sandbox::{ManualClock, Server};
+use oneclick_sandbox::{Fault, ManualClock, Server};
 use serde_json::{Value, json};
 
 /// One request on a connection of its own: the head and the JSON of its answer.
@@ -139,6 +140,51 @@ fn requests_are_logged_without_keys() {
     assert_eq!((&records["path"], &records["query"]), (&json!("/v1/records"), &json!("limit=5")));
     assert_eq!((&lost["status"], &lost["fault"]), (&json!(404), &Value::Null));
     assert_eq!((&dropped["status"], &dropped["fault"]), (&json!(200), &json!("apply_then_drop")));
+}
+
+#[test]
+fn every_request_to_the_api_is_told_once_as_it_is_logged() {
+    let (sender, told) = mpsc::channel();
+    let server = Server::builder()
+        .on_request(move |logged| sender.send(logged.clone()).unwrap())
+        .start()
+        .unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    ok(&server, "POST", "/_sandbox/reset", None);
+    ok(&server, "POST", "/_sandbox/faults", Some(r#"{"fault":"apply_then_drop","times":1}"#));
+    send(&server, "POST", "/v1/plant_tree", TREE);
+    refused(&server, 404, "GET", "/v1/ada@example.com?ada@example.com", None);
+
+    let log = ok(&server, "GET", "/_sandbox/requests", None);
+    drop(server);
+    let told: Vec<_> = told.iter().collect();
+    // The reset forgets the log, and not who watches.
+    assert_eq!(json!(told[1..]), log["requests"]);
+    let numbers: Vec<_> = told.iter().map(|logged| logged.number).collect();
+    assert_eq!(numbers, [1, 1, 2]);
+    assert_eq!(told[1].fault, Some(Fault::ApplyThenDrop));
+    let debug = format!("{told:?}");
+    assert!(debug.contains("404") && !debug.contains("ada") && !debug.contains("A-1"), "{debug}");
+}
+
+#[test]
+fn whoever_watches_may_look_at_the_sandbox() {
+    let (sender, told) = mpsc::channel();
+    let place = Arc::new(Mutex::new(None::<Server>));
+    let watched = place.clone();
+    let server = Server::builder()
+        .on_request(move |_| {
+            let server = watched.lock().unwrap();
+            sender.send(server.as_ref().unwrap().sandbox().accounts().len()).unwrap();
+        })
+        .start()
+        .unwrap();
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    *place.lock().unwrap() = Some(server);
+    write!(client, "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: test_a\r\n\r\n").unwrap();
+    assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok(1));
+    let server = place.lock().unwrap().take();
+    drop(server);
 }
 
 #[test]
