@@ -1,6 +1,6 @@
 //! The purchases: each made once, and verified.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
@@ -154,7 +154,9 @@ pub(crate) fn ask(
             "{what}, paid by {owner}: this is production; say --yes to go on"
         )));
     }
-    eprint!("{}", crate::failure::one_line(&format!("{what}, paid by {owner}. Go on? [y/N] ")));
+    let question = crate::failure::one_line(&format!("{what}, paid by {owner}. Go on? [y/N] "));
+    // Unread, it is not answered.
+    let _ = write!(io::stderr(), "{question}");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| Failure::machine("standard input", error))?;

@@ -1,7 +1,7 @@
 //! What can go wrong, in one line each, and the exit code that it ends with.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use oneclick_ureq::{Error, ErrorKind, Execution, InvalidValue};
@@ -63,11 +63,11 @@ impl Failure {
             Self::Call(error) => format!("{error}{}", advice(error)),
             Self::NotBought(error) => format!("nothing was bought: {error}{}", advice(error)),
         };
-        eprintln!("oneclick: {}", one_line(&line));
+        say(&format!("oneclick: {}", one_line(&line)));
         if verbose {
             let mut cause = self.error().and_then(std::error::Error::source);
             while let Some(error) = cause {
-                eprintln!("  because: {}", one_line(&error.to_string()));
+                say(&format!("  because: {}", one_line(&error.to_string())));
                 cause = error.source();
             }
         }
@@ -84,6 +84,11 @@ fn advice(error: &Error) -> &'static str {
         (ErrorKind::Transport(_), _) => "; check the connection with `oneclick doctor`",
         _ => "",
     }
+}
+
+/// Prints a line on standard error. If nobody reads it there is nobody to tell.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// No server and no file puts control characters on a terminal.

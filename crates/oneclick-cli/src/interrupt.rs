@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::failure::say;
+
 /// What is said when the program is interrupted.
 static OPEN: Mutex<Option<String>> = Mutex::new(None);
 
@@ -16,8 +18,8 @@ pub(crate) fn watch() -> Result<(), ctrlc::Error> {
             std::process::exit(0);
         }
         match &*open() {
-            Some(text) => eprintln!("\noneclick: interrupted; {text}"),
-            None => eprintln!("\noneclick: interrupted"),
+            Some(text) => say(&format!("\noneclick: interrupted; {text}")),
+            None => say("\noneclick: interrupted"),
         }
         std::process::exit(130);
     })

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Format;
-use crate::failure::{Failure, one_line};
+use crate::failure::{Failure, one_line, say};
 
 /// What is printed of a row.
 pub(crate) trait Row: Serialize {
@@ -286,6 +286,6 @@ pub(crate) fn spinner(quiet: bool, text: impl Into<String>) -> ProgressBar {
 /// Tells something on standard error.
 pub(crate) fn tell(quiet: bool, text: &str) {
     if !quiet {
-        eprintln!("{}", one_line(text));
+        say(&one_line(text));
     }
 }
