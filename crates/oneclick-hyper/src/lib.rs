@@ -25,6 +25,8 @@
 //! own. `gzip` asks for compressed answers, and holds them to
 //! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connection;
 mod pool;
 

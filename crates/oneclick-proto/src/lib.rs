@@ -69,6 +69,7 @@
 //!   method, path template, server, status, resend count, error type, and how
 //!   long until the next attempt. Never a key, an address or a name.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod api;

@@ -29,6 +29,8 @@
 //! own. `gzip` asks for compressed answers, and holds them to
 //! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::error::Error as StdError;
 use std::io::{self, Read};
 use std::sync::Arc;

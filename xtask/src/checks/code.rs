@@ -1,0 +1,85 @@
+//! The code as it is written: style, lints, documentation.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use super::compatibility::rustdoc_json;
+use crate::check::Stop;
+use crate::shell::Shell;
+
+pub(crate) fn format(shell: &Shell) -> Result<String, Stop> {
+    shell.cargo("fmt --all --check").output()?;
+    Ok("rustfmt would change nothing".to_owned())
+}
+
+pub(crate) fn lints(shell: &Shell) -> Result<String, Stop> {
+    for packages in ["--workspace", "--package oneclick-benches --all-features"] {
+        shell
+            .cargo(&format!("clippy {packages} --all-targets --locked -- -D warnings"))
+            .output()?;
+    }
+    Ok("clippy finds nothing, pedantic included".to_owned())
+}
+
+/// What would run before anybody looks, or escape the compiler.
+pub(crate) fn own(shell: &Shell) -> Result<String, Stop> {
+    let manifest = fs::read_to_string(shell.root.join("Cargo.toml"))?;
+    if !manifest.contains("unsafe_code = \"forbid\"") {
+        return Err(Stop::Short("the workspace does not forbid unsafe code".to_owned()));
+    }
+    let packages = shell.packages()?;
+    for package in &packages {
+        let manifest = fs::read_to_string(package["manifest_path"].as_str().unwrap_or_default())?;
+        if !manifest.contains("[lints]\nworkspace = true") {
+            return Err(Stop::Short(format!("{} has lints of its own", package["name"])));
+        }
+        let targets = package["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if targets.iter().any(|target| target["kind"][0] == "custom-build") {
+            return Err(Stop::Short(format!("{} has a build script", package["name"])));
+        }
+    }
+    Ok(format!("{} packages forbid unsafe code and have no build script", packages.len()))
+}
+
+/// rustdoc without a warning, as docs.rs builds it, and an example that runs for
+/// each endpoint. That each item is documented, with its errors, clippy says.
+pub(crate) fn docs(shell: &Shell) -> Result<String, Stop> {
+    shell
+        .cargo("doc --workspace --no-deps --locked")
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .output()?;
+    // Badges of features are unstable; docs.rs has a nightly toolchain.
+    for package in shell.published()? {
+        shell
+            .cargo("doc --all-features --no-deps --locked --package")
+            .arg(package)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTDOCFLAGS", "-D warnings --cfg docsrs")
+            .apart("bootstrap")
+            .output()?;
+    }
+
+    let json = rustdoc_json(shell, "oneclick-proto")?;
+    let index = json["index"]
+        .as_object()
+        .ok_or_else(|| Stop::Short("rustdoc wrote no index".to_owned()))?;
+    let endpoints: BTreeSet<String> = index
+        .values()
+        .filter(|item| item["inner"]["impl"]["trait"]["path"] == "Endpoint")
+        .filter_map(|item| item["inner"]["impl"]["for"]["resolved_path"]["id"].as_u64())
+        .map(|id| id.to_string())
+        .collect();
+    let runs = |docs: &str| docs.contains("```\n") || docs.contains("```rust");
+    let without: Vec<&Value> = endpoints
+        .iter()
+        .filter_map(|id| index.get(id))
+        .filter(|item| !item["docs"].as_str().is_some_and(runs))
+        .map(|item| &item["name"])
+        .collect();
+    if endpoints.is_empty() || !without.is_empty() {
+        return Err(Stop::Short(format!("endpoints without an example: {without:?}")));
+    }
+    Ok(format!("no warning, and {} endpoints have an example", endpoints.len()))
+}
