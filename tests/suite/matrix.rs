@@ -23,6 +23,21 @@ behaviours! {
     a_verified_purchase_is_made_once_or_not_at_all
 }
 
+/// A transport that follows the guide of the core does no worse.
+mod guide {
+    use crate::subject::Guide;
+
+    #[test]
+    fn a_call_tells_the_truth_about_money() {
+        super::a_call_tells_the_truth_about_money::<Guide>();
+    }
+
+    #[test]
+    fn a_verified_purchase_is_made_once_or_not_at_all() {
+        super::a_verified_purchase_is_made_once_or_not_at_all::<Guide>();
+    }
+}
+
 /// So short that the faults that wait for it do not take long; a busy machine
 /// makes more timeouts of it, and what must hold holds for them as well.
 const TIMEOUT: Duration = Duration::from_millis(300);

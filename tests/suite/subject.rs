@@ -7,9 +7,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use oneclick_proto::{
-    Action, Api, Customer, Email, Endpoint, Error, List, Once, Outcome, Phase, PlantTree,
-    RetryPolicy, TransportOptions, Trees,
+    Action, Api, BlockingClient, Customer, Email, Endpoint, Error, List, Once, Outcome, Phase,
+    PlantTree, RetryPolicy, TransportOptions, Trees,
 };
+
+use crate::plain_socket::PlainSocket;
 
 /// What no message may show.
 pub(crate) const KEY: &str = "test_5ecretKey";
@@ -193,32 +195,39 @@ macro_rules! asynchronous {
 asynchronous!(Reqwest, oneclick_reqwest);
 asynchronous!(Hyper, oneclick_hyper);
 
-#[derive(Debug)]
-pub(crate) struct Ureq {
-    pub(crate) client: oneclick_ureq::Client,
+macro_rules! blocking {
+    ($name:ident, $client:ty) => {
+        #[derive(Debug)]
+        pub(crate) struct $name {
+            pub(crate) client: $client,
+        }
+
+        impl Subject for $name {
+            fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
+                <$client>::with_options(api, options).map(|client| Self { client })
+            }
+
+            fn with_retry(self, retry: RetryPolicy) -> Self {
+                Self { client: self.client.with_retry(retry) }
+            }
+
+            fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
+                self.client.send(endpoint)
+            }
+
+            fn complete<A: Action>(&self, once: Once<A>) -> Outcome {
+                self.client.complete(once)
+            }
+
+            fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
+            where
+                L: List<Item: Send> + Send + Sync + 'static,
+            {
+                self.client.list(list).max_items(cap).collect()
+            }
+        }
+    };
 }
 
-impl Subject for Ureq {
-    fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
-        oneclick_ureq::Client::with_options(api, options).map(|client| Self { client })
-    }
-
-    fn with_retry(self, retry: RetryPolicy) -> Self {
-        Self { client: self.client.with_retry(retry) }
-    }
-
-    fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
-        self.client.send(endpoint)
-    }
-
-    fn complete<A: Action>(&self, once: Once<A>) -> Outcome {
-        self.client.complete(once)
-    }
-
-    fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
-    where
-        L: List<Item: Send> + Send + Sync + 'static,
-    {
-        self.client.list(list).max_items(cap).collect()
-    }
-}
+blocking!(Ureq, oneclick_ureq::Client);
+blocking!(Guide, BlockingClient<PlainSocket>);

@@ -88,6 +88,7 @@ pub mod value;
 pub mod client;
 pub mod endpoint;
 mod error;
+pub mod guide;
 
 pub use api::{Api, ApiKey, BaseUrl};
 pub use attempt::{Attempt, Next};

@@ -356,15 +356,16 @@ impl BodyReader {
         Ok(self)
     }
 
-    /// Adds all that a reader has, and keeps what came before it fails. Of more
-    /// than the limit it reads as much as [`finish`](Self::finish) needs to tell.
+    /// Adds all that a reader has and says how many bytes that was; keeps what came
+    /// before it fails. Of more than the limit it reads as much as
+    /// [`finish`](Self::finish) needs to tell.
     ///
     /// ```
     /// use oneclick_proto::{BodyReader, Phase};
     ///
     /// let (head, ()) = http::Response::new(()).into_parts();
     /// let mut reader = BodyReader::new(head, 8);
-    /// reader.read_to_end(&b"12345678"[..])?;
+    /// assert_eq!(reader.read_to_end(&b"12345678"[..])?, 8);
     /// reader.read_to_end(&b"9"[..])?;
     /// assert_eq!(reader.finish().unwrap_err().phase(), Phase::TooLarge);
     /// # Ok::<(), std::io::Error>(())
@@ -372,9 +373,9 @@ impl BodyReader {
     ///
     /// # Errors
     /// That of the reader.
-    pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<()> {
+    pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<usize> {
         let most = u64::try_from(self.room()).unwrap_or(u64::MAX).saturating_add(1);
-        reader.take(most).read_to_end(self.answer.body_mut()).map(drop)
+        reader.take(most).read_to_end(self.answer.body_mut())
     }
 
     /// The complete answer.

@@ -169,7 +169,7 @@ impl BlockingTransport for Transport {
         let (head, mut body) = answer.into_parts();
         let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
         match reader.read_to_end(body.as_reader()) {
-            Ok(()) => reader.finish(),
+            Ok(_) => reader.finish(),
             Err(error) => {
                 let error = ureq::Error::from(error);
                 let timed_out = matches!(error, ureq::Error::Timeout(_));
