@@ -11,7 +11,6 @@ mod subject;
 
 mod answers;
 mod endpoints;
-mod events;
 mod faults;
 mod gzip;
 mod histories;

@@ -10,6 +10,8 @@
 mod core {
     mod allocations;
     mod driver;
+    #[cfg(feature = "tracing")]
+    mod events;
     mod execution;
     mod golden;
     mod gzip;
@@ -19,4 +21,5 @@ mod core {
     mod requests;
     mod responses;
     mod secrets;
+    mod transport;
 }

@@ -136,3 +136,22 @@ fn empty_pages_without_end_end_with_an_error() {
     assert_eq!(count, Pager::<Records>::MAX_EMPTY_PAGES);
     assert!(pager.request().is_none());
 }
+
+/// A limit is only asked for where it makes the last page smaller.
+#[test]
+fn a_cap_asks_for_no_more_than_is_left() {
+    for (limit, cap, asked) in [
+        (None, 9, Some(9)),
+        (None, 10, None),
+        (None, 11, None),
+        (Some(5), 4, Some(4)),
+        (Some(5), 6, Some(5)),
+    ] {
+        let mut list = Records::new();
+        if let Some(limit) = limit {
+            list = list.limit(Limit::new(limit).unwrap());
+        }
+        let request = Pager::new(list).max_items(cap).request().unwrap().unwrap();
+        assert_eq!(request.get_limit().map(Limit::get), asked, "{limit:?} {cap}");
+    }
+}

@@ -551,6 +551,13 @@ fn a_query_takes_all_that_one_text_can_say() {
     let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(pairs, expected);
 
+    #[derive(serde::Serialize)]
+    struct Around<T>(T);
+
+    for around in [encode(&Own(Some(json!({"a": 1})))), encode(&Own(Around(json!({"a": 1}))))] {
+        assert_eq!(around.uri().path_and_query().unwrap(), "/v1/own?a=1");
+    }
+
     for nothing in [json!({}), json!(null), json!({"a": null, "b": [], "c": [null]})] {
         assert_eq!(encode(&Own(nothing)).uri().path_and_query().unwrap(), "/v1/own");
     }
@@ -604,6 +611,19 @@ fn an_endpoint_that_cannot_be_written_is_an_error() {
         const IDEMPOTENT: bool = true;
     }
 
+    /// Has a place for an id, and none to put there.
+    #[derive(serde::Serialize)]
+    struct Nameless;
+
+    impl Endpoint for Nameless {
+        type Response = Value;
+        const METHOD: http::Method = http::Method::GET;
+        const PATH: &'static str = "/v1/things/{id}";
+        const IDEMPOTENT: bool = true;
+    }
+
+    let error = Api::sandbox("test_key").unwrap().encode(&Nameless).unwrap_err();
+    assert!(matches!(error, InvalidValue::PathSegment { field: "id" }));
     let nested = Nested { filter: vec![vec![1]] };
     let error = Api::sandbox("test_key").unwrap().encode(&nested).unwrap_err();
     assert!(matches!(error, InvalidValue::Unserializable { .. }));

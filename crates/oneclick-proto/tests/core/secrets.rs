@@ -69,6 +69,22 @@ fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: serde_json::Va
     check(&format!("{:?}", serde_json::from_value::<T>(value).unwrap()));
 }
 
+/// What hides something still says what it is.
+#[test]
+fn debug_forms_name_their_types() {
+    let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
+    let (head, ()) = Response::new(()).into_parts();
+    for (shown, name) in [
+        (format!("{:?}", ApiKey::new(KEY).unwrap()), "ApiKey"),
+        (format!("{client:?}"), "Client { base_url: https://sandbox.1clickimpact.com"),
+        (format!("{:?}", Pager::new(Customers::new())), "Pager { next: More"),
+        (format!("{:?}", BodyReader::new(head, 7)), "BodyReader { status: 200, bytes: 0, limit: 7"),
+        (format!("{:?}", TransportError::connect("x")), "TransportError { phase: Connect"),
+    ] {
+        assert!(shown.starts_with(name), "{shown}");
+    }
+}
+
 #[test]
 fn responses_hide_them() {
     let customer =
@@ -128,6 +144,49 @@ fn errors_hide_what_stood_in_metadata_and_in_a_reason() {
     let answer = || Response::builder().status(400).body(body.as_bytes()).unwrap();
     check_error(&api().decode(&only, answer()).unwrap_err());
     check_error(&api().decode(&cancel(), answer()).unwrap_err());
+}
+
+/// One by one: what hides one of them must not be owed to another.
+#[test]
+fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
+    fn message<E: Endpoint>(request: E, word: &str) -> String
+    where
+        E::Response: std::fmt::Debug,
+    {
+        let body = json!({"type": "api_error", "message": format!("no {word} today")}).to_string();
+        let answer = Response::builder().status(400).body(body).unwrap();
+        api().decode(&request, answer).unwrap_err().to_string()
+    }
+
+    let tree = || PlantTree::new(Trees::of::<1>());
+    let customer = Customer::new("x@localhost.example").unwrap();
+    let metadata = Metadata::from_pairs([("for", "Wren")]).unwrap();
+    for (request, word) in [
+        (tree().customer(customer.clone().name("Wren")), "Wren"),
+        (tree().customer(customer.clone()), "localhost.example"),
+        (tree().metadata(metadata), "Wren"),
+    ] {
+        let message = message(request, word);
+        assert!(!message.contains(word), "{message}");
+    }
+    /// Somebody's own, whose field is not one that holds personal data.
+    #[derive(serde::Serialize)]
+    struct Own {
+        filter: std::collections::BTreeMap<&'static str, &'static str>,
+    }
+
+    impl Endpoint for Own {
+        type Response = serde_json::Value;
+        const METHOD: http::Method = http::Method::POST;
+        const PATH: &'static str = "/v1/own";
+        const IDEMPOTENT: bool = true;
+    }
+
+    let shown = message(Own { filter: [("by", "height")].into() }, "height");
+    assert!(shown.contains("height"), "{shown}");
+    // A cursor is the API's own word.
+    let shown = message(Customers::new().cursor(Cursor::new("page-two")), "page-two");
+    assert!(shown.contains("page-two"), "{shown}");
 }
 
 #[test]

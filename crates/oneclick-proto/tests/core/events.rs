@@ -1,0 +1,178 @@
+//! The events of the feature `tracing`: one for each attempt, and nothing private.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Once;
+use std::time::Duration;
+
+use http::Response;
+use oneclick_proto::{
+    Api, Attempt, BodyReader, Customer, Customers, Email, Endpoint, Next, PlantTree, RetryPolicy,
+    TransportError, Trees, Whoami,
+};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+const URL: &str = "http://127.0.0.1:8787";
+const EMAIL: &str = "ada@example.com";
+
+type Outcome = Result<Response<&'static str>, TransportError>;
+type Told = BTreeMap<String, String>;
+
+/// Remembers the fields of our events, for the thread that wants them.
+///
+/// There is one for the whole program: subscribers that come and go with the
+/// tests of other threads switch events off for each other.
+struct Memory;
+
+thread_local! {
+    static TOLD: RefCell<Option<Vec<Told>>> = const { RefCell::new(None) };
+}
+
+impl Subscriber for Memory {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "oneclick"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Fields(Told);
+
+        impl Visit for Fields {
+            fn record_str(&mut self, field: &Field, value: &str) {
+                self.0.insert(field.name().into(), value.into());
+            }
+
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                self.0.insert(field.name().into(), format!("{value:?}"));
+            }
+        }
+
+        assert_eq!(*event.metadata().level(), Level::DEBUG);
+        let mut fields = Fields(BTreeMap::new());
+        event.record(&mut fields);
+        TOLD.with_borrow_mut(|told| told.iter_mut().for_each(|told| told.push(fields.0.clone())));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The events of a call at a base URL, given what becomes of each attempt.
+fn told<E: Endpoint>(
+    url: &str,
+    endpoint: E,
+    outcomes: impl IntoIterator<Item = Outcome>,
+) -> Vec<Told> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Memory).unwrap());
+    TOLD.set(Some(Vec::new()));
+    let api = Api::with_base_url(url, "test_5ecretKey").unwrap();
+    let mut elapsed = Duration::ZERO;
+    let (_, mut attempt) = Attempt::begin(&api, endpoint, RetryPolicy::STANDARD, 7).unwrap();
+    for outcome in outcomes {
+        elapsed += Duration::from_millis(70);
+        match attempt.finish(outcome, elapsed) {
+            Next::Retry { attempt: next, .. } => attempt = next,
+            Next::Done(_) => break,
+        }
+    }
+    TOLD.take().unwrap()
+}
+
+fn plant() -> PlantTree {
+    PlantTree::new(Trees::of::<5>()).customer(Customer::new(EMAIL).unwrap())
+}
+
+fn answer(status: u16, body: &'static str) -> Outcome {
+    Ok(Response::builder().status(status).header("retry-after", 0).body(body).unwrap())
+}
+
+fn lost() -> Outcome {
+    Err(TransportError::exchange("reset"))
+}
+
+#[test]
+fn every_attempt_is_told_with_the_names_of_the_conventions() {
+    let events = told(URL, Whoami, [lost(), answer(429, ""), answer(429, "")]);
+    assert_eq!(events.len(), 3);
+    for (at, event) in events.iter().enumerate() {
+        assert_eq!(event["http.request.method"], "GET");
+        assert_eq!(event["url.template"], "/v1/whoami");
+        assert_eq!(event["server.address"], "127.0.0.1");
+        assert_eq!(event["server.port"], "8787");
+        assert_eq!(event["http.request.resend_count"], at.to_string());
+        assert_eq!(event["oneclick.elapsed_ms"], (70 * (at + 1)).to_string());
+        assert_eq!(event.contains_key("oneclick.retry_in_ms"), at < 2);
+    }
+    assert_eq!(events[0]["error.type"], "exchange");
+    assert_eq!(events[0]["oneclick.execution"], "Unknown");
+    assert!(!events[0].contains_key("http.response.status_code"));
+    assert_eq!(events[1]["error.type"], "429");
+    assert_eq!(events[1]["http.response.status_code"], "429");
+    assert_eq!(events[1]["message"], "failed, and will be sent again");
+    assert_eq!(events[2]["message"], "failed");
+}
+
+#[test]
+fn a_success_is_told_too() {
+    let receipt = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5}"#;
+    let events = told(URL, plant(), [answer(200, receipt)]);
+    let [event] = &events[..] else { panic!("one event: {events:?}") };
+    assert_eq!(event["message"], "answered");
+    assert_eq!(event["http.response.status_code"], "200");
+    assert!(!event.contains_key("error.type") && !event.contains_key("oneclick.execution"));
+}
+
+#[test]
+fn the_type_of_an_error_is_one_of_a_few_words() {
+    let head = || Response::new(()).into_parts().0;
+    let outcomes = [
+        (lost(), "exchange"),
+        (Err(TransportError::exchange("slow").timed_out(true)), "timeout"),
+        (Err(TransportError::connect("refused")), "connect"),
+        (Err(BodyReader::new(head(), 9).cut("eof")), "body"),
+        (Err(BodyReader::new(head(), 1).push(b"12").unwrap_err()), "too_large"),
+        (answer(200, "what?"), "decode"),
+        (answer(404, ""), "404"),
+    ];
+    for (outcome, word) in outcomes {
+        assert_eq!(told(URL, plant(), [outcome])[0]["error.type"], word);
+    }
+}
+
+#[test]
+fn the_port_that_is_meant_is_told() {
+    for (url, host, port) in [
+        ("https://shop.example", "shop.example", "443"),
+        ("http://127.0.0.1", "127.0.0.1", "80"),
+        ("https://[::1]:99", "[::1]", "99"),
+    ] {
+        let event = &told(url, Whoami, [answer(404, "")])[0];
+        assert_eq!((&*event["server.address"], &*event["server.port"]), (host, port));
+    }
+}
+
+#[test]
+fn nothing_private_is_told() {
+    let echo = r#"{"type":"ada@example.com","message":"ada@example.com test_5ecretKey"}"#;
+    for status in [400, 200] {
+        let customers = Customers::new().customer_email(Email::new(EMAIL).unwrap());
+        let mut events = told(URL, plant(), [answer(status, echo)]);
+        events.extend(told(URL, customers, [answer(status, echo)]));
+        events.extend(told(URL, plant(), [Err(TransportError::exchange(EMAIL))]));
+        assert_eq!(events.len(), 3);
+        let shown = format!("{events:?}");
+        assert!(!shown.contains("ada") && !shown.contains("5ecret"), "{shown}");
+    }
+}

@@ -1,0 +1,154 @@
+//! What transports build on: options, failures, bodies.
+
+use std::error::Error as _;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use oneclick_proto::{
+    Api, AsyncTransport, Attempt, BlockingTransport, BodyReader, Gunzip, Next, Phase, RetryPolicy,
+    TransportError, TransportOptions, Whoami,
+};
+
+/// Sends nothing.
+#[derive(Clone)]
+struct Nowhere;
+
+impl BlockingTransport for Nowhere {
+    type Body = Vec<u8>;
+
+    fn send(&self, _: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        Err(TransportError::connect("nowhere"))
+    }
+
+    fn sleep(&self, _: Duration) {}
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl AsyncTransport for Nowhere {
+    type Body = Vec<u8>;
+
+    async fn send(&self, _: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        Err(TransportError::connect("nowhere"))
+    }
+
+    async fn sleep(&self, _: Duration) {}
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Clients that wait for the same times come back all at once.
+#[test]
+fn each_call_draws_its_waits_from_another_number() {
+    let seeds: Vec<u64> = (0..8)
+        .flat_map(|_| [AsyncTransport::seed(&Nowhere), BlockingTransport::seed(&Nowhere)])
+        .collect();
+    for (at, seed) in seeds.iter().enumerate() {
+        assert!(!seeds[..at].contains(seed), "{seeds:?}");
+    }
+}
+
+#[test]
+fn no_duration_is_longer_than_a_year_and_no_shorter_one_is_changed() {
+    let year = Duration::from_secs(365 * 86_400);
+    let endless = TransportOptions::new()
+        .connect_timeout(Duration::MAX)
+        .timeout(Duration::MAX)
+        .idle_timeout(Duration::MAX)
+        .max_idle_per_host(3)
+        .max_response_bytes(5);
+    let clamped = endless.clamped();
+    assert_eq!(
+        (clamped.connect_timeout, clamped.timeout, clamped.idle_timeout),
+        (year, year, year)
+    );
+    assert_eq!((clamped.max_idle_per_host, clamped.max_response_bytes), (3, 5));
+    let usual = TransportOptions::new().timeout(year - Duration::from_nanos(1));
+    assert_eq!(usual.clamped(), usual);
+}
+
+#[test]
+fn a_failure_keeps_what_it_was_told() {
+    let refused = TransportError::connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+    assert_eq!((refused.phase(), refused.is_timeout()), (Phase::Connect, false));
+    assert_eq!(refused.status(), None);
+    assert!(refused.source().unwrap().is::<io::Error>());
+    let slow = TransportError::exchange("slow").timed_out(true);
+    assert_eq!((slow.phase(), slow.is_timeout()), (Phase::Exchange, true));
+    assert!(!slow.timed_out(false).is_timeout());
+}
+
+fn reader(status: u16, limit: usize) -> BodyReader {
+    let (head, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
+    BodyReader::new(head, limit)
+}
+
+#[test]
+fn a_body_is_all_that_a_reader_has() {
+    let mut body = reader(200, 10);
+    assert_eq!(body.read_to_end(&b"1234"[..]).unwrap(), 4);
+    assert_eq!(body.read_to_end(&b"567890"[..]).unwrap(), 6);
+    assert_eq!(body.finish().unwrap().into_body(), b"1234567890");
+}
+
+#[test]
+fn a_body_that_ends_in_a_failure_keeps_its_status() {
+    /// Some bytes, and then none for ever.
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
+    let mut body = reader(502, 10);
+    let error = body.read_to_end(b"12".chain(Broken)).unwrap_err();
+    let error = body.cut(error);
+    assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_GATEWAY)));
+    let mut body = reader(404, 1);
+    body.read_to_end(&b"12"[..]).unwrap();
+    let error = body.finish().unwrap_err();
+    assert_eq!((error.phase(), error.status()), (Phase::TooLarge, Some(StatusCode::NOT_FOUND)));
+}
+
+/// An answer in something that calls itself gzip may still say what is wrong.
+#[test]
+fn what_is_no_gzip_at_all_stays_as_it_is() {
+    fn broken(_: &[u8]) -> Box<dyn Read + '_> {
+        Box::new(Failing(b""))
+    }
+    fn broken_later(_: &[u8]) -> Box<dyn Read + '_> {
+        Box::new(Failing(b"in"))
+    }
+
+    /// Some bytes, and then a failure.
+    struct Failing(&'static [u8]);
+
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(io::Error::other("no gzip")) } else { self.0.read(buffer) }
+        }
+    }
+
+    for (decoder, body) in [(broken as Gunzip, &b"out"[..]), (broken_later, b"in")] {
+        let head = Response::builder().status(400).header("content-encoding", "gzip");
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let reader = BodyReader::new(head, 10).gunzip(Some(decoder)).push(b"out").unwrap();
+        let error = reader.finish().unwrap_err();
+        assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_REQUEST)));
+        // What came of the body is in the error of the call.
+        let api = Api::sandbox("test_key").unwrap();
+        let (_, attempt) = Attempt::begin(&api, Whoami, RetryPolicy::NEVER, 0).unwrap();
+        let outcome = Err::<Response<Vec<u8>>, _>(error);
+        let Next::Done(Err(error)) = attempt.finish(outcome, Duration::ZERO) else {
+            panic!("a failure is the end");
+        };
+        assert_eq!(error.body(), body);
+    }
+}
