@@ -85,3 +85,45 @@ fn an_encoding_that_repeats_the_key_or_an_address_is_in_no_message() {
         assert!(!shown.to_lowercase().contains("5ecret") && !shown.contains("ada@"), "{shown}");
     }
 }
+
+#[test]
+fn gzip_is_taken_off_under_its_two_names_and_nothing_else_is() {
+    let other: Gunzip = |_| Box::new(&b"inflated"[..]);
+    let read = |encodings: &[&str]| {
+        let mut head = Response::builder();
+        for encoding in encodings {
+            head = head.header("content-encoding", *encoding);
+        }
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let reader = BodyReader::new(head, 100).gunzip(Some(other)).push(b"abc").unwrap();
+        reader.finish().unwrap().into_body()
+    };
+    for encodings in [&["gzip"][..], &["GZip"], &["x-gzip"], &[" gzip "]] {
+        assert_eq!(read(encodings), b"inflated", "{encodings:?}");
+    }
+    for encodings in [&[][..], &["identity"], &[""], &["br"], &["br", "gzip"], &["gzip, gzip"]] {
+        assert_eq!(read(encodings), b"abc", "{encodings:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_names_no_encoding_or_identity_is_read_as_it_is() {
+    for encoding in ["identity", "Identity", ""] {
+        let mut answer = Response::new(&b"what?"[..]);
+        answer.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        let plant = PlantTree::new(Trees::of::<1>());
+        let error = Api::sandbox("test_key").unwrap().decode(&plant, answer).unwrap_err();
+        assert!(!error.to_string().contains("encoding"), "{error}");
+    }
+}
+
+/// What does not compress grows by less than an eighth and a kibibyte.
+#[test]
+fn as_much_arrives_as_a_body_of_the_limit_can_need() {
+    let one: Gunzip = |_| Box::new(&b"1"[..]);
+    for limit in [0, 8, 8000] {
+        let most = limit + limit / 8 + 1024;
+        assert!(reader(Some(one), limit).push(&vec![0; most]).is_ok());
+        assert!(reader(Some(one), limit).push(&vec![0; most + 1]).is_err());
+    }
+}
