@@ -1,20 +1,28 @@
-//! Property-testing your own code with the core: any order that a shop can
-//! take becomes a purchase that is right.
+//! Property-testing your own code with the core's strategies: whatever a customer
+//! types, whatever the API holds, and whatever a server answers.
 //!
 //! No socket: the core writes the request, the sandbox answers it as a function.
 //!
 //! ```sh
-//! cargo run --example property_test    # a thousand orders
-//! cargo test --example property_test   # as a test
+//! cargo run --example property_test    # a thousand cases of each
+//! cargo test --example property_test   # as tests
 //! ```
 
+use std::fmt::Debug;
+
 use chrono::Utc;
+use http::Response;
 use oneclick_examples::Failure;
-use oneclick_proto::{Api, Customer, PlantTree, Trees};
+use oneclick_proto::strategies::{hostile_response, hostile_text};
+use oneclick_proto::{
+    Api, Customer, CustomerRecord, Email, Error, Execution, PlantTree, Receipt, Trees,
+};
 use oneclick_sandbox::{Config, Sandbox};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Settings, TestRunner};
 use serde_json::Value;
+
+// The shop's code, which is under test.
 
 /// An order as it comes out of a shop's form: anything can be in it.
 #[derive(Clone, Debug)]
@@ -24,7 +32,7 @@ struct Order {
     name: String,
 }
 
-/// The shop's code, which is under test: a tree for every full ten dollars.
+/// A tree for every full ten dollars.
 fn purchase(order: &Order) -> Option<PlantTree> {
     let trees = Trees::new((order.total_cents / 1000).min(Trees::MAX)).ok()?;
     let plant = PlantTree::new(trees);
@@ -34,19 +42,53 @@ fn purchase(order: &Order) -> Option<PlantTree> {
     Some(plant.customer(if name.is_empty() { customer } else { customer.name(name) }))
 }
 
-fn orders() -> impl Strategy<Value = Order> {
-    let email = prop_oneof![any::<String>(), "[a-z+&=\"']{1,9}@[a-zü]{1,9}\\.(com|de)"];
-    (any::<u64>(), 0..100_000_u64, any::<bool>(), email, any::<String>()).prop_map(
-        |(huge, usual, rare, email, name)| Order {
-            total_cents: if rare { huge } else { usual },
-            email,
-            name,
-        },
-    )
+/// What becomes of an order after its purchase.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Planted,
+    TryAgain,
+    AskSomebody,
 }
 
-/// What holds for every order.
-fn check(order: &Order) -> Result<(), TestCaseError> {
+fn settle(result: &Result<Receipt, Error>) -> Fate {
+    match result.as_ref().map_err(Error::execution) {
+        Ok(_) => Fate::Planted,
+        Err(Execution::NotExecuted) => Fate::TryAgain,
+        Err(Execution::Unknown | Execution::Executed) => Fate::AskSomebody,
+    }
+}
+
+/// A line of the list for the shop's bookkeeping.
+fn line(record: &CustomerRecord) -> String {
+    // A spreadsheet takes a text that begins so for a formula.
+    let quoted = |text: &str| {
+        let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    };
+    let customer = &record.customer;
+    let name = customer.customer_name.as_ref().map_or("", |name| name.as_str());
+    [record.time_utc.to_string().as_str(), name, customer.customer_email.as_str()]
+        .map(quoted)
+        .join(",")
+        + "\n"
+}
+
+// What holds of it.
+
+fn orders() -> impl Strategy<Value = Order> {
+    let total = prop_oneof![3 => 0..100_000_u64, 1 => any::<u64>()];
+    // Addresses that are right and odd, and what is none.
+    let email =
+        prop_oneof![any::<Email>().prop_map(|email| email.as_str().to_owned()), hostile_text()];
+    (total, email, hostile_text()).prop_map(|(total_cents, email, name)| Order {
+        total_cents,
+        email,
+        name,
+    })
+}
+
+/// Any order that a shop can take becomes a purchase that is right.
+fn an_order_buys_what_it_says(order: &Order) -> Result<(), TestCaseError> {
     let Some(purchase) = purchase(order) else {
         prop_assert!(order.total_cents < 1000, "a large order bought nothing");
         return Ok(());
@@ -71,20 +113,64 @@ fn check(order: &Order) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Whatever a server answers, an order that may have been planted is not tried again.
+fn no_answer_makes_it_plant_twice(
+    (purchase, answer): &(PlantTree, Response<Vec<u8>>),
+) -> Result<(), TestCaseError> {
+    let api = Api::sandbox("test_property").map_err(fail)?;
+    let maybe_planted = answer.status().is_success() || answer.status().is_server_error();
+    let becomes = settle(&api.decode(purchase, answer.clone()));
+    prop_assert!(!(maybe_planted && becomes == Fate::TryAgain));
+    Ok(())
+}
+
+/// Whatever a customer is called, a line has three fields and no formula.
+fn a_record_is_one_line_of_three_fields(record: &CustomerRecord) -> Result<(), TestCaseError> {
+    let line = line(record);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().map_err(fail)?;
+    prop_assert_eq!(rows.len(), 1);
+    prop_assert_eq!(rows[0].len(), 3);
+    prop_assert!(rows[0].iter().all(|field| !field.starts_with(['=', '+', '-', '@'])));
+    Ok(())
+}
+
 fn fail(error: impl std::fmt::Display) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }
 
-fn main() -> Result<(), Failure> {
+fn thousand<T: Debug + Send + Sync + 'static>(
+    what: &str,
+    any: &impl Strategy<Value = T>,
+    check: fn(&T) -> Result<(), TestCaseError>,
+) -> Result<(), Failure> {
     let settings = Settings { cases: 1000, failure_persistence: None, ..Settings::default() };
-    TestRunner::new(settings).run(&orders(), |order| check(&order))?;
-    println!("1000 orders, made up at random: each bought the right number of trees, or none");
+    TestRunner::new(settings).run(any, |value| check(&value))?;
+    println!("1000 {what}, made up at random");
     Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let answers = (any::<PlantTree>(), hostile_response());
+    thousand("orders: each bought what it says", &orders(), an_order_buys_what_it_says)?;
+    thousand("answers: none makes it plant twice", &answers, no_answer_makes_it_plant_twice)?;
+    let records = any::<CustomerRecord>();
+    thousand("records: each is one line of a list", &records, a_record_is_one_line_of_three_fields)
 }
 
 proptest! {
     #[test]
-    fn every_order_becomes_a_purchase_that_is_right(order in orders()) {
-        check(&order)?;
+    fn every_order_buys_what_it_says(order in orders()) {
+        an_order_buys_what_it_says(&order)?;
+    }
+
+    #[test]
+    fn no_answer_at_all_makes_it_plant_twice(case in (any::<PlantTree>(), hostile_response())) {
+        no_answer_makes_it_plant_twice(&case)?;
+    }
+
+    #[test]
+    fn every_record_is_one_line_of_three_fields(record in any::<CustomerRecord>()) {
+        a_record_is_one_line_of_three_fields(&record)?;
     }
 }
