@@ -89,17 +89,15 @@ pub fn hostile_response() -> impl Strategy<Value = Response<Vec<u8>>> {
         any::<Page<Record>>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
         any::<Page<CustomerRecord>>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
     ];
-    let cut =
-        (answer, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut body, at, byte)| {
-            let at = at.index(body.len().max(1));
-            // Cut there, or damaged.
-            if byte < 128 {
-                body.truncate(at);
-            } else if let Some(place) = body.get_mut(at) {
-                *place = byte;
-            }
-            body
-        });
+    let damage = proptest::option::of(any::<u8>());
+    let cut = (answer, any::<prop::sample::Index>(), damage).prop_map(|(mut body, at, damage)| {
+        let at = at.index(body.len().max(1));
+        match (damage, body.get_mut(at)) {
+            (Some(byte), Some(place)) => *place = byte,
+            _ => body.truncate(at),
+        }
+        body
+    });
     let bytes = proptest::collection::vec(any::<u8>(), 0..512);
     let value = hostile_json().prop_map(|value| value.to_string().into_bytes());
     (100_u16..1000, prop_oneof![cut, bytes, value]).prop_map(|(status, body)| {

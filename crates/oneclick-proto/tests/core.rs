@@ -21,5 +21,7 @@ mod core {
     mod requests;
     mod responses;
     mod secrets;
+    #[cfg(feature = "proptest")]
+    mod strategies;
     mod transport;
 }

@@ -338,3 +338,30 @@ fn a_receipt_that_does_not_say_what_was_bought_is_none() {
     let nothing = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z"}"#;
     assert!(serde_json::from_str::<Receipt>(nothing).is_err());
 }
+
+/// A name is a hostile server's to choose: it is shown where it looks like one.
+#[test]
+fn a_name_that_is_not_known_is_shown_if_it_looks_like_a_name() {
+    let shown = |name: &str| format!("{:?}", ImpactKind::from(name));
+    let longest = "k".repeat(40);
+    for name in ["bees_kept", "Bees-2", "a", &longest] {
+        assert_eq!(shown(name), format!("Other({name:?})"));
+    }
+    let longer = "k".repeat(41);
+    for name in ["bees kept", "a.b", "ü", "x@y", "my_test_5ecret", "live_5ecret", &longer] {
+        assert_eq!(shown(name), "Other(..)", "{name}");
+    }
+}
+
+#[test]
+fn fields_that_are_not_known_are_counted() {
+    let record = |extra: &str| -> Record {
+        let text = format!(
+            r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1{extra}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+    let (none, two) = (record("").extra, record(r#","soil":"peat","shade":"some""#).extra);
+    assert!(none.is_empty() && !two.is_empty());
+    assert_eq!(format!("{none:?} {two:?}"), "Extra(0 fields) Extra(2 fields)");
+}
