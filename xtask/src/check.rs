@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::Instant;
 
 use crate::checks::{behaviour, code, compatibility, dependencies, publishing};
-use crate::shell::Shell;
+use crate::shell::{Shell, Stop};
 
 /// One promise, and how it is looked into.
 pub(crate) struct Check {
@@ -12,27 +12,6 @@ pub(crate) struct Check {
     pub(crate) about: &'static str,
     /// What was seen, for the line.
     pub(crate) run: fn(&Shell) -> Result<String, Stop>,
-}
-
-/// Why a check did not hold.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// The promise is not kept.
-    Short(String),
-    /// This machine has no way to tell.
-    Impossible(String),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Short(error.to_string())
-    }
-}
-
-impl From<serde_json::Error> for Stop {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Short(error.to_string())
-    }
 }
 
 /// All of them, what is quick and often broken first.

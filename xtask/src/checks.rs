@@ -5,9 +5,9 @@ pub(crate) mod code;
 pub(crate) mod compatibility;
 pub(crate) mod dependencies;
 pub(crate) mod publishing;
+mod rustdoc;
 
-use crate::check::Stop;
-use crate::shell::Shell;
+use crate::shell::{Shell, Stop};
 
 /// Writes the files anew that the checks hold the workspace against.
 pub(crate) fn bless() -> Result<bool, String> {

@@ -8,8 +8,6 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::check::Stop;
-
 /// Where a check runs its commands: at the root of the workspace.
 pub(crate) struct Shell {
     pub(crate) root: PathBuf,
@@ -140,5 +138,26 @@ impl Run<'_> {
         let said = fs::read(&self.shell.log)?;
         let said = said.get(usize::try_from(begun).unwrap_or_default()..).unwrap_or_default();
         Ok((status.success(), String::from_utf8_lossy(said).into_owned()))
+    }
+}
+
+/// Why a check did not hold.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The promise is not kept.
+    Short(String),
+    /// This machine has no way to tell.
+    Impossible(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Short(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Stop {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Short(error.to_string())
     }
 }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use chrono::NaiveDate;
 use oneclick_ureq::ImpactKind;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::daily::{Bar, amount_text};
 use crate::failure::Failure;
 
 const HEIGHT: u32 = 420;
@@ -15,6 +15,9 @@ const HEIGHT: u32 = 420;
 const WIDTH: u32 = 960;
 const DAY: u32 = 4;
 const GREEN: RGBColor = RGBColor(46, 125, 50);
+
+/// A day, and how much there was on it.
+pub(crate) type Bar = (NaiveDate, i64);
 
 /// Writes the picture, or leaves what stands in the file.
 pub(crate) fn write(
@@ -33,6 +36,15 @@ pub(crate) fn write(
     fs::write(&new, svg)
         .and_then(|()| fs::rename(&new, path))
         .map_err(|error| Failure::machine(path.display(), error))
+}
+
+/// An amount as people write it; of money, dollars.
+pub(crate) fn amount_text(kind: &ImpactKind, amount: i64) -> String {
+    if *kind != ImpactKind::MoneyDonated {
+        return amount.to_string();
+    }
+    let (sign, cents) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs());
+    format!("{sign}${}.{:02}", cents / 100, cents % 100)
 }
 
 fn draw<'a>(

@@ -3,20 +3,17 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use chrono::{Days, NaiveDate};
+use chrono::Days;
 use oneclick_ureq::{Day, Impact, ImpactKind, Totals};
 
 use crate::args::Dates;
-use crate::chart;
+use crate::chart::{self, Bar, amount_text};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
 
 /// The most days that are shown: ten years.
 const MOST_DAYS: i64 = 3_660;
-
-/// A day, and how much there was on it.
-pub(crate) type Bar = (NaiveDate, i64);
 
 pub(crate) fn run(
     session: &Session,
@@ -91,15 +88,6 @@ fn bars(days: &[Day], kind: &ImpactKind, dates: &Dates) -> Result<Vec<Bar>, Fail
     Ok(bars)
 }
 
-/// An amount as people write it; of money, dollars.
-pub(crate) fn amount_text(kind: &ImpactKind, amount: i64) -> String {
-    if *kind != ImpactKind::MoneyDonated {
-        return amount.to_string();
-    }
-    let (sign, cents) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs());
-    format!("{sign}${}.{:02}", cents / 100, cents % 100)
-}
-
 /// A line for each day, none wider than `width` if that holds a date and an
 /// amount at all.
 fn lines(bars: &[Bar], kind: &ImpactKind, width: usize, utf8: bool) -> Vec<String> {
@@ -144,6 +132,8 @@ fn utf8() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDate;
+
     use super::*;
 
     fn date(day: u32) -> NaiveDate {

@@ -4,8 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::check::Stop;
-use crate::shell::Shell;
+use crate::shell::{Shell, Stop};
 
 /// How often each fuzz target runs.
 const FUZZ_RUNS: &str = "20000";

@@ -5,9 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::compatibility::rustdoc_json;
-use crate::check::Stop;
-use crate::shell::Shell;
+use super::rustdoc;
+use crate::shell::{Shell, Stop};
 
 pub(crate) fn format(shell: &Shell) -> Result<String, Stop> {
     shell.cargo("fmt --all --check").output()?;
@@ -61,7 +60,7 @@ pub(crate) fn docs(shell: &Shell) -> Result<String, Stop> {
             .output()?;
     }
 
-    let json = rustdoc_json(shell, "oneclick-proto")?;
+    let json = rustdoc::json(shell, "oneclick-proto")?;
     let index = json["index"]
         .as_object()
         .ok_or_else(|| Stop::Short("rustdoc wrote no index".to_owned()))?;

@@ -3,13 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use super::rustdoc;
+use crate::shell::{Shell, Stop};
 
-use crate::check::Stop;
-use crate::shell::Shell;
-
-/// The version of rustdoc's JSON that the tool below reads: that of Rust 1.95.
-const RUSTDOC_FORMAT: u64 = 57;
 const PUBLIC_API: &str = "0.52.0";
 
 pub(crate) fn features(shell: &Shell) -> Result<String, Stop> {
@@ -143,42 +139,16 @@ fn api_file(shell: &Shell, package: &str) -> PathBuf {
 
 fn public_api(shell: &Shell, package: &str) -> Result<String, Stop> {
     shell.tool("cargo-public-api", Some(PUBLIC_API))?;
-    rustdoc_json(shell, package)?;
+    rustdoc::json(shell, package)?;
     let text = shell
         .cargo("public-api -sss --color never --rustdoc-json")
-        .arg(rustdoc_file(shell, package))
+        .arg(rustdoc::file(shell, package))
         .output()?;
     // The first line is the command.
     Ok(text
         .lines()
         .filter(|line| !line.is_empty())
         .fold(String::new(), |text, line| text + line + "\n"))
-}
-
-/// What rustdoc knows of a crate with all features. Its JSON is unstable.
-pub(crate) fn rustdoc_json(shell: &Shell, package: &str) -> Result<Value, Stop> {
-    shell
-        .cargo("rustdoc --lib --all-features --locked --package")
-        .arg(package)
-        .arg("--")
-        .arg("-Zunstable-options")
-        .arg("--output-format")
-        .arg("json")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .apart("bootstrap")
-        .output()?;
-    let json: Value = serde_json::from_slice(&fs::read(rustdoc_file(shell, package))?)?;
-    match json["format_version"].as_u64() {
-        Some(RUSTDOC_FORMAT) => Ok(json),
-        format => Err(Stop::Impossible(format!(
-            "this Rust writes format {} of rustdoc's JSON, and {RUSTDOC_FORMAT} is read",
-            format.unwrap_or_default()
-        ))),
-    }
-}
-
-fn rustdoc_file(shell: &Shell, package: &str) -> PathBuf {
-    shell.scratch.join(format!("bootstrap/doc/{}.json", package.replace('-', "_")))
 }
 
 /// A copy of what git tracks, for tools that write into the tree.

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::check::Stop;
-use crate::shell::Shell;
+use crate::shell::{Shell, Stop};
 
 /// How many crates the core's tree may have, itself among them.
 const CORE_CRATES: usize = 20;

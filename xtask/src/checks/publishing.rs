@@ -4,8 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::check::Stop;
-use crate::shell::Shell;
+use crate::shell::{Shell, Stop};
 
 pub(crate) fn packages(shell: &Shell) -> Result<String, Stop> {
     let packages = shell.packages()?;

@@ -479,6 +479,9 @@ fn a_query_takes_all_that_one_text_can_say() {
     struct Wrapped(u8);
 
     #[derive(serde::Serialize)]
+    struct Around<T>(T);
+
+    #[derive(serde::Serialize)]
     struct Nothing;
 
     #[derive(serde::Serialize)]
@@ -550,9 +553,6 @@ fn a_query_takes_all_that_one_text_can_say() {
     let pairs: Vec<_> = form_urlencoded::parse(request.uri().query().unwrap().as_bytes()).collect();
     let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(pairs, expected);
-
-    #[derive(serde::Serialize)]
-    struct Around<T>(T);
 
     for around in [encode(&Own(Some(json!({"a": 1})))), encode(&Own(Around(json!({"a": 1}))))] {
         assert_eq!(around.uri().path_and_query().unwrap(), "/v1/own?a=1");

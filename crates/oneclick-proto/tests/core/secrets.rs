@@ -149,26 +149,15 @@ fn errors_hide_what_stood_in_metadata_and_in_a_reason() {
 /// One by one: what hides one of them must not be owed to another.
 #[test]
 fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
-    fn message<E: Endpoint>(request: E, word: &str) -> String
+    fn message<E: Endpoint>(request: &E, word: &str) -> String
     where
         E::Response: std::fmt::Debug,
     {
         let body = json!({"type": "api_error", "message": format!("no {word} today")}).to_string();
         let answer = Response::builder().status(400).body(body).unwrap();
-        api().decode(&request, answer).unwrap_err().to_string()
+        api().decode(request, answer).unwrap_err().to_string()
     }
 
-    let tree = || PlantTree::new(Trees::of::<1>());
-    let customer = Customer::new("x@localhost.example").unwrap();
-    let metadata = Metadata::from_pairs([("for", "Wren")]).unwrap();
-    for (request, word) in [
-        (tree().customer(customer.clone().name("Wren")), "Wren"),
-        (tree().customer(customer.clone()), "localhost.example"),
-        (tree().metadata(metadata), "Wren"),
-    ] {
-        let message = message(request, word);
-        assert!(!message.contains(word), "{message}");
-    }
     /// Somebody's own, whose field is not one that holds personal data.
     #[derive(serde::Serialize)]
     struct Own {
@@ -182,10 +171,21 @@ fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
         const IDEMPOTENT: bool = true;
     }
 
-    let shown = message(Own { filter: [("by", "height")].into() }, "height");
+    let tree = || PlantTree::new(Trees::of::<1>());
+    let customer = Customer::new("x@localhost.example").unwrap();
+    let metadata = Metadata::from_pairs([("for", "Wren")]).unwrap();
+    for (request, word) in [
+        (tree().customer(customer.clone().name("Wren")), "Wren"),
+        (tree().customer(customer.clone()), "localhost.example"),
+        (tree().metadata(metadata), "Wren"),
+    ] {
+        let message = message(&request, word);
+        assert!(!message.contains(word), "{message}");
+    }
+    let shown = message(&Own { filter: [("by", "height")].into() }, "height");
     assert!(shown.contains("height"), "{shown}");
     // A cursor is the API's own word.
-    let shown = message(Customers::new().cursor(Cursor::new("page-two")), "page-two");
+    let shown = message(&Customers::new().cursor(Cursor::new("page-two")), "page-two");
     assert!(shown.contains("page-two"), "{shown}");
 }
 

@@ -1,0 +1,37 @@
+//! What rustdoc knows of a crate, as data.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::shell::{Shell, Stop};
+
+/// The version of rustdoc's JSON that is read: that of Rust 1.95.
+const FORMAT: u64 = 57;
+
+/// What rustdoc knows of a crate with all features. Its JSON is unstable.
+pub(super) fn json(shell: &Shell, package: &str) -> Result<Value, Stop> {
+    shell
+        .cargo("rustdoc --lib --all-features --locked --package")
+        .arg(package)
+        .arg("--")
+        .arg("-Zunstable-options")
+        .arg("--output-format")
+        .arg("json")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .apart("bootstrap")
+        .output()?;
+    let json: Value = serde_json::from_slice(&fs::read(file(shell, package))?)?;
+    match json["format_version"].as_u64() {
+        Some(FORMAT) => Ok(json),
+        format => Err(Stop::Impossible(format!(
+            "this Rust writes format {} of rustdoc's JSON, and {FORMAT} is read",
+            format.unwrap_or_default()
+        ))),
+    }
+}
+
+pub(super) fn file(shell: &Shell, package: &str) -> PathBuf {
+    shell.scratch.join(format!("bootstrap/doc/{}.json", package.replace('-', "_")))
+}
