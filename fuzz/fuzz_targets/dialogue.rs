@@ -100,7 +100,7 @@ impl Dialogue {
         assert!(verified || state.call.exchanges <= 40, "{} exchanges", state.call.exchanges);
     }
 
-    /// One call, and what its error says.
+    /// What may be read in an error, and that there is none if all went well.
     fn told<T>(&self, result: &Result<T, Error>) {
         if let Err(error) = result {
             let shown = format!("{error} {error:#} {error:?}");
@@ -207,7 +207,7 @@ impl Dialogue {
             _ => {
                 // What readers do not see yet is not found.
                 if let Some(entry) = self.world.ledger().last().filter(|entry| !entry.hidden) {
-                    self.told(&client.track(Track::new(&ImpactId::from(&entry.receipt))));
+                    self.told(&client.track(Track::new(ImpactId::from(&entry.receipt))));
                 }
             }
         }

@@ -123,7 +123,7 @@ fn is_same_but_sloppy(text: &str, exact: &str) -> bool {
     let mut leads = true;
     for letter in exact.chars() {
         let here = letters.next_if(|other| *other == letter).is_some();
-        if !here && !letter.is_whitespace() && !(letter == '0' && leads) {
+        if !(here || letter.is_whitespace() || (letter == '0' && leads)) {
             return false;
         }
         leads = !letter.is_ascii_digit() || (letter == '0' && leads);

@@ -259,7 +259,7 @@ impl State {
         let call = self.call.number;
         let lost = || TransportError::exchange("closed");
         let silent = || TransportError::exchange("silence").timed_out(true);
-        // One that is not given the time to answer, or that nobody hears.
+        // What the server does not execute, or not yet.
         match fault {
             Some(Fault::Connect) => return Err(TransportError::connect("refused")),
             Some(Fault::Dropped) => return Err(lost()),
