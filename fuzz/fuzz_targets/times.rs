@@ -1,12 +1,32 @@
-//! Timestamps against chrono, ids of impacts, and `Retry-After`.
+//! Timestamps against chrono, ids of impacts, and `Retry-After`, in seconds and
+//! as a date, against httpdate. The input is a text, and behind a line break the
+//! `Date` of the answer.
 #![no_main]
 
+use std::time::{Duration, SystemTime};
+
 use chrono::DateTime;
+use http::header::{DATE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use oneclick_proto::{Api, ImpactId, Timestamp, Whoami};
 
-fuzz_target!(|text: &str| {
+/// The last second of the year 9999.
+const LAST: u64 = 253_402_300_799;
+
+fuzz_target!(|input: &str| {
+    let (text, date) = match input.split_once('\n') {
+        Some((text, date)) => (text, Some(date)),
+        None => (input, None),
+    };
+    timestamp(text);
+    retry_after(text, date);
+    if let Some(numbers) = input.as_bytes().first_chunk() {
+        every_date_is_read(*numbers);
+    }
+});
+
+fn timestamp(text: &str) {
     let expected = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
     let read = text.parse::<Timestamp>();
     assert_eq!(read.as_ref().map(Timestamp::datetime), expected.as_ref().map(|time| *time));
@@ -16,16 +36,148 @@ fuzz_target!(|text: &str| {
     if let Ok(id) = text.parse::<ImpactId>() {
         assert_eq!(id.to_string(), text);
     }
-    let Ok(after) = text.parse::<http::HeaderValue>() else { return };
+}
+
+fn retry_after(text: &str, date: Option<&str>) {
+    let header = |text: &str| text.parse::<HeaderValue>().ok().filter(|text| text.to_str().is_ok());
+    let Some(after) = header(text) else { return };
+    let read = wait(after, date.and_then(header));
+    let text = text.trim();
+    if is_number(text) {
+        assert_eq!(read, Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX))));
+        return;
+    }
+    // Without a date beside it only a number of seconds says how long.
+    let Some(date) = date.filter(|date| header(date).is_some()) else {
+        return assert_eq!(read, None);
+    };
+    let moment = |text: &str| {
+        let read = httpdate::parse_http_date(text).ok();
+        let read = read.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap());
+        // It lets pass any character behind a year of two digits.
+        let read = read.filter(|time| written(time.as_secs()).contains(&text.trim().to_owned()));
+        assert!(read.is_none() || read == since_1970(text), "{text:?}");
+        read.or_else(|| since_1970(text).inspect(|time| check_sloppy(text, time.as_secs())))
+    };
+    let (until, now) = (moment(text), moment(date));
+    // Before 1970 nothing is known but that it is read.
+    if until.is_none() || now.is_none_or(|now| !now.is_zero()) {
+        let expected = until.zip(now).map(|(until, now)| until.saturating_sub(now));
+        assert_eq!(read, expected, "{text:?} {date:?}");
+    }
+}
+
+/// The moment that a text is read as.
+fn since_1970(text: &str) -> Option<Duration> {
+    let epoch = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
+    wait(text.parse().ok()?, Some(epoch)).filter(|_| !is_number(text.trim()))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What httpdate does not read may be read all the same, if it differs by letter
+/// case, white space, leading zeros, and names written out or not alone.
+fn check_sloppy(text: &str, moment: u64) {
+    // Too early or late for httpdate, a leap second, which HTTP allows, or a year
+    // with a sign, which may have any number of zeros.
+    let leaps = moment.is_multiple_of(60) && text.contains("60");
+    if moment == 0 || moment > LAST || leaps || text.contains('+') {
+        return;
+    }
+    let short = short_names(text);
+    let same = |exact: &String| is_same_but_sloppy(&short, &short_names(exact));
+    let same = written(moment).iter().any(same);
+    assert!(same, "{text:?} is read as {}", write(0, moment));
+}
+
+fn short_names(text: &str) -> String {
+    const LONG: [&str; 18] = [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let text = text.to_ascii_lowercase();
+    LONG.iter().fold(text, |text, name| text.replace(name, &name[..3]))
+}
+
+fn is_same_but_sloppy(text: &str, exact: &str) -> bool {
+    let mut letters = text.chars().filter(|letter| !letter.is_whitespace()).peekable();
+    // Whether a zero would be one that leads a number.
+    let mut leads = true;
+    for letter in exact.chars() {
+        let here = letters.next_if(|other| *other == letter).is_some();
+        if !(here || letter.is_whitespace() || (letter == '0' && leads)) {
+            return false;
+        }
+        leads = !letter.is_ascii_digit() || (letter == '0' && leads);
+    }
+    letters.next().is_none()
+}
+
+/// Two moments, each written in one of the three forms.
+fn every_date_is_read(numbers: [u8; 11]) {
+    let [forms, a, b, c, d, e, f, g, h, i, j] = numbers;
+    // Up to the year 9999, or for a year of two digits up to 2069.
+    let most = |form: u8| if form == 1 { 3_155_759_999 } else { LAST };
+    let (first, second) = (forms % 3, forms / 3 % 3);
+    let number = |bytes: [u8; 5]| bytes.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte));
+    let now = number([a, b, c, d, e]) % (most(first) + 1);
+    let until = number([f, g, h, i, j]) % (most(second) + 1);
+    let header = |form, moment| write(form, moment).parse::<HeaderValue>().unwrap();
+    let read = wait(header(second, until), Some(header(first, now)));
+    assert_eq!(read, Some(Duration::from_secs(until.saturating_sub(now))), "{now} {until}");
+}
+
+/// All the ways to write a moment.
+fn written(moment: u64) -> [String; 4] {
+    let [usual, with_name, short] = [0, 1, 2].map(|form| write(form, moment));
+    let padded = short.replacen("  ", " 0", 1);
+    [usual, with_name, short, padded]
+}
+
+/// A moment in one of HTTP's forms.
+fn write(form: u8, moment: u64) -> String {
+    let usual = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(moment));
+    let [day, month, year, time] = [&usual[5..7], &usual[8..11], &usual[12..16], &usual[17..25]];
+    let weekday = &usual[..3];
+    match form {
+        0 => usual,
+        1 => {
+            let rest = match weekday {
+                "Tue" => "s",
+                "Wed" => "nes",
+                "Thu" => "rs",
+                "Sat" => "ur",
+                _ => "",
+            };
+            format!("{weekday}{rest}day, {day}-{month}-{} {time} GMT", &year[2..])
+        }
+        _ => format!("{weekday} {month} {:>2} {time} {year}", day.trim_start_matches('0')),
+    }
+}
+
+/// What an answer with these headers says of how long to wait.
+fn wait(after: HeaderValue, date: Option<HeaderValue>) -> Option<Duration> {
     let mut answer = Response::new("");
     *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    answer.headers_mut().insert("retry-after", after);
-    let error = Api::sandbox("test_key").unwrap().decode(&Whoami, answer).unwrap_err();
-    let seconds = error.retry_after().map(|wait| wait.as_secs());
-    // Without a date beside it only a number of seconds says how long.
-    if let Ok(number) = text.trim().parse::<u64>() {
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            assert_eq!(seconds, Some(number));
-        }
-    }
-});
+    answer.headers_mut().insert(RETRY_AFTER, after);
+    answer.headers_mut().extend(date.map(|date| (DATE, date)));
+    Api::sandbox("test_key").unwrap().decode(&Whoami, answer).unwrap_err().retry_after()
+}
