@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use oneclick_proto::{
     Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
-    Page, Project, ProjectType, Receipt, Record, Records, Tracking, UserId,
+    Page, Project, ProjectType, Receipt, Record, Records, Totals, Tracking, UserId,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -364,4 +364,26 @@ fn fields_that_are_not_known_are_counted() {
     let (none, two) = (record("").extra, record(r#","soil":"peat","shade":"some""#).extra);
     assert!(none.is_empty() && !two.is_empty());
     assert_eq!(format!("{none:?} {two:?}"), "Extra(0 fields) Extra(2 fields)");
+}
+
+#[test]
+fn amounts_and_totals_are_told_in_words() {
+    let told = |kind: &str, amount| Impact::new(kind.into(), amount).to_string();
+    assert_eq!(told("tree_planted", 1), "1 tree planted");
+    assert_eq!(told("tree_planted", 0), "0 trees planted");
+    assert_eq!(told("tree_planted", -1), "-1 trees planted");
+    assert_eq!(told("money_donated", 1), "$0.01 donated");
+    assert_eq!(told("money_donated", 0), "$0.00 donated");
+    assert_eq!(told("money_donated", -12_345), "-$123.45 donated");
+    assert_eq!(told("money_donated", i64::MIN), "-$92233720368547758.08 donated");
+    assert_eq!(told("kelp_grown", 1), "kelp_grown: 1");
+
+    let mut totals = Totals::zeros();
+    assert_eq!(totals.to_string(), "nothing yet");
+    let known: Vec<_> = totals.iter().map(|(kind, amount)| (kind.clone(), amount)).collect();
+    assert_eq!(known, ImpactKind::KNOWN.iter().map(|kind| (kind.clone(), 0)).collect::<Vec<_>>());
+    totals.set(ImpactKind::TreePlanted, 60);
+    totals.add(&ImpactKind::MoneyDonated, 500);
+    totals.add(&"kelp_grown".into(), 7);
+    assert_eq!(totals.to_string(), "60 trees planted, $5.00 donated, kelp_grown: 7");
 }
