@@ -8,20 +8,20 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 /// Many values, the same in every run.
-fn samples<S: Strategy>(strategy: S) -> Vec<S::Value> {
+fn samples<S: Strategy>(count: usize, strategy: S) -> Vec<S::Value> {
     let mut runner = TestRunner::deterministic();
-    (0..400).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 #[test]
 fn texts_are_of_the_kind_that_breaks_things() {
-    let texts = samples(hostile_text());
+    let texts = samples(200, hostile_text());
     for what in ["", "'; DROP TABLE", "\r\n", "\u{1b}", "\u{202e}", "\u{0}", "<b>", "=HYPER", "张"]
     {
         assert!(texts.iter().any(|text| text.contains(what)), "{what:?}");
     }
     assert!(texts.iter().any(|text| text.len() >= 1000) && texts.iter().any(String::is_empty));
-    let emails = samples(any::<Email>());
+    let emails = samples(200, any::<Email>());
     for what in ["'", "+", "&", "\"", "%", "ü", "🌾"] {
         assert!(emails.iter().any(|email| email.as_str().contains(what)), "{what}");
     }
@@ -34,7 +34,7 @@ fn texts_are_of_the_kind_that_breaks_things() {
 
 #[test]
 fn answers_are_of_every_status_whole_cut_and_damaged() {
-    let answers = samples(hostile_response());
+    let answers = samples(200, hostile_response());
     for class in 1..10 {
         assert!(answers.iter().any(|answer| answer.status().as_u16() / 100 == class), "{class}xx");
     }
@@ -46,14 +46,14 @@ fn answers_are_of_every_status_whole_cut_and_damaged() {
     let damaged =
         count(&|body| body.starts_with(b"{") && body.ends_with(b"}") && json(body).is_err());
     let receipts = count(&|body| serde_json::from_slice::<Receipt>(body).is_ok());
-    assert!(cut > 20 && damaged > 10 && receipts > 2, "{cut} {damaged} {receipts}");
+    assert!(cut > 10 && damaged > 5 && receipts > 0, "{cut} {damaged} {receipts}");
     let bytes = count(&|body| std::str::from_utf8(body).is_err());
-    assert!(bytes > 60, "{bytes}");
+    assert!(bytes > 30, "{bytes}");
 }
 
 #[test]
 fn json_has_the_names_of_the_api_at_any_depth() {
-    let texts: Vec<String> = samples(hostile_json()).iter().map(ToString::to_string).collect();
+    let texts: Vec<String> = samples(400, hostile_json()).iter().map(ToString::to_string).collect();
     for name in ["\"user_id\":", "\"metadata\":{", "\"cursor\":\"", "\"user_records\":["] {
         assert!(texts.iter().any(|text| text.contains(name)), "{name}");
     }
@@ -61,7 +61,7 @@ fn json_has_the_names_of_the_api_at_any_depth() {
 
 #[test]
 fn days_are_of_years_that_can_be_written() {
-    let days: Vec<NaiveDate> = samples(any::<DateRange>())
+    let days: Vec<NaiveDate> = samples(400, any::<DateRange>())
         .iter()
         .flat_map(|range| [range.start_date(), range.end_date()])
         .flatten()
@@ -73,13 +73,13 @@ fn days_are_of_years_that_can_be_written() {
 
 #[test]
 fn projects_have_a_place_and_their_ids_one_in_a_path() {
-    let projects = samples(any::<Project>());
+    let projects = samples(100, any::<Project>());
     let east: Vec<f64> = projects.iter().filter_map(|project| project.longitude).collect();
     assert!(east.iter().all(|degrees| (-180.0..=180.0).contains(degrees)));
     assert!(east.iter().any(|degrees| *degrees < -90.0));
     assert!(east.iter().any(|degrees| *degrees > 90.0 && degrees.fract() != 0.0));
     let api = Api::sandbox("test_key").unwrap();
-    for project in samples(any::<ProjectById>()) {
+    for project in samples(400, any::<ProjectById>()) {
         assert!(api.encode(&project).unwrap().uri().path().len() > "/v1/projects/".len());
     }
 }
