@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -43,7 +43,11 @@ impl Shell {
 
     /// Installs a tool unless it is there; `version` if one alone will do.
     pub(crate) fn tool(&self, name: &str, version: Option<&str>) -> Result<(), Stop> {
-        let there = self.command(&format!("{name} --version")).output();
+        // As a command of cargo's: some take no flag without their name before it.
+        let there = match name.strip_prefix("cargo-") {
+            Some(command) => self.cargo(&format!("{command} --version")).output(),
+            None => self.command(&format!("{name} --version")).output(),
+        };
         if there.is_ok_and(|said| version.is_none_or(|version| said.contains(version))) {
             return Ok(());
         }
@@ -72,6 +76,18 @@ impl Shell {
         let packages = self.packages()?;
         let published = packages.iter().filter(|package| package["publish"].is_null());
         Ok(published.filter_map(|package| Some(package["name"].as_str()?.to_owned())).collect())
+    }
+
+    /// Whether a file holds this text, line by line; the log says what differs.
+    pub(crate) fn is_written(&self, file: &Path, text: &str) -> Result<bool, Stop> {
+        let written = fs::read_to_string(file).unwrap_or_default();
+        let lost = written.lines().filter(|line| !text.lines().any(|other| other == *line));
+        let new = text.lines().filter(|line| !written.lines().any(|other| other == *line));
+        let lines =
+            lost.map(|line| format!("- {line}\n")).chain(new.map(|line| format!("+ {line}\n")));
+        let mut log = File::options().append(true).open(&self.log)?;
+        log.write_all(lines.collect::<String>().as_bytes())?;
+        Ok(written == text)
     }
 
     /// The last lines of the log, for who looks for the cause.
@@ -131,7 +147,7 @@ impl Run<'_> {
     /// Whether it succeeded, and what it prints.
     pub(crate) fn outcome(mut self) -> io::Result<(bool, String)> {
         let mut log = File::options().append(true).open(&self.shell.log)?;
-        io::Write::write_all(&mut log, format!("$ {:?}\n", self.command).as_bytes())?;
+        writeln!(log, "$ {:?}", self.command)?;
         let begun = log.metadata()?.len();
         self.command.stdout(log.try_clone()?).stderr(log);
         let status = self.command.status()?;

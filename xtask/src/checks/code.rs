@@ -10,6 +10,8 @@ use crate::shell::{Shell, Stop};
 
 pub(crate) fn format(shell: &Shell) -> Result<String, Stop> {
     shell.cargo("fmt --all --check").output()?;
+    // A workspace of its own.
+    shell.cargo("fmt --manifest-path fuzz/Cargo.toml --check").output()?;
     Ok("rustfmt would change nothing".to_owned())
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn api(shell: &Shell) -> Result<String, Stop> {
     for package in libraries(shell)? {
         let text = public_api(shell, &package)?;
         items += text.lines().count();
-        if fs::read_to_string(api_file(shell, &package)).unwrap_or_default() != text {
+        if !shell.is_written(&api_file(shell, &package), &text)? {
             let words = "is not as written down: look at what `cargo xtask bless` changes";
             return Err(Stop::Short(format!("the API of {package} {words}")));
         }

@@ -28,7 +28,7 @@ pub(crate) fn deny(shell: &Shell) -> Result<String, Stop> {
 /// The list of what is shipped, with its licences, is as written down.
 pub(crate) fn licences(shell: &Shell) -> Result<String, Stop> {
     let list = list_licences(shell)?;
-    if fs::read_to_string(licences_file(shell)).unwrap_or_default() != list {
+    if !shell.is_written(&licences_file(shell), &list)? {
         let words = "are not as written down: look at what `cargo xtask bless` changes";
         return Err(Stop::Short(format!("the licences of what is shipped {words}")));
     }
