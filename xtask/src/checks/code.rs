@@ -37,11 +37,20 @@ pub(crate) fn own(shell: &Shell) -> Result<String, Stop> {
             return Err(Stop::Short(format!("{} has lints of its own", package["name"])));
         }
         let targets = package["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if targets.iter().any(|target| target["kind"][0] == "custom-build") {
-            return Err(Stop::Short(format!("{} has a build script", package["name"])));
+        let before = |target: &Value| {
+            target["kind"][0] == "custom-build" || target["kind"][0] == "proc-macro"
+        };
+        if targets.iter().any(before) {
+            return Err(Stop::Short(format!(
+                "{} has a build script or procedural macros",
+                package["name"]
+            )));
         }
     }
-    Ok(format!("{} packages forbid unsafe code and have no build script", packages.len()))
+    Ok(format!(
+        "{} packages forbid unsafe code and have no build script and no procedural macro",
+        packages.len()
+    ))
 }
 
 /// rustdoc without a warning, as docs.rs builds it, and an example that runs for
