@@ -60,8 +60,10 @@ impl Failure {
         let line = match self {
             Self::Closed => return,
             Self::Usage(text) | Self::Machine(text) | Self::Unknown(text, _) => text.clone(),
-            Self::Call(error) => format!("{error}{}", advice(error)),
-            Self::NotBought(error) => format!("nothing was bought: {error}{}", advice(error)),
+            Self::Call(error) => format!("{}{}", told(error), advice(error)),
+            Self::NotBought(error) => {
+                format!("nothing was bought: {}{}", told(error), advice(error))
+            }
         };
         say(&format!("oneclick: {}", one_line(&line)));
         if verbose {
@@ -71,6 +73,15 @@ impl Failure {
                 cause = error.source();
             }
         }
+    }
+}
+
+/// A failed call in a line; of a transport, with what lies behind it: a port that
+/// is closed, a disk that is full.
+fn told(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Transport(_) => format!("{error:#}"),
+        _ => error.to_string(),
     }
 }
 

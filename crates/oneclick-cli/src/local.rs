@@ -193,9 +193,10 @@ impl Journal {
         let entry_text = serde_json::to_string(entry).map_err(TransportError::connect)?;
         let text = format!("{heading}{entry_text}\n");
         // A line without its end does not count.
-        self.write(&text).map_err(TransportError::connect)?;
+        let journal = |error| format!("the journal cannot be written: {error}");
+        self.write(&text).map_err(|error| TransportError::connect(journal(error)))?;
         // Other commands see the line already.
-        self.file.sync_data().map_err(TransportError::exchange)?;
+        self.file.sync_data().map_err(|error| TransportError::exchange(journal(error)))?;
         let replayed = &mut self.replayed;
         replayed.end += text.len() as u64;
         replayed.entries += 1;

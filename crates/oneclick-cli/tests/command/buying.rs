@@ -153,7 +153,7 @@ fn what_is_refused_or_does_not_get_through_says_that_nothing_was_bought() {
     assert_data_eq!(
         gone.stderr,
         str![[r#"
-oneclick: nothing was bought: GET /v1/whoami: could not connect (after 3 attempts); check the connection with `oneclick doctor`
+oneclick: nothing was bought: GET /v1/whoami: could not connect (after 3 attempts): [..]onnection refused[..]; check the connection with `oneclick doctor`
   because: [..]onnection refused[..]
 ...
 "#]],
