@@ -109,7 +109,9 @@ pub(crate) fn mutation(shell: &Shell) -> Result<String, Stop> {
     shell.tool("cargo-mutants", None)?;
     let mut run = shell
         .cargo("mutants --package oneclick-proto --jobs 2 --no-times --colors never --output")
-        .arg(&shell.scratch);
+        .arg(&shell.scratch)
+        // A mutant that fewer cases do not see is one that is not tested well.
+        .env("PROPTEST_CASES", "64");
     let shard = std::env::var("MUTATION_SHARD").ok();
     if let Some(shard) = &shard {
         run = run.arg("--shard").arg(shard);
