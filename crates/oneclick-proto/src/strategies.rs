@@ -5,6 +5,17 @@
 //! is a purchase that the API takes, with an address and a name that a careless
 //! program trips over. What no server should send is [`hostile_response`].
 //!
+//! It is a feature of this crate for the tests of yours, beside whichever adapter
+//! you use; from crates.io, git or a path:
+//!
+//! ```sh
+//! cargo add --dev oneclick-proto --features proptest
+//! cargo add --dev proptest
+//! ```
+//!
+//! `Debug` shows no addresses, names and metadata, in a counterexample neither: put
+//! what matters into the message of the assertion.
+//!
 //! ```
 //! use oneclick_proto::strategies::hostile_response;
 //! use oneclick_proto::{Api, PlantTree, Receipt};
@@ -18,7 +29,8 @@
 //! let api = Api::sandbox("test_key")?;
 //! proptest!(|(plant in any::<PlantTree>(), receipt in any::<Receipt>())| {
 //!     prop_assert!(api.encode(&plant).is_ok());
-//!     prop_assert_eq!(line(&receipt).lines().count(), 1);
+//!     let line = line(&receipt);
+//!     prop_assert_eq!(line.lines().count(), 1, "{:?}", line);
 //! });
 //! proptest!(|(plant in any::<PlantTree>(), answer in hostile_response())| {
 //!     let _ = api.decode(&plant, answer); // whatever it is, it is no panic

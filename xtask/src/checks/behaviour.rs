@@ -79,10 +79,11 @@ pub(crate) fn python(shell: &Shell) -> Result<String, Stop> {
 /// They repeat to the digit, so they are held to their targets; times are not.
 pub(crate) fn counts(shell: &Shell) -> Result<String, Stop> {
     if shell.command("valgrind --version").output().is_err() {
-        shell
-            .command("apt-get install --yes valgrind")
-            .output()
-            .map_err(|_| Stop::Impossible("no valgrind, and no way to install it".to_owned()))?;
+        for words in ["apt-get update", "apt-get install --yes valgrind"] {
+            shell.command(words).output().map_err(|_| {
+                Stop::Impossible("no valgrind, and no way to install it".to_owned())
+            })?;
+        }
     }
     // The runner must be of the library's version.
     let id = shell.cargo("pkgid --package gungraun --locked").output()?;

@@ -44,8 +44,11 @@ fn old_rust(shell: &Shell, words: &str) -> Result<String, Stop> {
     let packages = shell.packages()?;
     let version = packages.iter().find_map(|package| package["rust_version"].as_str());
     let version = version.ok_or_else(|| Stop::Short("no rust-version is declared".to_owned()))?;
-    let (installed, said) =
-        shell.command(&format!("rustup run {version} rustc --version")).outcome()?;
+    // Where there is no rustup, it has not installed it.
+    let (installed, said) = shell
+        .command(&format!("rustup run {version} rustc --version"))
+        .outcome()
+        .unwrap_or_default();
     if installed {
         shell
             .command(&format!("rustup run {version} {words}"))

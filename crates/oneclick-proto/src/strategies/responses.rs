@@ -8,32 +8,33 @@ use super::values::date;
 use super::{arbitrary, hostile_text, maybe, maybe_text};
 use crate::{
     Account, CancelMessage, Cancellation, Category, Cursor, CustomerEntry, CustomerInfo,
-    CustomerRecord, DailyTotals, Day, Email, Goal, Impact, ImpactId, ImpactTotals, Listed, Page,
-    Personal, Project, ProjectList, ProjectType, Receipt, Record, RecordedMetadata, Timestamp,
-    Totals, Tracking, UserId,
+    CustomerRecord, DailyTotals, Day, Email, Extra, Goal, Impact, ImpactId, ImpactTotals, Listed,
+    Page, Personal, Project, ProjectList, ProjectType, Receipt, Record, RecordedMetadata,
+    Timestamp, Totals, Tracking, UserId,
 };
 
 arbitrary! {
     Account = (any::<UserId>(), any::<Email>())
         .prop_map(|(id, email)| Self::new(id, email.as_str()));
-    Receipt = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), maybe::<CustomerInfo>(), any::<RecordedMetadata>()).prop_map(
-        |(id, impact, category, customer, metadata)| {
+    Receipt = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), maybe::<CustomerInfo>(), any::<RecordedMetadata>(), any::<Extra>()).prop_map(
+        |(id, impact, category, customer, metadata, extra)| {
             let mut receipt = Self::new(id.user_id, id.time_utc, impact);
-            (receipt.category, receipt.customer, receipt.metadata) = (category, customer, metadata);
+            (receipt.category, receipt.customer) = (category, customer);
+            (receipt.metadata, receipt.extra) = (metadata, extra);
             receipt
         },
     );
-    Record = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), any::<RecordedMetadata>()).prop_map(
-        |(id, impact, category, metadata)| {
+    Record = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>()).prop_map(
+        |(id, impact, category, metadata, extra)| {
             let mut record = Self::new(id.user_id, id.time_utc, impact);
-            (record.category, record.metadata) = (category, metadata);
+            (record.category, record.metadata, record.extra) = (category, metadata, extra);
             record
         },
     );
-    CustomerRecord = (any::<ImpactId>(), any::<Impact>(), any::<CustomerInfo>(), maybe::<Category>(), any::<RecordedMetadata>())
-        .prop_map(|(id, impact, customer, category, metadata)| {
+    CustomerRecord = (any::<ImpactId>(), any::<Impact>(), any::<CustomerInfo>(), maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>())
+        .prop_map(|(id, impact, customer, category, metadata, extra)| {
             let mut record = Self::new(id.user_id, id.time_utc, impact, customer);
-            (record.category, record.metadata) = (category, metadata);
+            (record.category, record.metadata, record.extra) = (category, metadata, extra);
             record
         });
     CustomerEntry = (any::<CustomerInfo>(), any::<Timestamp>()).prop_map(|(customer, since)| {

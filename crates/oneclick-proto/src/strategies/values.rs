@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Days, NaiveDate};
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::{arbitrary, hostile_text, maybe};
 use crate::{
-    CancelMessage, Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Fragments,
-    Impact, ImpactId, ImpactKind, Limit, Locale, Metadata, Personal, Pounds, ProjectType, Reason,
-    RecordedMetadata, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
+    CancelMessage, Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra,
+    Fragments, Impact, ImpactId, ImpactKind, Limit, Locale, Metadata, Personal, Pounds,
+    ProjectType, Reason, RecordedMetadata, SortOrder, Timestamp, Totals, TreeCategory, Trees,
+    UserId,
 };
 
 arbitrary! {
@@ -42,9 +44,10 @@ arbitrary! {
     SortOrder = prop_oneof![Just(Self::Asc), Just(Self::Desc)];
     Cursor = prop_oneof!["[A-Za-z0-9+/]{1,40}={0,2}", "\\PC{1,20}"].prop_map(Self::new);
     Metadata = metadata();
-    RecordedMetadata = any::<Metadata>().prop_map(Self::from);
+    RecordedMetadata = prop_oneof![any::<Metadata>().prop_map(Self::from), recorded()];
     Reason = characters(500).prop_filter_map("too long", |reason| Self::new(reason).ok());
-    UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}"].prop_map(Self::from);
+    UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}", "\\PC{1,12}"].prop_map(Self::from);
+    Extra = prop_oneof![3 => Just(Self::default()), 1 => extra()];
     Timestamp = timestamp();
     ImpactId = (any::<UserId>(), any::<Timestamp>()).prop_map(|(id, time)| Self::new(id, time));
     Personal = hostile_text().prop_map(Self::new);
@@ -128,6 +131,35 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         }
         metadata
     })
+}
+
+/// What nobody who checks what they send would have sent.
+fn recorded() -> impl Strategy<Value = RecordedMetadata> {
+    let key = prop_oneof![hostile_text(), Just("order".to_owned())];
+    let value = prop_oneof![any::<i64>().prop_map(Value::from), other_value()];
+    proptest::collection::vec((key, value), 0..4).prop_filter_map("no metadata", |pairs| {
+        serde_json::from_value(Value::Object(pairs.into_iter().collect())).ok()
+    })
+}
+
+/// Fields of a later version. A whole number would be an amount.
+fn extra() -> impl Strategy<Value = Extra> {
+    proptest::collection::vec(("x_[a-z]{1,9}", other_value()), 1..3).prop_map(|fields| {
+        let mut extra = Extra::default();
+        for (field, value) in fields {
+            extra.insert(field, value);
+        }
+        extra
+    })
+}
+
+/// A value that is no number.
+fn other_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        3 => hostile_text().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => hostile_text().prop_map(|text| serde_json::json!({ "nested": [text, null] })),
+    ]
 }
 
 /// As the API writes times, and in every other way that RFC 3339 has.
