@@ -2,7 +2,13 @@
 //!
 //! The transport is the one that the guide of `oneclick-proto` builds. It has
 //! three methods, and the core does the rest: requests, validation, paging,
-//! retries, errors.
+//! retries, errors. The test below holds it to the sandbox's ledger under each
+//! fault; put a transport of yours in its place.
+//!
+//! ```sh
+//! cargo run --example custom_transport
+//! cargo test --example custom_transport
+//! ```
 
 #[path = "../crates/oneclick-proto/src/guide/plain_socket.rs"]
 mod plain_socket;
@@ -24,4 +30,55 @@ fn main() -> Result<(), Failure> {
     let records: Vec<_> = records.collect::<Result<_, _>>()?;
     println!("{} records read, page by page", records.len());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oneclick_proto::{Endpoint, Execution, PlantTree, RetryPolicy, TransportOptions};
+    use oneclick_sandbox::{Fault, FaultRule, Server};
+
+    use super::*;
+
+    const KEY: &str = "test_transport";
+
+    #[test]
+    fn whatever_goes_wrong_the_client_does_not_contradict_the_ledger() {
+        for fault in [
+            Fault::RateLimited { retry_after: None },
+            Fault::ServerError,
+            Fault::DropBefore,
+            Fault::ApplyThenDrop,
+            Fault::ApplyThenError,
+            Fault::AnswerLate { millis: 2000 },
+            Fault::CutAnswer { at: 20 },
+            Fault::Garbage,
+            Fault::NotHttp,
+            Fault::WrongLength { by: 7 },
+            Fault::NeverAnswer { applied: false },
+            Fault::NeverAnswer { applied: true },
+        ] {
+            let server = Server::start().unwrap();
+            let bought =
+                || server.sandbox().account(KEY).map_or(0, |account| account.ledger().len());
+            let options = TransportOptions::new().timeout(Duration::from_millis(500));
+            let api = oneclick_proto::Api::with_base_url(server.base_url(), KEY).unwrap();
+            let client = BlockingClient::<PlainSocket>::with_options(api, &options)
+                .unwrap()
+                .with_retry(RetryPolicy::NEVER);
+
+            // A pool, if there is one, now has a connection to take up again.
+            client.plant_tree(Trees::of::<1>()).unwrap();
+            let rule = FaultRule::new(fault.clone()).on(PlantTree::PATH);
+            server.sandbox().inject(rule.times(1));
+            let result = client.plant_tree(Trees::of::<1>());
+            let bought = bought() - 1;
+            match result.map_err(|error| error.execution()) {
+                Ok(_) | Err(Execution::Executed) => assert_eq!(bought, 1, "{fault:?}"),
+                Err(Execution::NotExecuted) => assert_eq!(bought, 0, "{fault:?}"),
+                Err(Execution::Unknown) => assert!(bought <= 1, "{fault:?}: {bought}"),
+            }
+        }
+    }
 }

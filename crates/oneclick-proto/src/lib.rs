@@ -57,8 +57,9 @@
 //! * [`Attempt`]: one attempt at a call, spent once. [`RetryPolicy`]: how many
 //!   may follow. [`Pager`]: one list, page by page.
 //! * [`Error`] and [`Execution`]: what went wrong, and whether money moved.
+//! * [`guide`]: a transport of your own, in fifteen minutes.
 //! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
-//!   [`BlockingTransport`], which is two methods and a clock.
+//!   [`BlockingTransport`], which is `send`, `sleep` and a clock.
 //!
 //! # Features
 //!

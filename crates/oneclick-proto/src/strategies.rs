@@ -6,10 +6,10 @@
 //! program trips over. What no server should send is [`hostile_response`].
 //!
 //! It is a feature of this crate for the tests of yours, beside whichever adapter
-//! you use; from crates.io, git or a path:
+//! you use, here from a checkout:
 //!
 //! ```sh
-//! cargo add --dev oneclick-proto --features proptest
+//! cargo add --dev oneclick-proto --path ../oneclick/crates/oneclick-proto --features proptest
 //! cargo add --dev proptest
 //! ```
 //!

@@ -52,7 +52,13 @@ impl BlockingTransport for PlainSocket {
         let lost = |error| failed(error, TransportError::exchange);
         write(&mut socket, &request).map_err(lost)?;
         let mut reader = BufReader::new(socket);
-        let head = read_head(&mut reader).map_err(lost)?;
+        let head = loop {
+            let head = read_head(&mut reader).map_err(lost)?;
+            // What is 1xx comes before the answer.
+            if !head.status.is_informational() {
+                break head;
+            }
+        };
         // 3. The answer began: its status is known, and a failure carries it.
         let length = head.headers.get(CONTENT_LENGTH).and_then(length);
         let mut body = BodyReader::new(head, self.options.max_response_bytes);
