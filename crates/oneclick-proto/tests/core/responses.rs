@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use oneclick_proto::{
     Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
-    Page, Project, ProjectType, Receipt, Record, Records, Totals, Tracking, UserId,
+    Page, Project, ProjectType, Receipt, Record, RecordedMetadata, Records, Timestamp, Totals,
+    Tracking, UserId,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -386,4 +387,67 @@ fn amounts_and_totals_are_told_in_words() {
     totals.add(&ImpactKind::MoneyDonated, 500);
     totals.add(&"kelp_grown".into(), 7);
     assert_eq!(totals.to_string(), "60 trees planted, $5.00 donated, kelp_grown: 7");
+}
+
+/// Of several amounts the first that is not zero is meant, of a known kind first.
+#[test]
+fn a_known_kind_is_meant_before_one_that_is_not_known() {
+    for order in [r#""kelp_grown":7,"tree_planted":5"#, r#""tree_planted":5,"kelp_grown":7"#] {
+        let text = format!(r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z",{order}}}"#);
+        let record: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(record.impact, Impact::new(ImpactKind::TreePlanted, 5));
+        assert_eq!(record.extra.get("kelp_grown"), Some(&json!(7)));
+    }
+}
+
+#[test]
+fn totals_take_null_for_nothing_and_nothing_else_that_is_no_number() {
+    let totals = |value: Value| serde_json::from_value::<Totals>(json!({"tree_planted": value}));
+    let none = totals(json!(null)).unwrap();
+    assert_eq!(none.get(&ImpactKind::TreePlanted), 0);
+    assert!(none.extra().is_empty() && none.iter().next().is_none());
+    for wrong in [json!("5"), json!(5.5), json!([5]), json!(true)] {
+        let error = totals(wrong).unwrap_err().to_string();
+        assert_eq!(error, "tree_planted is not a whole number");
+    }
+    let other: Totals = serde_json::from_value(json!({"kelp_grown": null, "": 5})).unwrap();
+    assert_eq!(
+        (other.extra().get("kelp_grown"), other.extra().get("")),
+        (Some(&json!(null)), Some(&json!(5)))
+    );
+}
+
+#[test]
+fn what_is_of_another_type_is_told() {
+    fn told<T: DeserializeOwned + Debug>(text: &str) -> String {
+        serde_json::from_str::<T>(text).unwrap_err().to_string()
+    }
+    let id = told::<UserId>("5");
+    assert!(id.starts_with("invalid type: integer `5`, expected a string"), "{id}");
+    let time = told::<Timestamp>("5");
+    assert!(time.contains("expected an RFC 3339 timestamp"), "{time}");
+    let metadata: RecordedMetadata = serde_json::from_str(r#"{"b":1,"a":"x"}"#).unwrap();
+    assert_eq!((metadata.len(), metadata.get("a")), (2, Some("x")));
+}
+
+/// Ids and times are keys of maps: the same are the same, and others are others.
+#[test]
+fn ids_and_times_hash_as_they_compare() {
+    use std::hash::{BuildHasher, RandomState};
+
+    fn check<T: std::hash::Hash + Eq + Debug>(values: &[T]) {
+        let state = RandomState::new();
+        for (at, value) in values.iter().enumerate() {
+            for (other_at, other) in values.iter().enumerate() {
+                assert_eq!(value == other, at == other_at);
+                assert_eq!(state.hash_one(value) == state.hash_one(other), at == other_at);
+            }
+        }
+    }
+
+    let long = "U".repeat(99);
+    check(&["U1", "U2", &long].map(UserId::from));
+    let times =
+        ["2024-09-16T20:34:04.429Z", "2024-09-16T20:34:04.430Z", "2024-09-16T20:34:04.429z"];
+    check(&times.map(|time| time.parse::<Timestamp>().unwrap()));
 }

@@ -7,8 +7,8 @@ use http::Response;
 use oneclick_proto::{
     Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, CancelImpact, Cancellation, Client, Cursor,
     Customer, CustomerEntry, CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error,
-    ErrorBody, ErrorType, ImpactId, Metadata, Next, Page, Pager, PlantTree, Reason, Receipt,
-    Record, RetryPolicy, Tracking, TransportError, Trees,
+    ErrorBody, ErrorType, ImpactId, Metadata, Next, Page, Pager, Personal, PlantTree, Reason,
+    Receipt, Record, RetryPolicy, Tracking, TransportError, Trees, UserId,
 };
 use serde_json::json;
 
@@ -80,6 +80,11 @@ fn debug_forms_name_their_types() {
         (format!("{:?}", Pager::new(Customers::new())), "Pager { next: More"),
         (format!("{:?}", BodyReader::new(head, 7)), "BodyReader { status: 200, bytes: 0, limit: 7"),
         (format!("{:?}", TransportError::connect("x")), "TransportError { phase: Connect"),
+        (format!("{:?}", Email::new(EMAIL).unwrap()), "Email("),
+        (format!("{:?}", Cursor::new(EMAIL)), "Cursor("),
+        (format!("{:?}", Personal::new(NAME)), "Personal("),
+        (format!("{:?}", UserId::from("U1")), r#"UserId("U1")"#),
+        (format!("{:?}", cancel().impact.time_utc), "2024-09-16T20:34:04.429Z"),
     ] {
         assert!(shown.starts_with(name), "{shown}");
     }

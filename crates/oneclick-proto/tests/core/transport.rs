@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use oneclick_proto::{
-    Api, AsyncTransport, Attempt, BlockingTransport, BodyReader, Gunzip, Next, Phase, RetryPolicy,
-    TransportError, TransportOptions, Whoami,
+    Api, AsyncClient, AsyncTransport, Attempt, BlockingClient, BlockingTransport, BodyReader,
+    Customers, Email, Gunzip, Next, Phase, RetryPolicy, TransportError, TransportOptions, Whoami,
 };
 
 /// Sends nothing.
@@ -50,6 +50,28 @@ fn each_call_draws_its_waits_from_another_number() {
         .collect();
     for (at, seed) in seeds.iter().enumerate() {
         assert!(!seeds[..at].contains(seed), "{seeds:?}");
+    }
+}
+
+#[test]
+fn walks_say_where_they_are_without_private_words() {
+    let api = || Api::sandbox("test_5ecretKey").unwrap();
+    let customers = || Customers::new().customer_email(Email::new("ada@example.com").unwrap());
+    let blocking = BlockingClient::with_transport(api(), Nowhere);
+    let asynchronous = AsyncClient::with_transport(api(), Nowhere);
+    for (items, pages) in [
+        (
+            format!("{:?}", blocking.list(customers())),
+            format!("{:?}", blocking.list(customers()).into_pages()),
+        ),
+        (
+            format!("{:?}", asynchronous.list(customers())),
+            format!("{:?}", asynchronous.list(customers()).into_pages()),
+        ),
+    ] {
+        assert!(items.starts_with("Items {") && items.contains("next: More"), "{items}");
+        assert!(pages.starts_with("Pages { pager: Pager { next: More"), "{pages}");
+        assert!(!items.contains("ada@") && !items.contains("5ecret"), "{items}");
     }
 }
 
