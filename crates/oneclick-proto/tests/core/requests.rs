@@ -630,3 +630,21 @@ fn an_endpoint_that_cannot_be_written_is_an_error() {
     let long = Records::new().cursor(Cursor::new("x".repeat(70_000)));
     assert!(Api::sandbox("test_key").unwrap().encode(&long).is_err());
 }
+
+#[test]
+fn each_setter_sets_its_field() {
+    let target = |uri: &http::Uri| uri.path_and_query().unwrap().to_string();
+    let email = || Email::new("a@b").unwrap();
+    assert_eq!(
+        target(encode(&Customers::new().customer_email(email())).uri()),
+        "/v1/customers?customer_email=a%40b"
+    );
+    assert_eq!(
+        target(encode(&CustomerRecords::new().customer_email(email())).uri()),
+        "/v1/customer_records?customer_email=a%40b"
+    );
+    let projects = Projects::new().project_type("reef".into()).locale("de".into());
+    assert_eq!(target(encode(&projects).uri()), "/v1/projects?type=reef&locale=de");
+    let project = ProjectById::new("bay").locale("de".into());
+    assert_eq!(target(encode(&project).uri()), "/v1/projects/bay?locale=de");
+}

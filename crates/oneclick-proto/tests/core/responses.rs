@@ -426,6 +426,19 @@ fn what_is_of_another_type_is_told() {
     assert!(id.starts_with("invalid type: integer `5`, expected a string"), "{id}");
     let time = told::<Timestamp>("5");
     assert!(time.contains("expected an RFC 3339 timestamp"), "{time}");
+    let page = told::<Page<Record>>("5");
+    assert!(page.contains("expected a page with user_records"), "{page}");
+    let row = told::<Record>("5");
+    assert!(row.contains("expected an impact"), "{row}");
+    let amount = told::<Record>(r#"{"tree_planted":"5"}"#);
+    assert!(amount.contains("expected an amount that is a whole number of 64 bits"), "{amount}");
+    for twice in ["user_id", "time_utc"] {
+        let time = "2024-09-16T20:34:04.429Z";
+        let text = format!(
+            r#"{{"user_id":"{time}","time_utc":"{time}","{twice}":"{time}","tree_planted":1}}"#
+        );
+        assert!(told::<Record>(&text).contains(&format!("duplicate field `{twice}`")));
+    }
     let metadata: RecordedMetadata = serde_json::from_str(r#"{"b":1,"a":"x"}"#).unwrap();
     assert_eq!((metadata.len(), metadata.get("a")), (2, Some("x")));
 }
