@@ -187,6 +187,11 @@ fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
         let message = message(&request, word);
         assert!(!message.contains(word), "{message}");
     }
+    // A short word is part of many others; of a longer one the beginning tells.
+    let named = |name: &str| tree().customer(customer.clone().name(name));
+    assert!(!message(&named("Wren"), "Wrensong").contains("Wren"));
+    assert!(!message(&named("Ada"), "Ada").contains("Ada"));
+    assert!(message(&named("Ada"), "adage").contains("adage"));
     let shown = message(&Own { filter: [("by", "height")].into() }, "height");
     assert!(shown.contains("height"), "{shown}");
     // A cursor is the API's own word.
