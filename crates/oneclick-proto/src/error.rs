@@ -217,13 +217,13 @@ impl Error {
         self.0.status
     }
 
-    /// The API's `type` of the error.
+    /// The API's `type` of the error, if it gave one.
     #[must_use]
     pub fn error_type(&self) -> Option<&ErrorType> {
         self.0.error_type.as_ref()
     }
 
-    /// The API's own message, which may repeat what was sent.
+    /// The API's own message, if there is one, which may repeat what was sent.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()

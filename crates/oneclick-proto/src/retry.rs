@@ -27,16 +27,19 @@ use http::header::{DATE, HeaderName, RETRY_AFTER};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The most attempts, the first among them; zero counts as one.
+    /// The most attempts, the first among them; zero counts as one. 3 in
+    /// [`STANDARD`](Self::STANDARD).
     pub attempts: u32,
     /// The bound of the first wait; that of each further one is twice as long.
+    /// Half a second.
     pub base: Duration,
-    /// The longest bound.
+    /// The longest bound. 10 seconds.
     pub cap: Duration,
-    /// No attempt begins later than this after the call began.
+    /// No attempt begins later than this after the call began. 60 seconds.
     pub deadline: Duration,
     /// The longest `Retry-After` that is waited for; a longer one ends the
     /// call, and [`Error::retry_after`](crate::Error::retry_after) says it.
+    /// 30 seconds.
     pub max_retry_after: Duration,
 }
 

@@ -260,7 +260,8 @@ impl TransportError {
         self.timed_out
     }
 
-    /// The status of the answer whose body did not arrive completely.
+    /// The status of the answer whose body did not arrive completely; none if its head
+    /// did not arrive.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.answer.as_ref().map(|answer| answer.status())

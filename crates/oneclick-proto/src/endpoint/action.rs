@@ -23,7 +23,7 @@ pub trait Action: Endpoint<Response = Receipt> + Clone {
     /// The metadata that was set.
     fn get_metadata(&self) -> &Metadata;
 
-    /// The customer that was set.
+    /// The customer that was set, if one was.
     fn get_customer(&self) -> Option<&Customer>;
 }
 

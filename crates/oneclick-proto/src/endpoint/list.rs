@@ -24,10 +24,10 @@ pub trait List: Endpoint<Response = Page<Self::Item>> + Clone {
     #[must_use]
     fn limit(self, limit: Limit) -> Self;
 
-    /// The cursor that was set.
+    /// The cursor that was set, if one was.
     fn get_cursor(&self) -> Option<&Cursor>;
 
-    /// The limit that was set.
+    /// The limit that was set, if one was.
     fn get_limit(&self) -> Option<Limit>;
 }
 

@@ -15,12 +15,12 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct OncePolicy {
     /// How long after it was made a purchase may stay out of the records. Only
-    /// after this without a trace is it sent once more.
+    /// after this without a trace is it sent once more. 30 seconds in [`STANDARD`](Self::STANDARD).
     pub settle: Duration,
     /// How far before [`Intent::since`](super::Intent::since) the records are read, in which the
-    /// clocks of both sides may differ.
+    /// clocks of both sides may differ. A day.
     pub look_back: Duration,
-    /// The most pages of a thousand records that are read at a time.
+    /// The most pages of a thousand records that are read at a time. 100.
     pub max_pages: u64,
 }
 

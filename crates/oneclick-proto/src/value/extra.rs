@@ -25,7 +25,7 @@ use super::{ImpactKind, Totals};
 pub struct Extra(Fields);
 
 impl Extra {
-    /// The value of a field.
+    /// The value of a field, if it is there.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field)

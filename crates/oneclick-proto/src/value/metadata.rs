@@ -95,7 +95,7 @@ impl Metadata {
         Ok(self.0.insert(key, value))
     }
 
-    /// The value of a key.
+    /// The value of a key, if it is there.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
