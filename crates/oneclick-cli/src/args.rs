@@ -140,7 +140,7 @@ pub(crate) enum Command {
     Cancel {
         /// Which impact.
         id: ImpactId,
-        /// Why, in at most 500 characters.
+        /// Why, in at most 200 characters.
         #[arg(long, value_parser = reason)]
         reason: Option<Reason>,
         /// Do not ask, even in production.
@@ -283,8 +283,8 @@ pub(crate) struct Purchase {
     /// once, however often the command is run.
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) intent: Option<String>,
-    /// Look for the intent in the records first, since another machine may have
-    /// bought it; takes half a minute.
+    /// Look for the intent in all the records first, since another machine may
+    /// have bought it; takes half a minute or more.
     #[arg(long, requires = "intent")]
     pub(crate) look_first: bool,
     /// How long a purchase may stay out of the records, in seconds: where an

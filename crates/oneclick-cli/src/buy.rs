@@ -10,7 +10,7 @@ use oneclick_ureq::{
 };
 
 use crate::args::Purchase;
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 use crate::intents::{Entry, Intents, Stage};
 use crate::interrupt;
 use crate::output;
@@ -63,11 +63,14 @@ fn buy<A: Action>(
 
     let key = purchase.intent.clone().unwrap_or_else(random_key);
     // An account's intents are its own.
-    let intent = Intent::new(account.user_id.as_str(), &key, SystemTime::now());
+    let since = if purchase.look_first { long_ago() } else { SystemTime::now() };
+    let intent = Intent::new(account.user_id.as_str(), &key, since);
     let named = purchase.intent.is_some();
     let intents = Intents::open(&session.intents, intent.marker(), named)?;
     let same = |entry: &Entry| entry.what == what;
-    let mut once = match intents.load()? {
+    let stored = intents.load()?;
+    let taken_up = stored.is_some();
+    let mut once = match stored {
         Some(entry) if !same(&entry) => {
             return Err(Failure::Usage(format!(
                 "the intent {key} stands for another purchase: {}; choose another key",
@@ -85,12 +88,20 @@ fn buy<A: Action>(
     let settle = Duration::from_secs(purchase.settle.into());
     once = once.policy(OncePolicy::STANDARD.settle(settle));
 
-    let find_out = format!("run the same command with `--intent {key}` to find out");
+    let find_out = format!("run the same command with `--intent {}` to find out", word(&key));
     let open = interrupt::leaves_open(format!("{what} may have been bought: {find_out}"));
     let spinner = output::spinner(session.quiet, what.clone());
+    // Of a purchase that is taken up, an earlier process may have sent it.
+    let mut sent = taken_up;
     let outcome = loop {
         let stage = Stage::Open(once.state().clone());
-        intents.save(&Entry { what: what.clone(), stage })?;
+        intents.save(&Entry { what: what.clone(), stage }).map_err(|failure| match failure {
+            Failure::Machine(text) if sent => {
+                Failure::Unknown(format!("{text}; {what} may have been bought: {find_out}"), None)
+            }
+            failure => failure,
+        })?;
+        sent = true;
         match session.client.advance(once) {
             ControlFlow::Continue(next) => {
                 spinner.set_message(format!("{what}: its answer was lost, looking for it"));
@@ -105,11 +116,19 @@ fn buy<A: Action>(
         Outcome::Confirmed(receipt) => {
             if named {
                 let stage = Stage::Bought(ImpactId::from(&receipt));
-                intents.save(&Entry { what, stage })?;
+                // It was bought all the same; run again, it is found in the records.
+                if let Err(Failure::Machine(text)) = intents.save(&Entry { what, stage }) {
+                    output::tell(false, &format!("it was bought, but not remembered: {text}"));
+                }
             } else {
                 intents.forget();
             }
-            bought(&receipt, &for_whom, purchase.json.json)
+            let told = bought(&receipt, &for_whom, purchase.json.json);
+            if told.is_err() {
+                // The id is all that it can be followed or taken back by.
+                output::tell(false, &format!("it was bought as {}", ImpactId::from(&receipt)));
+            }
+            told
         }
         Outcome::Rejected(error) | Outcome::NotSent(error) => {
             intents.forget();
@@ -164,6 +183,12 @@ pub(crate) fn ask(
         "y" | "yes" => Ok(()),
         _ => Err(Failure::Usage("not confirmed; nothing was sent".to_owned())),
     }
+}
+
+/// Before any purchase: when another machine made one, this one does not know.
+fn long_ago() -> SystemTime {
+    const YEAR_2000: Duration = Duration::from_secs(946_684_800);
+    SystemTime::UNIX_EPOCH + YEAR_2000
 }
 
 /// A key that nobody else has, for an intent that was not named.

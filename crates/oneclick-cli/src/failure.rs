@@ -102,9 +102,30 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// No server and no file puts control characters on a terminal.
+/// No server and no file puts control characters on a terminal, or turns its
+/// writing round.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    text.chars().map(|char| if moves(char) { '\u{fffd}' } else { char }).collect()
+}
+
+/// Controls, separators of lines, and what changes the direction of writing.
+fn moves(char: char) -> bool {
+    const TURNS: [char; 12] = [
+        '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+        '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') || TURNS.contains(&char)
+}
+
+/// In a shell's quotes, for somebody to paste: a server chooses cursors.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// As one word of a shell, in quotes if it needs them.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@%,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) { text.to_owned() } else { quoted(text) }
 }
 
 impl From<Error> for Failure {
@@ -136,5 +157,33 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self::Closed,
             _ => Self::machine("standard output", error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_one_word_of_a_shell() {
+        assert_eq!(quoted("a+/="), "'a+/='");
+        for (text, expected) in [
+            ("order-123", "order-123"),
+            ("a+/=", "a+/="),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("$(touch x)", "'$(touch x)'"),
+        ] {
+            assert_eq!(word(text), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_moves_the_cursor_or_turns_the_writing_round() {
+        let text = one_line("a\u{1b}b\u{9b}c\u{202e}d\u{2028}e");
+        assert_eq!(text, "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e");
+        // One sign of two, and a name that is written from right to left.
+        assert_eq!(one_line("👩\u{200d}🌾 محمد"), "👩\u{200d}🌾 محمد");
     }
 }

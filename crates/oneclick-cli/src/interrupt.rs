@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::failure::say;
+use crate::failure::{one_line, say};
 
 /// What is said when the program is interrupted.
 static OPEN: Mutex<Option<String>> = Mutex::new(None);
@@ -18,7 +18,7 @@ pub(crate) fn watch() -> Result<(), ctrlc::Error> {
             std::process::exit(0);
         }
         match &*open() {
-            Some(text) => say(&format!("\noneclick: interrupted; {text}")),
+            Some(text) => say(&format!("\noneclick: interrupted; {}", one_line(text))),
             None => say("\noneclick: interrupted"),
         }
         std::process::exit(130);

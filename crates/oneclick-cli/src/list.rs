@@ -4,7 +4,7 @@ use oneclick_ureq::client::blocking::Items;
 use oneclick_ureq::{CustomerRecords, Customers, Email, Limit, List, Records};
 
 use crate::args::{Dates, Kinds, Listing};
-use crate::failure::Failure;
+use crate::failure::{Failure, quoted};
 use crate::interrupt;
 use crate::output::{self, Row, Rows};
 use crate::session::{Session, Wire};
@@ -71,7 +71,8 @@ fn walk<L: List<Item: Row>>(
     let mut count = 0;
     let progress = output::spinner(session.quiet || !listing.all, "rows");
     let mut open = interrupt::leaves_open("nothing was printed completely");
-    let go_on = |cursor: &str| format!("go on with --cursor '{cursor}' and the same options");
+    let go_on =
+        |cursor: &str| format!("go on with --cursor {} and the same options", quoted(cursor));
     while let Some(page) = pages.next() {
         let page = match page {
             Ok(page) => page,

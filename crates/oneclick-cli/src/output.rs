@@ -188,7 +188,7 @@ impl Rows {
             }
             Format::JsonLines => {
                 for row in rows {
-                    serde_json::to_writer(&mut self.output, row).map_err(io::Error::from)?;
+                    self.output.write_all(plain_json(serde_json::to_string(row))?.as_bytes())?;
                     self.output.write_all(b"\n")?;
                 }
             }
@@ -199,7 +199,7 @@ impl Rows {
                 }
                 for row in rows {
                     self.output.write_all(before)?;
-                    serde_json::to_writer(&mut self.output, row).map_err(io::Error::from)?;
+                    self.output.write_all(plain_json(serde_json::to_string(row))?.as_bytes())?;
                     before = b",\n";
                 }
             }
@@ -265,9 +265,23 @@ pub(crate) fn line_out(line: &str) -> Result<(), Failure> {
 
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::machine("the answer as JSON", error))?;
+    let text = plain_json(serde_json::to_string_pretty(value))?;
     Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+/// The same JSON, with those control characters escaped that JSON itself lets
+/// stand, which a terminal may obey. They stand in strings alone.
+fn plain_json(text: serde_json::Result<String>) -> Result<String, Failure> {
+    let text = text.map_err(|error| Failure::machine("the answer as JSON", error))?;
+    let obeyed = |char: char| matches!(char, '\u{7f}'..='\u{9f}');
+    if !text.contains(obeyed) {
+        return Ok(text);
+    }
+    let escaped = |char: char| match char {
+        char if obeyed(char) => format!("\\u{:04x}", u32::from(char)),
+        char => char.to_string(),
+    };
+    Ok(text.chars().map(escaped).collect())
 }
 
 /// Something that turns on standard error, if that is a terminal.

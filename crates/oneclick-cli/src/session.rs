@@ -39,20 +39,25 @@ impl Session {
             let (api, transport) = local::open(&state)?;
             let client = BlockingClient::with_transport(api, Wire::Local(transport));
             let place = format!("the local sandbox in {}", state.display());
-            // They go when the sandbox does.
-            let intents = state.with_extension("intents");
+            // Beside it, under the whole of its name: `a.1` and `a.2` are two.
+            let mut intents = state.into_os_string();
+            intents.push(".intents");
+            let intents = PathBuf::from(intents);
             return Ok(Self { client, place, production: false, quiet, intents });
         }
         let key = key(global.key_file.as_deref())?;
         let api = api_of(global, &key)?;
-        // Behind a proxy of one's own a live key is a live key.
-        let live = key.starts_with("live_");
-        let production = live || api.base_url() == &BaseUrl::production();
+        // Behind a proxy of one's own a live key is a live key, and an old one,
+        // without a prefix, may be.
+        let production = !key.starts_with("test_") && api.base_url() != &BaseUrl::sandbox();
         let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
             .map_err(|error| Failure::Machine(error.to_string()))?;
         let place = api.base_url().to_string();
         let client = BlockingClient::with_transport(api, Wire::Socket(transport));
-        Ok(Self { client, place, production, quiet, intents: state_dir()?.join("intents") })
+        // An account may have the same id in both environments.
+        let environment = if production { "production" } else { "sandbox" };
+        let intents = state_dir()?.join("intents").join(environment);
+        Ok(Self { client, place, production, quiet, intents })
     }
 }
 

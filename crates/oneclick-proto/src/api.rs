@@ -185,9 +185,11 @@ impl Api {
     /// The texts that an answer may echo and no message may show.
     pub(crate) fn hidden_in<E: Endpoint>(&self, endpoint: &E) -> Vec<String> {
         let mut hidden = encode::personal_texts(endpoint);
-        // Short parts of a key, such as its prefix, are words of their own.
+        // Short parts of a key, such as its prefix, are words of their own, unless
+        // there is a digit among them.
         let parts = self.0.key.expose().split(|character: char| !character.is_alphanumeric());
-        hidden.extend(parts.filter(|part| part.len() >= 6).map(str::to_owned));
+        let digit = |part: &str| part.len() > 1 && part.bytes().any(|byte| byte.is_ascii_digit());
+        hidden.extend(parts.filter(|part| part.len() >= 6 || digit(part)).map(str::to_owned));
         hidden
     }
 }

@@ -14,7 +14,7 @@ pub use intent::{Intent, OnceState};
 pub use outcome::{Doubt, Outcome, Unresolved};
 pub use policy::OncePolicy;
 
-use look::{Look, MAX_FAILED_READS, MAX_READS, MIN_READS, Walk};
+use look::{Look, MAX_FAILED_READS, MAX_READS, MIN_READS, Order, Walk};
 
 use crate::endpoint::{Action, Page, Receipt};
 use crate::value::{DateRange, ImpactId, InvalidValue, Limit, Reason, SortOrder, Timestamp};
@@ -143,17 +143,19 @@ impl<A: Action> Once<A> {
     /// As [`Metadata::insert`](crate::Metadata::insert), if the action's
     /// metadata has no room for the marker.
     pub fn new(intent: &Intent, action: A) -> Result<Self, InvalidValue> {
-        Self::from_parts(OnceState::new(intent, A::KIND), action, Phase::Send)
+        let state = OnceState::new(intent, A::KIND, action.get_customer());
+        Self::from_parts(state, action, Phase::Send)
     }
 
     /// An intent that a process has worked on and left this state: the records
     /// are read first. The action must be the same as it was then.
     ///
     /// # Errors
-    /// [`InvalidValue::OtherAction`] if the state is of another kind of action;
-    /// as [`new`](Self::new).
+    /// [`InvalidValue::OtherAction`] if the state is of another kind of action
+    /// or for another customer, whose records are other ones; as
+    /// [`new`](Self::new).
     pub fn resume(state: OnceState, action: A) -> Result<Self, InvalidValue> {
-        if state.kind != A::KIND {
+        if !state.is_of(&A::KIND, action.get_customer()) {
             return Err(InvalidValue::OtherAction);
         }
         Self::from_parts(state, action, Phase::Sent)
@@ -165,7 +167,8 @@ impl<A: Action> Once<A> {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn recover(intent: &Intent, action: A) -> Result<Self, InvalidValue> {
-        Self::resume(OnceState::new(intent, A::KIND), action)
+        let state = OnceState::new(intent, A::KIND, action.get_customer());
+        Self::resume(state, action)
     }
 
     fn from_parts(state: OnceState, action: A, phase: Phase) -> Result<Self, InvalidValue> {
@@ -299,6 +302,7 @@ impl<A: Action> Once<A> {
         }
         let walk = look.walk.get_or_insert_with(|| {
             (look.read_began, look.found, look.same_time) = (now, Vec::new(), false);
+            look.order = Order::default();
             self.walk()
         });
         let request = match walk {
@@ -362,7 +366,7 @@ impl<A: Action> Once<A> {
             }
         };
         // A list in another order than was asked for is read to its end.
-        let newest_first = rows.windows(2).all(|pair| pair[0].time_utc >= pair[1].time_utc);
+        let newest_first = look.is_newest_first(&rows);
         let oldest = rows.last().map(|row| row.time_utc.datetime());
         let passed = newest_first && oldest.is_some_and(|oldest| oldest < first);
         look.add(rows, &self.state.marker);
@@ -384,7 +388,9 @@ impl<A: Action> Once<A> {
         // It was bought, whether its record shows already or not.
         found.extend(self.receipt.clone());
         found.sort_by(|a, b| a.time_utc.cmp(&b.time_utc));
-        found.dedup_by_key(|receipt| ImpactId::from(&*receipt));
+        // By the moment: should receipts write it otherwise than records do, one
+        // purchase is not two, of which one is cancelled.
+        found.dedup_by_key(|receipt| (receipt.user_id.clone(), receipt.time_utc.datetime()));
         let given_up = look.reads >= MAX_READS;
         // Of several that were sent an earlier one may show up later.
         let certain = settled || given_up || self.state.sends == 1;

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use oneclick_sandbox::{Fault, FaultRule, Server};
+use oneclick_sandbox::{Fault, FaultRule, ManualClock, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
-use super::support::{Place, bought};
+use super::support::{Place, as_production, bought, ran};
 
 #[test]
 fn each_action_prints_what_was_bought_and_its_id() {
@@ -279,4 +279,93 @@ oneclick: interrupted; 5 trees planted may have been bought: run the same comman
     let found = place.prints(&["plant", "5", "--intent", "order-1", "--settle", "1"]);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
     assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn an_intent_is_for_one_customer() {
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree"))
+        .fault(FaultRule::new(Fault::ServerError).on("/v1/customer_records"))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let intent = ["plant", "1", "--intent", "order-1", "--settle", "0"];
+    let ada = [&intent[..], &["--for", "ada@example.com"]].concat();
+    assert_eq!(place.run(&ada).code, 4);
+    server.sandbox().clear_faults();
+    // Their records do not show what was bought for Ada.
+    for other in [&[][..], &["--for", "bob@example.com"]] {
+        let refused = place.run(&[&intent[..], other].concat());
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("for another customer"), "{}", refused.stderr);
+    }
+    place.prints(&ada);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn look_first_finds_what_another_machine_bought_long_ago() {
+    let then = ManualClock::new("2024-03-12T15:22:14Z".parse().unwrap());
+    let server = Server::builder().clock(then).start().unwrap();
+    let intent = ["plant", "1", "--intent", "order-1"];
+    let first = Place::at(&server).prints(&intent);
+    let look = [&intent[..], &["--look-first", "--settle", "0"]].concat();
+    assert_eq!(Place::at(&server).prints(&look), first);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn an_intent_of_the_sandbox_is_none_of_production() {
+    // It gives both keys the same account.
+    let server = Server::start().unwrap();
+    let mut place = Place::at(&server);
+    place.prints(&["plant", "1", "--intent", "order-1"]);
+    place.url = as_production(&server);
+    place.key = "live_command";
+    place.prints(&["plant", "1", "--intent", "order-1", "--yes"]);
+    assert_eq!(bought(&server), 2);
+}
+
+#[test]
+fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
+    let never = FaultRule::new(Fault::AnswerLate { millis: 500 }).on("/v1/plant_tree");
+    let server = Server::builder().fault(never).start().unwrap();
+    let place = Place::at(&server);
+    let mut command = place.command(&["plant", "1", "--intent", "order-1"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Until it was bought: then nothing can be written beside its entry.
+    for _ in 0..1_000 {
+        if bought(&server) == 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let folder = place.home.join(".local/state/oneclick/intents/sandbox");
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entry = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).next();
+    fs::create_dir(entry.unwrap().with_extension("new")).unwrap();
+    let done = ran(&child.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stdout.starts_with("1 tree planted\nU"), "{}", done.stdout);
+    assert!(done.stderr.starts_with("it was bought, but not remembered: "), "{}", done.stderr);
+
+    server.sandbox().clear_faults();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    // Not every system has one.
+    let Ok(full) = full else { return };
+    let unprinted = ran(&place.command(&["plant", "1"]).stdout(full).output().unwrap());
+    assert_eq!(unprinted.code, 1);
+    assert!(unprinted.stderr.starts_with("it was bought as U"), "{}", unprinted.stderr);
+}
+
+#[test]
+fn two_local_sandboxes_remember_intents_of_their_own() {
+    let place = Place::of("http://127.0.0.1:1");
+    for file in ["shop.a", "shop.b"] {
+        let state = place.home.join(file);
+        let local = ["--local", "--state", state.to_str().unwrap()];
+        place.prints(&[&local[..], &["plant", "1", "--intent", "order-1"]].concat());
+        let records = place.prints(&[&local[..], &["records", "--jsonl"]].concat());
+        assert_eq!(records.lines().count(), 1);
+    }
 }

@@ -80,6 +80,10 @@ fn strangers_write_nothing_on_the_terminal() {
         let json: Vec<serde_json::Value> =
             serde_json::from_str(&place.prints(&[list, "--json"])).unwrap();
         assert!(json[0].to_string().contains("\\u001b[2J"), "{json:?}");
+        for format in ["--json", "--jsonl"] {
+            let json = place.prints(&[list, format]);
+            assert!(!json.chars().any(|char| char.is_control() && char != '\n'), "{json:?}");
+        }
     }
     let id = place.prints(&["plant", "1"]).lines().nth(1).unwrap().to_owned();
     place.prints(&["cancel", &id, "--reason", evil]);

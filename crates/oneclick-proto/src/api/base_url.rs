@@ -103,6 +103,9 @@ impl BaseUrl {
         if path.query().is_some() {
             return invalid("it has a query");
         }
+        if !path.path().is_ascii() {
+            return invalid("its path is not ASCII: percent-encode it");
+        }
         // Some URL parsers would take these for steps, others would not.
         let steps = |segment: &str| matches!(segment.replace("%2e", ".").as_str(), "." | "..");
         if path.path().contains('\\') || path.path().to_lowercase().split('/').any(steps) {
@@ -252,6 +255,7 @@ mod tests {
             "https://example.com/a/../b",
             "https://example.com/%2E%2e/b",
             "https://example.com/a\\b",
+            "https://example.com/ä",
         ] {
             let error = BaseUrl::insecure(url).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{url}: {error}");

@@ -43,7 +43,7 @@ pub struct CancelImpact {
     /// Which impact.
     #[serde(flatten)]
     pub impact: ImpactId,
-    /// Why, in at most 500 characters of your own.
+    /// Why, in your own words: see [`Reason`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }

@@ -26,6 +26,12 @@ fn repeats(text: &str, hidden: &[String]) -> bool {
     if text.contains("\"@") {
         return true;
     }
+    // Beyond ASCII a text has many spellings, composed, escaped or damaged, and
+    // words without spaces between them: what may be one of them is not shown.
+    let escaped = |character: char| !character.is_ascii() || "%\\&=".contains(character);
+    if hidden.iter().any(|hidden| !hidden.is_ascii()) && text.contains(escaped) {
+        return true;
+    }
     let words = |text: &str| -> Vec<String> {
         let words = text.split(|character: char| !character.is_alphanumeric());
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -67,7 +73,9 @@ pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8], hidden: &[St
 
 fn is_private(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    ["@", "＠", "%40", "test_", "live_"].iter().any(|sign| word.contains(sign))
+    // The sign of an address in its usual encodings, and the prefixes of keys.
+    let signs = ["@", "＠", "﹫", "%40", "%2540", "&#64;", "&#x40;", "\\u0040", "test_", "live_"];
+    signs.iter().any(|sign| word.contains(sign))
 }
 
 #[cfg(test)]
@@ -99,10 +107,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_beyond_ascii_is_withheld_in_every_spelling() {
+        for (name, text) in [
+            ("Zoë", "customer Zoe\u{308} is unknown"),
+            ("张伟", "客户张伟不存在"),
+            ("Jürgen Müller", "bad name J%C3%BCrgen%20M%C3%BCller"),
+            ("Jürgen Müller", r"bad name J\u00fcrgen M\u00fcller"),
+            ("Jürgen Müller", "bad name J&uuml;rgen M&uuml;ller"),
+            ("Jürgen Müller", "bad name J=C3=BCrgen"),
+            ("Jürgen Müller", "bad name JÃ¼rgen"),
+        ] {
+            assert_eq!(redact(text, &[name.to_owned()]), WITHHELD, "{text}");
+        }
+        let plain = "`amount` must be 1 or more";
+        assert_eq!(redact(plain, &["Jürgen".to_owned()]), plain);
+    }
+
+    #[test]
     fn what_looks_private_is_taken_out_and_the_rest_is_one_short_line() {
         assert_eq!(redact("no ada@x.y\r\nfaked log line", &[]), "no .. faked log line");
         assert_eq!(redact("key 'live_abc' is wrong", &[]), "key .. is wrong");
         assert_eq!(redact("a＠b %40 \u{1b}[2J", &[]), ".. .. [2J");
+        assert_eq!(redact("a%2540x.y a&#64;x.y a\\u0040x.y a﹫x.y", &[]), ".. .. .. ..");
         assert_eq!(redact(&"x".repeat(1000), &[]).len(), 300);
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::value::{ImpactKind, Timestamp};
+use crate::value::{Customer, ImpactKind, Timestamp};
 
 /// Something that is meant to be bought once, such as the tree of an order.
 ///
@@ -38,16 +38,7 @@ impl Intent {
     /// than the first attempt to buy, whichever process made it.
     #[must_use]
     pub fn new(namespace: &str, key: &str, since: impl Into<DateTime<Utc>>) -> Self {
-        let mut hash = hmac_sha256::Hash::new();
-        // The length keeps ("a", "bc") and ("ab", "c") apart.
-        hash.update((namespace.len() as u64).to_be_bytes());
-        hash.update(namespace);
-        hash.update(key);
-        let mut marker = String::with_capacity(32);
-        for byte in &hash.finalize()[..16] {
-            // Writing to a string does not fail.
-            let _ = write!(marker, "{byte:02x}");
-        }
+        let marker = digest(namespace, key, 16);
         // Years that a timestamp can write.
         let (first, last) = (Timestamp::FIRST, Timestamp::LAST);
         Self { marker, since: since.into().clamp(first, last) }
@@ -68,6 +59,21 @@ impl Intent {
     }
 }
 
+/// So many bytes of the SHA-256 digest of two texts, in hexadecimal digits.
+fn digest(one: &str, other: &str, bytes: usize) -> String {
+    let mut hash = hmac_sha256::Hash::new();
+    // The length keeps ("a", "bc") and ("ab", "c") apart.
+    hash.update((one.len() as u64).to_be_bytes());
+    hash.update(one);
+    hash.update(other);
+    let mut digits = String::with_capacity(2 * bytes);
+    for byte in hash.finalize().iter().take(bytes) {
+        // Writing to a string does not fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
 /// What is stored of an intent, so that another process can take it up.
 ///
 /// A small serde value: less than 200 bytes of JSON, without personal data. A
@@ -80,6 +86,9 @@ pub struct OnceState {
     pub(super) marker: String,
     pub(super) since: Timestamp,
     pub(super) kind: ImpactKind,
+    /// Tells the customer, and so the list that the purchase is in, from
+    /// another one, and names nobody; `None` without a customer.
+    pub(super) customer: Option<String>,
     /// How many purchases may have left, the one that comes next among them.
     pub(super) sends: u32,
     /// Whether one of them certainly was executed.
@@ -87,8 +96,9 @@ pub struct OnceState {
 }
 
 impl OnceState {
-    pub(super) fn new(intent: &Intent, kind: ImpactKind) -> Self {
+    pub(super) fn new(intent: &Intent, kind: ImpactKind, customer: Option<&Customer>) -> Self {
         Self {
+            customer: customer.map(|customer| customer_mark(&intent.marker, customer)),
             version: Version::One,
             marker: intent.marker.clone(),
             since: intent.since.into(),
@@ -96,6 +106,12 @@ impl OnceState {
             sends: 1,
             executed: false,
         }
+    }
+
+    /// Whether it is of an action of this kind and for this customer.
+    pub(super) fn is_of(&self, kind: &ImpactKind, customer: Option<&Customer>) -> bool {
+        let customer = customer.map(|customer| customer_mark(&self.marker, customer));
+        self.kind == *kind && self.customer == customer
     }
 
     /// The marker of the intent.
@@ -109,6 +125,11 @@ impl OnceState {
     pub fn sends(&self) -> u32 {
         self.sends
     }
+}
+
+/// Four bytes: enough to tell two customers of one intent apart.
+fn customer_mark(marker: &str, customer: &Customer) -> String {
+    digest(marker, customer.customer_email.as_str(), 4)
 }
 
 /// What the fields of a state mean.
@@ -161,7 +182,8 @@ mod tests {
     #[test]
     fn a_state_is_small_and_another_version_is_refused() {
         let intent = Intent::new("shop", "order-1", DateTime::UNIX_EPOCH);
-        let state = OnceState::new(&intent, ImpactKind::CarbonCaptured);
+        let ada = Customer::new("ada@example.com").unwrap();
+        let state = OnceState::new(&intent, ImpactKind::CarbonCaptured, Some(&ada));
         let json = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<OnceState>(&json).unwrap(), state);
         assert!(json.len() < 200, "{json}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Intent;
 use crate::endpoint::Receipt;
-use crate::value::ImpactId;
+use crate::value::{ImpactId, Timestamp};
 use crate::{CustomerRecords, Pager, Records};
 
 /// How many whole reads show that there is no trace.
@@ -26,10 +26,18 @@ pub(super) struct Look {
     pub(super) walk: Option<Walk>,
     pub(super) found: Vec<Receipt>,
     pub(super) same_time: bool,
+    pub(super) order: Order,
     pub(super) reads: u32,
     pub(super) failed_reads: u32,
     /// Whether a wait comes before the next read.
     pub(super) wait: bool,
+}
+
+/// Whether the times of a read have fallen yet from one row to the next.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    last: Option<Timestamp>,
+    falls: bool,
 }
 
 /// One read of the list in which the purchase would be.
@@ -47,10 +55,22 @@ impl Look {
             walk: None,
             found: Vec::new(),
             same_time: false,
+            order: Order::default(),
             reads: 0,
             failed_reads: 0,
             wait: false,
         }
+    }
+
+    /// Whether a page's rows come newest first. One row alone has no order, so
+    /// nothing is believed before the times have fallen once.
+    pub(super) fn is_newest_first(&mut self, rows: &[Receipt]) -> bool {
+        let order = &mut self.order;
+        for row in rows {
+            let last = order.last.replace(row.time_utc.clone());
+            order.falls |= last.is_some_and(|last| last > row.time_utc);
+        }
+        order.falls && rows.windows(2).all(|pair| pair[0].time_utc >= pair[1].time_utc)
     }
 
     /// Adds the matches of a page.

@@ -36,7 +36,11 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Confirmed(receipt) => write!(f, "bought as {}", ImpactId::from(receipt)),
+            Self::Confirmed(receipt) => {
+                // The API chooses the id, but not the lines of a log.
+                let id = ImpactId::from(receipt).to_string();
+                write!(f, "bought as {}", id.replace(char::is_control, "\u{fffd}"))
+            }
             Self::Rejected(error) => write!(f, "not bought, and refused: {error}"),
             Self::NotSent(error) => write!(f, "not bought, to be tried later: {error}"),
             Self::Unresolved(unresolved) => unresolved.fmt(f),

@@ -45,7 +45,7 @@ arbitrary! {
     Cursor = prop_oneof!["[A-Za-z0-9+/]{1,40}={0,2}", "\\PC{1,20}"].prop_map(Self::new);
     Metadata = metadata();
     RecordedMetadata = prop_oneof![any::<Metadata>().prop_map(Self::from), recorded()];
-    Reason = characters(500).prop_filter_map("too long", |reason| Self::new(reason).ok());
+    Reason = characters(Reason::MAX_CHARS).prop_filter_map("too long", |reason| Self::new(reason).ok());
     UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}", "\\PC{1,12}"].prop_map(Self::from);
     Extra = prop_oneof![3 => Just(Self::default()), 1 => extra()];
     Timestamp = timestamp();

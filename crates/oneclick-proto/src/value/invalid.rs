@@ -57,7 +57,8 @@ pub enum InvalidValue {
     },
     /// Text that is not the id of an impact.
     ImpactId,
-    /// A stored intent that belongs to another kind of action.
+    /// A stored intent that belongs to another kind of action or is for another
+    /// customer.
     OtherAction,
     /// A range of days that ends before it starts.
     DateOrder {
@@ -141,7 +142,9 @@ impl fmt::Display for InvalidValue {
                 "not the id of an impact: a user id, a hyphen and a timestamp, such as \
                      U123-2024-09-16T20:34:04.429Z",
             ),
-            Self::OtherAction => f.write_str("the intent belongs to another kind of action"),
+            Self::OtherAction => f.write_str(
+                "the intent belongs to another action: of another kind, or for another customer",
+            ),
             Self::DateOrder { start, end } => {
                 write!(f, "the date range ends before it starts: {start} to {end}")
             }

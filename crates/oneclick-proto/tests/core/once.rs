@@ -498,6 +498,52 @@ fn a_read_ends_where_the_purchase_cannot_be_any_more() {
 }
 
 #[test]
+fn one_old_row_does_not_say_that_the_rest_is_older() {
+    let once = Once::recover(&intent(), tree()).unwrap();
+    let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else { panic!("a read") };
+    // A list that ignores order and limit: the oldest first, a row to a page.
+    let old = record("other", (start() - TimeDelta::hours(25)).into());
+    once.read(Ok(Page::new(vec![old], Some(Cursor::new("next")))));
+    let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else { panic!("a page") };
+    let bought = record(intent().marker(), start().into());
+    once.read(Ok(Page::new(vec![bought], None)));
+    let OnceStep::Done(outcome) = once.step(Duration::ZERO) else { panic!("it was found") };
+    confirmed(outcome);
+}
+
+#[test]
+fn one_purchase_whose_time_is_written_in_two_ways_is_one_and_stays() {
+    let once = Once::new(&intent(), tree()).unwrap();
+    let mut once = once.policy(OncePolicy::STANDARD.settle(Duration::ZERO));
+    let lost = || Err(failure(tree(), Err(TransportError::exchange("reset"))));
+    let bought = |time: &str| record(intent().marker(), time.parse().unwrap());
+    let mut sends = 0;
+    for _ in 0..100 {
+        once = match once.step(Duration::ZERO) {
+            OnceStep::Send(_, mut once) => {
+                sends += 1;
+                let receipt = Receipt::from(bought("2025-03-12T15:22:14.001Z"));
+                once.sent(if sends == 1 { lost() } else { Ok(receipt) }, Duration::ZERO);
+                once
+            }
+            OnceStep::ReadRecords(_, mut once) => {
+                let shown = (sends == 2).then(|| bought("2025-03-12T15:22:14.001000Z"));
+                once.read(Ok(Page::new(shown.into_iter().collect(), None)));
+                once
+            }
+            OnceStep::Wait(_, once) => once,
+            OnceStep::Done(outcome) => {
+                confirmed(outcome);
+                assert_eq!(sends, 2);
+                return;
+            }
+            other => panic!("{other:?}"),
+        };
+    }
+    panic!("it does not end");
+}
+
+#[test]
 fn the_waits_double_and_the_last_one_ends_with_the_settle_time() {
     for failing in [false, true] {
         let once = Once::recover(&intent(), tree()).unwrap();
@@ -548,6 +594,9 @@ fn a_clock_that_stands_still_ends_in_doubt_and_not_in_a_second_purchase() {
 fn what_came_of_it_is_said_in_a_line_that_may_be_logged() {
     let mut world = World::new(&[Fate::Answered]);
     assert_eq!(world.buy().to_string(), "bought as U1-2025-03-12T15:22:14.001Z");
+    let impact = Impact::new(ImpactKind::TreePlanted, 1);
+    let receipt = Receipt::new("U1\nERROR".into(), start().into(), impact);
+    assert_eq!(Outcome::Confirmed(receipt).to_string().lines().count(), 1);
     let mut world = World::new(&[Fate::Status(401)]);
     assert_eq!(
         world.buy().to_string(),
@@ -624,10 +673,22 @@ fn the_marker_needs_room_and_belongs_to_one_intent() {
 }
 
 #[test]
-fn a_state_belongs_to_one_kind_of_action() {
-    let state = Once::new(&intent(), tree()).unwrap().state().clone();
+fn a_state_belongs_to_one_kind_of_action_and_one_customer() {
+    let state = |action: PlantTree| Once::new(&intent(), action).unwrap().state().clone();
     let carbon = CaptureCarbon::new(Pounds::of::<1>());
-    assert_eq!(Once::resume(state, carbon).unwrap_err(), InvalidValue::OtherAction);
+    assert_eq!(Once::resume(state(tree()), carbon).unwrap_err(), InvalidValue::OtherAction);
+
+    // Another customer's records would not show what was bought.
+    let of = |email: &str| tree().customer(Customer::new(email).unwrap());
+    let (ada, bob) = (of("ada@example.com"), of("bob@example.com"));
+    for (then, now) in [(&ada, &tree()), (&tree(), &ada), (&ada, &bob)] {
+        let error = Once::resume(state(then.clone()), now.clone()).unwrap_err();
+        assert_eq!(error, InvalidValue::OtherAction);
+    }
+    let stored = serde_json::to_string(&state(ada.clone())).unwrap();
+    assert!(!stored.contains("ada"), "{stored}");
+    let named = Customer::new("ada@example.com").unwrap().name("Ada");
+    assert!(Once::resume(serde_json::from_str(&stored).unwrap(), tree().customer(named)).is_ok());
 }
 
 #[test]

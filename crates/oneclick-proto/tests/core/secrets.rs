@@ -8,7 +8,7 @@ use oneclick_proto::{
     Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, CancelImpact, Cancellation, Client, Cursor,
     Customer, CustomerEntry, CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error,
     ErrorBody, ErrorType, ImpactId, Metadata, Next, Page, Pager, Personal, PlantTree, Reason,
-    Receipt, Record, RetryPolicy, Tracking, TransportError, Trees, UserId,
+    Receipt, Record, RetryPolicy, Tracking, TransportError, Trees, UserId, Whoami,
 };
 use serde_json::json;
 
@@ -241,4 +241,16 @@ fn errors_of_values_hide_them() {
     check(&format!("{:?}", BaseUrl::new(format!("https://{KEY}@example.com")).unwrap_err()));
     let vars = |name: &str| (name == "ONECLICK_API_KEY").then(|| "5ecret".to_owned());
     check(&format!("{0:?} {0}", Api::from_vars(vars).unwrap_err()));
+}
+
+#[test]
+fn a_key_of_short_parts_is_hidden_as_well() {
+    for key in ["ab1c.de2f.gh3i", "test_k3y-a1-b2-c3"] {
+        let api = Api::with_base_url("https://example.com", key).unwrap();
+        let echo = key.trim_start_matches("test_");
+        let body = format!(r#"{{"type":"key_error","message":"the key {echo} is unknown"}}"#);
+        let answer = Response::builder().status(401).body(body).unwrap();
+        let error = api.decode(&Whoami, answer).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(echo), "{error}");
+    }
 }
