@@ -341,8 +341,8 @@ fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let folder = place.home.join(".local/state/oneclick/intents/sandbox");
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let entry = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).next();
+    let mut entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entry = entries.find(|path| path.extension().is_some_and(|end| end == "json"));
     fs::create_dir(entry.unwrap().with_extension("new")).unwrap();
     let done = ran(&child.wait_with_output().unwrap());
     assert_eq!(done.code, 0, "{}", done.stderr);
