@@ -328,13 +328,13 @@ fn an_intent_of_the_sandbox_is_none_of_production() {
 
 #[test]
 fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
-    let never = FaultRule::new(Fault::AnswerLate { millis: 500 }).on("/v1/plant_tree");
-    let server = Server::builder().fault(never).start().unwrap();
+    let late = FaultRule::new(Fault::AnswerLate { millis: 3_000 }).on("/v1/plant_tree");
+    let server = Server::builder().fault(late).start().unwrap();
     let place = Place::at(&server);
     let mut command = place.command(&["plant", "1", "--intent", "order-1"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Until it was bought: then nothing can be written beside its entry.
-    for _ in 0..1_000 {
+    for _ in 0..10_000 {
         if bought(&server) == 1 {
             break;
         }
