@@ -8,7 +8,7 @@ use oneclick_ureq::{Day, Impact, ImpactKind, Totals};
 
 use crate::args::Dates;
 use crate::chart;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::output;
 use crate::session::Session;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(
     };
     // First, since whoever reads the bars may stop.
     if let Some(path) = picture {
-        chart::write(path, &heading, &bars, &kind)?;
+        chart::write(path, &one_line(&heading), &bars, &kind)?;
     }
     output::line_out(&heading)?;
     for line in lines(&bars, &kind, width(), utf8()) {

@@ -44,7 +44,7 @@ arbitrary! {
     Metadata = metadata();
     RecordedMetadata = any::<Metadata>().prop_map(Self::from);
     Reason = characters(Reason::MAX_CHARS).prop_filter_map("too long", |reason| Self::new(reason).ok());
-    UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}"].prop_map(Self::from);
+    UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}", "[aé张👩]{5,12}"].prop_map(Self::from);
     Timestamp = timestamp();
     ImpactId = (any::<UserId>(), any::<Timestamp>()).prop_map(|(id, time)| Self::new(id, time));
     Personal = hostile_text().prop_map(Self::new);
