@@ -42,7 +42,7 @@ pub(crate) fn run(
     };
     // First, since whoever reads the bars may stop.
     if let Some(path) = picture {
-        chart::write(path, &heading, &bars, &kind)?;
+        chart::write(path, &one_line(&heading), &bars, &kind)?;
     }
     output::line_out(&heading)?;
     for line in lines(&bars, &kind, width(), utf8()) {

@@ -75,19 +75,25 @@ arbitrary! {
             sort_order,
         },
     );
-    Projects = (maybe::<ProjectType>(), maybe::<Locale>())
+    Projects = (known(ProjectType::KNOWN), known(Locale::KNOWN))
         .prop_map(|(project_type, locale)| Self { project_type, locale });
-    ProjectById = (project_id(), maybe::<Locale>()).prop_map(|(id, locale)| {
+    ProjectById = (project_id(), known(Locale::KNOWN)).prop_map(|(id, locale)| {
         let mut project = Self::new(id);
         project.locale = locale;
         project
     });
 }
 
-/// No kind twice.
+/// No kind twice, and none that the API does not know.
 fn kinds() -> impl Strategy<Value = Vec<ImpactKind>> {
-    proptest::collection::btree_set(any::<ImpactKind>(), 0..4)
-        .prop_map(|kinds| kinds.into_iter().collect())
+    proptest::sample::subsequence(ImpactKind::KNOWN, 0..4).prop_shuffle()
+}
+
+/// One that the API knows, or none.
+fn known<T: Clone + std::fmt::Debug + 'static>(
+    known: &'static [T],
+) -> impl Strategy<Value = Option<T>> {
+    proptest::option::of(proptest::sample::select(known))
 }
 
 /// What can stand in a path.
