@@ -8,7 +8,7 @@ use oneclick_ureq::{Day, Impact, ImpactKind, Totals};
 
 use crate::args::Dates;
 use crate::chart::{self, Bar, amount_text};
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::output;
 use crate::session::Session;
 

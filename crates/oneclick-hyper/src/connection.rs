@@ -17,7 +17,8 @@ use tokio::sync::Mutex;
 use tower_service::Service;
 
 /// A connection that you opened, as a service: calls go one after the other,
-/// and once it is closed every call fails before it is sent.
+/// and once it is closed every call fails before it is sent. HTTP/1.1 only; the
+/// URI goes out as RFC 9112, 3.2.1 has it.
 ///
 /// ```
 /// use bytes::Bytes;

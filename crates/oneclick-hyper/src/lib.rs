@@ -52,6 +52,10 @@ pub use pool::Pool;
 pub type Client = AsyncClient<Transport>;
 
 /// A service as a transport; by default a pool of connections.
+///
+/// # Panics
+/// A call panics outside a tokio runtime with I/O and time enabled; to make and to
+/// drop a client needs none.
 #[derive(Clone)]
 pub struct Transport<S = Pool> {
     service: S,
@@ -71,6 +75,16 @@ impl<S> Transport<S> {
     /// `retry_canceled_requests` off. A failure counts as one before the first
     /// byte only if it comes from `poll_ready` or has an error of hyper-util's
     /// client among its sources that says so.
+    ///
+    /// ```
+    /// use oneclick_hyper::{Api, AsyncClient, Pool, Transport, TransportOptions};
+    ///
+    /// let api = Api::with_base_url("http://127.0.0.1:8787", "test_key")?;
+    /// let options = TransportOptions::new();
+    /// let service = Pool::new(&api, &options)?; // and your layers around it
+    /// let client = AsyncClient::with_transport(api, Transport::from_service(service, &options));
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
     pub fn from_service(service: S, options: &TransportOptions) -> Self {
         let options = options.clamped();
         Self {

@@ -17,7 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use oneclick_proto::{Api, TransportOptions};
 use tower_service::Service;
 
-/// A pool of connections, made as they are needed and shared by clones.
+/// A pool of connections, made as they are needed and shared by clones. A call
+/// needs a tokio runtime; [`Transport`](crate::Transport) says more.
 #[derive(Clone)]
 pub struct Pool(Client<WithTimeout<tls::Connector>, Full<Bytes>>);
 

@@ -425,7 +425,8 @@ macro_rules! items_methods {
         }
 
         /// Where a later walk goes on once the items at hand are taken: the
-        /// cursor of the page that comes next, or of the one that failed.
+        /// cursor of the page that comes next, or of the one that failed. `None` at
+        /// the start and after the end.
         pub fn cursor(&self) -> Option<&Cursor> {
             self.pages.cursor()
         }

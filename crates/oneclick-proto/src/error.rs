@@ -17,7 +17,7 @@ use crate::transport::{self, Phase, TransportError};
 use crate::value::InvalidValue;
 
 open_set! {
-    /// The `type` of an error answer.
+    /// The `type` of an error answer, of any endpoint.
     ErrorType {
         /// Something is wrong with the key.
         KeyError = "key_error",
@@ -28,7 +28,7 @@ open_set! {
     }
 }
 
-/// The body of an error answer.
+/// The body of an error answer, of any endpoint: `{"type": …, "message": …}`.
 ///
 /// ```
 /// use oneclick_proto::{ErrorBody, ErrorType};
@@ -165,7 +165,7 @@ pub(crate) enum Repeat {
 }
 
 impl Error {
-    /// The most of an answer's body that is kept, in bytes.
+    /// The most of an answer's body that is kept, in bytes: 64 KiB.
     pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
     /// What kind of failure it is.
@@ -191,39 +191,42 @@ impl Error {
         self.0.call.as_ref().map(|call| call.path)
     }
 
-    /// How many times the request was sent, or tried to be sent.
+    /// How many times the request was sent, or tried to be sent; 0 if the
+    /// failure is not that of an [`Attempt`](crate::Attempt).
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// How long the call took, all attempts together.
+    /// How long the call took, all attempts and waits together; zero if the
+    /// failure is not that of an [`Attempt`](crate::Attempt).
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
 
     /// How long the server asks to wait before the request is sent again: its
-    /// `Retry-After`. One that is a date counts from the `Date` of the answer,
-    /// and is `None` if there was none.
+    /// `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date, which counts from
+    /// the `Date` of the answer. `None` without it, and for a date without `Date`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The status of the last attempt's answer, if one arrived.
+    /// The status of the last attempt's answer; `None` if none arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// The API's `type` of the error, if it gave one.
+    /// The API's `type` of the error; `None` if no answer arrived that holds one.
     #[must_use]
     pub fn error_type(&self) -> Option<&ErrorType> {
         self.0.error_type.as_ref()
     }
 
-    /// The API's own message, if there is one, which may repeat what was sent.
+    /// The API's own message, which may repeat what was sent; `None` if no answer
+    /// arrived that holds one.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()

@@ -48,7 +48,8 @@ impl RetryPolicy {
     pub const NEVER: Self = Self { attempts: 1, ..Self::STANDARD };
 
     /// Three attempts within a minute, with waits of up to half a second and up
-    /// to a second before the second and the third.
+    /// to a second before the second and the third; bounds of up to 10 seconds, if
+    /// more attempts are set, and a `Retry-After` of up to 30 seconds.
     pub const STANDARD: Self = Self {
         attempts: 3,
         base: Duration::from_millis(500),

@@ -36,6 +36,9 @@ pub trait AsyncTransport: Clone + Send + Sync + 'static {
     type Body: AsRef<[u8]> + Send;
 
     /// Sends one request, once, and collects the answer.
+    ///
+    /// # Errors
+    /// What kept the answer from arriving, and in which [`Phase`].
     fn send(
         &self,
         request: Request<Vec<u8>>,
@@ -96,8 +99,8 @@ pub trait Connect: Sized {
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>>;
 
-    /// Reads an environment variable, as `std::env::var(name).ok()` does; the
-    /// core itself reads nothing.
+    /// Reads an environment variable, as `std::env::var(name).ok()` does: `None` if
+    /// it is not set or not Unicode. The core itself reads nothing.
     fn var(name: &str) -> Option<String>;
 }
 
@@ -260,8 +263,8 @@ impl TransportError {
         self.timed_out
     }
 
-    /// The status of the answer whose body did not arrive completely; none if its head
-    /// did not arrive.
+    /// The status of the answer whose body did not arrive completely; `None` if
+    /// not even its head arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.answer.as_ref().map(|answer| answer.status())
@@ -328,7 +331,7 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// Starts with the head of an answer.
+    /// Starts with the head of an answer; `limit` is the largest body, in bytes.
     pub fn new(head: http::response::Parts, limit: usize) -> Self {
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);

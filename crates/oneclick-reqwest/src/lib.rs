@@ -43,7 +43,11 @@ pub use oneclick_proto::*;
 /// The API over reqwest; see [`oneclick_proto::Client`] for its methods.
 pub type Client = AsyncClient<Transport>;
 
-/// A [`reqwest::Client`] as a transport.
+/// A [`reqwest::Client`] as a transport, set up by [`TransportOptions`].
+///
+/// # Panics
+/// A call panics outside a tokio runtime with I/O and time enabled; to make and to
+/// drop a client needs none.
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: reqwest::Client,

@@ -63,7 +63,7 @@ impl ManualClock {
         moment(self.0.load(Ordering::SeqCst))
     }
 
-    /// Sets it, forward or back.
+    /// Sets it, forward or back, to the millisecond.
     pub fn set(&self, now: DateTime<Utc>) {
         self.0.store(now.timestamp_millis(), Ordering::SeqCst);
     }

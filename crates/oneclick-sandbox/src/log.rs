@@ -25,22 +25,23 @@ pub(crate) struct Log {
 pub struct Logged {
     /// Counted from 1.
     pub number: u64,
-    /// When it was received.
+    /// When it was received, by the sandbox's clock, to the millisecond.
     pub time: Timestamp,
     /// Its method.
     pub method: String,
     /// Its path, still percent-encoded.
     pub path: String,
-    /// Its query, still percent-encoded.
+    /// Its query, still percent-encoded; `None` without a `?`.
     pub query: Option<String>,
     /// Its body, up to 64 KiB; what is no UTF-8 is replaced.
     pub body: String,
-    /// The account of the key. The key itself is not kept.
+    /// The account of the key, which itself is not kept; `None` if the key was
+    /// missing or refused.
     pub user_id: Option<UserId>,
     /// The status of the answer, whether it arrived or not; 500 if a fault kept
     /// the request from being applied and answered.
     pub status: u16,
-    /// The fault that hit it.
+    /// The fault that hit it; `None` if none did.
     pub fault: Option<Fault>,
 }
 

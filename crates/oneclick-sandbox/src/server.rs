@@ -101,7 +101,8 @@ impl Server {
         self.address
     }
 
-    /// Its state, for assertions. No request is answered while you hold it.
+    /// Its state, for assertions. No request is answered while you hold it, and
+    /// the thread that holds it must not ask for it again.
     pub fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
         self.shared.sandbox()
     }

@@ -125,7 +125,8 @@ impl Sandbox {
         self.exchange(request, now).response
     }
 
-    /// Answers a request, and says how the answer arrives.
+    /// Answers a request, and says how the answer arrives. `now` is held within
+    /// the years 0 to 9998.
     pub fn exchange(
         &mut self,
         request: &Request<impl AsRef<[u8]>>,
@@ -174,7 +175,8 @@ impl Sandbox {
         self.faults.clear();
     }
 
-    /// The account of a key, if a request with that key was understood before.
+    /// The account of a key; `None` if no request with that key was understood
+    /// before.
     #[must_use]
     pub fn account(&self, key: &str) -> Option<&Account> {
         self.accounts.get(key.as_bytes())

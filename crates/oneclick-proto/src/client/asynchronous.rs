@@ -71,6 +71,9 @@ impl<T: AsyncTransport, L: List> Pages<T, L> {
 
 impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Pages<T, L> {
     /// The next page; `None` after the last one and after an error.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and as [`Pager::request`].
     pub async fn next(&mut self) -> Option<Result<Page<L::Item>, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
@@ -122,6 +125,9 @@ impl<T: AsyncTransport, L: List> Items<T, L> {
 
 impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Items<T, L> {
     /// The next item; `None` after the last one and after an error.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and as [`Pager::request`].
     pub async fn next(&mut self) -> Option<Result<L::Item, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

@@ -42,7 +42,8 @@ impl<T: BlockingTransport> Client<T, Mode> {
     endpoint_methods!([] [] Items);
 }
 
-/// The pages of a list, one after the other; it ends after an error.
+/// The pages of a list, one after the other; it ends after an error, which is
+/// one of [`Client::send`] or of [`Pager::request`].
 #[must_use = "nothing is sent until the first page is asked for"]
 pub struct Pages<T, L> {
     client: Client<T, Mode>,
@@ -72,7 +73,8 @@ impl<T, L> fmt::Debug for Pages<T, L> {
     }
 }
 
-/// The items of a list across all its pages; it ends after an error.
+/// The items of a list across all its pages; it ends after an error, which is
+/// one of [`Client::send`] or of [`Pager::request`].
 #[must_use = "nothing is sent until the first item is asked for"]
 pub struct Items<T, L: List> {
     pages: Pages<T, L>,

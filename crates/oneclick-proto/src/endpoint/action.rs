@@ -16,18 +16,20 @@ pub trait Action: Endpoint<Response = Receipt> + Clone {
     /// The kind of impact that it makes.
     const KIND: ImpactKind;
 
-    /// What is stored with the impact.
+    /// Sets what is stored with the impact, in place of what was set before.
     #[must_use]
     fn metadata(self, metadata: Metadata) -> Self;
 
-    /// The metadata that was set.
+    /// The metadata that was set; empty if none was.
     fn get_metadata(&self) -> &Metadata;
 
-    /// The customer that was set, if one was.
+    /// The customer that was set; `None` for a purchase for the account itself.
     fn get_customer(&self) -> Option<&Customer>;
 }
 
-/// The answer of every action: what was bought, and the handle to track it by.
+/// The answer of every action (`POST /v1/plant_tree`, `/v1/clean_ocean`,
+/// `/v1/capture_carbon`, `/v1/restore_coral`, `/v1/donate_money`): what was
+/// bought, and the handle to track it by.
 ///
 /// ```
 /// use oneclick_proto::{ImpactKind, Receipt};
@@ -44,13 +46,15 @@ pub trait Action: Endpoint<Response = Receipt> + Clone {
 pub struct Receipt {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made; with `user_id` the handle of the impact.
+    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// the impact.
     pub time_utc: Timestamp,
-    /// What was bought, and how much.
+    /// What was bought, and how much, in the unit of its kind.
     pub impact: Impact,
-    /// The category, if one was sent.
+    /// The category; `None` if none was sent.
     pub category: Option<Category>,
-    /// The customer on whose behalf it was made, if there is one.
+    /// The customer on whose behalf it was made; `None` if it was made for the
+    /// account itself.
     pub customer: Option<CustomerInfo>,
     /// The metadata, if the API repeats it; it is only known to on records.
     pub metadata: RecordedMetadata,
@@ -148,7 +152,8 @@ macro_rules! action {
         pub struct $name {
             $(#[$amount_meta])*
             pub amount: $amount,
-            /// On whose behalf; your own account's if `None`.
+            /// On whose behalf: `customer_email` and `customer_name`; your own
+            /// account's if `None`.
             #[serde(flatten)]
             pub customer: Option<$crate::value::Customer>,
             $(
@@ -156,10 +161,12 @@ macro_rules! action {
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub category: Option<$category>,
             )?
-            /// Whether the customer is told by e-mail; the API's default is yes.
+            /// Whether the customer is told by e-mail; with `None` the API's default
+            /// counts, which is yes.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub notify: Option<bool>,
-            /// What is stored with the impact, and shown by its record.
+            /// What is stored with the impact, and shown by its record: at most 20
+            /// pairs of text; not sent if empty.
             #[serde(skip_serializing_if = "crate::value::Metadata::is_empty")]
             pub metadata: $crate::value::Metadata,
         }

@@ -15,7 +15,8 @@ use crate::value::{Category, Extra, Impact, ImpactId, Personal, Reason, Timestam
 /// received already cannot be cancelled. An e-mail to the customer that was
 /// sent stays sent.
 ///
-/// A receipt, a record, a tracking answer or a stored [`ImpactId`] says which:
+/// A receipt, a record, a tracking answer or a stored [`ImpactId`] says which.
+/// The answer is the same to whoever asks again, but for its message:
 ///
 /// ```
 /// use oneclick_proto::{Api, CancelImpact, CancelMessage, ImpactId, Reason};
@@ -23,18 +24,18 @@ use crate::value::{Category, Extra, Impact, ImpactId, Personal, Reason, Timestam
 /// let api = Api::sandbox("test_key")?;
 /// let id: ImpactId = "U1234-2025-03-12T15:22:14.753Z".parse()?;
 /// let cancel = CancelImpact::new(id).reason(Reason::new("refunded")?);
+/// let request = api.encode(&cancel)?;
+/// assert_eq!(request.uri().path(), "/v1/cancel_impact");
 /// assert_eq!(
-///     api.encode(&cancel)?.body(),
+///     request.body(),
 ///     br#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","reason":"refunded"}"#,
 /// );
 ///
-/// let answer = http::Response::new(
-///     r#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","tree_planted":10,
-///         "cancelled_on":"2025-03-14T09:00:00.000Z","message":"impact cancelled"}"#,
-/// );
-/// let cancellation = api.decode(&cancel, answer)?;
+/// let answer = r#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","tree_planted":10,
+///     "cancelled_on":"2025-03-14T09:00:00.000Z","message":"impact was already cancelled"}"#;
+/// let cancellation = api.decode(&cancel, http::Response::new(answer))?;
+/// assert_eq!(cancellation.message, CancelMessage::AlreadyCancelled);
 /// assert_eq!(cancellation.impact.amount, 10);
-/// assert_eq!(cancellation.message, CancelMessage::Cancelled);
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +44,7 @@ pub struct CancelImpact {
     /// Which impact.
     #[serde(flatten)]
     pub impact: ImpactId,
-    /// Why, in your own words: see [`Reason`].
+    /// Why, in at most 200 characters; `None` to say nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
@@ -73,7 +74,8 @@ impl Endpoint for CancelImpact {
 }
 
 open_set! {
-    /// What the API says of a cancellation.
+    /// What the API says of a cancellation: `message` in the answer of
+    /// `POST /v1/cancel_impact`.
     CancelMessage {
         /// The impact was cancelled by this request.
         Cancelled = "impact cancelled",
@@ -82,26 +84,27 @@ open_set! {
     }
 }
 
-/// An impact that is cancelled.
+/// An impact that is cancelled: the answer of `POST /v1/cancel_impact`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cancellation {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made; with `user_id` the handle of the impact.
+    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// the impact.
     pub time_utc: Timestamp,
-    /// When it was cancelled for the first time.
+    /// When it was cancelled for the first time, in UTC to the millisecond.
     pub cancelled_on: Timestamp,
     /// Whether this request did it or an earlier one.
     pub message: CancelMessage,
-    /// Why, if a reason was sent.
+    /// Why; `None` if no reason was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Personal>,
-    /// What was taken back, and how much; as in
+    /// What was taken back, and how much, in the unit of its kind; as in
     /// [`Record`](super::records::Record).
     #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]
     pub impact: Impact,
-    /// The category, if there is one.
+    /// The category; `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
     /// Fields that this version does not know.

@@ -6,23 +6,19 @@ use crate::value::Pounds;
 action! {
     /// `POST /v1/capture_carbon`: captures carbon, in pounds of CO2.
     ///
+    /// The API takes whole pounds, a pound being 453.59237 grams. What is known in
+    /// grams is rounded up, so that nothing of it is left uncaptured:
+    ///
     /// ```
-    /// use oneclick_proto::{Api, Customer, CaptureCarbon, Pounds};
+    /// use oneclick_proto::{Api, CaptureCarbon, Pounds};
     ///
-    /// let api = Api::sandbox("test_key")?;
-    /// let customer = Customer::new("ada@example.com")?.name("Ada Lovelace");
-    /// let request = api.encode(&CaptureCarbon::new(Pounds::of::<5>()).customer(customer))?;
+    /// let grams: u64 = 12_300;
+    /// let pounds = (grams * 100_000).div_ceil(45_359_237);
+    ///
+    /// let capture = CaptureCarbon::new(Pounds::new(pounds)?);
+    /// let request = Api::sandbox("test_key")?.encode(&capture)?;
     /// assert_eq!(request.uri().path(), "/v1/capture_carbon");
-    /// assert_eq!(
-    ///     request.body(),
-    ///     br#"{"amount":5,"customer_email":"ada@example.com","customer_name":"Ada Lovelace"}"#,
-    /// );
-    ///
-    /// let answer = http::Response::new(
-    ///     r#"{"user_id":"U123","carbon_captured":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#,
-    /// );
-    /// let receipt = api.decode(&CaptureCarbon::new(Pounds::of::<5>()), answer)?;
-    /// assert_eq!(receipt.impact.amount, 5);
+    /// assert_eq!(request.body(), br#"{"amount":28}"#);
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     CaptureCarbon {

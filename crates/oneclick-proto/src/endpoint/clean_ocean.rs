@@ -6,23 +6,22 @@ use crate::value::Pounds;
 action! {
     /// `POST /v1/clean_ocean`: takes plastic out of the ocean, in pounds.
     ///
+    /// With the number of an order, to find the record by; the receipt says what
+    /// was bought:
+    ///
     /// ```
-    /// use oneclick_proto::{Api, Customer, CleanOcean, Pounds};
+    /// use oneclick_proto::{Api, CleanOcean, Metadata, Pounds};
     ///
     /// let api = Api::sandbox("test_key")?;
-    /// let customer = Customer::new("ada@example.com")?.name("Ada Lovelace");
-    /// let request = api.encode(&CleanOcean::new(Pounds::of::<5>()).customer(customer))?;
+    /// let order = Metadata::from_pairs([("order", "A-1001")])?;
+    /// let clean = CleanOcean::new(Pounds::of::<5>()).metadata(order);
+    /// let request = api.encode(&clean)?;
     /// assert_eq!(request.uri().path(), "/v1/clean_ocean");
-    /// assert_eq!(
-    ///     request.body(),
-    ///     br#"{"amount":5,"customer_email":"ada@example.com","customer_name":"Ada Lovelace"}"#,
-    /// );
+    /// assert_eq!(request.body(), br#"{"amount":5,"metadata":{"order":"A-1001"}}"#);
     ///
-    /// let answer = http::Response::new(
-    ///     r#"{"user_id":"U123","waste_removed":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#,
-    /// );
-    /// let receipt = api.decode(&CleanOcean::new(Pounds::of::<5>()), answer)?;
-    /// assert_eq!(receipt.impact.amount, 5);
+    /// let answer = r#"{"user_id":"U123","waste_removed":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#;
+    /// let receipt = api.decode(&clean, http::Response::new(answer))?;
+    /// assert_eq!(receipt.impact.to_string(), "5 lbs of plastic out of the ocean");
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     CleanOcean {

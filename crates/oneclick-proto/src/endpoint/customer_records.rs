@@ -15,46 +15,47 @@ use crate::value::{
 ///
 /// Impacts made for a customer are here and not in [`Records`](super::records::Records).
 ///
+/// The purchases of one customer, newest first; that of an order is found by
+/// its metadata:
+///
 /// ```
-/// use oneclick_proto::{Api, ImpactKind, Limit, CustomerRecords, SortOrder};
+/// use oneclick_proto::{Api, CustomerRecords, Email, SortOrder};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let newest = CustomerRecords::new()
-///     .filter_by(ImpactKind::CarbonCaptured)
-///     .filter_by(ImpactKind::WasteRemoved)
-///     .sort_order(SortOrder::Desc)
-///     .limit(Limit::of::<100>());
+/// let list = CustomerRecords::new().customer_email(Email::new("a+b@x.com")?);
+/// let list = list.sort_order(SortOrder::Desc);
 /// assert_eq!(
-///     api.encode(&newest)?.uri().query(),
-///     Some("filter_by=carbon_captured&filter_by=waste_removed&limit=100&sort_order=desc"),
+///     api.encode(&list)?.uri().path_and_query().unwrap(),
+///     "/v1/customer_records?customer_email=a%2Bb%40x.com&sort_order=desc",
 /// );
 ///
-/// let answer = http::Response::new(
-///     r#"{"customer_records":[{"user_id":"U123","time_utc":"2024-09-16T20:34:04.429Z","waste_removed":15,"customer":{"customer_id":"U1234","customer_email":"a@x.com"}}]}"#,
-/// );
-/// let page = api.decode(&newest, answer)?;
-/// assert_eq!(page.items[0].impact.kind, ImpactKind::WasteRemoved);
-/// assert!(page.cursor.is_none());
+/// let answer = r#"{"customer_records":[{"user_id":"U123","tree_planted":10,
+///     "customer":{"customer_id":"U1234","customer_email":"a+b@x.com"},
+///     "time_utc":"2024-06-12T15:22:14.753Z","metadata":{"order":"A-1001"}}]}"#;
+/// let page = api.decode(&list, http::Response::new(answer))?;
+/// let mut records = page.items.iter();
+/// assert!(records.any(|record| record.metadata.get("order") == Some("A-1001")));
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CustomerRecords {
-    /// Only the records of this customer.
+    /// Only the records of this customer; of all if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<Email>,
-    /// Only records of these kinds; all if empty.
+    /// Only records of these kinds, each a `filter_by` of the query; all if empty.
     pub filter_by: Vec<ImpactKind>,
-    /// Only records of these days, both ends included.
+    /// Only records of these days, both ends included: `start_date` and
+    /// `end_date`.
     #[serde(flatten)]
     pub dates: DateRange,
-    /// The number of records on a page.
+    /// The number of records on a page, 1..=1000; with `None` the API's default, 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
-    /// Where to go on.
+    /// Where to go on: the cursor of an earlier page; `None` for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// The order by `time_utc`.
+    /// The order by `time_utc`; with `None` the API's default, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort_order: Option<SortOrder>,
 }
@@ -106,7 +107,8 @@ impl Endpoint for CustomerRecords {
 
 list_setters!(impl List<CustomerRecord> for CustomerRecords);
 
-/// One impact made on behalf of a customer.
+/// One impact made on behalf of a customer, of `customer_records` in the answer
+/// of `GET /v1/customer_records`.
 ///
 /// It does not say whether it was cancelled since:
 /// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
@@ -118,12 +120,13 @@ pub struct CustomerRecord {
     pub user_id: UserId,
     /// The customer on whose behalf it was made.
     pub customer: CustomerInfo,
-    /// When it was made; with `user_id` the handle of the impact.
+    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// the impact.
     pub time_utc: Timestamp,
-    /// What was done, and how much. A kind that this version does not know is
+    /// What was done, and how much, in the unit of its kind. A kind that this version does not know is
     /// kept with its name; the name is empty if no field holds an amount.
     pub impact: Impact,
-    /// The category, if there is one.
+    /// The category; `None` if there is none.
     pub category: Option<Category>,
     /// What was stored with the purchase; empty if nothing was.
     pub metadata: RecordedMetadata,

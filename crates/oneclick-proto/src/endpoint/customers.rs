@@ -11,26 +11,35 @@ use crate::value::{Cursor, Email, Extra, Limit, Personal, SortOrder, Timestamp};
 /// time of the first one.
 ///
 /// ```
-/// use oneclick_proto::{Api, Customers, Email};
+/// use oneclick_proto::{Api, Customers, Limit, SortOrder};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let one = Customers::new().customer_email(Email::new("a+b@x.com")?);
-/// assert_eq!(api.encode(&one)?.uri().query(), Some("customer_email=a%2Bb%40x.com"));
+/// let latest = Customers::new().sort_order(SortOrder::Desc).limit(Limit::of::<1>());
+/// assert_eq!(
+///     api.encode(&latest)?.uri().path_and_query().unwrap(),
+///     "/v1/customers?limit=1&sort_order=desc",
+/// );
+///
+/// let answer = r#"{"customers":[{"customer_id":"U1234","customer_email":"ada@example.com",
+///     "customer_name":"Ada","onboarded_on":"2024-06-12T15:22:14.753Z"}],"cursor":"fNJj"}"#;
+/// let page = api.decode(&latest, http::Response::new(answer))?;
+/// assert_eq!(page.items[0].customer_email.as_str(), "ada@example.com");
+/// assert!(page.cursor.is_some(), "there are more");
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Customers {
-    /// Only the customer with this address.
+    /// Only the customer with this address; all if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<Email>,
-    /// The number of customers on a page.
+    /// The number of customers on a page, 1..=1000; with `None` the API's default, 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
-    /// Where to go on.
+    /// Where to go on: the cursor of an earlier page; `None` for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// The order by `onboarded_on`.
+    /// The order by `onboarded_on`; with `None` the API's default, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort_order: Option<SortOrder>,
 }
@@ -61,7 +70,8 @@ impl Endpoint for Customers {
 
 list_setters!(impl List<CustomerEntry> for Customers);
 
-/// One customer of the account.
+/// One customer of the account, of `customers` in the answer of
+/// `GET /v1/customers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CustomerEntry {
@@ -69,10 +79,10 @@ pub struct CustomerEntry {
     pub customer_id: String,
     /// The customer's e-mail address.
     pub customer_email: Personal,
-    /// The customer's name, if one was given.
+    /// The customer's name; `None` if none was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<Personal>,
-    /// When the first impact was made for the customer.
+    /// When the first impact was made for the customer, in UTC to the millisecond.
     pub onboarded_on: Timestamp,
     /// Fields that this version does not know.
     #[serde(flatten)]

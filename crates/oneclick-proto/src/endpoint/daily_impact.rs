@@ -12,18 +12,27 @@ use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, wr
 ///
 /// ```
 /// use chrono::NaiveDate;
-/// use oneclick_proto::{Api, DailyImpact, DateRange};
+/// use oneclick_proto::{Api, DailyImpact, DateRange, ImpactKind};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let start = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
-/// let request = api.encode(&DailyImpact::new().dates(DateRange::since(start)?))?;
-/// assert_eq!(request.uri().query(), Some("start_date=2025-01-01"));
+/// let first = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
+/// let january = DailyImpact::from(DateRange::between(first, first + chrono::Days::new(30))?);
+/// assert_eq!(
+///     api.encode(&january)?.uri().path_and_query().unwrap(),
+///     "/v1/impact/daily?start_date=2025-01-01&end_date=2025-01-31",
+/// );
+///
+/// let answer = r#"{"user_id":"U123","daily_impact":[
+///     {"date":"2025-01-21","tree_planted":0,"waste_removed":10,"money_donated":500}]}"#;
+/// let days = api.decode(&january, http::Response::new(answer))?.daily_impact;
+/// assert_eq!(days[0].totals.get(&ImpactKind::MoneyDonated), 500); // US cents
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DailyImpact {
-    /// The days asked for, both ends included.
+    /// The days asked for, both ends included; every day unless it is set. In the
+    /// query `start_date` and `end_date`.
     #[serde(flatten)]
     pub dates: DateRange,
 }
@@ -56,7 +65,8 @@ impl Endpoint for DailyImpact {
     const IDEMPOTENT: bool = true;
 }
 
-/// The days on which an account had an impact.
+/// The days on which an account had an impact: the answer of
+/// `GET /v1/impact/daily`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DailyTotals {
@@ -77,14 +87,14 @@ impl DailyTotals {
     }
 }
 
-/// One day's totals.
+/// One day's totals, of `daily_impact` in the answer of `GET /v1/impact/daily`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Day {
     /// The day; its time zone is not stated, UTC is assumed.
     #[serde(serialize_with = "write_day")]
     pub date: NaiveDate,
-    /// What was done on it.
+    /// What was done on it, each amount in the unit of its kind.
     #[serde(flatten)]
     pub totals: Totals,
     /// Fields that this version does not know.

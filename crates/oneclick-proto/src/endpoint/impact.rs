@@ -13,14 +13,13 @@ use crate::value::{Extra, Totals, UserId, split_amounts};
 /// use oneclick_proto::{Api, ImpactKind, TotalImpact};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let answer = http::Response::new(r#"{
-///     "user_id": "U123",
-///     "tree_planted": 100,
-///     "user_impact": {"tree_planted": 60},
-///     "customer_impact": {"tree_planted": 40}
-/// }"#);
+/// assert_eq!(api.encode(&TotalImpact)?.uri().path(), "/v1/impact");
+///
+/// let answer = http::Response::new(r#"{"user_id":"U123","tree_planted":100,"money_donated":25000,
+///     "user_impact":{"tree_planted":60,"money_donated":15000},
+///     "customer_impact":{"tree_planted":40,"money_donated":10000}}"#);
 /// let impact = api.decode(&TotalImpact, answer)?;
-/// assert_eq!(impact.total.get(&ImpactKind::TreePlanted), 100);
+/// assert_eq!(impact.total.to_string(), "100 trees planted, $250.00 donated");
 /// assert_eq!(impact.customer_impact.get(&ImpactKind::TreePlanted), 40);
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
@@ -34,7 +33,9 @@ impl Endpoint for TotalImpact {
     const IDEMPOTENT: bool = true;
 }
 
-/// Lifetime totals of an account.
+/// Lifetime totals of an account: the answer of `GET /v1/impact`.
+///
+/// Each amount is in the unit of its kind, and without what was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImpactTotals {
@@ -53,7 +54,8 @@ pub struct ImpactTotals {
 }
 
 impl ImpactTotals {
-    /// Totals from their two parts.
+    /// Totals from their two parts; a sum that does not fit is the largest that
+    /// does.
     #[must_use]
     pub fn new(user_id: UserId, user_impact: Totals, customer_impact: Totals) -> Self {
         let mut total = user_impact.clone();

@@ -20,14 +20,14 @@ pub trait List: Endpoint<Response = Page<Self::Item>> + Clone {
     #[must_use]
     fn cursor(self, cursor: Cursor) -> Self;
 
-    /// The number of items on a page; the API's default is 10.
+    /// The number of items on a page, 1..=1000; the API's default is 10.
     #[must_use]
     fn limit(self, limit: Limit) -> Self;
 
-    /// The cursor that was set, if one was.
+    /// The cursor that was set; `None` for the first page.
     fn get_cursor(&self) -> Option<&Cursor>;
 
-    /// The limit that was set, if one was.
+    /// The limit that was set; `None` for the API's default, 10.
     fn get_limit(&self) -> Option<Limit>;
 }
 
@@ -37,11 +37,13 @@ pub trait Listed: Serialize + de::DeserializeOwned {
     const FIELD: &'static str;
 }
 
-/// One page of a list.
+/// One page of a list: the answer of `GET /v1/records`, `/v1/customer_records`
+/// and `/v1/customers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// The items, in the order of the request.
+    /// The items, in the order that was asked for. A page may hold fewer than the
+    /// limit, even none, and still have a cursor.
     pub items: Vec<T>,
     /// Where the list goes on; `None` on the last page.
     pub cursor: Option<Cursor>,
@@ -110,7 +112,7 @@ impl<'de, T: Listed> Deserialize<'de> for Page<T> {
 /// The paging half of a list: its two setters, and [`List`].
 macro_rules! list_setters {
     () => {
-        /// The number of items on a page; the API's default is 10.
+        /// The number of items on a page, 1..=1000; the API's default is 10.
         #[must_use]
         pub fn limit(mut self, limit: $crate::value::Limit) -> Self {
             self.limit = Some(limit);

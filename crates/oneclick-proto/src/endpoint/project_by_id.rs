@@ -15,10 +15,16 @@ use super::projects::{Locale, Project};
 /// use oneclick_proto::{Api, Locale, ProjectById};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let project = ProjectById::new("../whoami?x=1").locale(Locale::Fr);
-/// let request = api.encode(&project)?;
-/// assert_eq!(request.uri().path(), "/v1/projects/..%2Fwhoami%3Fx%3D1");
-/// assert_eq!(request.uri().query(), Some("locale=fr"));
+/// let french = ProjectById::new("reef/7").locale(Locale::Fr);
+/// assert_eq!(
+///     api.encode(&french)?.uri().path_and_query().unwrap(),
+///     "/v1/projects/reef%2F7?locale=fr",
+/// );
+///
+/// let answer = r#"{"project_id":"reef/7","name":"Récif","type":"ocean","available":true,
+///     "latitude":-4.25,"longitude":55.5}"#;
+/// let project = api.decode(&french, http::Response::new(answer))?;
+/// assert_eq!((project.latitude, project.longitude), (Some(-4.25), Some(55.5)));
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,7 +32,7 @@ use super::projects::{Locale, Project};
 pub struct ProjectById {
     /// The id, as a [`Project`] or a tracking answer gave it.
     pub project_id: String,
-    /// The language of the texts; the API's default is English.
+    /// The language of the texts; with `None` the API's default, English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 }

@@ -12,17 +12,27 @@ use crate::value::Extra;
 /// use oneclick_proto::{Api, Locale, ProjectType, Projects};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let german = Projects::new().project_type(ProjectType::Ocean).locale(Locale::De);
-/// assert_eq!(api.encode(&german)?.uri().query(), Some("type=ocean&locale=de"));
+/// let german = Projects::from(ProjectType::Ocean).locale(Locale::De);
+/// assert_eq!(
+///     api.encode(&german)?.uri().path_and_query().unwrap(),
+///     "/v1/projects?type=ocean&locale=de",
+/// );
+///
+/// let answer = r#"{"projects":[
+///     {"project_id":"P1","name":"Küste","type":"ocean","available":true},
+///     {"project_id":"P2","name":"Fluss","type":"ocean","available":false}]}"#;
+/// let projects = api.decode(&german, http::Response::new(answer))?.projects;
+/// let open: Vec<_> = projects.iter().filter(|project| project.available).collect();
+/// assert_eq!(open[0].name, "Küste");
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Projects {
-    /// Only projects of this type; the query's `type`.
+    /// Only projects of this type, the query's `type`; all if `None`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub project_type: Option<ProjectType>,
-    /// The language of the texts; the API's default is English.
+    /// The language of the texts; with `None` the API's default, English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 }
@@ -63,7 +73,7 @@ impl Endpoint for Projects {
 }
 
 open_set! {
-    /// What a project is about.
+    /// What a project is about: `type` of `GET /v1/projects`.
     ProjectType {
         /// Trees.
         Trees = "trees",
@@ -75,7 +85,8 @@ open_set! {
 }
 
 open_set! {
-    /// The language of a project's texts.
+    /// The language of a project's texts: `locale` of `GET /v1/projects` and
+    /// `GET /v1/projects/{project_id}`.
     Locale {
         /// English.
         En = "en",
@@ -90,7 +101,7 @@ open_set! {
     }
 }
 
-/// The projects; they come at once and not in pages.
+/// The projects, at once and not in pages: the answer of `GET /v1/projects`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProjectList {
@@ -109,7 +120,9 @@ impl ProjectList {
     }
 }
 
-/// A project that impacts go to. A text that the API leaves out is empty.
+/// A project that impacts go to, as `GET /v1/projects` and
+/// `GET /v1/projects/{project_id}` show it. A text that the API leaves out is
+/// empty; URLs are not checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
@@ -141,10 +154,12 @@ pub struct Project {
     /// URLs of pictures.
     #[serde(default, deserialize_with = "or_empty")]
     pub image_urls: Vec<String>,
-    /// Degrees north of the equator.
+    /// Degrees north of the equator, -90 to 90 as the API has it, not checked;
+    /// `None` if it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latitude: Option<f64>,
-    /// Degrees east of Greenwich.
+    /// Degrees east of Greenwich, -180 to 180 as the API has it, not checked;
+    /// `None` if it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longitude: Option<f64>,
     /// Whether impacts go to it now.
@@ -186,7 +201,7 @@ impl Project {
 pub struct Goal {
     /// The API's name for it.
     pub id: String,
-    /// Its number, 1 to 17.
+    /// Its number, 1 to 17 by the United Nations' count; not checked.
     pub number: i64,
     /// What it is called.
     #[serde(default, deserialize_with = "or_empty")]

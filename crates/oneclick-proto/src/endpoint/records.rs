@@ -16,43 +16,47 @@ use crate::value::{
 /// Impacts made for a customer are in
 /// [`CustomerRecords`](super::customer_records::CustomerRecords) instead.
 ///
+/// Carbon and plastic since a day, a hundred records a page:
+///
 /// ```
-/// use oneclick_proto::{Api, ImpactKind, Limit, Records, SortOrder};
+/// use chrono::NaiveDate;
+/// use oneclick_proto::{Api, DateRange, ImpactKind, Limit, Records};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let newest = Records::new()
+/// let list = Records::new()
 ///     .filter_by(ImpactKind::CarbonCaptured)
 ///     .filter_by(ImpactKind::WasteRemoved)
-///     .sort_order(SortOrder::Desc)
+///     .dates(DateRange::since(NaiveDate::from_ymd_opt(2024, 9, 1).unwrap())?)
 ///     .limit(Limit::of::<100>());
 /// assert_eq!(
-///     api.encode(&newest)?.uri().query(),
-///     Some("filter_by=carbon_captured&filter_by=waste_removed&limit=100&sort_order=desc"),
+///     api.encode(&list)?.uri().path_and_query().unwrap(),
+///     "/v1/records?filter_by=carbon_captured&filter_by=waste_removed\
+///      &start_date=2024-09-01&limit=100",
 /// );
 ///
-/// let answer = http::Response::new(
-///     r#"{"user_records":[{"user_id":"U123","time_utc":"2024-09-16T20:34:04.429Z","waste_removed":15}]}"#,
-/// );
-/// let page = api.decode(&newest, answer)?;
-/// assert_eq!(page.items[0].impact.kind, ImpactKind::WasteRemoved);
-/// assert!(page.cursor.is_none());
+/// let answer = r#"{"user_records":[{"user_id":"U123","waste_removed":15,
+///     "time_utc":"2024-09-17T13:24:04.429Z"}],"cursor":"fNJj"}"#;
+/// let page = api.decode(&list, http::Response::new(answer))?;
+/// assert_eq!(page.items[0].impact.to_string(), "15 lbs of plastic out of the ocean");
+/// let next = list.cursor(page.cursor.unwrap()); // or let a `Pager` do it
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Records {
-    /// Only records of these kinds; all if empty.
+    /// Only records of these kinds, each a `filter_by` of the query; all if empty.
     pub filter_by: Vec<ImpactKind>,
-    /// Only records of these days, both ends included.
+    /// Only records of these days, both ends included: `start_date` and
+    /// `end_date`.
     #[serde(flatten)]
     pub dates: DateRange,
-    /// The number of records on a page.
+    /// The number of records on a page, 1..=1000; with `None` the API's default, 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
-    /// Where to go on.
+    /// Where to go on: the cursor of an earlier page; `None` for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// The order by `time_utc`.
+    /// The order by `time_utc`; with `None` the API's default, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort_order: Option<SortOrder>,
 }
@@ -96,7 +100,8 @@ impl Endpoint for Records {
 
 list_setters!(impl List<Record> for Records);
 
-/// One impact of the account's own.
+/// One impact of the account's own, of `user_records` in the answer of
+/// `GET /v1/records`.
 ///
 /// It does not say whether it was cancelled since:
 /// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
@@ -106,12 +111,13 @@ list_setters!(impl List<Record> for Records);
 pub struct Record {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made; with `user_id` the handle of the impact.
+    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// the impact.
     pub time_utc: Timestamp,
-    /// What was done, and how much. A kind that this version does not know is
+    /// What was done, and how much, in the unit of its kind. A kind that this version does not know is
     /// kept with its name; the name is empty if no field holds an amount.
     pub impact: Impact,
-    /// The category, if there is one.
+    /// The category; `None` if there is none.
     pub category: Option<Category>,
     /// What was stored with the purchase; empty if nothing was.
     pub metadata: RecordedMetadata,

@@ -6,23 +6,20 @@ use crate::value::Fragments;
 action! {
     /// `POST /v1/restore_coral`: restores coral reefs, in fragments of coral.
     ///
+    /// On behalf of a customer whom the API shall not write to:
+    ///
     /// ```
     /// use oneclick_proto::{Api, Customer, Fragments, RestoreCoral};
     ///
-    /// let api = Api::sandbox("test_key")?;
-    /// let customer = Customer::new("ada@example.com")?.name("Ada Lovelace");
-    /// let request = api.encode(&RestoreCoral::new(Fragments::of::<5>()).customer(customer))?;
+    /// let ada = Customer::new("ada@example.com")?;
+    /// let restore = RestoreCoral::new(Fragments::of::<3>()).customer(ada).notify(false);
+    ///
+    /// let request = Api::sandbox("test_key")?.encode(&restore)?;
     /// assert_eq!(request.uri().path(), "/v1/restore_coral");
     /// assert_eq!(
     ///     request.body(),
-    ///     br#"{"amount":5,"customer_email":"ada@example.com","customer_name":"Ada Lovelace"}"#,
+    ///     br#"{"amount":3,"customer_email":"ada@example.com","notify":false}"#,
     /// );
-    ///
-    /// let answer = http::Response::new(
-    ///     r#"{"user_id":"U123","coral_restored":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#,
-    /// );
-    /// let receipt = api.decode(&RestoreCoral::new(Fragments::of::<5>()), answer)?;
-    /// assert_eq!(receipt.impact.amount, 5);
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     RestoreCoral {

@@ -120,7 +120,8 @@ macro_rules! by_id {
 /// The same request, made of what may hold no id.
 macro_rules! by_text {
     ($request:ident: $($from:ty),*) => {$(
-        /// Fails if it is not the text of an id, or its `tracking_id` is none.
+        /// Fails with [`InvalidValue::ImpactId`](crate::InvalidValue::ImpactId)
+        /// if it is not the text of an id, or its `tracking_id` is none.
         impl TryFrom<$from> for $request {
             type Error = $crate::value::InvalidValue;
 

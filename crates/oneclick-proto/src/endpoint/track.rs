@@ -14,14 +14,13 @@ use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Personal, Ti
 /// ```
 /// use oneclick_proto::{Api, Receipt, Track};
 ///
-/// let api = Api::sandbox("test_key")?;
 /// let receipt: Receipt = serde_json::from_str(
 ///     r#"{"user_id":"U1234","tree_planted":10,"time_utc":"2025-03-12T15:22:14.753Z"}"#,
 /// ).unwrap();
-/// let request = api.encode(&Track::from(&receipt))?;
+/// let request = Api::sandbox("test_key")?.encode(&Track::from(&receipt))?;
 /// assert_eq!(
-///     request.uri().query(),
-///     Some("user_id=U1234&time_utc=2025-03-12T15%3A22%3A14.753Z"),
+///     request.uri().path_and_query().unwrap(),
+///     "/v1/track?user_id=U1234&time_utc=2025-03-12T15%3A22%3A14.753Z",
 /// );
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
@@ -62,18 +61,37 @@ impl Endpoint for Track {
     const IDEMPOTENT: bool = true;
 }
 
-/// How far an impact has come. What has not happened yet is `None`.
+/// How far an impact has come: the answer of `GET /v1/track`.
+///
+/// What has not happened yet, what the API does not say, and what the kind of
+/// impact does not have, is `None`. Times are RFC 3339 in UTC, to the
+/// millisecond; URLs are text as the API wrote it, and not checked.
+///
+/// ```
+/// use oneclick_proto::Tracking;
+///
+/// let tracking: Tracking = serde_json::from_str(
+///     r#"{"tracking_id":"U1234-2025-03-12T15:22:14.753Z","tree_planted":10,
+///         "impact_initiated":"2025-03-12T15:22:14.753Z",
+///         "donation_available":"2025-03-22T23:44:02.121Z",
+///         "project_location":"Rwenzori Mountains, Uganda"}"#,
+/// ).unwrap();
+/// assert_eq!(tracking.impact.to_string(), "10 trees planted");
+/// assert!(tracking.donation_available.is_some() && tracking.donation_sent.is_none());
+/// assert!(tracking.cancelled_on.is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tracking {
-    /// `{user_id}-{time_utc}`.
+    /// `{user_id}-{time_utc}`, which an [`ImpactId`] is read from.
     pub tracking_id: String,
     /// When the impact was initiated.
     pub impact_initiated: Timestamp,
-    /// What is done, and how much; as in [`Record`](super::records::Record).
+    /// What is done, and how much, in the unit of its kind; as in
+    /// [`Record`](super::records::Record).
     #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]
     pub impact: Impact,
-    /// The category, such as food-bearing trees or the cause of a donation.
+    /// The category: `food` of trees, or the cause of a donation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
     /// When the donation became available.
@@ -101,7 +119,7 @@ pub struct Tracking {
     /// What the donation paid for (`donate_money` only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation_category: Option<String>,
-    /// URL of the certificate (production only).
+    /// URL of the certificate; never there in the sandbox environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
     /// URL of a recording or of a live session.
@@ -116,10 +134,10 @@ pub struct Tracking {
     /// Whether this was a bonus of a subscription plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_bonus_impact: Option<bool>,
-    /// When the impact was cancelled.
+    /// When the impact was cancelled; `None` if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_on: Option<Timestamp>,
-    /// Why it was cancelled, in free words.
+    /// Why it was cancelled, in the caller's words; `None` if no reason was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_reason: Option<Personal>,
     /// Fields that this version does not know.
@@ -159,7 +177,8 @@ impl Tracking {
     }
 }
 
-/// Fails if the `tracking_id` is not `{user_id}-{time_utc}`.
+/// Fails with [`InvalidValue::ImpactId`] if the `tracking_id` is not
+/// `{user_id}-{time_utc}`.
 impl TryFrom<&Tracking> for ImpactId {
     type Error = InvalidValue;
 
@@ -168,7 +187,8 @@ impl TryFrom<&Tracking> for ImpactId {
     }
 }
 
-/// Fails if the `tracking_id` is not `{user_id}-{time_utc}`.
+/// Fails with [`InvalidValue::ImpactId`] if the `tracking_id` is not
+/// `{user_id}-{time_utc}`.
 impl TryFrom<Tracking> for ImpactId {
     type Error = InvalidValue;
 

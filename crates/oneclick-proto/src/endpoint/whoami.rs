@@ -28,7 +28,7 @@ impl Endpoint for Whoami {
     const IDEMPOTENT: bool = true;
 }
 
-/// The account that a key belongs to.
+/// The account that a key belongs to: the answer of `GET /v1/whoami`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Account {

@@ -35,7 +35,8 @@ impl Intent {
     ///
     /// `since` is when it was first meant, such as when the order was placed:
     /// no purchase of it is looked for that is much older. It must not be later
-    /// than the first attempt to buy, whichever process made it.
+    /// than the first attempt to buy, whichever process made it. It is held within
+    /// the years 0 to 9999.
     #[must_use]
     pub fn new(namespace: &str, key: &str, since: impl Into<DateTime<Utc>>) -> Self {
         let marker = digest(namespace, key, 16);

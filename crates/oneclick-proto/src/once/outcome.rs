@@ -56,7 +56,7 @@ pub struct Unresolved {
     pub doubt: Doubt,
     /// The impacts that carry the marker, as far as they are known.
     pub found: Vec<ImpactId>,
-    /// The failure that led here, if it was one.
+    /// The failure that led here; `None` if the records alone did.
     pub error: Option<Error>,
     /// What to take it up with later.
     pub state: OnceState,

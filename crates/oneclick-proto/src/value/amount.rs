@@ -57,6 +57,8 @@ macro_rules! bounded {
             }
         }
 
+        /// Reads decimal digits, without spaces or separators. Fails as
+        /// [`new`](Self::new), and with [`InvalidValue::NotANumber`].
         impl FromStr for $name {
             type Err = InvalidValue;
 
@@ -73,6 +75,7 @@ macro_rules! bounded {
         bounded!(@try_from $name, $what, u32 u64 usize i32 i64);
     };
     (@try_from $name:ident, $what:literal, $($integer:ty)*) => {$(
+        /// Fails as [`new`](Self::new).
         impl TryFrom<$integer> for $name {
             type Error = InvalidValue;
 
@@ -91,7 +94,7 @@ const fn out_of_range(what: &'static str, value: i128, min: u64, max: u64) -> In
 }
 
 bounded! {
-    /// A number of trees: 1..=10,000,000.
+    /// A number of trees, 1..=10,000,000: `amount` of `POST /v1/plant_tree`.
     ///
     /// ```
     /// use oneclick_proto::Trees;
@@ -113,7 +116,9 @@ bounded! {
 }
 
 bounded! {
-    /// A weight in pounds (lbs), of ocean plastic or of CO2: 1..=10,000,000.
+    /// A weight in whole pounds (lbs), 1..=10,000,000: `amount` of
+    /// `POST /v1/clean_ocean`, of ocean plastic, and of `POST /v1/capture_carbon`,
+    /// of CO2.
     ///
     /// ```
     /// use oneclick_proto::Pounds;
@@ -128,7 +133,8 @@ bounded! {
 }
 
 bounded! {
-    /// A number of coral fragments: 1..=10,000,000.
+    /// A number of coral fragments, 1..=10,000,000: `amount` of
+    /// `POST /v1/restore_coral`.
     ///
     /// ```
     /// use oneclick_proto::Fragments;
@@ -139,7 +145,8 @@ bounded! {
 }
 
 bounded! {
-    /// A sum of money in US cents: 1..=1,000,000,000, so 500 is $5.00.
+    /// A sum of money in US cents, 1..=1,000,000,000, so 500 is $5.00: `amount` of
+    /// `POST /v1/donate_money`.
     ///
     /// ```
     /// use oneclick_proto::Cents;
@@ -155,7 +162,8 @@ bounded! {
 }
 
 bounded! {
-    /// The number of items on a page of a list: 1..=1000; the API's default is 10.
+    /// The number of items on a page, 1..=1000: `limit` of `GET /v1/records`,
+    /// `/v1/customer_records` and `/v1/customers`. The API's default is 10.
     ///
     /// ```
     /// use oneclick_proto::Limit;

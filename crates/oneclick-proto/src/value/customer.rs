@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Email, Extra, InvalidValue, Personal};
 
-/// The customer of a request: an e-mail address, with a name or without.
+/// The customer of a purchase: an e-mail address, with a name or without.
+///
+/// `customer_email` and `customer_name` of `POST /v1/plant_tree` and the other
+/// actions.
 ///
 /// The API takes `customer_name` only beside `customer_email`; a name without
 /// an address cannot be written here.
@@ -28,7 +31,8 @@ use super::{Email, Extra, InvalidValue, Personal};
 pub struct Customer {
     /// The address that the API knows the customer by.
     pub customer_email: Email,
-    /// The name that the customer is addressed with.
+    /// The name that the customer is addressed with; `None` to send none. The API
+    /// states no limit to its length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<Personal>,
 }
@@ -59,7 +63,7 @@ impl From<Email> for Customer {
     }
 }
 
-/// A customer as receipts and customer records name it.
+/// A customer as receipts and the records of `GET /v1/customer_records` name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CustomerInfo {
@@ -67,7 +71,7 @@ pub struct CustomerInfo {
     pub customer_id: String,
     /// The customer's e-mail address.
     pub customer_email: Personal,
-    /// The customer's name, if one was given.
+    /// The customer's name; `None` if none was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<Personal>,
     /// Fields that this version does not know.

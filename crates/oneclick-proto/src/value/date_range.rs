@@ -8,9 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::InvalidValue;
 
-/// A range of days, both ends included, each end open if not given.
+/// A range of days, both ends included, each end open if not given; of the
+/// years 0..=9999.
 ///
-/// Sent as `start_date` and `end_date`, `YYYY-MM-DD`. The API does not state
+/// Sent to `GET /v1/impact/daily`, `/v1/records` and `/v1/customer_records` as `start_date` and `end_date`, `YYYY-MM-DD`. The API does not state
 /// the time zone; UTC is assumed.
 ///
 /// ```
@@ -76,13 +77,13 @@ impl DateRange {
         Self::new(None, Some(end))
     }
 
-    /// The first day, if there is one.
+    /// The first day; `None` if that end is open.
     #[must_use]
     pub const fn start_date(&self) -> Option<NaiveDate> {
         self.start_date
     }
 
-    /// The last day, if there is one.
+    /// The last day; `None` if that end is open.
     #[must_use]
     pub const fn end_date(&self) -> Option<NaiveDate> {
         self.end_date

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::InvalidValue;
 
-/// An e-mail address of a customer.
+/// An e-mail address of a customer: `customer_email` of the actions,
+/// `GET /v1/customer_records` and `GET /v1/customers`.
 ///
 /// Only what is certainly wrong is refused, since a purchase must not fail on
 /// an address that works: no `@`, nothing before or after it, a control
@@ -82,6 +83,7 @@ fn fault(address: &str) -> Option<&'static str> {
     None
 }
 
+/// As [`Email::new`].
 impl FromStr for Email {
     type Err = InvalidValue;
 
@@ -90,6 +92,7 @@ impl FromStr for Email {
     }
 }
 
+/// As [`Email::new`].
 impl TryFrom<&str> for Email {
     type Error = InvalidValue;
 
@@ -98,6 +101,7 @@ impl TryFrom<&str> for Email {
     }
 }
 
+/// As [`Email::new`].
 impl TryFrom<String> for Email {
     type Error = InvalidValue;
 

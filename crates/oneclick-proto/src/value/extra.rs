@@ -25,7 +25,8 @@ use super::{ImpactKind, Totals};
 pub struct Extra(Fields);
 
 impl Extra {
-    /// The value of a field, if it is there.
+    /// The value of a field; `None` if the answer had none of this name, or if
+    /// this version knows it.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field)

@@ -18,7 +18,8 @@ macro_rules! impact_kinds {
         $variant:ident = $name:literal in $unit:literal, $one:literal or $several:literal,
     )*) => {
         open_set! {
-            /// A kind of impact, named as the field that carries its amount.
+            /// A kind of impact, named as the field that carries its amount in
+            /// receipts, records and totals, and as `filter_by` takes it.
             ///
             /// ```
             /// use oneclick_proto::ImpactKind;
@@ -82,8 +83,9 @@ impact_kinds! {
 }
 
 open_set! {
-    /// What an impact goes to more closely: a kind of trees, or the cause of a
-    /// donation.
+    /// What an impact goes to more closely, a kind of trees or the cause of a
+    /// donation: `category` of `POST /v1/donate_money`, and of every answer about
+    /// one impact.
     Category {
         /// Food-bearing trees.
         Food = "food",
@@ -106,7 +108,8 @@ pub enum TreeCategory {
     Food,
 }
 
-/// The order of a list by time; the API's default is ascending.
+/// The order of a list by time, the API's default being ascending: `sort_order`
+/// of `GET /v1/records`, `/v1/customer_records` and `/v1/customers`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SortOrder {
@@ -135,7 +138,8 @@ pub enum SortOrder {
 pub struct Impact {
     /// What was done.
     pub kind: ImpactKind,
-    /// How much, in the unit of the kind.
+    /// How much, in the [`unit`](ImpactKind::unit) of the kind: as the API wrote it,
+    /// which is a whole number of any size and sign that fits.
     pub amount: i64,
 }
 
@@ -163,7 +167,9 @@ impl fmt::Display for Impact {
     }
 }
 
-/// Amounts by kind. A kind that is not mentioned counts as zero.
+/// Amounts by kind, each in the [`unit`](ImpactKind::unit) of its kind: what
+/// `GET /v1/impact` and `GET /v1/impact/daily` answer. A kind that is not
+/// mentioned counts as zero.
 ///
 /// ```
 /// use oneclick_proto::{ImpactKind, Totals};
@@ -191,18 +197,19 @@ impl Totals {
         Self { amounts, extra: Extra::default() }
     }
 
-    /// The amount of a kind, in its unit.
+    /// The amount of a kind, in its unit; zero if it is not mentioned.
     #[must_use]
     pub fn get(&self, kind: &ImpactKind) -> i64 {
         self.amounts.get(kind).copied().unwrap_or_default()
     }
 
-    /// Sets the amount of a kind.
+    /// Sets the amount of a kind, in its unit.
     pub fn set(&mut self, kind: ImpactKind, amount: i64) {
         self.amounts.insert(kind, amount);
     }
 
-    /// Adds to the amount of a kind, up to the largest that fits.
+    /// Adds to the amount of a kind; a sum that does not fit is the largest, or
+    /// the smallest, that does.
     pub fn add(&mut self, kind: &ImpactKind, amount: i64) {
         let total = self.amounts.entry(kind.clone()).or_default();
         *total = total.saturating_add(amount);
@@ -214,7 +221,7 @@ impl Totals {
         &self.extra
     }
 
-    /// Every kind that is mentioned, with its amount.
+    /// Every kind that is mentioned, with its amount; known kinds first.
     pub fn iter(&self) -> impl Iterator<Item = (&ImpactKind, i64)> {
         self.amounts.iter().map(|(kind, amount)| (kind, *amount))
     }

@@ -30,7 +30,7 @@ use super::{InvalidValue, Timestamp, UserId};
 pub struct ImpactId {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made, to the byte as the API wrote it.
+    /// When it was made, in UTC, to the byte as the API wrote it.
     pub time_utc: Timestamp,
 }
 
@@ -53,6 +53,8 @@ impl fmt::Display for ImpactId {
     }
 }
 
+/// Fails with [`InvalidValue::ImpactId`] for text that is not
+/// `{user_id}-{time_utc}`.
 impl FromStr for ImpactId {
     type Err = InvalidValue;
 
@@ -68,6 +70,7 @@ impl FromStr for ImpactId {
     }
 }
 
+/// Fails as [`FromStr`] does.
 impl TryFrom<&str> for ImpactId {
     type Error = InvalidValue;
 
@@ -76,6 +79,7 @@ impl TryFrom<&str> for ImpactId {
     }
 }
 
+/// Fails as [`FromStr`] does.
 impl TryFrom<String> for ImpactId {
     type Error = InvalidValue;
 
@@ -84,6 +88,7 @@ impl TryFrom<String> for ImpactId {
     }
 }
 
+/// Fails as [`FromStr`] does.
 impl TryFrom<&String> for ImpactId {
     type Error = InvalidValue;
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::InvalidValue;
 
-/// What a caller stores with an impact: at most 20 pairs of text, in the order
-/// of their keys.
+/// What a caller stores with an impact, `metadata` of the five purchases: at
+/// most 20 pairs of text, in the order of their keys.
 ///
 /// A key has 1..=40 characters and is neither `gift` nor `widgetID`, which the
 /// API keeps for itself; a value has at most 500 characters. Characters are
@@ -68,7 +68,8 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// Adds a pair, and gives back the value that the key had before.
+    /// Adds a pair, and gives back the value that the key had before; `None` if
+    /// the key is new.
     ///
     /// # Errors
     /// [`InvalidValue::Metadata`] for a key that is empty or reserved and for
@@ -95,7 +96,7 @@ impl Metadata {
         Ok(self.0.insert(key, value))
     }
 
-    /// The value of a key, if it is there.
+    /// The value of a key; `None` if there is no such key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
@@ -126,8 +127,8 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// The metadata that a record shows: all that the API wrote there, even what
-/// [`Metadata`] could not hold.
+/// The metadata that a record of `GET /v1/records` or `GET /v1/customer_records`
+/// shows: all that the API wrote there, even what [`Metadata`] could not hold.
 ///
 /// ```
 /// use oneclick_proto::{Metadata, Record};
@@ -147,8 +148,8 @@ pub struct RecordedMetadata(Box<[Pair]>);
 type Pair = (Box<str>, Value);
 
 impl RecordedMetadata {
-    /// The text of a key; `None` as well if the API wrote something else than
-    /// text there.
+    /// The text of a key; `None` if there is no such key, or if the API wrote
+    /// something else than text there.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         let place = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;

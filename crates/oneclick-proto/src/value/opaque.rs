@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The id of an account, such as `U123`; cheap to clone.
+/// The id of an account, such as `U123`: `user_id` of every answer about an
+/// impact. Cheap to clone.
 ///
 /// Together with a [`Timestamp`](super::Timestamp) it names one impact.
 #[derive(Clone)]
@@ -127,7 +128,8 @@ impl Hash for UserId {
     }
 }
 
-/// Where a list goes on: given by one page, sent for the next, never looked into.
+/// Where a list goes on: `cursor` of `GET /v1/records`, `/v1/customer_records` and
+/// `/v1/customers`, given by one page, sent for the next, never looked into.
 ///
 /// Store it with [`as_str`](Self::as_str) to resume a walk in another process.
 /// Its text is out of `Debug`, since nobody says what it holds.
@@ -136,7 +138,7 @@ impl Hash for UserId {
 pub struct Cursor(String);
 
 impl Cursor {
-    /// Takes a cursor as the API gave it.
+    /// Takes a cursor as the API gave it, of any length.
     pub fn new(cursor: impl Into<String>) -> Self {
         Self(cursor.into())
     }

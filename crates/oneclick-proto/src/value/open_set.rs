@@ -64,7 +64,8 @@ macro_rules! open_set {
                 }
             }
 
-            /// The one of this name, if this version knows it.
+            /// The one of this name; `None` if this version does not know it. `From`
+            /// keeps such a name instead.
             #[must_use]
             pub fn known(name: &str) -> Option<Self> {
                 match name {

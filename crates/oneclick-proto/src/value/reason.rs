@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use super::InvalidValue;
 
-/// The reason of a cancellation: at most 200 characters, counted as Unicode
-/// scalar values.
+/// The reason of a cancellation, `reason` of `POST /v1/cancel_impact`: at most
+/// 200 characters, counted as Unicode scalar values.
 ///
 /// It comes back when the impact is tracked. Hidden in `Debug`, since it may
 /// name a customer; use [`as_str`](Self::as_str).

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A moment as the API writes it: RFC 3339, `2024-09-16T20:34:04.429Z`.
+/// A moment as the API writes it: RFC 3339 in UTC with milliseconds,
+/// `2024-09-16T20:34:04.429Z`, of the years 0 to 9999.
 ///
 /// A user id and a timestamp together are the only handle of an impact, so a
 /// timestamp prints the very bytes that it was read from, whatever digits,
@@ -35,7 +36,7 @@ impl Timestamp {
     pub(crate) const FIRST: DateTime<Utc> = second(-62_167_219_200);
     pub(crate) const LAST: DateTime<Utc> = second(253_402_300_799);
 
-    /// The moment.
+    /// The moment, to the nanosecond; finer digits are in the text alone.
     #[must_use]
     pub fn datetime(&self) -> DateTime<Utc> {
         self.moment
@@ -49,7 +50,8 @@ const fn second(second: i64) -> DateTime<Utc> {
     }
 }
 
-/// As the API prints: milliseconds and `Z`. Finer digits are cut off.
+/// As the API prints: milliseconds and `Z`. Finer digits are cut off. A year
+/// outside 0 to 9999 prints as no text that can be read again.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(moment: DateTime<Utc>) -> Self {
         let text = canonical(moment);
@@ -62,6 +64,7 @@ fn canonical(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Fails for text that is not RFC 3339.
 impl FromStr for Timestamp {
     type Err = chrono::ParseError;
 

@@ -28,7 +28,8 @@ type ByKind<T> = [T; KINDS];
 const EARLIEST: i64 = -62_167_219_200_000;
 const LATEST: i64 = 253_370_764_800_000;
 
-/// The account of one key.
+/// The account of one key, as [`Sandbox::account`](crate::Sandbox::account) shows
+/// it to tests.
 pub struct Account {
     user_id: UserId,
     number: u64,
@@ -59,7 +60,7 @@ pub struct LedgerEntry {
     /// What was bought, with its metadata.
     #[serde(flatten)]
     pub receipt: Receipt,
-    /// When it was cancelled.
+    /// When it was cancelled, by the sandbox's clock; `None` if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_on: Option<Timestamp>,
     /// Whether readers do not see it yet.
@@ -158,7 +159,8 @@ impl Account {
         &self.user_id
     }
 
-    /// What `GET /v1/impact` answers.
+    /// What `GET /v1/impact` answers: lifetime totals, each in the unit of its kind,
+    /// without what is cancelled or still hidden.
     #[must_use]
     pub fn totals(&self) -> ImpactTotals {
         let customer_impact = totals(&self.customer_impact);

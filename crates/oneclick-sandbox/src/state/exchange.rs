@@ -16,7 +16,7 @@ pub struct Exchange {
     pub response: Response<Vec<u8>>,
     /// How it arrives.
     pub delivery: Delivery,
-    /// The fault that hit the request.
+    /// The fault that hit the request; `None` if none did.
     pub fault: Option<Fault>,
 }
 
@@ -30,7 +30,7 @@ pub enum Delivery {
     Late(Duration),
     /// With so many bytes of its body; then the connection closes.
     Cut(usize),
-    /// With a `Content-Length` that is wrong by so much; then the connection
+    /// With a `Content-Length` that is wrong by so many bytes; then the connection
     /// closes.
     WrongLength(i32),
     /// Byte by byte, with this pause before each; then the connection closes.

@@ -23,7 +23,7 @@ use super::problem::{answer, json};
 pub enum Fault {
     /// Refused before it was applied: 429.
     RateLimited {
-        /// The `Retry-After` of the answer.
+        /// The `Retry-After` of the answer; `None` for an answer without.
         #[serde(default)]
         retry_after: Option<RetryAfter>,
     },
@@ -40,12 +40,12 @@ pub enum Fault {
     ApplyThenError,
     /// Applied at once, and answered later.
     AnswerLate {
-        /// How much later.
+        /// How much later, in milliseconds of the machine's clock.
         millis: u64,
     },
     /// Applied; the answer's body breaks off, and the connection closes.
     CutAnswer {
-        /// How many bytes of the body arrive.
+        /// How many bytes of the body arrive; all of them if it has fewer.
         at: usize,
     },
     /// Applied, and answered with 200 and a body that is not JSON.
@@ -54,16 +54,16 @@ pub enum Fault {
     NotHttp,
     /// Applied; the answer's `Content-Length` is wrong.
     WrongLength {
-        /// By how much: above zero, the connection closes before as much has
+        /// By how many bytes: above zero, the connection closes before as much has
         /// arrived; below, more arrives than was announced.
         by: i32,
     },
     /// Applied; the answer's body arrives byte by byte.
     SlowBytes {
-        /// The pause before each byte.
+        /// The pause before each byte, in milliseconds of the machine's clock.
         millis: u64,
     },
-    /// The connection stays open, and silent.
+    /// The connection stays open, and silent, until the client closes it.
     NeverAnswer {
         /// Whether it was applied.
         applied: bool,
@@ -72,12 +72,15 @@ pub enum Fault {
     /// days, customers, tracking and cancelling. A request that buys nothing is
     /// answered as usual.
     Hidden {
-        /// How much later, by the sandbox's clock.
+        /// How much later, in milliseconds of the sandbox's clock.
         millis: u64,
     },
 }
 
-/// The two ways to write `Retry-After`, both in seconds from now.
+/// The two ways to write `Retry-After` (RFC 9110, 10.2.3), both in seconds from
+/// now.
+///
+/// In JSON `{"seconds":7}` and `{"date":7}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryAfter {

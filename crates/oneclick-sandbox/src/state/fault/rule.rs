@@ -35,7 +35,7 @@ pub struct FaultRule {
 pub enum When {
     /// Every one.
     Always,
-    /// The next so many.
+    /// The next so many, 1 or more.
     Times(u32),
     /// Each with this probability, from 0 to 1.
     Probability(f64),
@@ -56,7 +56,7 @@ impl FaultRule {
         self
     }
 
-    /// Only the next so many; then the rule is gone.
+    /// Only the next so many; then the rule is gone. One of none is never there.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.when = When::Times(times);
@@ -67,7 +67,7 @@ impl FaultRule {
     /// requests meet the same faults again.
     ///
     /// # Errors
-    /// A number that is not within 0 and 1.
+    /// [`InvalidRule`] for a number that is not from 0 to 1.
     pub fn probability(mut self, probability: f64) -> Result<Self, InvalidRule> {
         if !(0.0..=1.0).contains(&probability) {
             return Err(InvalidRule("`probability` must be a number from 0 to 1"));
@@ -82,7 +82,7 @@ impl FaultRule {
         &self.fault
     }
 
-    /// The path on which it does; any if there is none.
+    /// The path on which it does; any if `None`.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
@@ -95,7 +95,7 @@ impl FaultRule {
     }
 }
 
-/// Why something is no rule.
+/// Why something is no rule, in words for who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidRule(&'static str);
 
