@@ -16,53 +16,37 @@ pub(crate) struct Check {
 
 /// All of them, what is quick and often broken first.
 pub(crate) const CHECKS: &[Check] = &[
-    Check { name: "format", about: "rustfmt has nothing to say", run: code::format },
-    Check { name: "lints", about: "nor has clippy, with any warning an error", run: code::lints },
-    Check { name: "own", about: "no unsafe and no build script of ours", run: code::own },
-    Check { name: "tests", about: "cargo test", run: behaviour::tests },
-    Check { name: "gzip", about: "answers where gzip is not asked for", run: behaviour::gzip },
-    Check { name: "examples", about: "each example runs", run: behaviour::examples },
-    Check { name: "docs", about: "rustdoc; an example for each endpoint", run: code::docs },
-    Check { name: "features", about: "each set of features builds", run: compatibility::features },
-    Check { name: "rust", about: "the declared rust-version builds", run: compatibility::rust },
-    Check { name: "wasm", about: "the core builds for wasm32", run: compatibility::wasm },
-    Check {
-        name: "minimal",
-        about: "the lowest versions of dependencies resolve and build",
-        run: compatibility::minimal,
-    },
-    Check { name: "api", about: "the public API is as written down", run: compatibility::api },
-    Check {
-        name: "semver",
-        about: "nothing breaks since the last release",
-        run: compatibility::semver,
-    },
-    Check { name: "core", about: "the size of the core's tree", run: dependencies::core },
-    Check {
-        name: "dependencies",
-        about: "their sources, versions and licences",
-        run: dependencies::deny,
-    },
-    Check { name: "licences", about: "those of what is shipped", run: dependencies::licences },
-    Check {
-        name: "advisories",
-        about: "known holes, and yanked crates",
-        run: dependencies::advisories,
-    },
-    Check { name: "packages", about: "what would be published, built", run: publishing::packages },
-    Check {
-        name: "python",
-        about: "the official Python client against the sandbox",
-        run: behaviour::python,
-    },
-    Check { name: "counts", about: "instructions, held to their targets", run: behaviour::counts },
-    Check { name: "fuzz", about: "each target for a while", run: behaviour::fuzz },
-    Check {
-        name: "mutation",
-        about: "each mutant of the core is caught",
-        run: behaviour::mutation,
-    },
+    check("format", "rustfmt has nothing to say", code::format),
+    check("lints", "nor has clippy, with any warning an error", code::lints),
+    check("own", "no unsafe and no build script of ours", code::own),
+    check("tests", "cargo test", behaviour::tests),
+    check("gzip", "answers where gzip is not asked for", behaviour::gzip),
+    check("examples", "each example runs", behaviour::examples),
+    check("docs", "rustdoc; an example for each endpoint", code::docs),
+    check("features", "each set of features builds", compatibility::features),
+    check("rust", "the declared rust-version builds", compatibility::rust),
+    check("wasm", "the core builds for wasm32", compatibility::wasm),
+    check("minimal", "the lowest versions of dependencies build", compatibility::minimal),
+    check("api", "the public API is as written down", compatibility::api),
+    check("semver", "nothing breaks since the last release", compatibility::semver),
+    check("core", "the size of the core's tree", dependencies::core),
+    check("dependencies", "their sources, versions and licences", dependencies::deny),
+    check("licences", "those of what is shipped", dependencies::licences),
+    check("advisories", "known holes, and yanked crates", dependencies::advisories),
+    check("packages", "what would be published, built", publishing::packages),
+    check("python", "the official Python client against the sandbox", behaviour::python),
+    check("counts", "instructions, held to their targets", behaviour::counts),
+    check("fuzz", "each target for a while", behaviour::fuzz),
+    check("mutation", "each mutant of the core is caught", behaviour::mutation),
 ];
+
+const fn check(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Shell) -> Result<String, Stop>,
+) -> Check {
+    Check { name, about, run }
+}
 
 /// Runs those that are wanted and prints a line for each; whether none fell short.
 pub(crate) fn run(wanted: impl Fn(&Check) -> bool) -> Result<bool, String> {
@@ -92,4 +76,17 @@ pub(crate) fn run(wanted: impl Fn(&Check) -> bool) -> Result<bool, String> {
     }
     println!("{held} held, {short} fell short, {impossible} not possible here");
     Ok(short == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_check_stands_in_the_readme_of_the_tests() {
+        let readme = include_str!("../../tests/README.md");
+        for check in CHECKS {
+            assert!(readme.contains(&format!("`{}`", check.name)), "{}", check.name);
+        }
+    }
 }
