@@ -254,3 +254,20 @@ fn a_key_of_short_parts_is_hidden_as_well() {
         assert!(!format!("{error} {error:?}").contains(echo), "{error}");
     }
 }
+
+/// A part of a key is a word like others unless it is long or holds a digit.
+#[test]
+fn parts_of_a_key_that_tell_it_are_hidden() {
+    let api = Api::sandbox("test_abc_7_x9_secret").unwrap();
+    let shown = |word: &str| {
+        let body = json!({"type": "api_error", "message": format!("no {word} today")}).to_string();
+        let answer = Response::builder().status(400).body(body).unwrap();
+        api.decode(&Whoami, answer).unwrap_err().to_string().contains(word)
+    };
+    for word in ["secret", "x9"] {
+        assert!(!shown(word), "{word}");
+    }
+    for word in ["abc", "7", "test"] {
+        assert!(shown(word), "{word}");
+    }
+}
