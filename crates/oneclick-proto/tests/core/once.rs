@@ -498,17 +498,33 @@ fn a_read_ends_where_the_purchase_cannot_be_any_more() {
 }
 
 #[test]
-fn one_old_row_does_not_say_that_the_rest_is_older() {
+fn old_rows_do_not_say_that_the_rest_is_older_unless_their_times_fall() {
+    // Of a list that ignores the order: one old row, and two of one moment.
+    for rows in [1, 2] {
+        let once = Once::recover(&intent(), tree()).unwrap();
+        let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else {
+            panic!("a read")
+        };
+        let old = record("other", (start() - TimeDelta::hours(25)).into());
+        once.read(Ok(Page::new(vec![old; rows], Some(Cursor::new("next")))));
+        let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else {
+            panic!("a page")
+        };
+        let bought = record(intent().marker(), start().into());
+        once.read(Ok(Page::new(vec![bought], None)));
+        let OnceStep::Done(outcome) = once.step(Duration::ZERO) else { panic!("it was found") };
+        confirmed(outcome);
+    }
+}
+
+#[test]
+fn a_read_ends_behind_the_first_row_that_is_too_old() {
     let once = Once::recover(&intent(), tree()).unwrap();
     let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else { panic!("a read") };
-    // A list that ignores order and limit: the oldest first, a row to a page.
-    let old = record("other", (start() - TimeDelta::hours(25)).into());
-    once.read(Ok(Page::new(vec![old], Some(Cursor::new("next")))));
-    let OnceStep::ReadRecords(_, mut once) = once.step(Duration::ZERO) else { panic!("a page") };
-    let bought = record(intent().marker(), start().into());
-    once.read(Ok(Page::new(vec![bought], None)));
-    let OnceStep::Done(outcome) = once.step(Duration::ZERO) else { panic!("it was found") };
-    confirmed(outcome);
+    let rows = [23, 25].map(|hours| record("other", (start() - TimeDelta::hours(hours)).into()));
+    once.read(Ok(Page::new(rows.into(), Some(Cursor::new("next")))));
+    let step = once.step(Duration::ZERO);
+    assert!(matches!(step, OnceStep::Wait(..)), "{step:?}");
 }
 
 #[test]
