@@ -105,14 +105,14 @@ pub(crate) fn fuzz(shell: &Shell) -> Result<String, Stop> {
 }
 
 /// cargo-mutants over the core, as `.cargo/mutants.toml` says. It takes the better
-/// part of an hour; `MUTATION_SHARD=0/3` takes the first third.
+/// part of an hour; `MUTATION_SHARD=0/4` takes the first quarter.
 pub(crate) fn mutation(shell: &Shell) -> Result<String, Stop> {
     shell.tool("cargo-mutants", None)?;
     let mut run = shell
         .cargo("mutants --package oneclick-proto --jobs 2 --no-times --colors never --output")
         .arg(&shell.scratch)
-        // A mutant that fewer cases do not see is one that is not tested well.
-        .env("PROPTEST_CASES", "64");
+        // The same cases in every run: what is caught once is caught again.
+        .env("PROPTEST_RNG_SEED", "7");
     let shard = std::env::var("MUTATION_SHARD").ok();
     if let Some(shard) = &shard {
         run = run.arg("--shard").arg(shard);
