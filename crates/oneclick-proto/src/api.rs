@@ -186,8 +186,11 @@ impl Api {
     pub(crate) fn hidden_in<E: Endpoint>(&self, endpoint: &E) -> Vec<String> {
         let mut hidden = encode::personal_texts(endpoint);
         // Short parts of a key, such as its prefix, are words of their own, unless
-        // there is a digit among them.
-        let parts = self.0.key.expose().split(|character: char| !character.is_alphanumeric());
+        // there is a digit among them; all of them together are not.
+        let key = self.0.key.expose();
+        let bare = key.strip_prefix("test_").or_else(|| key.strip_prefix("live_")).unwrap_or(key);
+        let bare: String = bare.chars().filter(|character| character.is_alphanumeric()).collect();
+        let parts = key.split(|character: char| !character.is_alphanumeric()).chain([&*bare]);
         let digit = |part: &str| part.len() > 1 && part.bytes().any(|byte| byte.is_ascii_digit());
         hidden.extend(parts.filter(|part| part.len() >= 6 || digit(part)).map(str::to_owned));
         hidden

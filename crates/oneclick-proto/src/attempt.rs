@@ -11,8 +11,8 @@ use crate::{Api, Endpoint, Error, Execution};
 /// One attempt at a call.
 ///
 /// [`begin`](Self::begin) hands out the request, once. Whatever became of it
-/// goes into [`finish`](Self::finish), which consumes the attempt: to spend one
-/// twice, and so to buy twice, does not compile.
+/// goes into [`finish`](Self::finish), which consumes the attempt: to finish one
+/// twice, and so to be told twice to send again, does not compile.
 ///
 /// ```text
 ///             begin ──► request, attempt

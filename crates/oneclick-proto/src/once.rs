@@ -107,6 +107,8 @@ pub struct Once<A> {
 enum Phase {
     /// The purchase goes out next.
     Send,
+    /// It was handed out.
+    Sending,
     /// It went out, in this process or in another one, and nobody has said yet
     /// what became of it.
     Sent,
@@ -208,8 +210,11 @@ impl<A: Action> Once<A> {
     /// about, the records are read.
     pub fn step(mut self, now: Duration) -> OnceStep<A> {
         match std::mem::replace(&mut self.phase, Phase::Sent) {
-            Phase::Send => OnceStep::Send(self.action.clone(), self),
-            Phase::Sent => self.read_on(Look::new(now), now),
+            Phase::Send => {
+                self.phase = Phase::Sending;
+                OnceStep::Send(self.action.clone(), self)
+            }
+            Phase::Sending | Phase::Sent => self.read_on(Look::new(now), now),
             Phase::Look(look) => self.read_on(look, now),
             Phase::Cancel { kept, others } => match others.last() {
                 Some(other) => {
@@ -234,12 +239,16 @@ impl<A: Action> Once<A> {
 
     /// Takes what became of [`OnceStep::Send`].
     pub fn sent(&mut self, result: Result<Receipt, Error>, now: Duration) {
+        if !matches!(self.phase, Phase::Sending) {
+            return;
+        }
         match result {
             Ok(receipt) if self.state.sends == 1 => {
                 self.phase = Phase::Done(Outcome::Confirmed(receipt));
             }
             // The earlier one may have been made all the same.
             Ok(receipt) => {
+                self.state.executed = true;
                 self.receipt = Some(receipt);
                 self.phase = Phase::Look(Look::new(now));
             }
@@ -301,7 +310,7 @@ impl<A: Action> Once<A> {
             return OnceStep::Wait(wait, self);
         }
         let walk = look.walk.get_or_insert_with(|| {
-            (look.read_began, look.found, look.same_time) = (now, Vec::new(), false);
+            look.read_began = now;
             look.order = Order::default();
             self.walk()
         });
@@ -370,6 +379,8 @@ impl<A: Action> Once<A> {
         let oldest = rows.last().map(|row| row.time_utc.datetime());
         let passed = newest_first && oldest.is_some_and(|oldest| oldest < first);
         look.add(rows, &self.state.marker);
+        // Should a later read not show it any more, it was bought all the same.
+        self.state.executed |= !look.found.is_empty();
         if passed || complete {
             (look.walk, look.wait) = (None, true);
             look.reads += 1;

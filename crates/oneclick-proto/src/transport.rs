@@ -226,6 +226,7 @@ pub enum Phase {
 pub struct TransportError {
     phase: Phase,
     timed_out: bool,
+    status: Option<StatusCode>,
     answer: Option<Box<Response<Vec<u8>>>>,
     source: Option<Cause>,
 }
@@ -267,7 +268,7 @@ impl TransportError {
     /// not even its head arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.answer.as_ref().map(|answer| answer.status())
+        self.status
     }
 
     /// Takes out what came of the answer, and the cause.
@@ -276,7 +277,7 @@ impl TransportError {
     }
 
     fn new(phase: Phase, source: Option<Cause>) -> Self {
-        Self { phase, timed_out: false, answer: None, source }
+        Self { phase, timed_out: false, status: None, answer: None, source }
     }
 }
 
@@ -437,7 +438,11 @@ impl BodyReader {
     fn fail(mut self, phase: Phase, source: Option<Cause>) -> TransportError {
         // Why the body is not complete is known already.
         drop(self.unpack());
-        TransportError { answer: Some(Box::new(self.answer)), ..TransportError::new(phase, source) }
+        TransportError {
+            status: Some(self.answer.status()),
+            answer: Some(Box::new(self.answer)),
+            ..TransportError::new(phase, source)
+        }
     }
 }
 

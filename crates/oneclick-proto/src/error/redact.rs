@@ -3,6 +3,9 @@
 /// The most of somebody else's text that a message shows, in characters.
 const LONGEST: usize = 300;
 
+/// The most of it that is looked at, in characters: a hostile server may send much.
+const READ: usize = 4096;
+
 /// What stands for a text that is not shown.
 const WITHHELD: &str = "(withheld: it repeats what was sent)";
 
@@ -12,6 +15,11 @@ const WITHHELD: &str = "(withheld: it repeats what was sent)";
 /// with any word of what was sent in it is not shown at all; of the others,
 /// what looks like an address or a key is taken out.
 pub(super) fn redact(text: &str, hidden: &[String]) -> String {
+    // Up to the end of a word: a part of one might not be known again.
+    let text = match text.char_indices().nth(READ) {
+        Some((end, _)) => text[..end].rsplit_once(char::is_whitespace).map_or("", |(text, _)| text),
+        None => text,
+    };
     if repeats(&text.to_lowercase(), hidden) {
         return WITHHELD.to_owned();
     }
@@ -32,15 +40,25 @@ fn repeats(text: &str, hidden: &[String]) -> bool {
     if hidden.iter().any(|hidden| !hidden.is_ascii()) && text.contains(escaped) {
         return true;
     }
+    // What is sent as several words may come back as one. Anything shorter would be
+    // found across the words of many a message.
+    let joined = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    let text_joined = joined(text);
+    let whole = hidden.iter().map(|hidden| joined(&hidden.to_lowercase()));
+    if whole.filter(|whole| whole.len() >= 6).any(|whole| text_joined.contains(&whole)) {
+        return true;
+    }
     let words = |text: &str| -> Vec<String> {
         let words = text.split(|character: char| !character.is_alphanumeric());
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
     };
     let shown = words(text);
     hidden.iter().flat_map(|hidden| words(&hidden.to_lowercase())).any(|word| {
-        // A key may come back shortened; a short word is part of many others.
+        // A key may come back shortened; a short word is part of many others, and
+        // an escape may stand right before it.
         let start: String = word.chars().take(6).collect();
-        if word.chars().count() < 4 { shown.contains(&word) } else { text.contains(&start) }
+        let short = word.chars().count() < 4 && !text.contains(['%', '\\', '&']);
+        if short { shown.contains(&word) } else { text.contains(&start) }
     })
 }
 
@@ -84,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_text_that_repeats_what_was_sent_is_withheld_however_it_is_written() {
-        let hidden = ["Ada Lovelace", "Al", "ada@shop.example", "k3ySECRETs"];
+        let hidden = ["Ada Lovelace", "Al", "ada@shop.example", "k3ySECRETs", "Al Anne", "abcdef"];
         let hidden = hidden.map(str::to_owned);
         for text in [
             "Ada Lovelace's order",
@@ -97,6 +115,12 @@ mod tests {
             "key k3ySECRETs",
             "key k3ysecre... is wrong",
             "bad \"so so\"@x.y",
+            "al=%22Al%22",
+            r"\u0022Al\u0022",
+            "&quotAl",
+            "AdaLovelace",
+            "no A-l-a-n-n-e here",
+            "the key abc-def",
             &format!("{} Lovelace", "x".repeat(290)),
         ] {
             assert_eq!(redact(text, &hidden), WITHHELD, "{text}");
@@ -121,6 +145,18 @@ mod tests {
         }
         let plain = "`amount` must be 1 or more";
         assert_eq!(redact(plain, &["Jürgen".to_owned()]), plain);
+    }
+
+    #[test]
+    fn of_a_long_text_whole_words_are_read() {
+        let hidden = ["Lovelace".to_owned()];
+        // Spaces are not shown, so what stands behind many of them would be.
+        let cut = format!("unknown{}Lovelace", " ".repeat(READ - 7 - 5));
+        assert_eq!(redact(&cut, &hidden), "unknown");
+        let whole = format!("unknown{}Lovelace", " ".repeat(READ - 7 - 8));
+        assert_eq!(redact(&whole, &hidden), WITHHELD);
+        assert_eq!(redact(&"x".repeat(READ), &hidden).len(), LONGEST);
+        assert_eq!(redact(&"x".repeat(READ + 1), &hidden), "");
     }
 
     #[test]

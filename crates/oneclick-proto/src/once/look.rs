@@ -1,5 +1,6 @@
 //! Reading the records until it is clear whether a purchase is among them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Intent;
@@ -24,7 +25,9 @@ pub(super) struct Look {
     /// was then.
     pub(super) read_began: Duration,
     pub(super) walk: Option<Walk>,
+    /// What any of the reads showed, each once.
     pub(super) found: Vec<Receipt>,
+    seen: HashSet<ImpactId>,
     pub(super) same_time: bool,
     pub(super) order: Order,
     pub(super) reads: u32,
@@ -54,6 +57,7 @@ impl Look {
             read_began: now,
             walk: None,
             found: Vec::new(),
+            seen: HashSet::new(),
             same_time: false,
             order: Order::default(),
             reads: 0,
@@ -75,17 +79,17 @@ impl Look {
 
     /// Adds the matches of a page.
     pub(super) fn add(&mut self, rows: Vec<Receipt>, marker: &str) {
-        let before = self.found.len();
+        let mut page = HashSet::new();
         for row in rows {
             if row.metadata.get(Intent::METADATA_KEY) != Some(marker) {
                 continue;
             }
-            let same = |other: &Receipt| ImpactId::from(other) == ImpactId::from(&row);
             // A row that moved to the next page while that was asked for is no
             // other one; two on one page are two, and there is no way to cancel
             // just one of them.
-            if !self.found[..before].iter().any(same) {
-                self.same_time |= self.found[before..].iter().any(same);
+            let id = ImpactId::from(&row);
+            self.same_time |= !page.insert(id.clone());
+            if self.seen.insert(id) {
                 self.found.push(row);
             }
         }

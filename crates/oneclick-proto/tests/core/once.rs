@@ -418,6 +418,56 @@ fn what_was_executed_is_never_sent_again() {
 }
 
 #[test]
+fn what_was_answered_is_never_sent_again() {
+    let mut world = World::new(&[Fate::LostBefore, Fate::Answered]);
+    let mut once = Once::new(&intent(), tree()).unwrap();
+    while world.sends < 2 {
+        once = match once.policy(OncePolicy::STANDARD.settle(SETTLE)).step(world.now) {
+            OnceStep::Send(action, mut once) => {
+                once.sent(world.send(&action), world.now);
+                once
+            }
+            OnceStep::ReadRecords(_, mut once) => {
+                once.read(world.records());
+                once
+            }
+            OnceStep::Wait(wait, once) => {
+                world.now += wait;
+                once
+            }
+            step => panic!("{step:?}"),
+        };
+    }
+    let state = once.state().clone();
+    // Its record shows late, and this process has not seen the receipt.
+    world.bought.clear();
+    unresolved(world.run(Once::resume(state, tree()).unwrap()), Doubt::NotFound);
+    assert_eq!(world.sends, 2);
+}
+
+#[test]
+fn what_one_read_showed_was_bought_whatever_later_ones_show() {
+    let state = serde_json::to_value(Once::new(&intent(), tree()).unwrap().state()).unwrap();
+    let sent_twice = || {
+        let mut state = state.clone();
+        state["sends"] = 2.into();
+        Once::resume(serde_json::from_value(state).unwrap(), tree()).unwrap()
+    };
+    // The second read is answered by a server that lags behind.
+    let mut world = World::new(&[]);
+    let time = Timestamp::from(start());
+    world.bought.push((intent().marker().to_owned(), time.clone(), Duration::ZERO, false));
+    let OnceStep::ReadRecords(_, mut once) = sent_twice().step(world.now) else { panic!("a read") };
+    once.read(world.records());
+    world.bought.clear();
+    let state = once.state().clone();
+    assert_eq!(confirmed(world.run(once)).time_utc, time);
+    // Nor does a process that takes it up from there buy again.
+    unresolved(world.run(Once::resume(state, tree()).unwrap()), Doubt::NotFound);
+    assert_eq!(world.sends, 0);
+}
+
+#[test]
 fn reads_that_fail_are_tried_again_and_not_for_ever() {
     let mut world = World::new(&[Fate::LostAfter(Duration::ZERO)]);
     world.failing_reads = 2;
@@ -639,6 +689,7 @@ fn what_came_of_it_is_said_in_a_line_that_may_be_logged() {
         Doubt::CancelRefused,
     ];
     let mut said: Vec<_> = all.iter().map(ToString::to_string).collect();
+    said.sort();
     said.dedup();
     assert_eq!(said.len(), all.len());
 }
@@ -715,4 +766,16 @@ fn what_is_told_unasked_changes_nothing() {
     once.cancelled(Err(failure(Records::new(), Ok(500))));
     confirmed(world.run(once));
     assert_eq!(world.sends, 1);
+
+    // An earlier process may have bought it, whatever this one is told of.
+    let mut world = World::new(&[Fate::LostBefore, Fate::Answered]);
+    let mut once = Once::recover(&intent(), tree()).unwrap();
+    once.sent(Err(failure(tree(), Err(TransportError::connect("refused")))), world.now);
+    assert!(once.finished().is_continue());
+    let mut once = Once::recover(&intent(), tree()).unwrap();
+    let intent = intent();
+    let marker = (Intent::METADATA_KEY, intent.marker());
+    once.sent(world.send(&tree().metadata(Metadata::from_pairs([marker]).unwrap())), world.now);
+    confirmed(world.run(once));
+    assert_eq!(world.sends, 2);
 }

@@ -7,8 +7,8 @@ use http::Response;
 use oneclick_proto::{
     Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, CancelImpact, Cancellation, Client, Cursor,
     Customer, CustomerEntry, CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error,
-    ErrorBody, ErrorType, ImpactId, Metadata, Next, Page, Pager, Personal, PlantTree, Reason,
-    Receipt, Record, RetryPolicy, Tracking, TransportError, Trees, UserId, Whoami,
+    ErrorBody, ErrorKind, ErrorType, ImpactId, Metadata, Next, Page, Pager, Personal, PlantTree,
+    Reason, Receipt, Record, RetryPolicy, Tracking, TransportError, Trees, UserId, Whoami,
 };
 use serde_json::json;
 
@@ -206,7 +206,11 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
         let (_, attempt) = Attempt::begin(&api(), endpoint, RetryPolicy::NEVER, 0).unwrap();
         let outcome: Result<Response<Vec<u8>>, _> = Err(error);
         match attempt.finish(outcome, Duration::ZERO) {
-            Next::Done(Err(error)) => check_error(&error),
+            Next::Done(Err(error)) => {
+                check_error(&error);
+                let ErrorKind::Transport(source) = error.kind() else { panic!("{error}") };
+                assert!(source.status().is_some() && source.status() == error.status());
+            }
             _ => panic!("an error is an error"),
         }
     }
@@ -245,9 +249,15 @@ fn errors_of_values_hide_them() {
 
 #[test]
 fn a_key_of_short_parts_is_hidden_as_well() {
-    for key in ["ab1c.de2f.gh3i", "test_k3y-a1-b2-c3"] {
+    for key in [
+        "ab1c.de2f.gh3i",
+        "test_k3y-a1-b2-c3",
+        "abcde-fghij-klmno",
+        "test_abcde-fghij",
+        "live_a-bc-def",
+    ] {
         let api = Api::with_base_url("https://example.com", key).unwrap();
-        let echo = key.trim_start_matches("test_");
+        let echo = key.trim_start_matches("test_").trim_start_matches("live_");
         let body = format!(r#"{{"type":"key_error","message":"the key {echo} is unknown"}}"#);
         let answer = Response::builder().status(401).body(body).unwrap();
         let error = api.decode(&Whoami, answer).unwrap_err();
@@ -270,4 +280,8 @@ fn parts_of_a_key_that_tell_it_are_hidden() {
     for word in ["abc", "7", "test"] {
         assert!(shown(word), "{word}");
     }
+    let api = Api::sandbox("test_key").unwrap();
+    let body = r#"{"type":"key_error","message":"API Key does not exist"}"#;
+    let answer = Response::builder().status(401).body(body).unwrap();
+    assert!(api.decode(&Whoami, answer).unwrap_err().to_string().contains("API Key"));
 }
