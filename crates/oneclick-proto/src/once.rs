@@ -164,7 +164,9 @@ impl<A: Action> Once<A> {
     }
 
     /// An intent that a process may have worked on, of which no state was
-    /// stored: as [`resume`](Self::resume), from the intent alone.
+    /// stored: as [`resume`](Self::resume), from the intent alone. That process
+    /// is taken to have sent one purchase at most: one that is found confirms it
+    /// at once, and none that shows later is waited for.
     ///
     /// # Errors
     /// As [`new`](Self::new).
