@@ -57,7 +57,7 @@ macro_rules! bounded {
             }
         }
 
-        /// Reads decimal digits, without spaces or separators. Fails as
+        /// Reads decimal digits, after a sign or none, without spaces or separators. Fails as
         /// [`new`](Self::new), and with [`InvalidValue::NotANumber`].
         impl FromStr for $name {
             type Err = InvalidValue;
