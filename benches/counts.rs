@@ -10,7 +10,9 @@ use http::{Request, Response};
 use oneclick_benches::bodies::{Shape, page};
 use oneclick_benches::callers::{Call, Caller, Transport, bare, ours};
 use oneclick_benches::{requests, server};
-use oneclick_proto::{Api, CustomerRecord, CustomerRecords, Endpoint, Page, Record, Records};
+use oneclick_proto::{
+    Api, CustomerRecord, Endpoint, ListCustomerRecords, ListRecords, Page, Record,
+};
 use serde::de::IgnoredAny;
 
 /// An API that has decoded the page once: what the next page shares is there.
@@ -24,11 +26,11 @@ fn warm(shape: Shape) -> (Api, String) {
 }
 
 fn records((api, body): (Api, String)) -> Page<Record> {
-    api.decode(&Records::new(), Response::new(body.as_bytes())).unwrap()
+    api.decode(&ListRecords::new(), Response::new(body.as_bytes())).unwrap()
 }
 
 fn customer_records((api, body): (Api, String)) -> Page<CustomerRecord> {
-    api.decode(&CustomerRecords::new(), Response::new(body.as_bytes())).unwrap()
+    api.decode(&ListCustomerRecords::new(), Response::new(body.as_bytes())).unwrap()
 }
 
 #[library_benchmark]

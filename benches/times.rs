@@ -9,7 +9,7 @@ use http::Response;
 use oneclick_benches::bodies::{RECORDS, Shape, page};
 use oneclick_benches::callers::{Call, Transport, bare, ours};
 use oneclick_benches::{requests, server};
-use oneclick_proto::{CustomerRecords, Records};
+use oneclick_proto::{ListCustomerRecords, ListRecords};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -37,12 +37,12 @@ fn decode(criterion: &mut Criterion) {
     for (name, shape) in [("records", Shape::Records), ("every_field", Shape::EveryField)] {
         let body = page(shape, Some("next"));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| api.decode(&Records::new(), Response::new(body.as_bytes())));
+            bencher.iter(|| api.decode(&ListRecords::new(), Response::new(body.as_bytes())));
         });
     }
     let body = page(Shape::CustomerRecords, Some("next"));
     group.bench_function("customer_records", |bencher| {
-        bencher.iter(|| api.decode(&CustomerRecords::new(), Response::new(body.as_bytes())));
+        bencher.iter(|| api.decode(&ListCustomerRecords::new(), Response::new(body.as_bytes())));
     });
 }
 

@@ -14,7 +14,7 @@
 mod plain_socket;
 
 use oneclick_examples::{Failure, Place};
-use oneclick_proto::{BlockingClient, Limit, Records, Trees};
+use oneclick_proto::{BlockingClient, Limit, ListRecords, Trees};
 use plain_socket::PlainSocket;
 
 fn main() -> Result<(), Failure> {
@@ -26,7 +26,7 @@ fn main() -> Result<(), Failure> {
         let receipt = client.plant_tree(Trees::of::<2>())?;
         println!("{} at {}", receipt.impact, receipt.time_utc);
     }
-    let records = client.records(Records::new().limit(Limit::of::<2>())).max_items(5);
+    let records = client.records(ListRecords::new().limit(Limit::of::<2>())).max_items(5);
     let records: Vec<_> = records.collect::<Result<_, _>>()?;
     println!("{} records read, page by page", records.len());
     Ok(())

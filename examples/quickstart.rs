@@ -8,9 +8,9 @@
 use oneclick_examples::{Failure, Place};
 use oneclick_proto::{
     AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, CancelImpact, Cancellation,
-    Customer, CustomerRecord, CustomerRecords, Error, Fragments, Impact, ImpactTotals, Limit,
-    Metadata, PlantTree, Pounds, Project, ProjectType, Reason, Receipt, Record, Records, SortOrder,
-    Tracking, Trees,
+    Customer, CustomerRecord, Error, Fragments, Impact, ImpactTotals, Limit, ListCustomerRecords,
+    ListRecords, Metadata, PlantTree, Pounds, Project, ProjectType, Reason, Receipt, Record,
+    SortOrder, Tracking, Trees,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -95,13 +95,13 @@ fn refund(receipt: &Receipt) -> Result<CancelImpact, Error> {
     Ok(CancelImpact::new(receipt).reason(Reason::new("bought by mistake")?))
 }
 
-fn newest_gift() -> CustomerRecords {
-    CustomerRecords::new().sort_order(SortOrder::Desc).limit(Limit::of::<1>())
+fn newest_gift() -> ListCustomerRecords {
+    ListCustomerRecords::new().sort_order(SortOrder::Desc).limit(Limit::of::<1>())
 }
 
-fn newest_first() -> Records {
+fn newest_first() -> ListRecords {
     // Two on a page, so that even a short list has pages to walk.
-    Records::new().sort_order(SortOrder::Desc).limit(Limit::of::<2>())
+    ListRecords::new().sort_order(SortOrder::Desc).limit(Limit::of::<2>())
 }
 
 fn tell(transport: &str, story: &Story) {

@@ -7,7 +7,7 @@ use std::thread;
 
 use oneclick_examples::{Failure, Place};
 use oneclick_ureq::{
-    Cents, Client, Customer, CustomerRecords, DonateMoney, Error, Execution, SortOrder,
+    Cents, Client, Customer, DonateMoney, Error, Execution, ListCustomerRecords, SortOrder,
 };
 
 fn main() -> Result<(), Failure> {
@@ -21,7 +21,7 @@ fn main() -> Result<(), Failure> {
     client.donate_money(purchase.clone())?;
 
     // What was bought for customers is in lists of its own.
-    let hers = CustomerRecords::new().customer_email(ada.customer_email);
+    let hers = ListCustomerRecords::new().customer_email(ada.customer_email);
     for record in client.customer_records(hers.sort_order(SortOrder::Desc)).max_items(3) {
         let record = record?;
         println!("{}  {}", record.time_utc, record.impact);

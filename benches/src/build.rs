@@ -119,7 +119,7 @@ fn core() -> Program {
         ),
         main: "fn main() -> Result<(), oneclick_proto::Error> {
     let api = oneclick_proto::Api::sandbox(\"test_key\")?;
-    println!(\"{:?}\", api.encode(&oneclick_proto::Whoami)?);
+    println!(\"{:?}\", api.encode(&oneclick_proto::GetAccount)?);
     Ok(())
 }\n"
         .to_owned(),

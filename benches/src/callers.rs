@@ -10,8 +10,8 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use oneclick_proto::{
-    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Customer, InvalidValue,
-    Limit, PlantTree, Records, TransportOptions, Trees, Whoami,
+    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Customer, GetAccount,
+    InvalidValue, Limit, ListRecords, PlantTree, TransportOptions, Trees,
 };
 use tokio::runtime::Runtime;
 
@@ -131,8 +131,8 @@ fn plant_tree() -> Result<PlantTree, InvalidValue> {
     Ok(PlantTree::new(Trees::of::<5>()).customer(ada))
 }
 
-fn records() -> Records {
-    Records::new().limit(Limit::of::<1000>())
+fn records() -> ListRecords {
+    ListRecords::new().limit(Limit::of::<1000>())
 }
 
 fn asynchronous<T: AsyncTransport + 'static>(client: AsyncClient<T>) -> Result<Caller, Failure> {
@@ -141,7 +141,7 @@ fn asynchronous<T: AsyncTransport + 'static>(client: AsyncClient<T>) -> Result<C
         runtime.block_on(async {
             for _ in 0..times {
                 match call {
-                    Call::Whoami => drop(client.send(Whoami).await?),
+                    Call::Whoami => drop(client.send(GetAccount).await?),
                     Call::PlantTree => drop(client.send(plant_tree.clone()).await?),
                     Call::Page => drop(client.send(records()).await?),
                 }
@@ -156,7 +156,7 @@ fn blocking<T: BlockingTransport + 'static>(client: BlockingClient<T>) -> Result
     Ok(Caller::new(move |call, times| {
         for _ in 0..times {
             match call {
-                Call::Whoami => drop(client.send(Whoami)?),
+                Call::Whoami => drop(client.send(GetAccount)?),
                 Call::PlantTree => drop(client.send(plant_tree.clone())?),
                 Call::Page => drop(client.send(records())?),
             }
@@ -234,7 +234,8 @@ struct Requests {
 impl Requests {
     fn new(url: &str) -> Result<Self, InvalidValue> {
         let api = Api::with_base_url(url, "test_benches")?;
-        let requests = [api.encode(&Whoami)?, api.encode(&plant_tree()?)?, api.encode(&records())?];
+        let requests =
+            [api.encode(&GetAccount)?, api.encode(&plant_tree()?)?, api.encode(&records())?];
         Ok(Self { api, requests })
     }
 

@@ -9,7 +9,7 @@ use oneclick_benches::callers::{
     Call, Caller, Failure, Transport, bare, ours, ureq_without_timeout,
 };
 use oneclick_benches::{requests, server};
-use oneclick_proto::Records;
+use oneclick_proto::ListRecords;
 
 use crate::pin;
 use crate::python::Sdk;
@@ -90,7 +90,7 @@ fn decode(pages: usize) -> Result<Duration, Failure> {
     let (api, body) = (requests::api()?, page(Shape::Records, Some("1")));
     timed(|| {
         for _ in 0..pages {
-            drop(api.decode(&Records::new(), Response::new(body.as_bytes()))?);
+            drop(api.decode(&ListRecords::new(), Response::new(body.as_bytes()))?);
         }
         Ok(())
     })

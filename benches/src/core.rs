@@ -9,7 +9,7 @@ use http::Response;
 use oneclick_benches::bodies::{Shape, page};
 use oneclick_benches::callers::Failure;
 use oneclick_benches::requests;
-use oneclick_proto::{Api, CustomerRecords, Records};
+use oneclick_proto::{Api, ListCustomerRecords, ListRecords};
 use oneclick_sandbox::Sandbox;
 use serde::de::IgnoredAny;
 
@@ -61,10 +61,10 @@ fn decode(api: &Api, shape: Shape, body: &str) -> Result<Duration, Failure> {
             let answer = Response::new(black_box(body.as_bytes()));
             match shape {
                 Shape::CustomerRecords => {
-                    drop(black_box(api.decode(&CustomerRecords::new(), answer)?));
+                    drop(black_box(api.decode(&ListCustomerRecords::new(), answer)?));
                 }
                 Shape::Records | Shape::EveryField => {
-                    drop(black_box(api.decode(&Records::new(), answer)?));
+                    drop(black_box(api.decode(&ListRecords::new(), answer)?));
                 }
             }
         }

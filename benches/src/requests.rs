@@ -4,8 +4,8 @@ use std::io::Write;
 
 use chrono::NaiveDate;
 use oneclick_proto::{
-    Api, ApiKey, Cursor, Customer, DateRange, ImpactKind, InvalidValue, Limit, PlantTree, Records,
-    SortOrder, Trees,
+    Api, ApiKey, Cursor, Customer, DateRange, ImpactKind, InvalidValue, Limit, ListRecords,
+    PlantTree, SortOrder, Trees,
 };
 
 const KEY: &str = "test_4f8a1c0b7e2d";
@@ -41,9 +41,9 @@ pub fn days() -> [NaiveDate; 2] {
 ///
 /// # Errors
 /// None: the days are in order.
-pub fn records() -> Result<Records, InvalidValue> {
+pub fn records() -> Result<ListRecords, InvalidValue> {
     let [start, end] = days();
-    Ok(Records::new()
+    Ok(ListRecords::new()
         .filter_by(ImpactKind::TreePlanted)
         .dates(DateRange::new(Some(start), Some(end))?)
         .limit(Limit::of::<1000>())

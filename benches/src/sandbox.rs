@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta};
 use oneclick_benches::callers::Failure;
 use oneclick_benches::{requests, server};
-use oneclick_proto::{Limit, PlantTree, Records, Trees};
+use oneclick_proto::{Limit, ListRecords, PlantTree, Trees};
 use oneclick_sandbox::{Sandbox, Server};
 
 use crate::pin;
@@ -148,7 +148,7 @@ fn last_page() -> Result<Row, Failure> {
         }
     }
     let now = start + TimeDelta::days(1);
-    let request = Records::new().limit(Limit::of::<1000>());
+    let request = ListRecords::new().limit(Limit::of::<1000>());
     let mut last = request.clone();
     loop {
         let page = api.decode(&last, sandbox.respond(&api.encode(&last)?, now))?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use oneclick_benches::callers::Failure;
 use oneclick_benches::server::{self, PAGES};
-use oneclick_proto::{Cursor, Limit, Records};
+use oneclick_proto::{Cursor, Limit, ListRecords};
 
 use crate::report::{Figure, Row, Table, Target};
 use crate::worker;
@@ -43,7 +43,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
 pub(crate) fn worker(arguments: &[&str]) -> Result<(), Failure> {
     let [url] = arguments else { return Err("no URL".into()) };
     let client = oneclick_ureq::Client::with_base_url(url, "test_benches")?;
-    let request = || Records::new().limit(Limit::of::<1000>());
+    let request = || ListRecords::new().limit(Limit::of::<1000>());
     let mut records = client.records(request());
     let mut walk = |pages: usize| -> Result<Duration, Failure> {
         let start = Instant::now();

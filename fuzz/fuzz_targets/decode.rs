@@ -5,8 +5,8 @@
 use http::{Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use oneclick_proto::{
-    Api, CancelImpact, CustomerRecords, Customers, DailyImpact, Endpoint, ImpactId, PlantTree,
-    ProjectById, Projects, Records, TotalImpact, Track, Trees, Whoami,
+    Api, CancelImpact, ListCustomerRecords, ListCustomers, GetDailyTotals, Endpoint, ImpactId, PlantTree,
+    GetProject, ListProjects, ListRecords, GetImpactTotals, TrackImpact, Trees, GetAccount,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,17 +15,17 @@ fuzz_target!(|input: (u16, &[u8])| {
     let (status, body) = input;
     let Ok(status) = StatusCode::from_u16(100 + status % 900) else { return };
     let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
-    decode(&Whoami, status, body);
+    decode(&GetAccount, status, body);
     decode(&PlantTree::new(Trees::of::<1>()), status, body);
     decode(&CancelImpact::new(&id), status, body);
-    decode(&Track::new(&id), status, body);
-    decode(&TotalImpact, status, body);
-    decode(&DailyImpact::new(), status, body);
-    decode(&Records::new(), status, body);
-    decode(&CustomerRecords::new(), status, body);
-    decode(&Customers::new(), status, body);
-    decode(&Projects::new(), status, body);
-    decode(&ProjectById::new("x"), status, body);
+    decode(&TrackImpact::new(&id), status, body);
+    decode(&GetImpactTotals, status, body);
+    decode(&GetDailyTotals::new(), status, body);
+    decode(&ListRecords::new(), status, body);
+    decode(&ListCustomerRecords::new(), status, body);
+    decode(&ListCustomers::new(), status, body);
+    decode(&ListProjects::new(), status, body);
+    decode(&GetProject::new("x"), status, body);
 });
 
 fn decode<E: Endpoint<Response: Serialize + DeserializeOwned>>(

@@ -15,10 +15,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use libfuzzer_sys::fuzz_target;
 use oneclick_proto::{
-    Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers,
-    DailyImpact, DonateMoney, Doubt, Error, Execution, Fragments, ImpactId, Intent, Limit, List,
-    Metadata, Once, OncePolicy, OnceState, Outcome, PlantTree, Pounds, Projects, Records,
-    RestoreCoral, RetryPolicy, SortOrder, Track, Trees,
+    Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, ListCustomerRecords, ListCustomers,
+    GetDailyTotals, DonateMoney, Doubt, Error, Execution, Fragments, ImpactId, Intent, Limit, List,
+    Metadata, Once, OncePolicy, OnceState, Outcome, PlantTree, Pounds, ListProjects, ListRecords,
+    RestoreCoral, RetryPolicy, SortOrder, TrackImpact, Trees,
 };
 use oneclick_sandbox::LedgerEntry;
 
@@ -202,12 +202,12 @@ impl Dialogue {
         match which % 5 {
             0 => self.told(&client.whoami()),
             1 => self.told(&client.impact()),
-            2 => self.told(&client.daily_impact(DailyImpact::new())),
-            3 => self.told(&client.projects(Projects::new())),
+            2 => self.told(&client.daily_impact(GetDailyTotals::new())),
+            3 => self.told(&client.projects(ListProjects::new())),
             _ => {
                 // What readers do not see yet is not found.
                 if let Some(entry) = self.world.ledger().last().filter(|entry| !entry.hidden) {
-                    self.told(&client.track(Track::new(ImpactId::from(&entry.receipt))));
+                    self.told(&client.track(TrackImpact::new(ImpactId::from(&entry.receipt))));
                 }
             }
         }
@@ -219,17 +219,17 @@ impl Dialogue {
         let shown = |entry: &LedgerEntry| !entry.hidden;
         match which % 3 {
             0 => {
-                let list = Records::new().sort_order(order).limit(limit);
+                let list = ListRecords::new().sort_order(order).limit(limit);
                 let own = |entry: &LedgerEntry| shown(entry) && entry.receipt.customer.is_none();
                 self.list(list, retry, order, |record| Some(ImpactId::from(record)), own);
             }
             1 => {
-                let list = CustomerRecords::new().sort_order(order).limit(limit);
+                let list = ListCustomerRecords::new().sort_order(order).limit(limit);
                 let theirs = |entry: &LedgerEntry| shown(entry) && entry.receipt.customer.is_some();
                 self.list(list, retry, order, |record| Some(ImpactId::from(record)), theirs);
             }
             _ => {
-                let list = Customers::new().sort_order(order).limit(limit);
+                let list = ListCustomers::new().sort_order(order).limit(limit);
                 self.list(list, retry, order, |_| None, |_| false);
             }
         }

@@ -9,7 +9,7 @@ use chrono::DateTime;
 use http::header::{DATE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
-use oneclick_proto::{Api, ImpactId, Timestamp, Whoami};
+use oneclick_proto::{Api, ImpactId, Timestamp, GetAccount};
 
 /// The last second of the year 9999.
 const LAST: u64 = 253_402_300_799;
@@ -179,5 +179,5 @@ fn wait(after: HeaderValue, date: Option<HeaderValue>) -> Option<Duration> {
     *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     answer.headers_mut().insert(RETRY_AFTER, after);
     answer.headers_mut().extend(date.map(|date| (DATE, date)));
-    Api::sandbox("test_key").unwrap().decode(&Whoami, answer).unwrap_err().retry_after()
+    Api::sandbox("test_key").unwrap().decode(&GetAccount, answer).unwrap_err().retry_after()
 }

@@ -1,6 +1,6 @@
 //! Every status, and bodies that are not what they should be.
 
-use oneclick_proto::{ErrorKind, ErrorType, Execution, Whoami};
+use oneclick_proto::{ErrorKind, ErrorType, Execution, GetAccount};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, response};
@@ -122,7 +122,7 @@ fn an_informational_answer_is_not_the_answer<S: Subject>() {
     answer.extend(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
     let peer = Peer::answering(answer);
     // Whether it is skipped or refused: it is never taken for the answer.
-    match S::new(&peer.url()).send(Whoami) {
+    match S::new(&peer.url()).send(GetAccount) {
         Ok(account) => assert_eq!(account.user_id.as_str(), "U1"),
         Err(error) => assert_eq!(error.execution(), Execution::Unknown),
     }

@@ -1,10 +1,11 @@
 //! Every endpoint over every adapter, against the sandbox.
 
 use oneclick_proto::{
-    CancelImpact, CancelMessage, CaptureCarbon, Category, Cents, CleanOcean, Customer,
-    CustomerRecords, Customers, DailyImpact, DonateMoney, Email, Endpoint, Fragments, ImpactKind,
-    Limit, Locale, Metadata, PlantTree, Pounds, ProjectById, ProjectType, Projects, Reason,
-    Records, RestoreCoral, SortOrder, TotalImpact, Track, TreeCategory, Trees, Whoami,
+    CancelImpact, CancelMessage, CaptureCarbon, Category, Cents, CleanOcean, Customer, DonateMoney,
+    Email, Endpoint, Fragments, GetAccount, GetDailyTotals, GetImpactTotals, GetProject,
+    ImpactKind, Limit, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Locale,
+    Metadata, PlantTree, Pounds, ProjectType, Reason, RestoreCoral, SortOrder, TrackImpact,
+    TreeCategory, Trees,
 };
 use oneclick_sandbox::Server;
 
@@ -24,7 +25,7 @@ behaviours! {
 fn what_is_bought_is_read_back<S: Subject>() {
     let sandbox = Server::start().unwrap();
     let client = S::new(sandbox.base_url());
-    let account = client.send(Whoami).unwrap();
+    let account = client.send(GetAccount).unwrap();
 
     let food = PlantTree::new(Trees::of::<7>()).category(TreeCategory::Food).notify(false);
     let trees = client.send(food).unwrap();
@@ -38,16 +39,16 @@ fn what_is_bought_is_read_back<S: Subject>() {
     client.send(RestoreCoral::new(Fragments::of::<9>())).unwrap();
     client.send(DonateMoney::new(Cents::of::<500>())).unwrap();
 
-    let totals = client.send(TotalImpact).unwrap();
+    let totals = client.send(GetImpactTotals).unwrap();
     let total: Vec<_> = ImpactKind::KNOWN.iter().map(|kind| totals.total.get(kind)).collect();
     assert_eq!(total, [12, 3, 4, 9, 500]);
     assert_eq!(totals.user_impact.get(&ImpactKind::TreePlanted), 7);
     assert_eq!(totals.customer_impact.get(&ImpactKind::TreePlanted), 5);
-    let days = client.send(DailyImpact::new()).unwrap().daily_impact;
+    let days = client.send(GetDailyTotals::new()).unwrap().daily_impact;
     let trees_by_day = days.iter().map(|day| day.totals.get(&ImpactKind::TreePlanted));
     assert_eq!(trees_by_day.sum::<i64>(), 12);
 
-    let newest = Records::new().sort_order(SortOrder::Desc).limit(Limit::of::<2>());
+    let newest = ListRecords::new().sort_order(SortOrder::Desc).limit(Limit::of::<2>());
     let records: Vec<_> =
         client.walk(newest, u64::MAX).into_iter().map(|record| record.unwrap().impact).collect();
     let kinds: Vec<_> = records.iter().map(|impact| impact.kind.as_str()).collect();
@@ -56,15 +57,15 @@ fn what_is_bought_is_read_back<S: Subject>() {
         ["money_donated", "coral_restored", "carbon_captured", "waste_removed", "tree_planted"],
     );
 
-    let of_ada = CustomerRecords::new().customer_email(Email::new(EMAIL).unwrap());
+    let of_ada = ListCustomerRecords::new().customer_email(Email::new(EMAIL).unwrap());
     let of_ada = client.walk(of_ada, u64::MAX);
     assert_eq!(of_ada.len(), 1);
     let record = of_ada[0].as_ref().unwrap();
     assert_eq!((&record.user_id, &record.time_utc), (&for_ada.user_id, &for_ada.time_utc));
-    let customers = client.walk(Customers::new(), u64::MAX);
+    let customers = client.walk(ListCustomers::new(), u64::MAX);
     assert_eq!(customers[0].as_ref().unwrap().customer_email.as_str(), EMAIL);
 
-    let tracking = client.send(Track::from(record)).unwrap();
+    let tracking = client.send(TrackImpact::from(record)).unwrap();
     assert_eq!(tracking.impact, for_ada.impact);
     assert_eq!(tracking.impact_initiated, for_ada.time_utc);
 }
@@ -80,14 +81,14 @@ fn what_is_newer_than_the_reference_is_there<S: Subject>() {
     assert_eq!(client.send(donation).unwrap().category, Some(Category::Climate));
     client.send(plant().metadata(metadata.clone())).unwrap();
 
-    let corals = Records::new().filter_by(ImpactKind::CoralRestored);
+    let corals = ListRecords::new().filter_by(ImpactKind::CoralRestored);
     let record = client.walk(corals, u64::MAX).remove(0).unwrap();
     assert_eq!(record.metadata, metadata.clone().into());
-    let for_ada = client.walk(CustomerRecords::new(), u64::MAX).remove(0).unwrap();
+    let for_ada = client.walk(ListCustomerRecords::new(), u64::MAX).remove(0).unwrap();
     assert_eq!(for_ada.metadata, metadata.into());
 
     // A record, a receipt and a tracking answer, handed on as they are.
-    let tracking = client.send(Track::from(&record)).unwrap();
+    let tracking = client.send(TrackImpact::from(&record)).unwrap();
     assert_eq!(tracking.impact, receipt.impact);
     let reason = Reason::new("order refunded").unwrap();
     let cancelled = client.send(CancelImpact::new(&receipt).reason(reason)).unwrap();
@@ -95,20 +96,20 @@ fn what_is_newer_than_the_reference_is_there<S: Subject>() {
     let again = client.send(CancelImpact::try_from(&tracking).unwrap()).unwrap();
     assert_eq!(again.message, CancelMessage::AlreadyCancelled);
     assert_eq!(again.cancelled_on, cancelled.cancelled_on);
-    let tracking = client.send(Track::try_from(&tracking).unwrap()).unwrap();
+    let tracking = client.send(TrackImpact::try_from(&tracking).unwrap()).unwrap();
     assert_eq!(tracking.cancelled_on, Some(cancelled.cancelled_on));
     assert_eq!(tracking.cancellation_reason.unwrap().as_str(), "order refunded");
-    let totals = client.send(TotalImpact).unwrap();
+    let totals = client.send(GetImpactTotals).unwrap();
     assert_eq!(totals.total.get(&ImpactKind::CoralRestored), 0);
     assert_eq!(totals.total.get(&ImpactKind::MoneyDonated), 500);
 
-    let oceans = Projects::from(ProjectType::Ocean).locale(Locale::Fr);
+    let oceans = ListProjects::from(ProjectType::Ocean).locale(Locale::Fr);
     let oceans = client.send(oceans).unwrap().projects;
     assert!(oceans.iter().all(|project| project.project_type == ProjectType::Ocean));
     let id = oceans[0].project_id.as_str();
-    let project = client.send(ProjectById::new(id).locale(Locale::Fr)).unwrap();
+    let project = client.send(GetProject::new(id).locale(Locale::Fr)).unwrap();
     assert_eq!(project, oceans[0]);
-    assert_ne!(client.send(ProjectById::new(id)).unwrap().description, project.description);
+    assert_ne!(client.send(GetProject::new(id)).unwrap().description, project.description);
 }
 
 fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
@@ -125,14 +126,14 @@ fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
         ("%2e%2e", "/v1/projects/%252e%252e"),
         ("é#;=", "/v1/projects/%C3%A9%23%3B%3D"),
     ] {
-        client.send(ProjectById::new(id)).unwrap();
+        client.send(GetProject::new(id)).unwrap();
         let sent = peer.requests().pop().unwrap();
         assert!(sent.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{sent}");
     }
     let sandbox = Server::start().unwrap();
     let client = S::new(sandbox.base_url());
-    assert_eq!(client.fails(ProjectById::new("../whoami?x=1")).status().unwrap(), 404);
-    assert!(client.fails(ProjectById::new("..")).status().is_none());
+    assert_eq!(client.fails(GetProject::new("../whoami?x=1")).status().unwrap(), 404);
+    assert!(client.fails(GetProject::new("..")).status().is_none());
 }
 
 fn text_of_all_kinds_reads_back<S: Subject>() {
@@ -141,7 +142,7 @@ fn text_of_all_kinds_reads_back<S: Subject>() {
     for email in ["a+b@x.com", "a&limit=1000@x.com", "ü#?%41@exämple.com"] {
         let customer = Customer::new(email).unwrap().name("Zoë \"&\\\u{0}\n漢字 🌳");
         let receipt = client.send(PlantTree::new(Trees::of::<1>()).customer(customer)).unwrap();
-        let only = Customers::new().customer_email(Email::new(email).unwrap());
+        let only = ListCustomers::new().customer_email(Email::new(email).unwrap());
         let found = client.send(only).unwrap();
         assert_eq!(found.items.len(), 1);
         assert_eq!(found.items[0].customer_email.as_str(), email);
@@ -169,7 +170,7 @@ fn a_wrong_key_is_refused<S: Subject>() {
     let sandbox = Server::start().unwrap();
     let api = oneclick_proto::Api::with_base_url(sandbox.base_url(), "old_key").unwrap();
     let client = S::with_options(api, &oneclick_proto::TransportOptions::new()).unwrap();
-    let error = client.fails(Whoami);
+    let error = client.fails(GetAccount);
     assert_eq!(error.status().unwrap(), 401);
     assert_eq!(error.message(), Some("API Key does not exist"));
 }

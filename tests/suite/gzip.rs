@@ -106,7 +106,7 @@ mod taken_off {
 
     use std::sync::OnceLock;
 
-    use oneclick_proto::{Error, Phase, Records, TransportOptions};
+    use oneclick_proto::{Error, ListRecords, Phase, TransportOptions};
 
     use super::*;
     use crate::peer::response;
@@ -201,7 +201,7 @@ mod taken_off {
         let body = gzip(&page);
         assert!(body.len() * 6 < page.len(), "{} of {}", body.len(), page.len());
         let peer = Peer::answering(encoded("200 OK", "gzip", &body));
-        let page = S::new(&peer.url()).send(Records::new()).unwrap();
+        let page = S::new(&peer.url()).send(ListRecords::new()).unwrap();
         assert_eq!(page.items.len(), 1000);
     }
 

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use oneclick_proto::{
-    Cursor, CustomerRecords, Customers, Email, ErrorType, Execution, ImpactKind, InvalidValue,
-    Limit, Pounds, Records, Trees, Whoami,
+    Cursor, Email, ErrorType, Execution, GetAccount, ImpactKind, InvalidValue, Limit,
+    ListCustomerRecords, ListCustomers, ListRecords, Pounds, Trees,
 };
 use oneclick_sandbox::Server;
 
@@ -50,19 +50,19 @@ fn an_address_in_a_query_stays_one_address<S: Subject>() {
     for address in ["a+b@x.com", "a&limit=1000@x.com", "a%2Bb@x.com", "a#b@x.com", "ü@x.com"] {
         let email = || Email::new(address).unwrap();
         let expected = vec![("customer_email".to_owned(), address.to_owned())];
-        assert_eq!(query::<S, _>(Customers::new().customer_email(email())), expected);
-        assert_eq!(query::<S, _>(CustomerRecords::new().customer_email(email())), expected);
+        assert_eq!(query::<S, _>(ListCustomers::new().customer_email(email())), expected);
+        assert_eq!(query::<S, _>(ListCustomerRecords::new().customer_email(email())), expected);
     }
 }
 
 fn a_cursor_in_a_query_stays_as_it_was<S: Subject>() {
     let cursor = "a+b/c==&limit=1000 %2B";
     let expected = vec![("cursor".to_owned(), cursor.to_owned())];
-    assert_eq!(query::<S, _>(Records::new().cursor(Cursor::new(cursor))), expected);
+    assert_eq!(query::<S, _>(ListRecords::new().cursor(Cursor::new(cursor))), expected);
 }
 
 fn several_kinds_are_asked_for_at_once<S: Subject>() {
-    let both = Records::new()
+    let both = ListRecords::new()
         .filter_by(ImpactKind::CoralRestored)
         .filter_by(ImpactKind::from("kelp_grown"));
     let kind = |name: &str| ("filter_by".to_owned(), name.to_owned());
@@ -73,7 +73,7 @@ fn an_error_keeps_its_status_and_its_type<S: Subject>() {
     let body = r#"{"type":"invalid_request_error","message":"no"}"#;
     for status in [400, 401, 429, 500] {
         let peer = Peer::answering(response(&format!("{status} X"), "", body));
-        let error = S::new(&peer.url()).fails(Whoami);
+        let error = S::new(&peer.url()).fails(GetAccount);
         assert_eq!(error.status().unwrap(), status);
         assert_eq!(error.error_type(), Some(&ErrorType::InvalidRequestError));
         assert_eq!(error.message(), Some("no"));
@@ -114,14 +114,14 @@ fn busy_once(headers: &'static str) -> Peer {
 
 fn a_failure_that_may_pass_is_tried_again<S: Subject>() {
     let peer = busy_once("");
-    S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+    S::new(&peer.url()).with_retry(soon()).send(GetAccount).unwrap();
     assert_eq!(peer.requests().len(), 2);
 }
 
 fn a_wait_that_the_server_asks_for_is_waited<S: Subject>() {
     let peer = busy_once("retry-after: 1\r\n");
     let start = Instant::now();
-    S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+    S::new(&peer.url()).with_retry(soon()).send(GetAccount).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
@@ -130,7 +130,7 @@ fn many_calls_share_a_connection<S: Subject>() {
     let peer = Peer::answering(response("200 OK", "", answer));
     let client = S::new(&peer.url());
     for _ in 0..20 {
-        client.send(Whoami).unwrap();
+        client.send(GetAccount).unwrap();
     }
     assert_eq!((peer.requests().len(), peer.connections()), (20, 1));
 }
@@ -140,7 +140,7 @@ fn record<S: Subject>(amounts: &str) -> oneclick_proto::Record {
     let row = format!(r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z",{amounts}}}"#);
     let page = format!(r#"{{"user_records":[{row}]}}"#);
     let peer = Peer::answering(response("200 OK", "", &page));
-    let mut page = S::new(&peer.url()).send(Records::new()).unwrap();
+    let mut page = S::new(&peer.url()).send(ListRecords::new()).unwrap();
     assert_eq!(page.items.len(), 1);
     page.items.remove(0)
 }
@@ -178,13 +178,13 @@ fn a_list_is_walked_to_its_end<S: Subject>() {
     for _ in 0..12 {
         client.send(plant()).unwrap();
     }
-    let two = CustomerRecords::new().limit(Limit::of::<5>());
+    let two = ListCustomerRecords::new().limit(Limit::of::<5>());
     assert_eq!(client.walk(two, u64::MAX).len(), 12);
 }
 
 fn a_base_url_can_be_given<S: Subject>() {
     let peer = Peer::answering(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
     let below = format!("{}/proxied", peer.url());
-    S::new(&below).send(Whoami).unwrap();
+    S::new(&below).send(GetAccount).unwrap();
     assert!(peer.requests()[0].starts_with("GET /proxied/v1/whoami HTTP/1.1\r\n"));
 }

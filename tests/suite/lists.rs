@@ -1,6 +1,6 @@
 //! Lists across pages, over every adapter.
 
-use oneclick_proto::{Cursor, ErrorKind, Limit, Pounds, Records};
+use oneclick_proto::{Cursor, ErrorKind, Limit, ListRecords, Pounds};
 use oneclick_sandbox::Server;
 
 use crate::behaviours;
@@ -16,7 +16,7 @@ behaviours! {
 
 const ROW: &str = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
 
-fn amounts<S: Subject>(client: &S, list: Records, cap: u64) -> Vec<i64> {
+fn amounts<S: Subject>(client: &S, list: ListRecords, cap: u64) -> Vec<i64> {
     client.walk(list, cap).into_iter().map(|record| record.unwrap().impact.amount).collect()
 }
 
@@ -28,10 +28,10 @@ fn a_list_is_walked_across_its_pages<S: Subject>() {
         client.send(ocean).unwrap();
     }
     for limit in [1, 4, 5, 25, 26, 1000] {
-        let list = Records::new().limit(Limit::new(limit).unwrap());
+        let list = ListRecords::new().limit(Limit::new(limit).unwrap());
         assert_eq!(amounts(&client, list, u64::MAX), (1..=25).collect::<Vec<_>>());
     }
-    assert_eq!(amounts(&client, Records::new(), u64::MAX).len(), 25);
+    assert_eq!(amounts(&client, ListRecords::new(), u64::MAX).len(), 25);
 }
 
 fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
@@ -41,7 +41,7 @@ fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
         let ocean = oneclick_proto::CleanOcean::new(Pounds::new(amount).unwrap());
         client.send(ocean).unwrap();
     }
-    let list = Records::new().limit(Limit::of::<2>());
+    let list = ListRecords::new().limit(Limit::of::<2>());
     assert_eq!(amounts(&client, list.clone(), 5), [1, 2, 3, 4, 5]);
     let page = client.send(list.clone().limit(Limit::of::<5>())).unwrap();
     let rest = list.cursor(page.cursor.unwrap());
@@ -51,7 +51,7 @@ fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
 fn a_list_that_goes_in_circles_ends_with_an_error<S: Subject>() {
     let page = format!(r#"{{"user_records":[{ROW}],"cursor":"again"}}"#);
     let peer = Peer::answering(response("200 OK", "", &page));
-    let items = S::new(&peer.url()).walk(Records::new(), u64::MAX);
+    let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
     let error = items.last().unwrap().as_ref().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
     assert_eq!(items.len(), 3);
@@ -70,12 +70,12 @@ fn a_list_ends_after_an_error<S: Subject>() {
             wire.write(&answer);
         }
     });
-    let items = S::new(&peer.url()).walk(Records::new(), u64::MAX);
+    let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
     assert_eq!(items.len(), 2);
     let error = items[1].as_ref().unwrap_err();
     check_private(error);
     assert_eq!(error.status().unwrap(), 500);
     assert_eq!(peer.requests().len(), 2);
-    let resumed = Records::new().cursor(Cursor::new("a+/="));
+    let resumed = ListRecords::new().cursor(Cursor::new("a+/="));
     assert_eq!(S::new(&peer.url()).walk(resumed, u64::MAX).len(), 1);
 }

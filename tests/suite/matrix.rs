@@ -8,10 +8,10 @@ use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
 use oneclick_proto::{
-    Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords, Customers,
-    DailyImpact, DonateMoney, Endpoint, Error, Execution, Fragments, ImpactId, Intent, Once,
-    OncePolicy, Outcome, PlantTree, Pounds, ProjectById, Projects, Records, RestoreCoral,
-    RetryPolicy, TotalImpact, Track, TransportOptions, Trees, Whoami,
+    Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, DonateMoney, Endpoint, Error,
+    Execution, Fragments, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId,
+    Intent, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Once, OncePolicy,
+    Outcome, PlantTree, Pounds, RestoreCoral, RetryPolicy, TrackImpact, TransportOptions, Trees,
 };
 use oneclick_sandbox::{Fault, FaultRule, LedgerEntry, RetryAfter, Server};
 
@@ -186,15 +186,15 @@ fn a_call_tells_the_truth_about_money<S: Subject>() {
         // One that was made without the fault, and so is not hidden.
         let some = ledger(&server).into_iter().find(|entry| !entry.hidden).unwrap();
         each!(read:
-            Whoami,
-            TotalImpact,
-            DailyImpact::new(),
-            Records::new(),
-            CustomerRecords::new(),
-            Customers::new(),
-            Track::new(some.receipt),
-            Projects::new(),
-            ProjectById::new("sandbox-clean-bay"),
+            GetAccount,
+            GetImpactTotals,
+            GetDailyTotals::new(),
+            ListRecords::new(),
+            ListCustomerRecords::new(),
+            ListCustomers::new(),
+            TrackImpact::new(some.receipt),
+            ListProjects::new(),
+            GetProject::new("sandbox-clean-bay"),
         );
     });
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use oneclick_hyper::Connection;
-use oneclick_proto::{Api, AsyncClient, Client, Execution, Phase, Records, TransportOptions};
+use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, TransportOptions};
 use oneclick_sandbox::Server;
 
 use crate::peer::{Peer, RECEIPT, response};
@@ -120,14 +120,14 @@ fn one_connection_carries_one_call_after_the_other() {
         for call in calls {
             call.await.unwrap().unwrap();
         }
-        let mut records = client.customer_records(oneclick_proto::CustomerRecords::new());
+        let mut records = client.customer_records(oneclick_proto::ListCustomerRecords::new());
         let mut count = 0;
         while let Some(record) = records.next().await {
             record.unwrap();
             count += 1;
         }
         assert_eq!(count, 20);
-        assert!(client.records(Records::new()).next().await.is_none());
+        assert!(client.records(ListRecords::new()).next().await.is_none());
     });
 }
 

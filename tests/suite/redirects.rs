@@ -1,6 +1,6 @@
 //! Redirects: nobody follows them.
 
-use oneclick_proto::{ErrorKind, Execution, Whoami};
+use oneclick_proto::{ErrorKind, Execution, GetAccount};
 
 use crate::behaviours;
 use crate::peer::{Peer, response};
@@ -22,7 +22,7 @@ fn a_redirect_is_not_followed_and_the_key_stays_where_it_is<S: Subject>() {
         // 303 alone says that the request was carried out.
         let expected = if status == 303 { Execution::Unknown } else { Execution::NotExecuted };
         assert_eq!(error.execution(), expected, "{status}");
-        assert_eq!(client.fails(Whoami).status().unwrap(), status);
+        assert_eq!(client.fails(GetAccount).status().unwrap(), status);
         assert_eq!(peer.requests().len(), 2);
     }
     assert_eq!(elsewhere.connections(), 0);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use oneclick_proto::{CancelImpact, Execution, ImpactId, Records, Whoami};
+use oneclick_proto::{CancelImpact, Execution, GetAccount, ImpactId, ListRecords};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, response};
@@ -48,7 +48,7 @@ fn ok(body: &str) -> Vec<u8> {
 fn a_read_is_sent_again_after_what_may_pass<S: Subject>() {
     for code in [408, 425, 429, 500, 502, 503, 504] {
         let peer = script(vec![status(code), status(code), ok(ACCOUNT)]);
-        S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+        S::new(&peer.url()).with_retry(soon()).send(GetAccount).unwrap();
         assert_eq!(peer.requests().len(), 3, "{code}");
     }
 }
@@ -56,7 +56,7 @@ fn a_read_is_sent_again_after_what_may_pass<S: Subject>() {
 fn a_read_is_not_sent_again_after_what_will_not<S: Subject>() {
     for code in [400, 401, 403, 404, 418, 501] {
         let peer = script(vec![status(code), ok(ACCOUNT)]);
-        let error = S::new(&peer.url()).with_retry(soon()).fails(Whoami);
+        let error = S::new(&peer.url()).with_retry(soon()).fails(GetAccount);
         assert_eq!(error.attempts(), 1);
         assert_eq!(peer.requests().len(), 1, "{code}");
     }
@@ -64,11 +64,11 @@ fn a_read_is_not_sent_again_after_what_will_not<S: Subject>() {
 
 fn a_read_whose_answer_is_lost_is_sent_again<S: Subject>() {
     let peer = script(vec![Vec::new(), Vec::new(), ok(ACCOUNT)]);
-    S::new(&peer.url()).with_retry(soon()).send(Whoami).unwrap();
+    S::new(&peer.url()).with_retry(soon()).send(GetAccount).unwrap();
     assert_eq!(peer.requests().len(), 3);
 
     let peer = script(vec![Vec::new()]);
-    let error = S::new(&peer.url()).with_retry(soon()).fails(Whoami);
+    let error = S::new(&peer.url()).with_retry(soon()).fails(GetAccount);
     assert_eq!((error.attempts(), peer.requests().len()), (3, 3));
 }
 
@@ -140,7 +140,7 @@ fn a_walk_gets_over_a_page_that_failed<S: Subject>() {
         ok(&format!(r#"{{"user_records":[{row}]{cursor}}}"#))
     };
     let peer = script(vec![page(r#","cursor":"a""#), Vec::new(), status(503), page("")]);
-    let items = S::new(&peer.url()).with_retry(soon()).walk(Records::new(), u64::MAX);
+    let items = S::new(&peer.url()).with_retry(soon()).walk(ListRecords::new(), u64::MAX);
     assert_eq!(items.iter().filter(|item| item.is_ok()).count(), 2);
     assert_eq!((items.len(), peer.requests().len()), (2, 4));
 }

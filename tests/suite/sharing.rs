@@ -3,7 +3,7 @@
 use std::sync::{Barrier, Condvar, Mutex};
 use std::time::Duration;
 
-use oneclick_proto::{Intent, TransportOptions, Whoami};
+use oneclick_proto::{GetAccount, Intent, TransportOptions};
 
 use crate::peer::{Peer, response};
 use crate::subject::{Hyper, Reqwest, Subject, plant};
@@ -51,7 +51,7 @@ fn clients_are_shared_and_their_futures_cross_threads() {
     sent(&hyper.client.whoami());
     let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
     sent(&hyper.client.once(&intent, plant()));
-    sent(&hyper.client.records(oneclick_proto::Records::new()));
+    sent(&hyper.client.records(oneclick_proto::ListRecords::new()));
 }
 
 #[test]
@@ -110,7 +110,7 @@ macro_rules! asynchronous {
             subject.block_on(async {
                 let call = subject.client.send(plant());
                 assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
-                assert_eq!(subject.client.send(Whoami).await.unwrap().user_id.as_str(), "U1");
+                assert_eq!(subject.client.send(GetAccount).await.unwrap().user_id.as_str(), "U1");
             });
             assert_eq!(peer.requests().len(), 2);
         }

@@ -6,10 +6,11 @@ use std::fmt::Debug;
 use chrono::Utc;
 use oneclick_proto::strategies::{hostile_json, hostile_response};
 use oneclick_proto::{
-    Account, Api, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerEntry,
-    CustomerRecord, CustomerRecords, Customers, DailyImpact, DailyTotals, DonateMoney, Endpoint,
-    ImpactTotals, Page, PlantTree, Project, ProjectById, ProjectList, Projects, Receipt, Record,
-    Records, RestoreCoral, TotalImpact, Track, Tracking, Whoami,
+    Account, Api, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecord,
+    CustomerSummary, DailyTotals, DonateMoney, Endpoint, GetAccount, GetDailyTotals,
+    GetImpactTotals, GetProject, ImpactTotals, ListCustomerRecords, ListCustomers, ListProjects,
+    ListRecords, Page, PlantTree, Project, ProjectList, Receipt, Record, RestoreCoral, TrackImpact,
+    Tracking,
 };
 use oneclick_sandbox::Sandbox;
 use proptest::prelude::*;
@@ -42,22 +43,22 @@ fn is_taken<E: Endpoint + Arbitrary>(statuses: &[u16]) {
 
 #[test]
 fn every_request_is_one_that_the_api_takes() {
-    is_taken::<Whoami>(&[200]);
+    is_taken::<GetAccount>(&[200]);
     is_taken::<PlantTree>(&[200]);
     is_taken::<CleanOcean>(&[200]);
     is_taken::<CaptureCarbon>(&[200]);
     is_taken::<DonateMoney>(&[200]);
     is_taken::<RestoreCoral>(&[200]);
-    is_taken::<TotalImpact>(&[200]);
-    is_taken::<DailyImpact>(&[200]);
+    is_taken::<GetImpactTotals>(&[200]);
+    is_taken::<GetDailyTotals>(&[200]);
     // No such impact, no such project, a cursor of nobody's.
     is_taken::<CancelImpact>(&[404]);
-    is_taken::<Track>(&[404]);
-    is_taken::<Records>(&[200, 400]);
-    is_taken::<CustomerRecords>(&[200, 400]);
-    is_taken::<Customers>(&[200, 400]);
-    is_taken::<Projects>(&[200]);
-    is_taken::<ProjectById>(&[200, 404]);
+    is_taken::<TrackImpact>(&[404]);
+    is_taken::<ListRecords>(&[200, 400]);
+    is_taken::<ListCustomerRecords>(&[200, 400]);
+    is_taken::<ListCustomers>(&[200, 400]);
+    is_taken::<ListProjects>(&[200]);
+    is_taken::<GetProject>(&[200, 404]);
 }
 
 fn reads_back<T: Arbitrary + Clone + Debug + PartialEq + Serialize + DeserializeOwned>() {
@@ -81,10 +82,10 @@ fn every_answer_reads_back_as_what_it_is() {
     reads_back::<Receipt>();
     reads_back::<Record>();
     reads_back::<CustomerRecord>();
-    reads_back::<CustomerEntry>();
+    reads_back::<CustomerSummary>();
     reads_back::<Page<Record>>();
     reads_back::<Page<CustomerRecord>>();
-    reads_back::<Page<CustomerEntry>>();
+    reads_back::<Page<CustomerSummary>>();
     reads_back::<ImpactTotals>();
     reads_back::<DailyTotals>();
     reads_back::<Cancellation>();
@@ -99,14 +100,14 @@ proptest! {
     #[test]
     fn a_hostile_answer_makes_nothing_panic(answer in hostile_response()) {
         let answer = || answer.clone();
-        let _ = api().decode(&Whoami, answer());
+        let _ = api().decode(&GetAccount, answer());
         let _ = api().decode(&PlantTree::new(oneclick_proto::Trees::of::<1>()), answer());
-        let _ = api().decode(&Records::new(), answer());
-        let _ = api().decode(&CustomerRecords::new(), answer());
-        let _ = api().decode(&Customers::new(), answer());
-        let _ = api().decode(&TotalImpact, answer());
-        let _ = api().decode(&DailyImpact::new(), answer());
-        let _ = api().decode(&Projects::new(), answer());
+        let _ = api().decode(&ListRecords::new(), answer());
+        let _ = api().decode(&ListCustomerRecords::new(), answer());
+        let _ = api().decode(&ListCustomers::new(), answer());
+        let _ = api().decode(&GetImpactTotals, answer());
+        let _ = api().decode(&GetDailyTotals::new(), answer());
+        let _ = api().decode(&ListProjects::new(), answer());
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub(crate) fn plant() -> PlantTree {
 }
 
 /// A read that carries an address in its query.
-pub(crate) fn customer() -> oneclick_proto::Customers {
-    oneclick_proto::Customers::new().customer_email(Email::new(EMAIL).unwrap())
+pub(crate) fn customer() -> oneclick_proto::ListCustomers {
+    oneclick_proto::ListCustomers::new().customer_email(Email::new(EMAIL).unwrap())
 }
 
 /// Short enough to wait for, long enough for a busy machine.

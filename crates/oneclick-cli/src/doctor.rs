@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use http::header::DATE;
 use http::{HeaderMap, Response};
 use oneclick_ureq::{
-    Api, BaseUrl, BlockingTransport, Connect, Phase, TransportError, TransportOptions, Whoami,
+    Api, BaseUrl, BlockingTransport, Connect, GetAccount, Phase, TransportError, TransportOptions,
 };
 
 use crate::args::Global;
@@ -102,7 +102,7 @@ fn connection(report: &mut Report, api: &Api) -> Result<(), Failure> {
         Err(error) => return report.wrong(&format!("TLS: {error}; is there a trust store?")),
     };
     let sent = Utc::now();
-    match transport.send(api.encode(&Whoami)?) {
+    match transport.send(api.encode(&GetAccount)?) {
         Err(error) => report.wrong(&format!("the connection: {}", unreached(&error))),
         Ok(answer) => {
             let took = Utc::now() - sent;
@@ -159,7 +159,7 @@ fn clock(report: &mut Report, headers: &HeaderMap, now: DateTime<Utc>) -> Result
 }
 
 fn account(report: &mut Report, api: &Api, answer: Response<Vec<u8>>) -> Result<(), Failure> {
-    match api.decode(&Whoami, answer) {
+    match api.decode(&GetAccount, answer) {
         Ok(account) => report.ok(&format!("the account: {}", account.user_id)),
         Err(error) if error.status().is_some_and(|status| status.as_u16() == 401) => report.wrong(
             "the account: the API does not know the key; copy it anew from the dashboard, and \

@@ -1,7 +1,7 @@
 //! The lists: a page, or every page.
 
 use oneclick_ureq::client::blocking::Items;
-use oneclick_ureq::{CustomerRecords, Customers, Email, Limit, List, Records};
+use oneclick_ureq::{Email, Limit, List, ListCustomerRecords, ListCustomers, ListRecords};
 
 use crate::args::{Dates, Kinds, Listing};
 use crate::failure::{Failure, quoted};
@@ -15,7 +15,7 @@ pub(crate) fn records(
     dates: &Dates,
     listing: &Listing,
 ) -> Result<(), Failure> {
-    let mut request = Records::new().dates(dates.range()?);
+    let mut request = ListRecords::new().dates(dates.range()?);
     request.filter_by = kinds.kind;
     request.sort_order = Some(listing.order.into());
     let request = page(request, listing);
@@ -29,7 +29,7 @@ pub(crate) fn customer_records(
     dates: &Dates,
     listing: &Listing,
 ) -> Result<(), Failure> {
-    let mut request = CustomerRecords::new().dates(dates.range()?);
+    let mut request = ListCustomerRecords::new().dates(dates.range()?);
     request.customer_email = email;
     request.filter_by = kinds.kind;
     request.sort_order = Some(listing.order.into());
@@ -42,7 +42,7 @@ pub(crate) fn customers(
     email: Option<Email>,
     listing: &Listing,
 ) -> Result<(), Failure> {
-    let mut request = Customers::new();
+    let mut request = ListCustomers::new();
     request.customer_email = email;
     request.sort_order = Some(listing.order.into());
     let request = page(request, listing);
@@ -52,10 +52,10 @@ pub(crate) fn customers(
 /// The page to begin with.
 fn page<L: List>(mut request: L, listing: &Listing) -> L {
     if let Some(limit) = listing.limit.or_else(|| listing.all.then(Limit::of::<1000>)) {
-        request = request.limit(limit);
+        request = request.with_limit(limit);
     }
     match &listing.cursor {
-        Some(cursor) => request.cursor(cursor.clone()),
+        Some(cursor) => request.with_cursor(cursor.clone()),
         None => request,
     }
 }

@@ -1,7 +1,8 @@
 //! What is looked up, and what is taken back.
 
 use oneclick_ureq::{
-    CancelImpact, ImpactId, Locale, ProjectById, ProjectType, Projects, Reason, Timestamp, Tracking,
+    CancelImpact, GetProject, ImpactId, ListProjects, Locale, ProjectType, Reason, Timestamp,
+    Tracking,
 };
 
 use crate::args::{Format, FormatArgs, Json};
@@ -126,14 +127,14 @@ pub(crate) fn projects(
 ) -> Result<(), Failure> {
     let locale = language.map(|language| Locale::from(language.as_str()));
     let Some(id) = id else {
-        let mut request = Projects::new();
+        let mut request = ListProjects::new();
         request.project_type = project_type.map(|name| ProjectType::from(name.as_str()));
         request.locale = locale;
         let mut rows = Rows::new(format.into());
         rows.print(&session.client.projects(request)?.projects)?;
         return rows.end();
     };
-    let mut request = ProjectById::new(id);
+    let mut request = GetProject::new(id);
     request.locale = locale;
     let project = session.client.project(request)?;
     match Format::from(format) {

@@ -7,7 +7,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use oneclick_ureq::{
-    CustomerEntry, CustomerRecord, ImpactId, Intent, Personal, Project, Record, RecordedMetadata,
+    CustomerRecord, CustomerSummary, ImpactId, Intent, Project, Record, RecordedMetadata, Redacted,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -97,7 +97,7 @@ impl Row for CustomerRecord {
     }
 }
 
-impl Row for CustomerEntry {
+impl Row for CustomerSummary {
     const COLUMNS: &'static [&'static str] =
         &["customer_id", "customer_email", "customer_name", "onboarded_on"];
 
@@ -145,7 +145,7 @@ fn text(value: Option<&impl ToString>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-fn personal(value: Option<&Personal>) -> String {
+fn personal(value: Option<&Redacted>) -> String {
     value.map(|text| text.as_str().to_owned()).unwrap_or_default()
 }
 

@@ -30,7 +30,7 @@ use crate::{Api, Endpoint, Error, Execution};
 /// [`BlockingTransport`](crate::BlockingTransport), which brings the loop):
 ///
 /// ```
-/// use oneclick_proto::{Api, Attempt, Next, RetryPolicy, TransportError, Whoami};
+/// use oneclick_proto::{Api, Attempt, Next, RetryPolicy, TransportError, GetAccount};
 ///
 /// fn transport(_: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, TransportError> {
 ///     Ok(http::Response::new(br#"{"user_id":"U123","email":"my-email@email.com"}"#.to_vec()))
@@ -39,7 +39,7 @@ use crate::{Api, Endpoint, Error, Execution};
 /// let api = Api::sandbox("test_key")?;
 /// let start = std::time::Instant::now();
 /// let seed = 7; // any number that differs from call to call
-/// let (mut request, mut attempt) = Attempt::begin(&api, Whoami, RetryPolicy::STANDARD, seed)?;
+/// let (mut request, mut attempt) = Attempt::begin(&api, GetAccount, RetryPolicy::STANDARD, seed)?;
 /// let account = loop {
 ///     match attempt.finish(transport(request), start.elapsed()) {
 ///         Next::Done(result) => break result?,
@@ -153,7 +153,7 @@ impl<E: Endpoint> Attempt<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CancelImpact, ImpactId, PlantTree, Trees, Whoami};
+    use crate::{CancelImpact, GetAccount, ImpactId, PlantTree, Trees};
 
     const THREE: RetryPolicy = RetryPolicy::STANDARD;
 
@@ -191,9 +191,9 @@ mod tests {
     #[test]
     fn one_attempt_is_one_request() {
         for code in [200, 302, 400, 408, 425, 429, 500, 503] {
-            assert_eq!(sent(Whoami, RetryPolicy::NEVER, || Ok(status(code))), 1);
+            assert_eq!(sent(GetAccount, RetryPolicy::NEVER, || Ok(status(code))), 1);
         }
-        assert_eq!(sent(Whoami, RetryPolicy::NEVER, || Err(TransportError::connect("x"))), 1);
+        assert_eq!(sent(GetAccount, RetryPolicy::NEVER, || Err(TransportError::connect("x"))), 1);
     }
 
     #[test]
@@ -210,12 +210,12 @@ mod tests {
 
     #[test]
     fn a_read_is_sent_again_after_what_may_pass() {
-        assert_eq!(sent(Whoami, THREE, || Err(TransportError::exchange("reset"))), 3);
+        assert_eq!(sent(GetAccount, THREE, || Err(TransportError::exchange("reset"))), 3);
         for code in [408, 425, 429, 500, 502, 503, 504] {
-            assert_eq!(sent(Whoami, THREE, || Ok(status(code))), 3, "{code}");
+            assert_eq!(sent(GetAccount, THREE, || Ok(status(code))), 3, "{code}");
         }
         for code in [200, 302, 400, 401, 403, 404, 418, 501] {
-            assert_eq!(sent(Whoami, THREE, || Ok(status(code))), 1, "{code}");
+            assert_eq!(sent(GetAccount, THREE, || Ok(status(code))), 1, "{code}");
         }
     }
 
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn no_attempt_begins_after_the_deadline() {
         let api = Api::sandbox("test_key").unwrap();
-        let (_, attempt) = Attempt::begin(&api, Whoami, THREE, 7).unwrap();
+        let (_, attempt) = Attempt::begin(&api, GetAccount, THREE, 7).unwrap();
         let outcome: Result<Response<Vec<u8>>, _> = Err(TransportError::connect("refused"));
         let Next::Done(result) = attempt.finish(outcome, THREE.deadline) else {
             panic!("there is no time left");

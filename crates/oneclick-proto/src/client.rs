@@ -148,7 +148,7 @@ macro_rules! endpoint_methods {
         /// # Errors
         #[doc = $crate::client::errors!()]
         pub $($async)? fn whoami(&self) -> Result<Account, Error> {
-            self.send(Whoami)$($await)*
+            self.send(GetAccount)$($await)*
         }
 
         /// `POST /v1/plant_tree`: plants trees. Takes [`Trees`](crate::Trees),
@@ -234,57 +234,57 @@ macro_rules! endpoint_methods {
         /// # Errors
         #[doc = $crate::client::errors!()]
         pub $($async)? fn impact(&self) -> Result<ImpactTotals, Error> {
-            self.send(TotalImpact)$($await)*
+            self.send(GetImpactTotals)$($await)*
         }
 
         /// `GET /v1/impact/daily`: totals by day. Takes a
-        /// [`DateRange`](crate::DateRange), or a [`DailyImpact`].
+        /// [`DateRange`](crate::DateRange), or a [`GetDailyTotals`].
         ///
         /// # Errors
         #[doc = $crate::client::errors!()]
         pub $($async)? fn daily_impact(
             &self,
-            days: impl Into<DailyImpact>,
+            days: impl Into<GetDailyTotals>,
         ) -> Result<DailyTotals, Error> {
             self.send(days.into())$($await)*
         }
 
         /// `GET /v1/track`: how far an impact has come. Takes a receipt, a
         /// record, a tracking answer or an [`ImpactId`](crate::ImpactId), by
-        /// reference or not, the text of an id, or a [`Track`].
+        /// reference or not, the text of an id, or a [`TrackImpact`].
         ///
         /// # Errors
         /// As [`send`](Self::send), and for text, or the `tracking_id` of a
         /// tracking answer, that is no id.
         pub $($async)? fn track(
             &self,
-            impact: impl TryInto<Track, Error: Into<InvalidValue>>,
+            impact: impl TryInto<TrackImpact, Error: Into<InvalidValue>>,
         ) -> Result<Tracking, Error> {
             let track = impact.try_into().map_err(Into::into)?;
             self.send(track)$($await)*
         }
 
         /// `GET /v1/projects`: the projects that impacts go to. Takes a
-        /// [`ProjectType`](crate::ProjectType), or a [`Projects`] with a
+        /// [`ProjectType`](crate::ProjectType), or a [`ListProjects`] with a
         /// language.
         ///
         /// # Errors
         #[doc = $crate::client::errors!()]
         pub $($async)? fn projects(
             &self,
-            request: impl Into<Projects>,
+            request: impl Into<ListProjects>,
         ) -> Result<ProjectList, Error> {
             self.send(request.into())$($await)*
         }
 
         /// `GET /v1/projects/{project_id}`: one project. Takes its id, or a
-        /// [`ProjectById`] with a language.
+        /// [`GetProject`] with a language.
         ///
         /// # Errors
         #[doc = $crate::client::errors!()]
         pub $($async)? fn project(
             &self,
-            project_id: impl Into<ProjectById>,
+            project_id: impl Into<GetProject>,
         ) -> Result<Project, Error> {
             self.send(project_id.into())$($await)*
         }
@@ -293,7 +293,7 @@ macro_rules! endpoint_methods {
         /// across all pages; those made for a customer are in
         /// [`customer_records`](Self::customer_records) alone. For a single
         /// page, [`send`](Self::send) the request.
-        pub fn records(&self, request: Records) -> $items<T, Records> {
+        pub fn records(&self, request: ListRecords) -> $items<T, ListRecords> {
             self.list(request)
         }
 
@@ -303,14 +303,14 @@ macro_rules! endpoint_methods {
         /// [`send`](Self::send) the request.
         pub fn customer_records(
             &self,
-            request: CustomerRecords,
-        ) -> $items<T, CustomerRecords> {
+            request: ListCustomerRecords,
+        ) -> $items<T, ListCustomerRecords> {
             self.list(request)
         }
 
         /// `GET /v1/customers`: the customers, one after the other across all
         /// pages. For a single page, [`send`](Self::send) the request.
-        pub fn customers(&self, request: Customers) -> $items<T, Customers> {
+        pub fn customers(&self, request: ListCustomers) -> $items<T, ListCustomers> {
             self.list(request)
         }
 

@@ -25,9 +25,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use action::{Action, Receipt};
-pub use list::{List, Listed, Page};
+pub use list::{List, ListItem, Page};
 
-/// One endpoint of the API: the request's fields and what it answers.
+/// One endpoint of the API: the fields of its request, and the type of its response.
+///
+/// A request is named by a verb and what it is about, its response by the noun:
+/// [`GetAccount`](whoami::GetAccount) gives an [`Account`](whoami::Account),
+/// [`ListRecords`](records::ListRecords) a [`Page`] of [`Record`](records::Record)s,
+/// [`CancelImpact`](cancel_impact::CancelImpact) a
+/// [`Cancellation`](cancel_impact::Cancellation), each action a [`Receipt`].
 ///
 /// The fields are what [`Serialize`] writes: the query of a GET, the JSON body
 /// of anything else, except that a field named in braces in [`PATH`](Self::PATH)

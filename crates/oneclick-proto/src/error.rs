@@ -16,7 +16,7 @@ use crate::retry::retry_after;
 use crate::transport::{self, Phase, TransportError};
 use crate::value::InvalidValue;
 
-open_set! {
+string_enum! {
     /// The `type` of an error answer, of any endpoint.
     ErrorType {
         /// Something is wrong with the key.
@@ -109,14 +109,14 @@ pub enum ErrorKind {
 /// both may hold personal data.
 ///
 /// ```
-/// use oneclick_proto::{Api, ErrorType, Execution, Whoami};
+/// use oneclick_proto::{Api, ErrorType, Execution, GetAccount};
 ///
 /// let api = Api::sandbox("test_key")?;
 /// let answer = http::Response::builder()
 ///     .status(401)
 ///     .body(r#"{"type":"key_error","message":"API Key does not exist"}"#)
 ///     .unwrap();
-/// let error = api.decode(&Whoami, answer).unwrap_err();
+/// let error = api.decode(&GetAccount, answer).unwrap_err();
 /// assert_eq!(error.status().unwrap(), 401);
 /// assert_eq!(error.error_type(), Some(&ErrorType::KeyError));
 /// assert_eq!(error.execution(), Execution::NotExecuted);

@@ -97,19 +97,19 @@ pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
 pub use endpoint::clean_ocean::CleanOcean;
-pub use endpoint::customer_records::{CustomerRecord, CustomerRecords};
-pub use endpoint::customers::{CustomerEntry, Customers};
-pub use endpoint::daily_impact::{DailyImpact, DailyTotals, Day};
+pub use endpoint::customer_records::{CustomerRecord, ListCustomerRecords};
+pub use endpoint::customers::{CustomerSummary, ListCustomers};
+pub use endpoint::daily_impact::{DailyTotals, Day, GetDailyTotals};
 pub use endpoint::donate_money::DonateMoney;
-pub use endpoint::impact::{ImpactTotals, TotalImpact};
+pub use endpoint::impact::{GetImpactTotals, ImpactTotals};
 pub use endpoint::plant_tree::PlantTree;
-pub use endpoint::project_by_id::ProjectById;
-pub use endpoint::projects::{Goal, Locale, Project, ProjectList, ProjectType, Projects};
-pub use endpoint::records::{Record, Records};
+pub use endpoint::project_by_id::GetProject;
+pub use endpoint::projects::{Goal, ListProjects, Locale, Project, ProjectList, ProjectType};
+pub use endpoint::records::{ListRecords, Record};
 pub use endpoint::restore_coral::RestoreCoral;
-pub use endpoint::track::{Track, Tracking};
-pub use endpoint::whoami::{Account, Whoami};
-pub use endpoint::{Action, Endpoint, List, Listed, Page, Receipt};
+pub use endpoint::track::{TrackImpact, Tracking};
+pub use endpoint::whoami::{Account, GetAccount};
+pub use endpoint::{Action, Endpoint, List, ListItem, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
 pub use once::{Doubt, Intent, Once, OncePolicy, OnceState, OnceStep, Outcome, Unresolved};
 pub use pager::Pager;
@@ -119,7 +119,7 @@ pub use transport::{
     TransportOptions,
 };
 pub use value::{
-    Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra, Fragments, Impact,
-    ImpactId, ImpactKind, InvalidValue, Limit, Metadata, OtherName, Personal, Pounds, Reason,
-    RecordedMetadata, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
+    Category, Cents, Cursor, Customer, DateRange, Email, Extra, Fragments, Impact, ImpactId,
+    ImpactKind, InvalidValue, Limit, Metadata, OtherName, Pounds, Reason, RecordCustomer,
+    RecordedMetadata, Redacted, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
 };

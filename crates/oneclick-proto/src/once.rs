@@ -19,8 +19,8 @@ use look::{Look, MAX_FAILED_READS, MAX_READS, MIN_READS, Order, Walk};
 use crate::endpoint::{Action, Page, Receipt};
 use crate::value::{DateRange, ImpactId, InvalidValue, Limit, Reason, SortOrder, Timestamp};
 use crate::{
-    CancelImpact, Cancellation, CustomerRecord, CustomerRecords, Error, Execution, Pager, Record,
-    Records,
+    CancelImpact, Cancellation, CustomerRecord, Error, Execution, ListCustomerRecords, ListRecords,
+    Pager, Record,
 };
 
 /// A purchase that is verified, as a machine without I/O.
@@ -127,9 +127,9 @@ pub enum OnceStep<A> {
     /// Send this purchase, and tell [`Once::sent`].
     Send(A, Once<A>),
     /// Send this, and tell [`Once::read`].
-    ReadRecords(Records, Once<A>),
+    ReadRecords(ListRecords, Once<A>),
     /// Send this, and tell [`Once::read_of_customer`].
-    ReadCustomerRecords(CustomerRecords, Once<A>),
+    ReadCustomerRecords(ListCustomerRecords, Once<A>),
     /// Send this, and tell [`Once::cancelled`].
     Cancel(CancelImpact, Once<A>),
     /// Wait so long.
@@ -278,7 +278,7 @@ impl<A: Action> Once<A> {
 
     /// Takes what became of [`OnceStep::ReadCustomerRecords`].
     pub fn read_of_customer(&mut self, result: Result<Page<CustomerRecord>, Error>) {
-        if let Phase::Look(Look { walk: Some(Walk::Customers(pager)), .. }) = &mut self.phase {
+        if let Phase::Look(Look { walk: Some(Walk::ListCustomers(pager)), .. }) = &mut self.phase {
             let page = pager.take(result).map(|page| receipts(page.items));
             let complete = pager.is_complete();
             self.take_page(page, complete);
@@ -318,14 +318,16 @@ impl<A: Action> Once<A> {
         });
         let request = match walk {
             Walk::Own(pager) => pager.request().map(|request| request.map(Read::Own)),
-            Walk::Customers(pager) => pager.request().map(|request| request.map(Read::Customers)),
+            Walk::ListCustomers(pager) => {
+                pager.request().map(|request| request.map(Read::ListCustomers))
+            }
         };
         let (doubt, error) = match request {
             Some(Ok(request)) => {
                 self.phase = Phase::Look(look);
                 return match request {
                     Read::Own(list) => OnceStep::ReadRecords(list, self),
-                    Read::Customers(list) => OnceStep::ReadCustomerRecords(list, self),
+                    Read::ListCustomers(list) => OnceStep::ReadCustomerRecords(list, self),
                 };
             }
             Some(Err(error)) => (Doubt::Unreadable, Some(error)),
@@ -342,14 +344,15 @@ impl<A: Action> Once<A> {
         let (order, limit) = (SortOrder::Desc, Limit::of::<1000>());
         match self.action.get_customer() {
             None => {
-                let list = Records::new().filter_by(A::KIND).dates(dates);
+                let list = ListRecords::new().filter_by(A::KIND).dates(dates);
                 let list = list.sort_order(order).limit(limit);
                 Walk::Own(Pager::new(list).max_pages(self.policy.max_pages))
             }
             Some(customer) => {
-                let list = CustomerRecords::new().customer_email(customer.customer_email.clone());
+                let list =
+                    ListCustomerRecords::new().customer_email(customer.customer_email.clone());
                 let list = list.filter_by(A::KIND).dates(dates).sort_order(order).limit(limit);
-                Walk::Customers(Pager::new(list).max_pages(self.policy.max_pages))
+                Walk::ListCustomers(Pager::new(list).max_pages(self.policy.max_pages))
             }
         }
     }
@@ -447,8 +450,8 @@ impl<A: Action> Once<A> {
 }
 
 enum Read {
-    Own(Records),
-    Customers(CustomerRecords),
+    Own(ListRecords),
+    ListCustomers(ListCustomerRecords),
 }
 
 fn receipts<R: Into<Receipt>>(rows: Vec<R>) -> Vec<Receipt> {

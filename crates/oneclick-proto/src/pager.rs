@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind};
 /// never end, in circles or in empty pages, ends with an error of `request`.
 ///
 /// ```
-/// use oneclick_proto::{Api, Pager, Records};
+/// use oneclick_proto::{Api, Pager, ListRecords};
 ///
 /// let api = Api::sandbox("test_key")?;
 /// let mut answers = [
@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind};
 ///     r#"{"user_records":[]}"#,
 /// ].into_iter();
 ///
-/// let mut pager = Pager::new(Records::new());
+/// let mut pager = Pager::new(ListRecords::new());
 /// let mut queries = Vec::new();
 /// while let Some(request) = pager.request() {
 ///     let request = request?;
@@ -66,7 +66,7 @@ impl<L: List> Pager<L> {
 
     /// Starts where the request says: at its cursor if it has one.
     pub fn new(list: L) -> Self {
-        let landmark = list.get_cursor().cloned();
+        let landmark = list.cursor().cloned();
         Self {
             list,
             next: State::More,
@@ -117,9 +117,9 @@ impl<L: List> Pager<L> {
         let list = self.list.clone();
         let Some(left) = self.items_left else { return Some(Ok(list)) };
         // Without a limit a page is ten: asking for fewer needs one.
-        let size = list.get_limit().map_or(10, Limit::get);
+        let size = list.limit().map_or(10, Limit::get);
         match Limit::new(left) {
-            Ok(limit) if left < size => Some(Ok(list.limit(limit))),
+            Ok(limit) if left < size => Some(Ok(list.with_limit(limit))),
             _ => Some(Ok(list)),
         }
     }
@@ -159,7 +159,7 @@ impl<L: List> Pager<L> {
     }
 
     fn go_on(&mut self, cursor: &Cursor) {
-        let here = self.list.get_cursor();
+        let here = self.list.cursor();
         if here == Some(cursor) || self.landmark.as_ref() == Some(cursor) {
             self.next = State::Circling;
             return;
@@ -170,7 +170,7 @@ impl<L: List> Pager<L> {
             self.since_landmark = 0;
             self.landmark_lasts = self.landmark_lasts.saturating_mul(2);
         }
-        self.list = self.list.clone().cursor(cursor.clone());
+        self.list = self.list.clone().with_cursor(cursor.clone());
     }
 
     /// Where a later walk goes on: the cursor of the page that comes next, or
@@ -178,7 +178,7 @@ impl<L: List> Pager<L> {
     /// to its end.
     pub fn cursor(&self) -> Option<&Cursor> {
         match self.next {
-            State::More | State::Circling | State::Failed => self.list.get_cursor(),
+            State::More | State::Circling | State::Failed => self.list.cursor(),
             State::Ended => None,
         }
     }

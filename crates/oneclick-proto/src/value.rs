@@ -6,7 +6,7 @@
 //! [`OtherName`], fields that it does not know as [`Extra`].
 
 #[macro_use]
-mod open_set;
+mod string_enum;
 
 mod amount;
 mod customer;
@@ -22,7 +22,7 @@ mod reason;
 mod timestamp;
 
 pub use amount::{Cents, Fragments, Limit, Pounds, Trees};
-pub use customer::{Customer, CustomerInfo};
+pub use customer::{Customer, RecordCustomer};
 pub use date_range::DateRange;
 pub use email::Email;
 pub use extra::Extra;
@@ -31,9 +31,9 @@ pub use impact_id::ImpactId;
 pub use invalid::InvalidValue;
 pub(crate) use metadata::MetadataField;
 pub use metadata::{Metadata, RecordedMetadata};
-pub use opaque::{Cursor, Personal, UserId};
-pub use open_set::OtherName;
+pub use opaque::{Cursor, Redacted, UserId};
 pub use reason::Reason;
+pub use string_enum::OtherName;
 pub use timestamp::Timestamp;
 
 pub(crate) use date_range::{read_day, write_day};

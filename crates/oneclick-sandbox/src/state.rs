@@ -84,7 +84,7 @@ impl Config {
 ///
 /// ```
 /// use chrono::{DateTime, Utc};
-/// use oneclick_proto::{Api, Customers, PlantTree, TotalImpact, Trees, ImpactKind};
+/// use oneclick_proto::{Api, ListCustomers, PlantTree, GetImpactTotals, Trees, ImpactKind};
 /// use oneclick_sandbox::{Config, Sandbox};
 ///
 /// let mut sandbox = Sandbox::new(Config::new());
@@ -95,7 +95,7 @@ impl Config {
 /// let receipt = api.decode(&plant, sandbox.respond(&api.encode(&plant)?, now))?;
 /// assert_eq!(receipt.time_utc.datetime(), now);
 ///
-/// let total = api.decode(&TotalImpact, sandbox.respond(&api.encode(&TotalImpact)?, now))?;
+/// let total = api.decode(&GetImpactTotals, sandbox.respond(&api.encode(&GetImpactTotals)?, now))?;
 /// assert_eq!(total.user_impact.get(&ImpactKind::TreePlanted), 5);
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use oneclick_sandbox::ManualClock;
 use oneclick_ureq::{
-    BlockingClient, Cents, Customer, DonateMoney, Execution, ImpactId, ImpactKind, Metadata, Phase,
-    Receipt, Records,
+    BlockingClient, Cents, Customer, DonateMoney, Execution, ImpactId, ImpactKind, ListRecords,
+    Metadata, Phase, Receipt,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -71,7 +71,7 @@ fn what_was_bought_is_there_when_it_is_opened_again() {
     assert!(client.track(&bought).unwrap().cancelled_on.is_some());
     let later = plant(&client);
     assert!(later.time_utc > bought.time_utc);
-    let records: Vec<_> = client.records(Records::new()).map(Result::unwrap).collect();
+    let records: Vec<_> = client.records(ListRecords::new()).map(Result::unwrap).collect();
     assert_eq!(ImpactId::from(&records[0]), ImpactId::from(&bought));
     assert_eq!(records.len(), 2);
     let account = client.whoami().unwrap();
@@ -255,14 +255,14 @@ fn time(line: &str) -> Timestamp {
 /// Everything that an account can be asked, and the same bytes only if all is the same.
 fn answers(api: &Api, transport: &Transport, ids: &[ImpactId]) -> Vec<Vec<u8>> {
     let mut requests = vec![
-        api.encode(&oneclick_ureq::Whoami).unwrap(),
-        api.encode(&oneclick_ureq::TotalImpact).unwrap(),
-        api.encode(&oneclick_ureq::DailyImpact::default()).unwrap(),
-        api.encode(&Records::new()).unwrap(),
-        api.encode(&oneclick_ureq::CustomerRecords::new()).unwrap(),
-        api.encode(&oneclick_ureq::Customers::new()).unwrap(),
+        api.encode(&oneclick_ureq::GetAccount).unwrap(),
+        api.encode(&oneclick_ureq::GetImpactTotals).unwrap(),
+        api.encode(&oneclick_ureq::GetDailyTotals::default()).unwrap(),
+        api.encode(&ListRecords::new()).unwrap(),
+        api.encode(&oneclick_ureq::ListCustomerRecords::new()).unwrap(),
+        api.encode(&oneclick_ureq::ListCustomers::new()).unwrap(),
     ];
-    let track = |id: &ImpactId| api.encode(&oneclick_ureq::Track::from(id)).unwrap();
+    let track = |id: &ImpactId| api.encode(&oneclick_ureq::TrackImpact::from(id)).unwrap();
     requests.extend(ids.iter().map(track));
     requests.into_iter().map(|request| transport.send(request).unwrap().into_body()).collect()
 }

@@ -289,11 +289,11 @@ mod tests {
         let base_url = BaseUrl::new("https://example.com/proxy/1click/").unwrap();
         let api = Api::new(base_url.clone(), ApiKey::new("test_key").unwrap()).unwrap();
         let uri = |request: Request<Vec<u8>>| request.uri().to_string();
-        let whoami = api.encode(&crate::Whoami).unwrap();
+        let whoami = api.encode(&crate::GetAccount).unwrap();
         assert_eq!(uri(whoami), "https://example.com/proxy/1click/v1/whoami");
         let plant = api.encode(&crate::PlantTree::new(crate::Trees::of::<1>())).unwrap();
         assert_eq!(uri(plant), "https://example.com/proxy/1click/v1/plant_tree");
-        let project = api.encode(&crate::ProjectById::new("a/b")).unwrap();
+        let project = api.encode(&crate::GetProject::new("a/b")).unwrap();
         assert_eq!(uri(project), "https://example.com/proxy/1click/v1/projects/a%2Fb");
         assert_eq!(base_url.to_string(), "https://example.com/proxy/1click");
     }

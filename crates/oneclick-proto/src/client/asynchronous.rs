@@ -13,10 +13,11 @@ use crate::pager::Pager;
 use crate::transport::AsyncTransport;
 use crate::value::Cursor;
 use crate::{
-    Account, Action, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecords,
-    Customers, DailyImpact, DailyTotals, DonateMoney, Endpoint, Error, ImpactTotals, Intent,
-    InvalidValue, List, Once, OnceStep, Outcome, Page, PlantTree, Project, ProjectById,
-    ProjectList, Projects, Receipt, Records, RestoreCoral, TotalImpact, Track, Tracking, Whoami,
+    Account, Action, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, DailyTotals,
+    DonateMoney, Endpoint, Error, GetAccount, GetDailyTotals, GetImpactTotals, GetProject,
+    ImpactTotals, Intent, InvalidValue, List, ListCustomerRecords, ListCustomers, ListProjects,
+    ListRecords, Once, OnceStep, Outcome, Page, PlantTree, Project, ProjectList, Receipt,
+    RestoreCoral, TrackImpact, Tracking,
 };
 
 impl<T: AsyncTransport> Client<T, Mode> {

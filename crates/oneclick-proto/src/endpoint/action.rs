@@ -7,7 +7,7 @@ use super::customer_records::CustomerRecord;
 use super::records::Record;
 use super::row::{Row, row};
 use crate::value::{
-    Category, Customer, CustomerInfo, Extra, Impact, ImpactKind, Metadata, RecordedMetadata,
+    Category, Customer, Extra, Impact, ImpactKind, Metadata, RecordCustomer, RecordedMetadata,
     Timestamp, UserId,
 };
 
@@ -55,7 +55,7 @@ pub struct Receipt {
     pub category: Option<Category>,
     /// The customer on whose behalf it was made; `None` if it was made for the
     /// account itself.
-    pub customer: Option<CustomerInfo>,
+    pub customer: Option<RecordCustomer>,
     /// The metadata, if the API repeats it; it is only known to on records.
     pub metadata: RecordedMetadata,
     /// Fields that this version does not know.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 use super::row::{as_field, by_id, identified, impact_of, rest_of};
-use crate::value::{Category, Extra, Impact, ImpactId, Personal, Reason, Timestamp, UserId};
+use crate::value::{Category, Extra, Impact, ImpactId, Reason, Redacted, Timestamp, UserId};
 
 /// `POST /v1/cancel_impact`: takes an impact back, such as for a refund.
 ///
@@ -73,7 +73,7 @@ impl Endpoint for CancelImpact {
     const IDEMPOTENT: bool = true;
 }
 
-open_set! {
+string_enum! {
     /// What the API says of a cancellation: `message` in the answer of
     /// `POST /v1/cancel_impact`.
     CancelMessage {
@@ -99,7 +99,7 @@ pub struct Cancellation {
     pub message: CancelMessage,
     /// Why; `None` if no reason was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Personal>,
+    pub reason: Option<Redacted>,
     /// What was taken back, and how much, in the unit of its kind; as in
     /// [`Record`](super::records::Record).
     #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]

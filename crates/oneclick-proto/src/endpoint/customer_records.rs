@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 
 use super::list::list_setters;
 use super::row::{Row, row};
-use super::{Endpoint, Listed, Page};
+use super::{Endpoint, ListItem, Page};
 use crate::value::{
-    Category, Cursor, CustomerInfo, DateRange, Email, Extra, Impact, ImpactKind, Limit,
+    Category, Cursor, DateRange, Email, Extra, Impact, ImpactKind, Limit, RecordCustomer,
     RecordedMetadata, SortOrder, Timestamp, UserId,
 };
 
 /// `GET /v1/customer_records`: the account's customers' impacts, one by one.
 ///
-/// Impacts made for a customer are here and not in [`Records`](super::records::Records).
+/// Impacts made for a customer are here and not in [`ListRecords`](super::records::ListRecords).
 ///
 /// The purchases of one customer, newest first; that of an order is found by
 /// its metadata:
 ///
 /// ```
-/// use oneclick_proto::{Api, CustomerRecords, Email, SortOrder};
+/// use oneclick_proto::{Api, ListCustomerRecords, Email, SortOrder};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let list = CustomerRecords::new().customer_email(Email::new("a+b@x.com")?);
+/// let list = ListCustomerRecords::new().customer_email(Email::new("a+b@x.com")?);
 /// let list = list.sort_order(SortOrder::Desc);
 /// assert_eq!(
 ///     api.encode(&list)?.uri().path_and_query().unwrap(),
@@ -39,7 +39,7 @@ use crate::value::{
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct CustomerRecords {
+pub struct ListCustomerRecords {
     /// Only the records of this customer; of all if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<Email>,
@@ -60,7 +60,7 @@ pub struct CustomerRecords {
     pub sort_order: Option<SortOrder>,
 }
 
-impl CustomerRecords {
+impl ListCustomerRecords {
     /// Every record.
     #[must_use]
     pub const fn new() -> Self {
@@ -98,14 +98,14 @@ impl CustomerRecords {
     list_setters!();
 }
 
-impl Endpoint for CustomerRecords {
+impl Endpoint for ListCustomerRecords {
     type Response = Page<CustomerRecord>;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/customer_records";
     const IDEMPOTENT: bool = true;
 }
 
-list_setters!(impl List<CustomerRecord> for CustomerRecords);
+list_setters!(impl List<CustomerRecord> for ListCustomerRecords);
 
 /// One impact made on behalf of a customer, of `customer_records` in the answer
 /// of `GET /v1/customer_records`.
@@ -119,7 +119,7 @@ pub struct CustomerRecord {
     /// The account that the impact belongs to.
     pub user_id: UserId,
     /// The customer on whose behalf it was made.
-    pub customer: CustomerInfo,
+    pub customer: RecordCustomer,
     /// When it was made, in UTC to the millisecond; with `user_id` the handle of
     /// the impact.
     pub time_utc: Timestamp,
@@ -141,7 +141,7 @@ impl CustomerRecord {
         user_id: UserId,
         time_utc: Timestamp,
         impact: Impact,
-        customer: CustomerInfo,
+        customer: RecordCustomer,
     ) -> Self {
         Self {
             user_id,
@@ -155,7 +155,7 @@ impl CustomerRecord {
     }
 }
 
-impl Listed for CustomerRecord {
+impl ListItem for CustomerRecord {
     const FIELD: &'static str = "customer_records";
 }
 

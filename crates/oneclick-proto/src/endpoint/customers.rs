@@ -4,17 +4,17 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::list::list_setters;
-use super::{Endpoint, Listed, Page};
-use crate::value::{Cursor, Email, Extra, Limit, Personal, SortOrder, Timestamp};
+use super::{Endpoint, ListItem, Page};
+use crate::value::{Cursor, Email, Extra, Limit, Redacted, SortOrder, Timestamp};
 
 /// `GET /v1/customers`: everybody on whose behalf an impact was made, by the
 /// time of the first one.
 ///
 /// ```
-/// use oneclick_proto::{Api, Customers, Limit, SortOrder};
+/// use oneclick_proto::{Api, ListCustomers, Limit, SortOrder};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let latest = Customers::new().sort_order(SortOrder::Desc).limit(Limit::of::<1>());
+/// let latest = ListCustomers::new().sort_order(SortOrder::Desc).limit(Limit::of::<1>());
 /// assert_eq!(
 ///     api.encode(&latest)?.uri().path_and_query().unwrap(),
 ///     "/v1/customers?limit=1&sort_order=desc",
@@ -29,7 +29,7 @@ use crate::value::{Cursor, Email, Extra, Limit, Personal, SortOrder, Timestamp};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Customers {
+pub struct ListCustomers {
     /// Only the customer with this address; all if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<Email>,
@@ -44,7 +44,7 @@ pub struct Customers {
     pub sort_order: Option<SortOrder>,
 }
 
-impl Customers {
+impl ListCustomers {
     /// Every customer.
     #[must_use]
     pub const fn new() -> Self {
@@ -61,27 +61,27 @@ impl Customers {
     list_setters!();
 }
 
-impl Endpoint for Customers {
-    type Response = Page<CustomerEntry>;
+impl Endpoint for ListCustomers {
+    type Response = Page<CustomerSummary>;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/customers";
     const IDEMPOTENT: bool = true;
 }
 
-list_setters!(impl List<CustomerEntry> for Customers);
+list_setters!(impl List<CustomerSummary> for ListCustomers);
 
 /// One customer of the account, of `customers` in the answer of
 /// `GET /v1/customers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct CustomerEntry {
+pub struct CustomerSummary {
     /// The API's name for the customer, such as `U1234`.
     pub customer_id: String,
     /// The customer's e-mail address.
-    pub customer_email: Personal,
+    pub customer_email: Redacted,
     /// The customer's name; `None` if none was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_name: Option<Personal>,
+    pub customer_name: Option<Redacted>,
     /// When the first impact was made for the customer, in UTC to the millisecond.
     pub onboarded_on: Timestamp,
     /// Fields that this version does not know.
@@ -89,11 +89,11 @@ pub struct CustomerEntry {
     pub extra: Extra,
 }
 
-impl CustomerEntry {
+impl CustomerSummary {
     /// A customer without a name.
     pub fn new(
         customer_id: impl Into<String>,
-        customer_email: impl Into<Personal>,
+        customer_email: impl Into<Redacted>,
         onboarded_on: Timestamp,
     ) -> Self {
         Self {
@@ -106,6 +106,6 @@ impl CustomerEntry {
     }
 }
 
-impl Listed for CustomerEntry {
+impl ListItem for CustomerSummary {
     const FIELD: &'static str = "customers";
 }

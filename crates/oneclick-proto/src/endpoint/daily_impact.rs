@@ -12,11 +12,11 @@ use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, wr
 ///
 /// ```
 /// use chrono::NaiveDate;
-/// use oneclick_proto::{Api, DailyImpact, DateRange, ImpactKind};
+/// use oneclick_proto::{Api, GetDailyTotals, DateRange, ImpactKind};
 ///
 /// let api = Api::sandbox("test_key")?;
 /// let first = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
-/// let january = DailyImpact::from(DateRange::between(first, first + chrono::Days::new(30))?);
+/// let january = GetDailyTotals::from(DateRange::between(first, first + chrono::Days::new(30))?);
 /// assert_eq!(
 ///     api.encode(&january)?.uri().path_and_query().unwrap(),
 ///     "/v1/impact/daily?start_date=2025-01-01&end_date=2025-01-31",
@@ -30,14 +30,14 @@ use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, wr
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct DailyImpact {
+pub struct GetDailyTotals {
     /// The days asked for, both ends included; every day unless it is set. In the
     /// query `start_date` and `end_date`.
     #[serde(flatten)]
     pub dates: DateRange,
 }
 
-impl DailyImpact {
+impl GetDailyTotals {
     /// Every day with an impact.
     #[must_use]
     pub const fn new() -> Self {
@@ -52,13 +52,13 @@ impl DailyImpact {
     }
 }
 
-impl From<DateRange> for DailyImpact {
+impl From<DateRange> for GetDailyTotals {
     fn from(dates: DateRange) -> Self {
         Self { dates }
     }
 }
 
-impl Endpoint for DailyImpact {
+impl Endpoint for GetDailyTotals {
     type Response = DailyTotals;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/impact/daily";

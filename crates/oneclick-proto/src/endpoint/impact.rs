@@ -10,23 +10,23 @@ use crate::value::{Extra, Totals, UserId, split_amounts};
 /// `GET /v1/impact`: the account's lifetime totals, its own and its customers'.
 ///
 /// ```
-/// use oneclick_proto::{Api, ImpactKind, TotalImpact};
+/// use oneclick_proto::{Api, ImpactKind, GetImpactTotals};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// assert_eq!(api.encode(&TotalImpact)?.uri().path(), "/v1/impact");
+/// assert_eq!(api.encode(&GetImpactTotals)?.uri().path(), "/v1/impact");
 ///
 /// let answer = http::Response::new(r#"{"user_id":"U123","tree_planted":100,"money_donated":25000,
 ///     "user_impact":{"tree_planted":60,"money_donated":15000},
 ///     "customer_impact":{"tree_planted":40,"money_donated":10000}}"#);
-/// let impact = api.decode(&TotalImpact, answer)?;
+/// let impact = api.decode(&GetImpactTotals, answer)?;
 /// assert_eq!(impact.total.to_string(), "100 trees planted, $250.00 donated");
 /// assert_eq!(impact.customer_impact.get(&ImpactKind::TreePlanted), 40);
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TotalImpact;
+pub struct GetImpactTotals;
 
-impl Endpoint for TotalImpact {
+impl Endpoint for GetImpactTotals {
     type Response = ImpactTotals;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/impact";

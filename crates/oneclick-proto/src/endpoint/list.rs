@@ -14,25 +14,25 @@ use crate::value::{Cursor, Extra, Limit};
 /// An endpoint that answers a list in pages; [`Pager`](crate::Pager) walks it.
 pub trait List: Endpoint<Response = Page<Self::Item>> + Clone {
     /// What the list holds.
-    type Item: Listed;
+    type Item: ListItem;
 
-    /// Where to go on: the cursor of the page before.
+    /// Sets where to go on: the cursor of the page before.
     #[must_use]
-    fn cursor(self, cursor: Cursor) -> Self;
+    fn with_cursor(self, cursor: Cursor) -> Self;
 
-    /// The number of items on a page, 1..=1000; the API's default is 10.
+    /// Sets the number of items on a page, 1..=1000.
     #[must_use]
-    fn limit(self, limit: Limit) -> Self;
+    fn with_limit(self, limit: Limit) -> Self;
 
-    /// The cursor that was set; `None` for the first page.
-    fn get_cursor(&self) -> Option<&Cursor>;
+    /// The cursor to go on from; `None` for the first page.
+    fn cursor(&self) -> Option<&Cursor>;
 
-    /// The limit that was set; `None` for the API's default, 10.
-    fn get_limit(&self) -> Option<Limit>;
+    /// The number of items on a page; `None` for the API's default, 10.
+    fn limit(&self) -> Option<Limit>;
 }
 
 /// An item of a list.
-pub trait Listed: Serialize + de::DeserializeOwned {
+pub trait ListItem: Serialize + de::DeserializeOwned {
     /// The name of the field that holds the items of a page.
     const FIELD: &'static str;
 }
@@ -59,7 +59,7 @@ impl<T> Page<T> {
     }
 }
 
-impl<T: Listed> Serialize for Page<T> {
+impl<T: ListItem> Serialize for Page<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(T::FIELD, &self.items)?;
@@ -73,11 +73,11 @@ impl<T: Listed> Serialize for Page<T> {
     }
 }
 
-impl<'de, T: Listed> Deserialize<'de> for Page<T> {
+impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor<T>(PhantomData<T>);
 
-        impl<'de, T: Listed> de::Visitor<'de> for Visitor<T> {
+        impl<'de, T: ListItem> de::Visitor<'de> for Visitor<T> {
             type Value = Page<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,19 +138,19 @@ macro_rules! list_setters {
         impl $crate::endpoint::List for $name {
             type Item = $item;
 
-            fn cursor(self, cursor: $crate::value::Cursor) -> Self {
+            fn with_cursor(self, cursor: $crate::value::Cursor) -> Self {
                 self.cursor(cursor)
             }
 
-            fn limit(self, limit: $crate::value::Limit) -> Self {
+            fn with_limit(self, limit: $crate::value::Limit) -> Self {
                 self.limit(limit)
             }
 
-            fn get_cursor(&self) -> Option<&$crate::value::Cursor> {
+            fn cursor(&self) -> Option<&$crate::value::Cursor> {
                 self.cursor.as_ref()
             }
 
-            fn get_limit(&self) -> Option<$crate::value::Limit> {
+            fn limit(&self) -> Option<$crate::value::Limit> {
                 self.limit
             }
         }

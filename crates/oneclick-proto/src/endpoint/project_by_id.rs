@@ -12,10 +12,10 @@ use super::projects::{Locale, Project};
 /// lead elsewhere. One that is empty, `.` or `..` cannot be sent.
 ///
 /// ```
-/// use oneclick_proto::{Api, Locale, ProjectById};
+/// use oneclick_proto::{Api, Locale, GetProject};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let french = ProjectById::new("reef/7").locale(Locale::Fr);
+/// let french = GetProject::new("reef/7").locale(Locale::Fr);
 /// assert_eq!(
 ///     api.encode(&french)?.uri().path_and_query().unwrap(),
 ///     "/v1/projects/reef%2F7?locale=fr",
@@ -29,7 +29,7 @@ use super::projects::{Locale, Project};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct ProjectById {
+pub struct GetProject {
     /// The id, as a [`Project`] or a tracking answer gave it.
     pub project_id: String,
     /// The language of the texts; with `None` the API's default, English.
@@ -37,7 +37,7 @@ pub struct ProjectById {
     pub locale: Option<Locale>,
 }
 
-impl ProjectById {
+impl GetProject {
     /// The project of this id.
     pub fn new(project_id: impl Into<String>) -> Self {
         Self { project_id: project_id.into(), locale: None }
@@ -51,13 +51,13 @@ impl ProjectById {
     }
 }
 
-impl<T: Into<String>> From<T> for ProjectById {
+impl<T: Into<String>> From<T> for GetProject {
     fn from(project_id: T) -> Self {
         Self::new(project_id)
     }
 }
 
-impl Endpoint for ProjectById {
+impl Endpoint for GetProject {
     type Response = Project;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/projects/{project_id}";

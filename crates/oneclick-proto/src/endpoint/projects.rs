@@ -9,10 +9,10 @@ use crate::value::Extra;
 /// `GET /v1/projects`: every project, or those of one type.
 ///
 /// ```
-/// use oneclick_proto::{Api, Locale, ProjectType, Projects};
+/// use oneclick_proto::{Api, Locale, ProjectType, ListProjects};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let german = Projects::from(ProjectType::Ocean).locale(Locale::De);
+/// let german = ListProjects::from(ProjectType::Ocean).locale(Locale::De);
 /// assert_eq!(
 ///     api.encode(&german)?.uri().path_and_query().unwrap(),
 ///     "/v1/projects?type=ocean&locale=de",
@@ -28,7 +28,7 @@ use crate::value::Extra;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Projects {
+pub struct ListProjects {
     /// Only projects of this type, the query's `type`; all if `None`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub project_type: Option<ProjectType>,
@@ -37,7 +37,7 @@ pub struct Projects {
     pub locale: Option<Locale>,
 }
 
-impl Projects {
+impl ListProjects {
     /// Every project.
     #[must_use]
     pub const fn new() -> Self {
@@ -59,20 +59,20 @@ impl Projects {
     }
 }
 
-impl From<ProjectType> for Projects {
+impl From<ProjectType> for ListProjects {
     fn from(project_type: ProjectType) -> Self {
         Self::new().project_type(project_type)
     }
 }
 
-impl Endpoint for Projects {
+impl Endpoint for ListProjects {
     type Response = ProjectList;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/projects";
     const IDEMPOTENT: bool = true;
 }
 
-open_set! {
+string_enum! {
     /// What a project is about: `type` of `GET /v1/projects`.
     ProjectType {
         /// Trees.
@@ -84,7 +84,7 @@ open_set! {
     }
 }
 
-open_set! {
+string_enum! {
     /// The language of a project's texts: `locale` of `GET /v1/projects` and
     /// `GET /v1/projects/{project_id}`.
     Locale {
@@ -126,7 +126,7 @@ impl ProjectList {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
-    /// The id, for [`ProjectById`](super::project_by_id::ProjectById).
+    /// The id, for [`GetProject`](super::project_by_id::GetProject).
     pub project_id: String,
     /// What it is called.
     pub name: String,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::list::list_setters;
 use super::row::{Row, row};
-use super::{Endpoint, Listed, Page};
+use super::{Endpoint, ListItem, Page};
 use crate::value::{
     Category, Cursor, DateRange, Extra, Impact, ImpactKind, Limit, RecordedMetadata, SortOrder,
     Timestamp, UserId,
@@ -14,16 +14,16 @@ use crate::value::{
 /// `GET /v1/records`: the account's own impacts, one by one.
 ///
 /// Impacts made for a customer are in
-/// [`CustomerRecords`](super::customer_records::CustomerRecords) instead.
+/// [`ListCustomerRecords`](super::customer_records::ListCustomerRecords) instead.
 ///
 /// Carbon and plastic since a day, a hundred records a page:
 ///
 /// ```
 /// use chrono::NaiveDate;
-/// use oneclick_proto::{Api, DateRange, ImpactKind, Limit, Records};
+/// use oneclick_proto::{Api, DateRange, ImpactKind, Limit, ListRecords};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let list = Records::new()
+/// let list = ListRecords::new()
 ///     .filter_by(ImpactKind::CarbonCaptured)
 ///     .filter_by(ImpactKind::WasteRemoved)
 ///     .dates(DateRange::since(NaiveDate::from_ymd_opt(2024, 9, 1).unwrap())?)
@@ -43,7 +43,7 @@ use crate::value::{
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Records {
+pub struct ListRecords {
     /// Only records of these kinds, each a `filter_by` of the query; all if empty.
     pub filter_by: Vec<ImpactKind>,
     /// Only records of these days, both ends included: `start_date` and
@@ -61,7 +61,7 @@ pub struct Records {
     pub sort_order: Option<SortOrder>,
 }
 
-impl Records {
+impl ListRecords {
     /// Every record.
     #[must_use]
     pub const fn new() -> Self {
@@ -91,14 +91,14 @@ impl Records {
     list_setters!();
 }
 
-impl Endpoint for Records {
+impl Endpoint for ListRecords {
     type Response = Page<Record>;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/records";
     const IDEMPOTENT: bool = true;
 }
 
-list_setters!(impl List<Record> for Records);
+list_setters!(impl List<Record> for ListRecords);
 
 /// One impact of the account's own, of `user_records` in the answer of
 /// `GET /v1/records`.
@@ -140,7 +140,7 @@ impl Record {
     }
 }
 
-impl Listed for Record {
+impl ListItem for Record {
     const FIELD: &'static str = "user_records";
 }
 

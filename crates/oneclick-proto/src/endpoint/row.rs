@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::value::{
-    Category, CustomerInfo, Extra, Impact, ImpactFinder, ImpactKind, MetadataField,
+    Category, Extra, Impact, ImpactFinder, ImpactKind, MetadataField, RecordCustomer,
     RecordedMetadata, Timestamp, UserId, split_amounts, whole,
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Row {
     /// Without a name if no field held an amount.
     pub(super) impact: Impact,
     pub(super) category: Option<Category>,
-    pub(super) customer: Option<CustomerInfo>,
+    pub(super) customer: Option<RecordCustomer>,
     pub(super) metadata: RecordedMetadata,
     pub(super) extra: Extra,
 }
@@ -30,7 +30,7 @@ pub(super) struct RowRef<'a> {
     pub(super) time_utc: &'a Timestamp,
     pub(super) impact: &'a Impact,
     pub(super) category: Option<&'a Category>,
-    pub(super) customer: Option<&'a CustomerInfo>,
+    pub(super) customer: Option<&'a RecordCustomer>,
     pub(super) metadata: &'a RecordedMetadata,
     pub(super) extra: &'a Extra,
 }
@@ -66,7 +66,7 @@ macro_rules! row {
     ($row:ident, $customer:expr) => {
         impl serde::Serialize for $row {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let customer: fn(&Self) -> Option<&$crate::value::CustomerInfo> = $customer;
+                let customer: fn(&Self) -> Option<&$crate::value::RecordCustomer> = $customer;
                 $crate::endpoint::row::RowRef {
                     user_id: &self.user_id,
                     time_utc: &self.time_utc,

@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 use super::row::{as_field, by_id, impact_of, rest_of};
-use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Personal, Timestamp};
+use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Redacted, Timestamp};
 
 /// `GET /v1/track`: how far an impact has come, from the purchase to the field.
 ///
 /// A receipt, a record or a cancellation turns into the request that tracks it:
 ///
 /// ```
-/// use oneclick_proto::{Api, Receipt, Track};
+/// use oneclick_proto::{Api, Receipt, TrackImpact};
 ///
 /// let receipt: Receipt = serde_json::from_str(
 ///     r#"{"user_id":"U1234","tree_planted":10,"time_utc":"2025-03-12T15:22:14.753Z"}"#,
 /// ).unwrap();
-/// let request = Api::sandbox("test_key")?.encode(&Track::from(&receipt))?;
+/// let request = Api::sandbox("test_key")?.encode(&TrackImpact::from(&receipt))?;
 /// assert_eq!(
 ///     request.uri().path_and_query().unwrap(),
 ///     "/v1/track?user_id=U1234&time_utc=2025-03-12T15%3A22%3A14.753Z",
@@ -29,22 +29,22 @@ use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Personal, Ti
 /// API's `tracking_id`:
 ///
 /// ```
-/// use oneclick_proto::Track;
+/// use oneclick_proto::TrackImpact;
 ///
 /// let stored = "U1234-2025-03-12T15:22:14.753Z";
-/// let track = Track::try_from(stored)?;
+/// let track = TrackImpact::try_from(stored)?;
 /// assert_eq!(track.impact.to_string(), stored);
 /// # Ok::<(), oneclick_proto::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Track {
+pub struct TrackImpact {
     /// Which impact.
     #[serde(flatten)]
     pub impact: ImpactId,
 }
 
-impl Track {
+impl TrackImpact {
     /// Tracks this impact. What may hold no id, such as text or a [`Tracking`],
     /// goes through `try_from`.
     pub fn new(impact: impl Into<ImpactId>) -> Self {
@@ -52,9 +52,9 @@ impl Track {
     }
 }
 
-by_id!(Track);
+by_id!(TrackImpact);
 
-impl Endpoint for Track {
+impl Endpoint for TrackImpact {
     type Response = Tracking;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/track";
@@ -110,7 +110,7 @@ pub struct Tracking {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_map: Option<String>,
     /// The project, to be looked up by its id with
-    /// [`ProjectById`](super::project_by_id::ProjectById).
+    /// [`GetProject`](super::project_by_id::GetProject).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
     /// When the impact was completed.
@@ -139,7 +139,7 @@ pub struct Tracking {
     pub cancelled_on: Option<Timestamp>,
     /// Why it was cancelled, in the caller's words; `None` if no reason was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cancellation_reason: Option<Personal>,
+    pub cancellation_reason: Option<Redacted>,
     /// Fields that this version does not know.
     #[serde(flatten, deserialize_with = "rest_of")]
     pub extra: Extra,

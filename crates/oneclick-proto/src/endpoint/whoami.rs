@@ -4,24 +4,24 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
-use crate::value::{Extra, Personal, UserId};
+use crate::value::{Extra, Redacted, UserId};
 
 /// `GET /v1/whoami`: checks the key and says whose it is.
 ///
 /// ```
-/// use oneclick_proto::{Api, Whoami};
+/// use oneclick_proto::{Api, GetAccount};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// assert_eq!(api.encode(&Whoami)?.uri(), "https://sandbox.1clickimpact.com/v1/whoami");
+/// assert_eq!(api.encode(&GetAccount)?.uri(), "https://sandbox.1clickimpact.com/v1/whoami");
 ///
 /// let answer = http::Response::new(r#"{"user_id":"U123","email":"my-email@email.com"}"#);
-/// assert_eq!(api.decode(&Whoami, answer)?.user_id.as_str(), "U123");
+/// assert_eq!(api.decode(&GetAccount, answer)?.user_id.as_str(), "U123");
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Whoami;
+pub struct GetAccount;
 
-impl Endpoint for Whoami {
+impl Endpoint for GetAccount {
     type Response = Account;
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/whoami";
@@ -35,7 +35,7 @@ pub struct Account {
     /// The account's id.
     pub user_id: UserId,
     /// The account's e-mail address.
-    pub email: Personal,
+    pub email: Redacted,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -43,7 +43,7 @@ pub struct Account {
 
 impl Account {
     /// An account.
-    pub fn new(user_id: UserId, email: impl Into<Personal>) -> Self {
+    pub fn new(user_id: UserId, email: impl Into<Redacted>) -> Self {
         Self { user_id, email: email.into(), extra: Extra::default() }
     }
 }

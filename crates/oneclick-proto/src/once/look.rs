@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Intent;
 use crate::endpoint::Receipt;
 use crate::value::{ImpactId, Timestamp};
-use crate::{CustomerRecords, Pager, Records};
+use crate::{ListCustomerRecords, ListRecords, Pager};
 
 /// How many whole reads show that there is no trace.
 pub(super) const MIN_READS: u32 = 2;
@@ -46,8 +46,8 @@ pub(super) struct Order {
 /// One read of the list in which the purchase would be.
 #[derive(Debug)]
 pub(super) enum Walk {
-    Own(Pager<Records>),
-    Customers(Pager<CustomerRecords>),
+    Own(Pager<ListRecords>),
+    ListCustomers(Pager<ListCustomerRecords>),
 }
 
 impl Look {

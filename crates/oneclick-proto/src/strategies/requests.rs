@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::{arbitrary, hostile_text, maybe};
 use crate::{
-    CancelImpact, CaptureCarbon, Category, CleanOcean, Cursor, Customer, CustomerRecords,
-    Customers, DailyImpact, DateRange, DonateMoney, Email, ImpactId, ImpactKind, Limit, Locale,
-    Metadata, PlantTree, ProjectById, ProjectType, Projects, Reason, Records, RestoreCoral,
-    SortOrder, TotalImpact, Track, TreeCategory, Whoami,
+    CancelImpact, CaptureCarbon, Category, CleanOcean, Cursor, Customer, DateRange, DonateMoney,
+    Email, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId, ImpactKind, Limit,
+    ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Locale, Metadata, PlantTree,
+    ProjectType, Reason, RestoreCoral, SortOrder, TrackImpact, TreeCategory,
 };
 
 /// An action: its amount, and what all of them have.
@@ -34,8 +34,8 @@ fn any_amount<A: Arbitrary + 'static, T: std::fmt::Debug>(
 }
 
 arbitrary! {
-    Whoami = Just(Self);
-    TotalImpact = Just(Self);
+    GetAccount = Just(Self);
+    GetImpactTotals = Just(Self);
     PlantTree = action!(Self, category: TreeCategory);
     CleanOcean = action!(Self);
     CaptureCarbon = action!(Self);
@@ -46,9 +46,9 @@ arbitrary! {
         cancel.reason = reason;
         cancel
     });
-    Track = any::<ImpactId>().prop_map(Self::new);
-    DailyImpact = any::<DateRange>().prop_map(|dates| Self::new().dates(dates));
-    Records = (kinds(), any::<DateRange>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
+    TrackImpact = any::<ImpactId>().prop_map(Self::new);
+    GetDailyTotals = any::<DateRange>().prop_map(|dates| Self::new().dates(dates));
+    ListRecords = (kinds(), any::<DateRange>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
         |(filter_by, dates, limit, cursor, sort_order)| Self {
             filter_by,
             dates,
@@ -57,7 +57,7 @@ arbitrary! {
             sort_order,
         },
     );
-    CustomerRecords = (maybe::<Email>(), kinds(), any::<DateRange>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
+    ListCustomerRecords = (maybe::<Email>(), kinds(), any::<DateRange>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
         |(customer_email, filter_by, dates, limit, cursor, sort_order)| Self {
             customer_email,
             filter_by,
@@ -67,7 +67,7 @@ arbitrary! {
             sort_order,
         },
     );
-    Customers = (maybe::<Email>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
+    ListCustomers = (maybe::<Email>(), maybe::<Limit>(), maybe::<Cursor>(), maybe::<SortOrder>()).prop_map(
         |(customer_email, limit, cursor, sort_order)| Self {
             customer_email,
             limit,
@@ -75,9 +75,9 @@ arbitrary! {
             sort_order,
         },
     );
-    Projects = (known(ProjectType::KNOWN), known(Locale::KNOWN))
+    ListProjects = (known(ProjectType::KNOWN), known(Locale::KNOWN))
         .prop_map(|(project_type, locale)| Self { project_type, locale });
-    ProjectById = (project_id(), known(Locale::KNOWN)).prop_map(|(id, locale)| {
+    GetProject = (project_id(), known(Locale::KNOWN)).prop_map(|(id, locale)| {
         let mut project = Self::new(id);
         project.locale = locale;
         project

@@ -7,16 +7,16 @@ use proptest::prelude::*;
 use super::values::date;
 use super::{arbitrary, hostile_text, maybe, maybe_text};
 use crate::{
-    Account, CancelMessage, Cancellation, Category, Cursor, CustomerEntry, CustomerInfo,
-    CustomerRecord, DailyTotals, Day, Email, Extra, Goal, Impact, ImpactId, ImpactTotals, Listed,
-    Page, Personal, Project, ProjectList, ProjectType, Receipt, Record, RecordedMetadata,
+    Account, CancelMessage, Cancellation, Category, Cursor, CustomerRecord, CustomerSummary,
+    DailyTotals, Day, Email, Extra, Goal, Impact, ImpactId, ImpactTotals, ListItem, Page, Project,
+    ProjectList, ProjectType, Receipt, Record, RecordCustomer, RecordedMetadata, Redacted,
     Timestamp, Totals, Tracking, UserId,
 };
 
 arbitrary! {
     Account = (any::<UserId>(), any::<Email>())
         .prop_map(|(id, email)| Self::new(id, email.as_str()));
-    Receipt = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), maybe::<CustomerInfo>(), any::<RecordedMetadata>(), any::<Extra>()).prop_map(
+    Receipt = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), maybe::<RecordCustomer>(), any::<RecordedMetadata>(), any::<Extra>()).prop_map(
         |(id, impact, category, customer, metadata, extra)| {
             let mut receipt = Self::new(id.user_id, id.time_utc, impact);
             (receipt.category, receipt.customer) = (category, customer);
@@ -31,13 +31,13 @@ arbitrary! {
             record
         },
     );
-    CustomerRecord = (any::<ImpactId>(), any::<Impact>(), any::<CustomerInfo>(), maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>())
+    CustomerRecord = (any::<ImpactId>(), any::<Impact>(), any::<RecordCustomer>(), maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>())
         .prop_map(|(id, impact, customer, category, metadata, extra)| {
             let mut record = Self::new(id.user_id, id.time_utc, impact, customer);
             (record.category, record.metadata, record.extra) = (category, metadata, extra);
             record
         });
-    CustomerEntry = (any::<CustomerInfo>(), any::<Timestamp>()).prop_map(|(customer, since)| {
+    CustomerSummary = (any::<RecordCustomer>(), any::<Timestamp>()).prop_map(|(customer, since)| {
         let mut entry = Self::new(customer.customer_id, customer.customer_email, since);
         entry.customer_name = customer.customer_name;
         entry
@@ -47,7 +47,7 @@ arbitrary! {
     Day = (date(), any::<Totals>()).prop_map(|(date, totals)| Self::new(date, totals));
     DailyTotals = (any::<UserId>(), proptest::collection::vec(any::<Day>(), 0..10))
         .prop_map(|(id, days)| Self::new(id, days));
-    Cancellation = (any::<ImpactId>(), any::<Timestamp>(), any::<CancelMessage>(), any::<Impact>(), maybe::<Personal>(), maybe::<Category>())
+    Cancellation = (any::<ImpactId>(), any::<Timestamp>(), any::<CancelMessage>(), any::<Impact>(), maybe::<Redacted>(), maybe::<Category>())
         .prop_map(|(id, on, message, impact, reason, category)| {
             let mut cancellation = Self::new(id, on, message, impact);
             (cancellation.reason, cancellation.category) = (reason, category);
@@ -63,7 +63,7 @@ arbitrary! {
     ProjectList = proptest::collection::vec(any::<Project>(), 0..4).prop_map(Self::new);
 }
 
-impl<T: Listed + Arbitrary + 'static> Arbitrary for Page<T> {
+impl<T: ListItem + Arbitrary + 'static> Arbitrary for Page<T> {
     type Parameters = ();
     type Strategy = BoxedStrategy<Self>;
 
@@ -77,7 +77,7 @@ fn tracking() -> impl Strategy<Value = Tracking> {
     let base = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>());
     let times = proptest::array::uniform5(maybe::<Timestamp>());
     let texts = proptest::array::uniform7(maybe_text());
-    let marks = (maybe::<bool>(), maybe::<bool>(), maybe::<Personal>());
+    let marks = (maybe::<bool>(), maybe::<bool>(), maybe::<Redacted>());
     (base, times, texts, marks).prop_map(|((id, impact, category), times, texts, marks)| {
         let mut tracking = Tracking::new(id.to_string(), id.time_utc, impact);
         tracking.category = category;

@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use super::{arbitrary, hostile_text, maybe};
 use crate::{
-    CancelMessage, Category, Cents, Cursor, Customer, CustomerInfo, DateRange, Email, Extra,
-    Fragments, Impact, ImpactId, ImpactKind, Limit, Locale, Metadata, Personal, Pounds,
-    ProjectType, Reason, RecordedMetadata, SortOrder, Timestamp, Totals, TreeCategory, Trees,
-    UserId,
+    CancelMessage, Category, Cents, Cursor, Customer, DateRange, Email, Extra, Fragments, Impact,
+    ImpactId, ImpactKind, Limit, Locale, Metadata, Pounds, ProjectType, Reason, RecordCustomer,
+    RecordedMetadata, Redacted, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
 };
 
 arbitrary! {
@@ -50,8 +49,8 @@ arbitrary! {
     Extra = prop_oneof![3 => Just(Self::default()), 1 => extra()];
     Timestamp = timestamp();
     ImpactId = (any::<UserId>(), any::<Timestamp>()).prop_map(|(id, time)| Self::new(id, time));
-    Personal = hostile_text().prop_map(Self::new);
-    CustomerInfo = ("U[0-9]{1,12}", any::<Email>(), maybe::<Personal>())
+    Redacted = hostile_text().prop_map(Self::new);
+    RecordCustomer = ("U[0-9]{1,12}", any::<Email>(), maybe::<Redacted>())
         .prop_map(|(id, email, name)| {
             let mut customer = Self::new(id, email.as_str());
             customer.customer_name = name;

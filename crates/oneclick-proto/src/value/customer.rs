@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Email, Extra, InvalidValue, Personal};
+use super::{Email, Extra, InvalidValue, Redacted};
 
 /// The customer of a purchase: an e-mail address, with a name or without.
 ///
@@ -34,7 +34,7 @@ pub struct Customer {
     /// The name that the customer is addressed with; `None` to send none. The API
     /// states no limit to its length.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub customer_name: Option<Personal>,
+    pub customer_name: Option<Redacted>,
 }
 
 impl Customer {
@@ -52,7 +52,7 @@ impl Customer {
     /// Adds the name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.customer_name = Some(Personal::new(name));
+        self.customer_name = Some(Redacted::new(name));
         self
     }
 }
@@ -66,22 +66,22 @@ impl From<Email> for Customer {
 /// A customer as receipts and the records of `GET /v1/customer_records` name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct CustomerInfo {
+pub struct RecordCustomer {
     /// The API's name for the customer, such as `U1234`.
     pub customer_id: String,
     /// The customer's e-mail address.
-    pub customer_email: Personal,
+    pub customer_email: Redacted,
     /// The customer's name; `None` if none was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_name: Option<Personal>,
+    pub customer_name: Option<Redacted>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-impl CustomerInfo {
+impl RecordCustomer {
     /// A customer without a name.
-    pub fn new(customer_id: impl Into<String>, customer_email: impl Into<Personal>) -> Self {
+    pub fn new(customer_id: impl Into<String>, customer_email: impl Into<Redacted>) -> Self {
         Self {
             customer_id: customer_id.into(),
             customer_email: customer_email.into(),

@@ -17,7 +17,7 @@ macro_rules! impact_kinds {
         $(#[$meta:meta])*
         $variant:ident = $name:literal in $unit:literal, $one:literal or $several:literal,
     )*) => {
-        open_set! {
+        string_enum! {
             /// A kind of impact, named as the field that carries its amount in
             /// receipts, records and totals, and as `filter_by` takes it.
             ///
@@ -82,7 +82,7 @@ impact_kinds! {
     MoneyDonated = "money_donated" in "US cents", "US cent donated" or "US cents donated",
 }
 
-open_set! {
+string_enum! {
     /// What an impact goes to more closely, a kind of trees or the cause of a
     /// donation: `category` of `POST /v1/donate_money`, and of every answer about
     /// one impact.

@@ -161,9 +161,9 @@ impl fmt::Debug for Cursor {
 /// [`as_str`](Self::as_str).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Personal(String);
+pub struct Redacted(String);
 
-impl Personal {
+impl Redacted {
     /// Takes text as it is.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -176,13 +176,13 @@ impl Personal {
     }
 }
 
-impl<T: Into<String>> From<T> for Personal {
+impl<T: Into<String>> From<T> for Redacted {
     fn from(text: T) -> Self {
         Self::new(text)
     }
 }
 
-impl fmt::Debug for Personal {
+impl fmt::Debug for Redacted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Personal(..)")
     }

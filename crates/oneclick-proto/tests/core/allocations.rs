@@ -2,8 +2,8 @@
 
 use http::Response;
 use oneclick_proto::{
-    Api, Cursor, Customer, CustomerRecords, DateRange, Endpoint, ImpactKind, Limit, List, Page,
-    PlantTree, Records, SortOrder, Trees, Whoami,
+    Api, Cursor, Customer, DateRange, Endpoint, GetAccount, ImpactKind, Limit, List,
+    ListCustomerRecords, ListRecords, Page, PlantTree, SortOrder, Trees,
 };
 use serde_json::json;
 
@@ -52,9 +52,9 @@ fn a_request_allocates_headers_and_body_or_query() {
     let customer = Customer::new("ada@example.com").unwrap().name("Ada Lovelace");
     // Two of them are the headers'.
     assert_eq!(to_write(&PlantTree::new(Trees::of::<5>()).customer(customer)), 3);
-    assert_eq!(to_write(&Whoami), 4);
+    assert_eq!(to_write(&GetAccount), 4);
     let day = |day| chrono::NaiveDate::from_ymd_opt(2025, 1, day);
-    let records = Records::new()
+    let records = ListRecords::new()
         .filter_by(ImpactKind::TreePlanted)
         .dates(DateRange::new(day(1), day(31)).unwrap())
         .limit(Limit::of::<1000>())
@@ -65,12 +65,12 @@ fn a_request_allocates_headers_and_body_or_query() {
 
 #[test]
 fn a_record_allocates_nothing_of_its_own() {
-    let count = allocations::<Records>(&page("user_records", false));
+    let count = allocations::<ListRecords>(&page("user_records", false));
     assert!(count <= RECORDS / 20, "{count} allocations for {RECORDS} records");
 }
 
 #[test]
 fn a_customers_record_allocates_its_three_texts() {
-    let count = allocations::<CustomerRecords>(&page("customer_records", true));
+    let count = allocations::<ListCustomerRecords>(&page("customer_records", true));
     assert!(count <= 3 * RECORDS + RECORDS / 20, "{count} allocations for {RECORDS} records");
 }

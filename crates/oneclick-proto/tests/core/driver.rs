@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::{Request, Response};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Cancellation, Client,
-    Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Intent, Limit, Metadata, Once,
-    Outcome, PlantTree, ProjectType, Receipt, Record, Records, RetryPolicy, Track, Tracking,
+    Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Intent, Limit, ListRecords, Metadata,
+    Once, Outcome, PlantTree, ProjectType, Receipt, Record, RetryPolicy, TrackImpact, Tracking,
     TransportError, TransportOptions, Trees, UserId,
 };
 use serde_json::json;
@@ -192,7 +192,7 @@ fn whatever_holds_the_id_of_an_impact_is_tracked_and_cancelled_as_it_is() {
         )*};
     }
     check!(&receipt, &record, &of_customer, &cancelled, &tracking, &id);
-    check!(Track::new(&id).impact);
+    check!(TrackImpact::new(&id).impact);
 }
 
 #[test]
@@ -331,14 +331,14 @@ fn a_list_gives_the_items_of_all_pages_and_ends() {
     let answers = || vec![page(&[1, 2], Some("a")), page(&[], Some("b")), page(&[3], None)];
     let client = blocking(answers());
     let amounts: Result<Vec<_>, _> = client
-        .records(Records::new())
+        .records(ListRecords::new())
         .map(|record| Ok::<_, oneclick_proto::Error>(record?.impact.amount))
         .collect();
     assert_eq!(amounts.unwrap(), [1, 2, 3]);
 
     let client = asynchronous(answers());
     block_on(async {
-        let mut items = client.records(Records::new());
+        let mut items = client.records(ListRecords::new());
         let mut amounts = Vec::new();
         while let Some(record) = items.next().await {
             amounts.push(record.unwrap().impact.amount);
@@ -353,14 +353,14 @@ fn a_list_gives_the_items_of_all_pages_and_ends() {
 fn a_list_ends_after_an_error_and_says_where_to_resume() {
     let answers = || vec![page(&[1], Some("a")), Err(TransportError::exchange("reset"))];
     let client = blocking(answers());
-    let mut items = client.records(Records::new());
+    let mut items = client.records(ListRecords::new());
     assert!(items.next().unwrap().is_ok());
     assert!(items.next().unwrap().is_err());
     assert!(items.next().is_none() && items.next().is_none());
     assert_eq!(items.cursor().unwrap().as_str(), "a");
 
     let client = asynchronous(answers());
-    let mut pages = client.records(Records::new()).into_pages();
+    let mut pages = client.records(ListRecords::new()).into_pages();
     assert!(block_on(pages.next()).unwrap().is_ok());
     assert!(block_on(pages.next()).unwrap().is_err());
     assert!(block_on(pages.next()).is_none());
@@ -370,7 +370,7 @@ fn a_list_ends_after_an_error_and_says_where_to_resume() {
 #[test]
 fn a_list_that_goes_in_circles_ends_with_an_error() {
     let client = blocking(vec![page(&[1], Some("a")), page(&[2], Some("a"))]);
-    let mut items = client.records(Records::new());
+    let mut items = client.records(ListRecords::new());
     assert!(items.next().unwrap().is_ok());
     assert!(items.next().unwrap().is_ok(), "what was read is given");
     let error = items.next().unwrap().unwrap_err();
@@ -382,7 +382,7 @@ fn a_list_that_goes_in_circles_ends_with_an_error() {
 #[test]
 fn caps_end_a_walk() {
     let client = blocking(vec![page(&[1, 2], Some("a")), page(&[3, 4], Some("b"))]);
-    let records = Records::new().limit(Limit::of::<2>());
+    let records = ListRecords::new().limit(Limit::of::<2>());
     let items = client.records(records.clone()).max_items(3);
     assert_eq!(items.filter_map(Result::ok).count(), 3);
     assert!(client.transport().asked.lock().unwrap()[1].ends_with("?limit=1&cursor=a"));
@@ -434,7 +434,7 @@ fn clients_and_their_futures_cross_threads() {
     let client = asynchronous(Vec::new());
     shared(&client);
     sent(&client.whoami());
-    streamed(&client.records(Records::new()));
-    streamed(&client.records(Records::new()).into_pages());
+    streamed(&client.records(ListRecords::new()));
+    streamed(&client.records(ListRecords::new()).into_pages());
     shared(&blocking(Vec::new()));
 }

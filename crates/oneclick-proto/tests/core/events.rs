@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Api, Attempt, BodyReader, Customer, Customers, Email, Endpoint, Next, PlantTree, RetryPolicy,
-    TransportError, Trees, Whoami,
+    Api, Attempt, BodyReader, Customer, Email, Endpoint, GetAccount, ListCustomers, Next,
+    PlantTree, RetryPolicy, TransportError, Trees,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -104,7 +104,7 @@ fn lost() -> Outcome {
 
 #[test]
 fn every_attempt_is_told_with_the_names_of_the_conventions() {
-    let events = told(URL, Whoami, [lost(), answer(429, ""), answer(429, "")]);
+    let events = told(URL, GetAccount, [lost(), answer(429, ""), answer(429, "")]);
     assert_eq!(events.len(), 3);
     for (at, event) in events.iter().enumerate() {
         assert_eq!(event["http.request.method"], "GET");
@@ -158,7 +158,7 @@ fn the_port_that_is_meant_is_told() {
         ("http://127.0.0.1", "127.0.0.1", "80"),
         ("https://[::1]:99", "[::1]", "99"),
     ] {
-        let event = &told(url, Whoami, [answer(404, "")])[0];
+        let event = &told(url, GetAccount, [answer(404, "")])[0];
         assert_eq!((&*event["server.address"], &*event["server.port"]), (host, port));
     }
 }
@@ -167,7 +167,7 @@ fn the_port_that_is_meant_is_told() {
 fn nothing_private_is_told() {
     let echo = r#"{"type":"ada@example.com","message":"ada@example.com test_5ecretKey"}"#;
     for status in [400, 200] {
-        let customers = Customers::new().customer_email(Email::new(EMAIL).unwrap());
+        let customers = ListCustomers::new().customer_email(Email::new(EMAIL).unwrap());
         let mut events = told(URL, plant(), [answer(status, echo)]);
         events.extend(told(URL, customers, [answer(status, echo)]));
         events.extend(told(URL, plant(), [Err(TransportError::exchange(EMAIL))]));

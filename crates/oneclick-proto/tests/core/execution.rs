@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Api, Attempt, BodyReader, CancelImpact, Error, Execution, Next, PlantTree, RetryPolicy,
-    TransportError, Trees, Whoami,
+    Api, Attempt, BodyReader, CancelImpact, Error, Execution, GetAccount, Next, PlantTree,
+    RetryPolicy, TransportError, Trees,
 };
 
 type Outcome = Result<Response<Vec<u8>>, TransportError>;
@@ -127,7 +127,7 @@ fn a_message_says_of_a_cancellation_that_it_can_be_sent_again() {
         assert_eq!(error.to_string(), format!("POST /v1/cancel_impact: {expected}"));
     }
     // A read changes nothing, so nothing is said of it.
-    let error = api.decode(&Whoami, status(500)).unwrap_err();
+    let error = api.decode(&GetAccount, status(500)).unwrap_err();
     assert_eq!(error.to_string(), "GET /v1/whoami: answered 500 Internal Server Error");
 }
 

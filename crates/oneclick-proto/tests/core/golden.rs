@@ -4,9 +4,9 @@
 
 use oneclick_proto::{
     Account, Api, CancelImpact, CancelMessage, Cancellation, CaptureCarbon, Category, Cents,
-    CleanOcean, Customer, CustomerEntry, CustomerRecord, DailyTotals, DonateMoney, Endpoint,
+    CleanOcean, Customer, CustomerRecord, CustomerSummary, DailyTotals, DonateMoney, Endpoint,
     Fragments, Impact, ImpactId, ImpactKind, ImpactTotals, Metadata, Page, PlantTree, Pounds,
-    Project, ProjectList, ProjectType, Reason, Receipt, Record, RestoreCoral, Totals, Track,
+    Project, ProjectList, ProjectType, Reason, Receipt, Record, RestoreCoral, Totals, TrackImpact,
     Tracking, TreeCategory, Trees,
 };
 use serde::Serialize;
@@ -126,7 +126,7 @@ fn the_pages_are_read_and_written() {
     assert_eq!(customer.customer_email.as_str(), "sample-customer@email.com");
     assert_eq!(customer.customer_name.as_ref().unwrap().as_str(), "Sample Customer");
 
-    let customers: Page<CustomerEntry> = both_ways(golden!("customers.response"));
+    let customers: Page<CustomerSummary> = both_ways(golden!("customers.response"));
     assert_eq!(customers.items[0].onboarded_on.to_string(), "2024-06-12T15:22:14.753Z");
 }
 
@@ -223,10 +223,10 @@ fn whatever_holds_the_id_of_an_impact_is_handed_on_as_it_is() {
     let cancelled: Cancellation = both_ways(golden!("cancel_impact.response"));
     let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
 
-    let (track, cancel) = (Track::new(id()), CancelImpact::new(id()));
+    let (track, cancel) = (TrackImpact::new(id()), CancelImpact::new(id()));
     macro_rules! check {
         ($($row:expr),*) => {$(
-            assert_eq!(Track::from($row), track);
+            assert_eq!(TrackImpact::from($row), track);
             assert_eq!(CancelImpact::from($row), cancel);
         )*};
     }
@@ -234,7 +234,7 @@ fn whatever_holds_the_id_of_an_impact_is_handed_on_as_it_is() {
     assert_eq!(id().to_string(), tracking.tracking_id);
     macro_rules! check_text {
         ($($text:expr),*) => {$(
-            assert_eq!(Track::try_from($text).unwrap(), track);
+            assert_eq!(TrackImpact::try_from($text).unwrap(), track);
             assert_eq!(CancelImpact::try_from($text).unwrap(), cancel);
         )*};
     }

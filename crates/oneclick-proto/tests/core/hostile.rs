@@ -2,9 +2,9 @@
 
 use http::{Response, StatusCode};
 use oneclick_proto::{
-    Api, CancelImpact, CustomerRecords, Customers, DailyImpact, Endpoint, Error, ErrorKind,
-    ErrorType, Execution, ImpactId, PlantTree, ProjectById, Projects, Records, TotalImpact, Track,
-    Tracking, Trees, Whoami,
+    Api, CancelImpact, Endpoint, Error, ErrorKind, ErrorType, Execution, GetAccount,
+    GetDailyTotals, GetImpactTotals, GetProject, ImpactId, ListCustomerRecords, ListCustomers,
+    ListProjects, ListRecords, PlantTree, TrackImpact, Tracking, Trees,
 };
 use proptest::prelude::*;
 
@@ -95,9 +95,9 @@ fn a_tracking_id_that_cannot_be_read_is_an_error_before_anything_is_sent() {
             "tracking_id": id, "impact_initiated": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
         });
         let tracking: Tracking = serde_json::from_value(tracking).unwrap();
-        assert!(Track::try_from(&tracking).is_err(), "{id}");
+        assert!(TrackImpact::try_from(&tracking).is_err(), "{id}");
         assert!(CancelImpact::try_from(&tracking).is_err(), "{id}");
-        let error = Track::try_from(id).unwrap_err();
+        let error = TrackImpact::try_from(id).unwrap_err();
         assert_eq!(
             error.to_string(),
             "not the id of an impact: a user id, a hyphen and a timestamp, such as \
@@ -116,17 +116,17 @@ fn decode_as_everything(status: u16, body: &[u8]) {
         }
     }
     let id = ImpactId::new("U1", "2024-09-16T20:34:04.429Z".parse().unwrap());
-    check(&Whoami, status, body);
+    check(&GetAccount, status, body);
     check(&plant(), status, body);
-    check(&TotalImpact, status, body);
-    check(&DailyImpact::new(), status, body);
-    check(&Records::new(), status, body);
-    check(&CustomerRecords::new(), status, body);
-    check(&Customers::new(), status, body);
-    check(&Track::new(&id), status, body);
+    check(&GetImpactTotals, status, body);
+    check(&GetDailyTotals::new(), status, body);
+    check(&ListRecords::new(), status, body);
+    check(&ListCustomerRecords::new(), status, body);
+    check(&ListCustomers::new(), status, body);
+    check(&TrackImpact::new(&id), status, body);
     check(&CancelImpact::new(&id), status, body);
-    check(&Projects::new(), status, body);
-    check(&ProjectById::new("x"), status, body);
+    check(&ListProjects::new(), status, body);
+    check(&GetProject::new("x"), status, body);
 }
 
 /// JSON with the names that matter, in places that they do not belong.

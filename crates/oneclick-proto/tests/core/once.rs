@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::Response;
 use oneclick_proto::{
     Api, Attempt, CancelImpact, CancelMessage, Cancellation, CaptureCarbon, Cursor, Customer,
-    CustomerInfo, CustomerRecord, CustomerRecords, Doubt, Endpoint, Error, Impact, ImpactId,
-    ImpactKind, Intent, InvalidValue, Limit, Metadata, Next, Once, OncePolicy, OnceState, OnceStep,
-    Outcome, Page, PlantTree, Pounds, Receipt, Record, Records, RetryPolicy, SortOrder, Timestamp,
-    TransportError, Trees, Unresolved,
+    CustomerRecord, Doubt, Endpoint, Error, Impact, ImpactId, ImpactKind, Intent, InvalidValue,
+    Limit, ListCustomerRecords, ListRecords, Metadata, Next, Once, OncePolicy, OnceState, OnceStep,
+    Outcome, Page, PlantTree, Pounds, Receipt, Record, RecordCustomer, RetryPolicy, SortOrder,
+    Timestamp, TransportError, Trees, Unresolved,
 };
 
 const SETTLE: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ impl World {
         self.reads += 1;
         if self.failing_reads > 0 {
             self.failing_reads -= 1;
-            return Err(failure(Records::new(), Ok(500)));
+            return Err(failure(ListRecords::new(), Ok(500)));
         }
         let shown = self.bought.iter().rev().filter(|(_, _, visible, _)| *visible <= self.now);
         let records = shown.map(|(marker, time, _, _)| record(marker, time.clone()));
@@ -620,7 +620,7 @@ fn the_waits_double_and_the_last_one_ends_with_the_settle_time() {
             step = match step {
                 OnceStep::ReadRecords(_, mut once) => {
                     once.read(if failing && read == 0 {
-                        Err(failure(Records::new(), Ok(500)))
+                        Err(failure(ListRecords::new(), Ok(500)))
                     } else {
                         Ok(Page::new(Vec::new(), None))
                     });
@@ -701,10 +701,10 @@ fn a_purchase_for_a_customer_is_looked_for_among_the_customers() {
     let OnceStep::ReadCustomerRecords(list, mut once) = once.step(Duration::ZERO) else {
         panic!("the customers' records");
     };
-    let expected = CustomerRecords::new().filter_by(ImpactKind::TreePlanted);
+    let expected = ListCustomerRecords::new().filter_by(ImpactKind::TreePlanted);
     assert_eq!(list.customer_email.unwrap().as_str(), "a+b@x.com");
     assert_eq!(list.filter_by, expected.filter_by);
-    let info = CustomerInfo::new("U2", "a+b@x.com");
+    let info = RecordCustomer::new("U2", "a+b@x.com");
     let bought = record(intent().marker(), start().into());
     let impact = bought.impact.clone();
     let mut of_customer =
@@ -763,7 +763,7 @@ fn what_is_told_unasked_changes_nothing() {
     let mut world = World::new(&[Fate::Answered]);
     let mut once = Once::new(&intent(), tree()).unwrap();
     once.read(Ok(Page::new(vec![record(intent().marker(), start().into())], None)));
-    once.cancelled(Err(failure(Records::new(), Ok(500))));
+    once.cancelled(Err(failure(ListRecords::new(), Ok(500))));
     confirmed(world.run(once));
     assert_eq!(world.sends, 1);
 

@@ -3,11 +3,11 @@
 use chrono::{Days, NaiveDate};
 use http::Request;
 use oneclick_proto::{
-    Api, CancelImpact, CaptureCarbon, Category, Cents, CleanOcean, Cursor, Customer,
-    CustomerRecords, Customers, DailyImpact, DateRange, DonateMoney, Email, Endpoint, Fragments,
-    ImpactId, ImpactKind, InvalidValue, Limit, Locale, Metadata, PlantTree, Pounds, ProjectById,
-    ProjectType, Projects, Reason, Records, RestoreCoral, SortOrder, Timestamp, Track,
-    TreeCategory, Trees,
+    Api, CancelImpact, CaptureCarbon, Category, Cents, CleanOcean, Cursor, Customer, DateRange,
+    DonateMoney, Email, Endpoint, Fragments, GetDailyTotals, GetProject, ImpactId, ImpactKind,
+    InvalidValue, Limit, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Locale,
+    Metadata, PlantTree, Pounds, ProjectType, Reason, RestoreCoral, SortOrder, Timestamp,
+    TrackImpact, TreeCategory, Trees,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -176,7 +176,7 @@ proptest! {
         kinds in prop::collection::vec(kind(), 0..5), dates in dates(),
         limit in option::of(limit()), cursor in option::of(cursor()), order in option::of(order()),
     ) {
-        let mut request = Records::new().dates(dates);
+        let mut request = ListRecords::new().dates(dates);
         request.filter_by.clone_from(&kinds);
         (request.limit, request.cursor, request.sort_order) = (limit, cursor.clone(), order);
         let mut expected = Expected::default()
@@ -195,7 +195,7 @@ proptest! {
         email in option::of(email()), kinds in prop::collection::vec(kind(), 0..5), dates in dates(),
         limit in option::of(limit()), cursor in option::of(cursor()), order in option::of(order()),
     ) {
-        let mut request = CustomerRecords::new().dates(dates);
+        let mut request = ListCustomerRecords::new().dates(dates);
         request.customer_email.clone_from(&email);
         request.filter_by.clone_from(&kinds);
         (request.limit, request.cursor, request.sort_order) = (limit, cursor.clone(), order);
@@ -216,7 +216,7 @@ proptest! {
         email in option::of(email()), limit in option::of(limit()),
         cursor in option::of(cursor()), order in option::of(order()),
     ) {
-        let mut request = Customers::new();
+        let mut request = ListCustomers::new();
         (request.customer_email, request.limit) = (email.clone(), limit);
         (request.cursor, request.sort_order) = (cursor.clone(), order);
         let expected = Expected::default()
@@ -230,14 +230,14 @@ proptest! {
     #[test]
     fn daily_impact_reads_back(dates in dates()) {
         let expected = Expected::default().dates(dates).sorted();
-        prop_assert_eq!(query(&DailyImpact::from(dates), "/v1/impact/daily"), expected);
+        prop_assert_eq!(query(&GetDailyTotals::from(dates), "/v1/impact/daily"), expected);
     }
 
     #[test]
     fn track_reads_back_byte_for_byte(user_id in any::<String>(), time in TIME) {
         let expected =
             Expected::default().with("user_id", Some(&user_id)).with("time_utc", Some(&time));
-        let request = Track::new(ImpactId::new(user_id, time.parse().unwrap()));
+        let request = TrackImpact::new(ImpactId::new(user_id, time.parse().unwrap()));
         prop_assert_eq!(query(&request, "/v1/track"), expected.sorted());
     }
 
@@ -266,7 +266,7 @@ proptest! {
     fn projects_read_back(
         project_type in option::of(any::<String>()), locale in option::of(any::<String>()),
     ) {
-        let mut request = Projects::new();
+        let mut request = ListProjects::new();
         request.project_type = project_type.as_deref().map(ProjectType::from);
         request.locale = locale.as_deref().map(Locale::from);
         let expected = Expected::default().with("type", project_type).with("locale", locale);
@@ -276,7 +276,7 @@ proptest! {
     #[test]
     fn a_projects_id_stays_in_its_segment(id in any::<String>(), locale in option::of("[a-z]{2}")) {
         prop_assume!(!["", ".", ".."].contains(&&*id));
-        let mut request = ProjectById::new(&id);
+        let mut request = GetProject::new(&id);
         request.locale = locale.as_deref().map(Locale::from);
         let uri = encode(&request).uri().clone();
         let segment = uri.path().strip_prefix("/v1/projects/").unwrap();
@@ -401,7 +401,7 @@ fn food_is_the_category_of_trees() {
 
 #[test]
 fn every_request_carries_key_agent_and_accept() {
-    let request = encode(&Records::new());
+    let request = encode(&ListRecords::new());
     assert_eq!(request.headers()["x-api-key"], "test_key");
     assert!(request.headers()["x-api-key"].is_sensitive());
     assert_eq!(request.headers()["accept"], "application/json");
@@ -410,11 +410,11 @@ fn every_request_carries_key_agent_and_accept() {
 
 #[test]
 fn a_path_parameter_cannot_leave_its_segment() {
-    let request = encode(&ProjectById::new("../whoami?x=1#é"));
+    let request = encode(&GetProject::new("../whoami?x=1#é"));
     assert_eq!(request.uri().path(), "/v1/projects/..%2Fwhoami%3Fx%3D1%23%C3%A9");
     assert_eq!(request.uri().query(), None);
     for id in ["", ".", ".."] {
-        let error = Api::sandbox("test_key").unwrap().encode(&ProjectById::new(id)).unwrap_err();
+        let error = Api::sandbox("test_key").unwrap().encode(&GetProject::new(id)).unwrap_err();
         assert_eq!(error, InvalidValue::PathSegment { field: "project_id" });
     }
 }
@@ -627,7 +627,7 @@ fn an_endpoint_that_cannot_be_written_is_an_error() {
     let nested = Nested { filter: vec![vec![1]] };
     let error = Api::sandbox("test_key").unwrap().encode(&nested).unwrap_err();
     assert!(matches!(error, InvalidValue::Unserializable { .. }));
-    let long = Records::new().cursor(Cursor::new("x".repeat(70_000)));
+    let long = ListRecords::new().cursor(Cursor::new("x".repeat(70_000)));
     assert!(Api::sandbox("test_key").unwrap().encode(&long).is_err());
 }
 
@@ -636,15 +636,15 @@ fn each_setter_sets_its_field() {
     let target = |uri: &http::Uri| uri.path_and_query().unwrap().to_string();
     let email = || Email::new("a@b").unwrap();
     assert_eq!(
-        target(encode(&Customers::new().customer_email(email())).uri()),
+        target(encode(&ListCustomers::new().customer_email(email())).uri()),
         "/v1/customers?customer_email=a%40b"
     );
     assert_eq!(
-        target(encode(&CustomerRecords::new().customer_email(email())).uri()),
+        target(encode(&ListCustomerRecords::new().customer_email(email())).uri()),
         "/v1/customer_records?customer_email=a%40b"
     );
-    let projects = Projects::new().project_type("reef".into()).locale("de".into());
+    let projects = ListProjects::new().project_type("reef".into()).locale("de".into());
     assert_eq!(target(encode(&projects).uri()), "/v1/projects?type=reef&locale=de");
-    let project = ProjectById::new("bay").locale("de".into());
+    let project = GetProject::new("bay").locale("de".into());
     assert_eq!(target(encode(&project).uri()), "/v1/projects/bay?locale=de");
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use oneclick_proto::{
     Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
-    Page, Project, ProjectType, Receipt, Record, RecordedMetadata, Records, Timestamp, Totals,
+    ListRecords, Page, Project, ProjectType, Receipt, Record, RecordedMetadata, Timestamp, Totals,
     Tracking, UserId,
 };
 use proptest::option;
@@ -57,7 +57,7 @@ fn a_kind_that_is_known_is_known_wherever_an_amount_shows() {
         assert_eq!(totals.total.get(kind), 7);
         assert_eq!(totals.user_impact.get(kind) + totals.customer_impact.get(kind), 7);
         let filter = Api::sandbox("test_key").unwrap();
-        let filter = filter.encode(&Records::new().filter_by(kind.clone())).unwrap();
+        let filter = filter.encode(&ListRecords::new().filter_by(kind.clone())).unwrap();
         assert_eq!(filter.uri().query(), Some(&*format!("filter_by={kind}")));
     }
 }
@@ -73,7 +73,8 @@ fn a_kind_that_is_not_known_can_be_picked_out_by_the_caller() {
     let picked: Vec<_> = page.items.iter().filter(|record| record.impact.kind == kelp).collect();
     assert_eq!(picked.len(), 1);
     assert_eq!(picked[0].impact.to_string(), "kelp_grown: 9");
-    let asked = Api::sandbox("test_key").unwrap().encode(&Records::new().filter_by(kelp)).unwrap();
+    let asked =
+        Api::sandbox("test_key").unwrap().encode(&ListRecords::new().filter_by(kelp)).unwrap();
     assert_eq!(asked.uri().query(), Some("filter_by=kelp_grown"));
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use http::Response;
 use oneclick_proto::{
     Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, CancelImpact, Cancellation, Client, Cursor,
-    Customer, CustomerEntry, CustomerRecord, CustomerRecords, Customers, Email, Endpoint, Error,
-    ErrorBody, ErrorKind, ErrorType, ImpactId, Metadata, Next, Page, Pager, Personal, PlantTree,
-    Reason, Receipt, Record, RetryPolicy, Tracking, TransportError, Trees, UserId, Whoami,
+    Customer, CustomerRecord, CustomerSummary, Email, Endpoint, Error, ErrorBody, ErrorKind,
+    ErrorType, GetAccount, ImpactId, ListCustomerRecords, ListCustomers, Metadata, Next, Page,
+    Pager, PlantTree, Reason, Receipt, Record, Redacted, RetryPolicy, Tracking, TransportError,
+    Trees, UserId,
 };
 use serde_json::json;
 
@@ -56,8 +57,8 @@ fn requests_and_values_hide_them() {
     let email = Email::new(EMAIL).unwrap();
     check(&format!("{:?} {:?} {:?}", api(), ApiKey::new(KEY), BaseUrl::sandbox()));
     check(&format!("{:?} {:?} {email:?}", plant(), cancel()));
-    check(&format!("{:?}", CustomerRecords::new().customer_email(email.clone())));
-    let customers = Customers::new().customer_email(email).cursor(Cursor::new(EMAIL));
+    check(&format!("{:?}", ListCustomerRecords::new().customer_email(email.clone())));
+    let customers = ListCustomers::new().customer_email(email).cursor(Cursor::new(EMAIL));
     check(&format!("{:?} {:?}", customers, Pager::new(customers.clone())));
     let (request, attempt) = Attempt::begin(&api(), plant(), RetryPolicy::NEVER, 0).unwrap();
     check(&format!("{attempt:?} {:?}", request.headers()));
@@ -77,12 +78,12 @@ fn debug_forms_name_their_types() {
     for (shown, name) in [
         (format!("{:?}", ApiKey::new(KEY).unwrap()), "ApiKey"),
         (format!("{client:?}"), "Client { base_url: https://sandbox.1clickimpact.com"),
-        (format!("{:?}", Pager::new(Customers::new())), "Pager { next: More"),
+        (format!("{:?}", Pager::new(ListCustomers::new())), "Pager { next: More"),
         (format!("{:?}", BodyReader::new(head, 7)), "BodyReader { status: 200, bytes: 0, limit: 7"),
         (format!("{:?}", TransportError::connect("x")), "TransportError { phase: Connect"),
         (format!("{:?}", Email::new(EMAIL).unwrap()), "Email("),
         (format!("{:?}", Cursor::new(EMAIL)), "Cursor("),
-        (format!("{:?}", Personal::new(NAME)), "Personal("),
+        (format!("{:?}", Redacted::new(NAME)), "Redacted("),
         (format!("{:?}", UserId::from("U1")), r#"UserId("U1")"#),
         (format!("{:?}", cancel().impact.time_utc), "2024-09-16T20:34:04.429Z"),
     ] {
@@ -110,7 +111,7 @@ fn responses_hide_them() {
     shown::<Account>(json!({"user_id": "U1", "email": EMAIL}));
     let mut entry = customer;
     entry["onboarded_on"] = "2024-09-16T20:34:04.429Z".into();
-    shown::<CustomerEntry>(entry);
+    shown::<CustomerSummary>(entry);
     shown::<ErrorBody>(json!({"type": ErrorType::ApiError, "message": EMAIL}));
 }
 
@@ -195,7 +196,7 @@ fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
     let shown = message(&Own { filter: [("by", "height")].into() }, "height");
     assert!(shown.contains("height"), "{shown}");
     // A cursor is the API's own word.
-    let shown = message(&Customers::new().cursor(Cursor::new("page-two")), "page-two");
+    let shown = message(&ListCustomers::new().cursor(Cursor::new("page-two")), "page-two");
     assert!(shown.contains("page-two"), "{shown}");
 }
 
@@ -260,7 +261,7 @@ fn a_key_of_short_parts_is_hidden_as_well() {
         let echo = key.trim_start_matches("test_").trim_start_matches("live_");
         let body = format!(r#"{{"type":"key_error","message":"the key {echo} is unknown"}}"#);
         let answer = Response::builder().status(401).body(body).unwrap();
-        let error = api.decode(&Whoami, answer).unwrap_err();
+        let error = api.decode(&GetAccount, answer).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(echo), "{error}");
     }
 }
@@ -272,7 +273,7 @@ fn parts_of_a_key_that_tell_it_are_hidden() {
     let shown = |word: &str| {
         let body = json!({"type": "api_error", "message": format!("no {word} today")}).to_string();
         let answer = Response::builder().status(400).body(body).unwrap();
-        api.decode(&Whoami, answer).unwrap_err().to_string().contains(word)
+        api.decode(&GetAccount, answer).unwrap_err().to_string().contains(word)
     };
     for word in ["secret", "x9"] {
         assert!(!shown(word), "{word}");
@@ -283,5 +284,5 @@ fn parts_of_a_key_that_tell_it_are_hidden() {
     let api = Api::sandbox("test_key").unwrap();
     let body = r#"{"type":"key_error","message":"API Key does not exist"}"#;
     let answer = Response::builder().status(401).body(body).unwrap();
-    assert!(api.decode(&Whoami, answer).unwrap_err().to_string().contains("API Key"));
+    assert!(api.decode(&GetAccount, answer).unwrap_err().to_string().contains("API Key"));
 }

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate};
 use oneclick_proto::strategies::{hostile_json, hostile_response, hostile_text};
-use oneclick_proto::{Api, DateRange, Email, Metadata, Project, ProjectById, Receipt};
+use oneclick_proto::{Api, DateRange, Email, GetProject, Metadata, Project, Receipt};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -79,7 +79,7 @@ fn projects_have_a_place_and_their_ids_one_in_a_path() {
     assert!(east.iter().any(|degrees| *degrees < -90.0));
     assert!(east.iter().any(|degrees| *degrees > 90.0 && degrees.fract() != 0.0));
     let api = Api::sandbox("test_key").unwrap();
-    for project in samples(400, any::<ProjectById>()) {
+    for project in samples(400, any::<GetProject>()) {
         assert!(api.encode(&project).unwrap().uri().path().len() > "/v1/projects/".len());
     }
 }

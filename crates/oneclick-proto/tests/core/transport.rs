@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, Attempt, BlockingClient, BlockingTransport, BodyReader,
-    Customers, Email, Gunzip, Next, Phase, RetryPolicy, TransportError, TransportOptions, Whoami,
+    Email, GetAccount, Gunzip, ListCustomers, Next, Phase, RetryPolicy, TransportError,
+    TransportOptions,
 };
 
 /// Sends nothing.
@@ -56,7 +57,7 @@ fn each_call_draws_its_waits_from_another_number() {
 #[test]
 fn walks_say_where_they_are_without_private_words() {
     let api = || Api::sandbox("test_5ecretKey").unwrap();
-    let customers = || Customers::new().customer_email(Email::new("ada@example.com").unwrap());
+    let customers = || ListCustomers::new().customer_email(Email::new("ada@example.com").unwrap());
     let blocking = BlockingClient::with_transport(api(), Nowhere);
     let asynchronous = AsyncClient::with_transport(api(), Nowhere);
     for (items, pages) in [
@@ -166,7 +167,7 @@ fn what_is_no_gzip_at_all_stays_as_it_is() {
         assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_REQUEST)));
         // What came of the body is in the error of the call.
         let api = Api::sandbox("test_key").unwrap();
-        let (_, attempt) = Attempt::begin(&api, Whoami, RetryPolicy::NEVER, 0).unwrap();
+        let (_, attempt) = Attempt::begin(&api, GetAccount, RetryPolicy::NEVER, 0).unwrap();
         let outcome = Err::<Response<Vec<u8>>, _>(error);
         let Next::Done(Err(error)) = attempt.finish(outcome, Duration::ZERO) else {
             panic!("a failure is the end");

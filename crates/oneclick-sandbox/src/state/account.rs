@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use oneclick_proto::{
-    Category, CustomerEntry, CustomerInfo, CustomerRecord, DateRange, Day, Email, Impact, ImpactId,
-    ImpactKind, ImpactTotals, Metadata, Personal, Reason, Receipt, Record, SortOrder, Timestamp,
-    Totals, UserId,
+    Category, CustomerRecord, CustomerSummary, DateRange, Day, Email, Impact, ImpactId, ImpactKind,
+    ImpactTotals, Metadata, Reason, Receipt, Record, RecordCustomer, Redacted, SortOrder,
+    Timestamp, Totals, UserId,
 };
 use serde::Serialize;
 
@@ -169,7 +169,7 @@ impl Account {
 
     /// The customers that readers see, by the time of their first impact.
     #[must_use]
-    pub fn customers(&self) -> Vec<CustomerEntry> {
+    pub fn customers(&self) -> Vec<CustomerSummary> {
         self.shown_customers.iter().map(|customer| self.customer_entry(*customer)).collect()
     }
 
@@ -394,12 +394,12 @@ impl Account {
     }
 
     /// A customer.
-    pub(super) fn customer_entry(&self, position: u32) -> CustomerEntry {
+    pub(super) fn customer_entry(&self, position: u32) -> CustomerSummary {
         let onboarded_on = self.customers[position as usize].onboarded_on;
-        let CustomerInfo { customer_id, customer_email, customer_name, .. } =
+        let RecordCustomer { customer_id, customer_email, customer_name, .. } =
             self.customer_info(position);
         let mut entry =
-            CustomerEntry::new(customer_id, customer_email.as_str(), moment(onboarded_on).into());
+            CustomerSummary::new(customer_id, customer_email.as_str(), moment(onboarded_on).into());
         entry.customer_name = customer_name;
         entry
     }
@@ -422,12 +422,12 @@ impl Account {
         receipt
     }
 
-    fn customer_info(&self, position: u32) -> CustomerInfo {
+    fn customer_info(&self, position: u32) -> RecordCustomer {
         let customer = &self.customers[position as usize];
         // The step is prime and no divisor of the ids there are: no id repeats.
         let number = self.number.rotate_left(32) % IDS + u64::from(position) * 2_654_435_761;
-        let mut info = CustomerInfo::new(id(number), &*customer.email);
-        info.customer_name = customer.name.as_deref().map(Personal::from);
+        let mut info = RecordCustomer::new(id(number), &*customer.email);
+        info.customer_name = customer.name.as_deref().map(Redacted::from);
         info
     }
 

@@ -1,7 +1,7 @@
 //! Cancelling an impact: it leaves the totals and stays on record.
 
 use chrono::{DateTime, Utc};
-use oneclick_proto::{CancelMessage, Cancellation, ImpactId, Personal, Reason};
+use oneclick_proto::{CancelMessage, Cancellation, ImpactId, Reason, Redacted};
 
 use super::account::Account;
 use super::fields::Fields;
@@ -55,7 +55,7 @@ impl Operation for Cancel {
         let cancelled = account.cancelled(position).ok_or_else(no_such_impact)?;
         let receipt = account.receipt(position);
         let mut answer = Cancellation::new(self.id, cancelled.on.clone(), message, receipt.impact);
-        answer.reason = cancelled.reason.as_ref().map(|reason| Personal::from(reason.as_str()));
+        answer.reason = cancelled.reason.as_ref().map(|reason| Redacted::from(reason.as_str()));
         answer.category = receipt.category;
         Ok(json(&answer))
     }

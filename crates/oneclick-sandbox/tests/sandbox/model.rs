@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use oneclick_proto::{
-    Api, CancelImpact, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, CustomerRecords,
-    Customers, DailyImpact, DateRange, DonateMoney, Email, Endpoint, Error, Fragments, Impact,
-    ImpactId, ImpactKind, Limit, List, Metadata, Pager, PlantTree, Pounds, Receipt, Records,
-    RestoreCoral, SortOrder, Timestamp, TotalImpact, Totals, Track, TreeCategory, Trees, Whoami,
+    Api, CancelImpact, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, DateRange,
+    DonateMoney, Email, Endpoint, Error, Fragments, GetAccount, GetDailyTotals, GetImpactTotals,
+    Impact, ImpactId, ImpactKind, Limit, List, ListCustomerRecords, ListCustomers, ListRecords,
+    Metadata, Pager, PlantTree, Pounds, Receipt, RestoreCoral, SortOrder, Timestamp, Totals,
+    TrackImpact, TreeCategory, Trees,
 };
 use oneclick_sandbox::{Config, DONATION_SENT_AFTER, Sandbox};
 use proptest::prelude::*;
@@ -123,7 +124,7 @@ impl Pair {
 
     /// Cancels an impact and checks what comes of it.
     fn cancel(&mut self, bought: &mut Bought) -> Result<(), TestCaseError> {
-        let user_id = self.send(&Whoami).unwrap().user_id;
+        let user_id = self.send(&GetAccount).unwrap().user_id;
         let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
         let result = self.send(&CancelImpact::new(&id));
         let made = bought.time_utc.datetime();
@@ -139,16 +140,16 @@ impl Pair {
         prop_assert_eq!(&cancellation.message, &message);
         prop_assert_eq!(&cancellation.cancelled_on, &on);
         prop_assert_eq!(&cancellation.impact, &bought.impact);
-        let tracking = self.send(&Track::new(&cancellation)).unwrap();
+        let tracking = self.send(&TrackImpact::new(&cancellation)).unwrap();
         prop_assert_eq!(tracking.cancelled_on.as_ref(), Some(&on));
-        prop_assert_eq!(Track::try_from(&tracking).unwrap(), Track::new(id));
+        prop_assert_eq!(TrackImpact::try_from(&tracking).unwrap(), TrackImpact::new(id));
         bought.cancelled = Some(on);
         Ok(())
     }
 
     /// Walks a list to its end, each page no longer than the limit.
     fn walk<L: List>(&mut self, list: L, limit: Limit) -> Vec<L::Item> {
-        let mut pager = Pager::new(list.limit(limit));
+        let mut pager = Pager::new(list.with_limit(limit));
         let mut items = Vec::new();
         while let Some(request) = pager.request() {
             let page = pager.take(self.send(&request.unwrap())).unwrap();
@@ -262,7 +263,7 @@ proptest! {
             prop_assert_eq!(named, sent.as_ref().map(Email::as_str));
             // The handle names this impact and no other.
             prop_assert!(history.iter().all(|bought| bought.time_utc != receipt.time_utc));
-            let tracking = pair.send(&Track::from(&receipt)).unwrap();
+            let tracking = pair.send(&TrackImpact::from(&receipt)).unwrap();
             prop_assert_eq!(&tracking.impact, &impact);
             prop_assert_eq!(&tracking.impact_initiated, &receipt.time_utc);
             prop_assert_eq!(&tracking.category, &receipt.category);
@@ -279,7 +280,7 @@ proptest! {
             }
         }
 
-        let totals = pair.send(&TotalImpact).unwrap();
+        let totals = pair.send(&GetImpactTotals).unwrap();
         prop_assert_eq!(&totals.total, &sum(history.iter()));
         let own = history.iter().filter(|bought| bought.customer.is_none());
         prop_assert_eq!(&totals.user_impact, &sum(own));
@@ -290,7 +291,7 @@ proptest! {
             let limit = Limit::new(question.limit).unwrap();
             let dates = question.dates();
 
-            let mut records = Records::new().dates(dates);
+            let mut records = ListRecords::new().dates(dates);
             records.filter_by.clone_from(&question.kinds);
             records.sort_order = question.order;
             let rows: Vec<_> = pair
@@ -303,7 +304,7 @@ proptest! {
                 .collect();
             prop_assert_eq!(rows, question.answer(&history, true));
 
-            let mut records = CustomerRecords::new().dates(dates);
+            let mut records = ListCustomerRecords::new().dates(dates);
             records.customer_email = question.customer.map(email);
             records.filter_by.clone_from(&question.kinds);
             records.sort_order = question.order;
@@ -326,7 +327,7 @@ proptest! {
                 let totals = days.entry(day).or_insert_with(Totals::zeros);
                 totals.add(&bought.impact.kind, bought.impact.amount);
             }
-            let daily = pair.send(&DailyImpact::from(dates)).unwrap().daily_impact;
+            let daily = pair.send(&GetDailyTotals::from(dates)).unwrap().daily_impact;
             let daily: Vec<_> = daily.into_iter().map(|day| (day.date, day.totals)).collect();
             prop_assert_eq!(daily, days.into_iter().collect::<Vec<_>>());
 
@@ -343,7 +344,7 @@ proptest! {
             if question.order == Some(SortOrder::Desc) {
                 first.reverse();
             }
-            let mut customers = Customers::new();
+            let mut customers = ListCustomers::new();
             customers.customer_email = question.customer.map(email);
             customers.sort_order = question.order;
             let seen: Vec<_> = pair

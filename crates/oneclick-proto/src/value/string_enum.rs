@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A name that this version does not know, kept as the API wrote it.
 ///
-/// Only the parsers of the open sets make one, so a name that is known is
+/// Only the parsers of the string enums make one, so a name that is known is
 /// never hidden in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OtherName(Box<str>);
@@ -35,7 +35,7 @@ impl fmt::Debug for OtherName {
 }
 
 /// Declares a set of names that the API may extend.
-macro_rules! open_set {
+macro_rules! string_enum {
     (
         $(#[$meta:meta])*
         $name:ident {
