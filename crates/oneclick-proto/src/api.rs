@@ -8,11 +8,15 @@ mod query;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response};
+use serde::de::DeserializeOwned;
 
 pub use base_url::BaseUrl;
+pub(crate) use encode::{Encoded, personal_texts};
 pub use key::ApiKey;
 
+use crate::error::Operation;
 use crate::value::InvalidValue;
 use crate::{Endpoint, Error};
 
@@ -23,8 +27,7 @@ const AGENT: &str = concat!("oneclick-proto/", env!("CARGO_PKG_VERSION"));
 
 /// Where the API is and the key for it; cheap to clone.
 ///
-/// Pure data: it turns an endpoint into a request and an answer into a
-/// response, and moves no byte.
+/// Pure data: it writes requests, reads responses, and does no I/O.
 ///
 /// ```
 /// use oneclick_proto::{Api, PlantTree, Trees};
@@ -147,16 +150,24 @@ impl Api {
     /// [`InvalidValue::Unserializable`] for an endpoint of your own that
     /// cannot be written, and for a query of more than 65,534 bytes.
     pub fn encode<E: Endpoint>(&self, endpoint: &E) -> Result<Request<Vec<u8>>, InvalidValue> {
+        self.request(E::METHOD, Encoded::of(endpoint)?)
+    }
+
+    /// Completes a request.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        encoded: Encoded,
+    ) -> Result<Request<Vec<u8>>, InvalidValue> {
         let Inner { base_url, headers: [get, other], .. } = &*self.0;
-        let parts = encode::parts(base_url.prefix(), endpoint)?;
-        let mut request = Request::new(parts.body);
-        *request.uri_mut() = base_url.uri(parts.path_and_query)?;
-        *request.headers_mut() = if E::METHOD == Method::GET { get } else { other }.clone();
-        *request.method_mut() = E::METHOD;
+        let mut request = Request::new(encoded.body);
+        *request.uri_mut() = base_url.uri(encoded.path_and_query)?;
+        *request.headers_mut() = if method == Method::GET { get } else { other }.clone();
+        *request.method_mut() = method;
         Ok(request)
     }
 
-    /// Reads the answer to the request of `endpoint`.
+    /// Reads the response to the request of `endpoint`.
     ///
     /// # Errors
     /// [`Error`] for any status but 2xx, and for a body that does not hold the
@@ -167,24 +178,35 @@ impl Api {
         response: Response<impl AsRef<[u8]>>,
     ) -> Result<E::Response, Error> {
         let (head, body) = response.into_parts();
-        let body = body.as_ref();
-        if !head.status.is_success() {
-            return Err(Error::status_answer(&head, body, &self.hidden_in(endpoint)).of::<E>());
-        }
+        let (body, personal) = (body.as_ref(), || personal_texts(endpoint));
+        let response = if head.status.is_success() {
+            self.read(&head, body, personal)
+        } else {
+            Err(Error::status_answer(&head, body, &self.hidden(personal())))
+        };
+        response.map_err(|error| error.of(Operation::of::<E>()))
+    }
+
+    /// Reads a 2xx response.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        head: &Parts,
+        body: &[u8],
+        personal: impl FnOnce() -> Vec<String>,
+    ) -> Result<T, Error> {
         // Checked for UTF-8 as a whole, text is read faster; bytes that are none
         // may still stand where nobody looks.
         let read = match std::str::from_utf8(body) {
             Ok(text) => serde_json::from_str(text),
             Err(_) => serde_json::from_slice(body),
         };
-        read.map_err(|error| {
-            Error::decode(&head, body, &error, &self.hidden_in(endpoint)).of::<E>()
-        })
+        read.map_err(|error| Error::decode(head, body, &error, &self.hidden(personal())))
     }
 
-    /// The texts that an answer may echo and no message may show.
-    pub(crate) fn hidden_in<E: Endpoint>(&self, endpoint: &E) -> Vec<String> {
-        let mut hidden = encode::personal_texts(endpoint);
+    /// The texts that a response may repeat and no message may show: personal ones,
+    /// and the parts of the key.
+    pub(crate) fn hidden(&self, personal: Vec<String>) -> Vec<String> {
+        let mut hidden = personal;
         // Short parts of a key, such as its prefix, are words of their own, unless
         // there is a digit among them; all of them together are not.
         let key = self.0.key.expose();

@@ -1,7 +1,7 @@
 //! The driver: every endpoint and every list over a transport.
 //!
-//! It spends attempts and walks pages; the transport moves the bytes. An
-//! adapter crate gives its transport and calls `Client<Transport, …>` its client.
+//! It runs machines and walks lists; the transport moves the bytes. An adapter
+//! crate provides a transport and names `Client<Transport, …>` its client.
 
 pub mod asynchronous;
 pub mod blocking;
@@ -314,72 +314,35 @@ macro_rules! endpoint_methods {
             self.list(request)
         }
 
-        /// Buys something once, and verifies it: looks it up and sends it once
-        /// more where that is safe. See [`Once`] for how, and for what is
-        /// assumed; to survive a crash in the middle, drive it step by step
-        /// with [`advance`](Self::advance).
+        /// Buys something once and verifies it: if the response is lost, the
+        /// purchase is looked up, and sent once more where that is safe. See
+        /// [`VerifiedPurchase`] for how, for what is assumed, and for how to
+        /// survive a crash.
         ///
-        /// Call it one time for an intent: it sends first. If an earlier call
-        /// may have been made, by a handler that runs again or by a process
-        /// that died, look first: [`complete`](Self::complete) with
-        /// [`Once::recover`] or [`Once::resume`].
+        /// Do not call this twice with the same intent: it does not check earlier
+        /// calls. If an earlier call may have been made, by a handler that runs
+        /// again or by a process that died, [`run`](Self::run)
+        /// [`VerifiedPurchase::resume`] or [`VerifiedPurchase::recover`] instead.
         ///
-        /// It takes longer than a call if the answer is lost, since the
-        /// records are read until [`OncePolicy::settle`](crate::OncePolicy) has
+        /// If the response is lost, this takes longer than a call: the records are
+        /// read until [`VerifyPolicy::settle`](crate::VerifyPolicy::settle) has
         /// passed.
-        pub $($async)? fn once<A: Action>(&self, intent: &Intent, action: A) -> Outcome {
-            match Once::new(intent, action) {
-                Ok(once) => self.complete(once)$($await)*,
+        pub $($async)? fn buy_verified(
+            &self,
+            intent: &Intent,
+            purchase: impl Into<Purchase>,
+        ) -> Outcome {
+            match VerifiedPurchase::new(intent, purchase) {
+                Ok(purchase) => self.run(purchase)$($await)*,
                 Err(invalid) => Outcome::Rejected(invalid.into()),
             }
         }
 
-        /// Drives a verified purchase to its end.
-        pub $($async)? fn complete<A: Action>(&self, mut once: Once<A>) -> Outcome {
-            loop {
-                match self.advance(once)$($await)* {
-                    ControlFlow::Continue(next) => once = next,
-                    ControlFlow::Break(outcome) => return outcome,
-                }
-            }
-        }
-
-        /// Does one step of a verified purchase: one call, or one wait. Store
-        /// [`Once::state`] before each step, so that another process can take
-        /// it up should this one not come back.
-        pub $($async)? fn advance<A: Action>(
-            &self,
-            once: Once<A>,
-        ) -> ControlFlow<Outcome, Once<A>> {
-            let now = || self.transport.now();
-            let once = match once.step(now()) {
-                OnceStep::Done(outcome) => return ControlFlow::Break(outcome),
-                OnceStep::Send(action, mut once) => {
-                    let result = self.send(action)$($await)*;
-                    once.sent(result, now());
-                    once
-                }
-                OnceStep::ReadRecords(list, mut once) => {
-                    let result = self.send(list)$($await)*;
-                    once.read(result);
-                    once
-                }
-                OnceStep::ReadCustomerRecords(list, mut once) => {
-                    let result = self.send(list)$($await)*;
-                    once.read_of_customer(result);
-                    once
-                }
-                OnceStep::Cancel(cancel, mut once) => {
-                    let result = self.send(cancel)$($await)*;
-                    once.cancelled(result);
-                    once
-                }
-                OnceStep::Wait(wait, once) => {
-                    self.transport.sleep(wait)$($await)*;
-                    once
-                }
-            };
-            once.finished()
+        /// The first step of a [`Machine`], for a loop of your own around
+        /// [`transport`](Self::transport); see [`Machine`] for that loop.
+        pub fn start<M: Machine>(&self, machine: M) -> Step<M> {
+            let (seed, now) = (self.transport.seed(), self.transport.now());
+            machine.start(&self.api, self.retry, seed, now)
         }
 
         /// The items of any list, your own included, across all pages.

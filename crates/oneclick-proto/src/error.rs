@@ -130,7 +130,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    call: Option<Call>,
+    operation: Option<Operation>,
     attempts: u32,
     elapsed: Duration,
     /// Whether an earlier attempt of the call may have been executed.
@@ -147,10 +147,23 @@ struct Inner {
 
 /// The endpoint that was called.
 #[derive(Clone, Debug)]
-struct Call {
-    method: Method,
-    path: &'static str,
-    idempotent: bool,
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    /// With its fields in braces.
+    pub(crate) path: &'static str,
+    pub(crate) idempotent: bool,
+}
+
+impl Operation {
+    pub(crate) fn of<E: Endpoint>() -> Self {
+        Self { method: E::METHOD, path: E::PATH, idempotent: E::IDEMPOTENT }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
 }
 
 /// What may follow a failure.
@@ -178,7 +191,7 @@ impl Error {
     /// Of a call that was sent several times, whether any of them was.
     #[must_use]
     pub fn execution(&self) -> Execution {
-        match self.verdict().0 {
+        match self.classify().0 {
             Execution::NotExecuted if self.0.uncertain => Execution::Unknown,
             execution => execution,
         }
@@ -188,18 +201,18 @@ impl Error {
     /// `None` if there was no call yet.
     #[must_use]
     pub fn endpoint(&self) -> Option<&'static str> {
-        self.0.call.as_ref().map(|call| call.path)
+        self.0.operation.as_ref().map(|operation| operation.path)
     }
 
     /// How many times the request was sent, or tried to be sent; 0 if the
-    /// failure is not that of an [`Attempt`](crate::Attempt).
+    /// request could not be written, or the failure is that of [`Api::decode`](crate::Api::decode).
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
     /// How long the call took, all attempts and waits together; zero if the
-    /// failure is not that of an [`Attempt`](crate::Attempt).
+    /// request could not be written, or the failure is that of [`Api::decode`](crate::Api::decode).
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
@@ -247,7 +260,7 @@ impl Error {
 
     /// Whether the request may be sent again.
     pub(crate) fn may_repeat(&self, idempotent: bool) -> bool {
-        match self.verdict().1 {
+        match self.classify().1 {
             Repeat::Always => true,
             Repeat::IfIdempotent => idempotent,
             Repeat::Never => false,
@@ -255,7 +268,7 @@ impl Error {
     }
 
     /// The table: what a failure says about execution, and what may follow.
-    fn verdict(&self) -> (Execution, Repeat) {
+    fn classify(&self) -> (Execution, Repeat) {
         use Execution::{Executed, NotExecuted, Unknown};
         let status = self.0.status.map_or(0, |status| status.as_u16());
         match (&self.0.kind, status) {
@@ -330,8 +343,8 @@ impl Error {
     }
 
     /// Names the endpoint that was called.
-    pub(crate) fn of<E: Endpoint>(mut self) -> Self {
-        self.0.call = Some(Call { method: E::METHOD, path: E::PATH, idempotent: E::IDEMPOTENT });
+    pub(crate) fn of(mut self, operation: Operation) -> Self {
+        self.0.operation = Some(operation);
         self
     }
 
@@ -347,7 +360,7 @@ impl Error {
     fn new(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
             kind,
-            call: None,
+            operation: None,
             attempts: 0,
             elapsed: Duration::ZERO,
             uncertain: false,
@@ -427,9 +440,9 @@ impl From<InvalidValue> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { call, attempts, detail, .. } = &*self.0;
-        if let Some(call) = call {
-            write!(f, "{} {}: ", call.method, call.path)?;
+        let Inner { operation, attempts, detail, .. } = &*self.0;
+        if let Some(operation) = operation {
+            write!(f, "{operation}: ")?;
         }
         f.write_str(&self.what())?;
         if !detail.is_empty() {
@@ -439,9 +452,9 @@ impl fmt::Display for Error {
             write!(f, " (after {attempts} attempts)")?;
         }
         // Only for what changes something does it matter to the reader.
-        let changes = |call: &&Call| !call.idempotent || call.method != Method::GET;
-        if let Some(call) = call.as_ref().filter(changes) {
-            f.write_str(match (self.execution(), call.idempotent) {
+        let changes = |of: &&Operation| !of.idempotent || of.method != Method::GET;
+        if let Some(operation) = operation.as_ref().filter(changes) {
+            f.write_str(match (self.execution(), operation.idempotent) {
                 (Execution::NotExecuted, _) => "; it was not executed",
                 (Execution::Unknown, false) => "; whether it was executed is not known",
                 (Execution::Unknown, true) => {

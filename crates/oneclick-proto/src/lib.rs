@@ -11,30 +11,32 @@
 //! `oneclick-ureq` (blocking) or `oneclick-hyper` (low-level). If you have a
 //! transport of your own, you are in the right place.
 //!
-//! # The whole way of one call
+//! # One call from beginning to end
 //!
 //! ```
 //! use std::time::Duration;
 //! use oneclick_proto::{
-//!     Api, Attempt, Customer, Execution, Next, PlantTree, RetryPolicy, TransportError, Trees,
+//!     Api, Call, Customer, Execution, Machine, PlantTree, RetryPolicy, Step, TransportError, Trees,
 //! };
 //!
 //! // 1. Values are checked when they are made.
 //! let trees = Trees::new(5)?;
 //! let customer = Customer::new("ada@example.com")?.name("Ada Lovelace");
 //!
-//! // 2. An endpoint is a struct. An API turns it into a request.
+//! // 2. An endpoint is a struct. A call of it begins with a request.
 //! let api = Api::sandbox("test_key")?;
-//! let plant = PlantTree::new(trees).customer(customer);
-//! let (request, attempt) = Attempt::begin(&api, plant, RetryPolicy::STANDARD, 7)?;
+//! let call = Call::new(PlantTree::new(trees).customer(customer));
+//! let Step::Send(request, sent) = call.start(&api, RetryPolicy::STANDARD, 7, Duration::ZERO) else {
+//!     unreachable!("a call sends first");
+//! };
 //! assert_eq!(request.uri(), "https://sandbox.1clickimpact.com/v1/plant_tree");
 //!
-//! // 3. Your transport carries it; here it loses the answer.
+//! // 3. Your transport carries it; here it loses the response.
 //! let outcome: Result<http::Response<Vec<u8>>, _> =
 //!     Err(TransportError::exchange("connection reset by peer"));
 //!
-//! // 4. The attempt is spent, and says what is known.
-//! let Next::Done(result) = attempt.finish(outcome, Duration::from_millis(80)) else {
+//! // 4. The outcome is exchanged for the next step.
+//! let Step::Done(result) = sent.finish(outcome, Duration::from_millis(80)) else {
 //!     unreachable!("a purchase that may have been made is not sent again");
 //! };
 //! let error = result.unwrap_err();
@@ -49,15 +51,17 @@
 //!
 //! # Where to look
 //!
-//! * [`Api`]: base URL and key; writes requests, reads answers.
+//! * [`Api`]: base URL and key; writes requests, reads responses.
 //! * [`Endpoint`]: what an endpoint is, and how to add your own;
 //!   [`endpoint`]: those there are, one a module.
 //! * [`value`]: amounts, e-mail addresses, days, timestamps, kinds of impact,
 //!   metadata, ids.
-//! * [`Attempt`]: one attempt at a call, spent once. [`RetryPolicy`]: how many
-//!   may follow. [`Pager`]: one list, page by page.
+//! * [`Machine`]: the one loop that drives a [`Call`], a [`VerifiedPurchase`] or a
+//!   [`Settlement`] over any transport. [`RetryPolicy`]: how often a request is
+//!   sent. [`Pager`]: one list, page by page.
+//! * [`Purchase`]: any of the actions as a value, to be stored and sent later.
 //! * [`Error`] and [`Execution`]: what went wrong, and whether money moved.
-//! * [`guide`]: a transport of your own, in fifteen minutes.
+//! * [`guide`]: write your own transport in fifteen minutes.
 //! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
 //!   [`BlockingTransport`], which is `send`, `sleep` and a clock.
 //!
@@ -74,13 +78,13 @@
 #![forbid(unsafe_code)]
 
 mod api;
-mod attempt;
-mod once;
+mod machine;
 mod pager;
+mod purchase;
 mod retry;
-#[cfg(feature = "tracing")]
 mod trace;
 mod transport;
+mod verify;
 
 #[cfg(feature = "proptest")]
 pub mod strategies;
@@ -92,7 +96,6 @@ mod error;
 pub mod guide;
 
 pub use api::{Api, ApiKey, BaseUrl};
-pub use attempt::{Attempt, Next};
 pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
@@ -111,8 +114,9 @@ pub use endpoint::track::{TrackImpact, Tracking};
 pub use endpoint::whoami::{Account, GetAccount};
 pub use endpoint::{Action, Endpoint, List, ListItem, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
-pub use once::{Doubt, Intent, Once, OncePolicy, OnceState, OnceStep, Outcome, Unresolved};
+pub use machine::{Call, Machine, Sent, Settlement, Step, VerifiedPurchase, Waiting};
 pub use pager::Pager;
+pub use purchase::Purchase;
 pub use retry::RetryPolicy;
 pub use transport::{
     AsyncTransport, BlockingTransport, BodyReader, Connect, Gunzip, Phase, TransportError,
@@ -123,3 +127,4 @@ pub use value::{
     ImpactKind, InvalidValue, Limit, Metadata, OtherName, Pounds, Reason, RecordCustomer,
     RecordedMetadata, Redacted, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
 };
+pub use verify::{Intent, Outcome, PurchaseState, Unresolved, UnresolvedReason, VerifyPolicy};

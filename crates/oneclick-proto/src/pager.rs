@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::endpoint::{List, Page};
+use crate::error::Operation;
 use crate::value::{Cursor, Limit};
 use crate::{Error, ErrorKind};
 
@@ -112,7 +113,7 @@ impl<L: List> Pager<L> {
         };
         if let Some(kind) = endless {
             self.next = State::Failed;
-            return Some(Err(Error::endless(kind).of::<L>()));
+            return Some(Err(Error::endless(kind).of(Operation::of::<L>())));
         }
         let list = self.list.clone();
         let Some(left) = self.items_left else { return Some(Ok(list)) };

@@ -6,15 +6,15 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
-use crate::{BaseUrl, Error, ErrorKind, Phase};
+use crate::error::Operation;
+use crate::{BaseUrl, Error};
 
 /// What is known of an attempt once it is finished.
+#[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nothing is reported"))]
 pub(crate) struct Report<'a> {
-    pub(crate) method: Method,
-    /// The endpoint's path, with its fields in braces.
-    pub(crate) path: &'static str,
+    pub(crate) operation: &'a Operation,
     pub(crate) server: &'a BaseUrl,
     /// Counted from 1.
     pub(crate) attempt: u32,
@@ -27,6 +27,11 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "nothing is reported")]
+    pub(crate) fn emit(&self) {}
+
+    #[cfg(feature = "tracing")]
     pub(crate) fn emit(&self) {
         let (host, port) = self.server.host_and_port();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -38,8 +43,8 @@ impl Report<'_> {
         tracing::debug!(
             target: "oneclick",
             {
-                "http.request.method" = self.method.as_str(),
-                "url.template" = self.path,
+                "http.request.method" = self.operation.method.as_str(),
+                "url.template" = self.operation.path,
                 "server.address" = host,
                 "server.port" = port,
                 "http.request.resend_count" = self.attempt - 1,
@@ -56,7 +61,9 @@ impl Report<'_> {
 }
 
 /// One of a few words, or the status.
+#[cfg(feature = "tracing")]
 fn error_type(error: &Error) -> String {
+    use crate::{ErrorKind, Phase};
     let word = match error.kind() {
         ErrorKind::Status(status) => return status.as_u16().to_string(),
         ErrorKind::Transport(error) if error.is_timeout() => "timeout",

@@ -163,13 +163,12 @@ impl BaseUrl {
         Ok(())
     }
 
-    /// The path before that of an endpoint.
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// The URI of a path and query, which begin with the prefix.
+    /// The URI of an endpoint's path and query.
     pub(super) fn uri(&self, path_and_query: Bytes) -> Result<Uri, InvalidValue> {
+        let path_and_query = match self.prefix.as_bytes() {
+            [] => path_and_query,
+            prefix => [prefix, &path_and_query].concat().into(),
+        };
         let too_long = |_| InvalidValue::Unserializable {
             reason: "its path and query are no URI, or longer than 65534 bytes",
         };

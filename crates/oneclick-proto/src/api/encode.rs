@@ -1,5 +1,7 @@
 //! Writes an endpoint's fields into path, query and body.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Map, Value};
@@ -8,45 +10,51 @@ use super::query::{Query, push_encoded};
 use crate::Endpoint;
 use crate::value::InvalidValue;
 
-pub(super) struct Parts {
+/// What an endpoint's fields are written into: the parts of a request that do not
+/// depend on the base URL and the key.
+#[derive(Clone)]
+pub(crate) struct Encoded {
     pub(super) path_and_query: Bytes,
     pub(super) body: Vec<u8>,
 }
 
-/// The parts of a request below a prefix of the path.
-pub(super) fn parts<E: Endpoint>(prefix: &str, endpoint: &E) -> Result<Parts, InvalidValue> {
-    let in_body = E::METHOD != Method::GET;
-    if E::PATH.contains('{') {
-        // Some fields go into the path: they are taken apart first.
-        let mut fields = fields(endpoint)?;
-        let path = path(prefix, E::PATH, &mut fields)?;
-        let fields = Value::Object(fields);
-        return if in_body {
-            Ok(Parts { path_and_query: path.into(), body: fields.to_string().into_bytes() })
-        } else {
-            let path_and_query = Query::new(path).write(&fields)?.into();
-            Ok(Parts { path_and_query, body: Vec::new() })
-        };
+/// A query or a body can hold an e-mail address.
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encoded(..)")
     }
-    if in_body {
-        let body = serde_json::to_vec(endpoint)
-            .map_err(|_| unserializable("its fields are no JSON object"))?;
-        let path_and_query = match prefix {
-            "" => Bytes::from_static(E::PATH.as_bytes()),
-            prefix => [prefix, E::PATH].concat().into(),
-        };
-        return Ok(Parts { path_and_query, body });
+}
+
+impl Encoded {
+    pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Result<Self, InvalidValue> {
+        let in_body = E::METHOD != Method::GET;
+        if E::PATH.contains('{') {
+            // Some fields go into the path: they are taken apart first.
+            let mut fields = fields(endpoint)?;
+            let path = path(E::PATH, &mut fields)?;
+            let fields = Value::Object(fields);
+            return if in_body {
+                Ok(Self { path_and_query: path.into(), body: fields.to_string().into_bytes() })
+            } else {
+                let path_and_query = Query::new(path).write(&fields)?.into();
+                Ok(Self { path_and_query, body: Vec::new() })
+            };
+        }
+        if in_body {
+            let body = serde_json::to_vec(endpoint)
+                .map_err(|_| unserializable("its fields are no JSON object"))?;
+            return Ok(Self { path_and_query: Bytes::from_static(E::PATH.as_bytes()), body });
+        }
+        // More than nearly every query needs.
+        let mut path = Vec::with_capacity(256);
+        path.extend_from_slice(E::PATH.as_bytes());
+        Ok(Self { path_and_query: Query::new(path).write(endpoint)?.into(), body: Vec::new() })
     }
-    // More than nearly every query needs.
-    let mut path = Vec::with_capacity(256);
-    path.extend_from_slice(prefix.as_bytes());
-    path.extend_from_slice(E::PATH.as_bytes());
-    Ok(Parts { path_and_query: Query::new(path).write(endpoint)?.into(), body: Vec::new() })
 }
 
 /// What may be personal among the fields, to be kept out of messages: e-mail
 /// addresses and names, and what callers write in their own words.
-pub(super) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
+pub(crate) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
     let personal = |field: &str| {
         field.contains("email") || field.contains("name") || ["metadata", "reason"].contains(&field)
     };
@@ -72,12 +80,8 @@ fn fields<E: Endpoint>(endpoint: &E) -> Result<Map<String, Value>, InvalidValue>
 }
 
 /// Fills the segments that the path names in braces, and takes those fields.
-fn path(
-    prefix: &str,
-    template: &'static str,
-    fields: &mut Map<String, Value>,
-) -> Result<Vec<u8>, InvalidValue> {
-    let mut path = prefix.as_bytes().to_vec();
+fn path(template: &'static str, fields: &mut Map<String, Value>) -> Result<Vec<u8>, InvalidValue> {
+    let mut path = Vec::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (field, after) =

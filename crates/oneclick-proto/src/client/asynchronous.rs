@@ -1,27 +1,25 @@
 //! The driver for transports whose calls are futures.
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
 use super::{Async as Mode, Client, endpoint_methods, items_methods, pages_methods};
-use crate::attempt::{Attempt, Next};
 use crate::pager::Pager;
 use crate::transport::AsyncTransport;
 use crate::value::Cursor;
 use crate::{
-    Account, Action, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, DailyTotals,
-    DonateMoney, Endpoint, Error, GetAccount, GetDailyTotals, GetImpactTotals, GetProject,
-    ImpactTotals, Intent, InvalidValue, List, ListCustomerRecords, ListCustomers, ListProjects,
-    ListRecords, Once, OnceStep, Outcome, Page, PlantTree, Project, ProjectList, Receipt,
-    RestoreCoral, TrackImpact, Tracking,
+    Account, Call, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, DailyTotals, DonateMoney,
+    Endpoint, Error, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactTotals, Intent,
+    InvalidValue, List, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Machine,
+    Outcome, Page, PlantTree, Project, ProjectList, Purchase, Receipt, RestoreCoral, Step,
+    TrackImpact, Tracking, VerifiedPurchase,
 };
 
 impl<T: AsyncTransport> Client<T, Mode> {
-    /// Calls an endpoint: sends its request and waits for the answer. After a
+    /// Calls an endpoint: sends its request and waits for the response. After a
     /// failure it is sent again as [`RetryPolicy`](crate::RetryPolicy) has it: a
     /// purchase only if the failure proves that nothing was bought.
     ///
@@ -31,19 +29,24 @@ impl<T: AsyncTransport> Client<T, Mode> {
     /// # Errors
     /// What went wrong; [`Error::execution`] says whether money may have moved.
     pub async fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
-        let start = self.transport.now();
-        let (mut request, mut attempt) =
-            Attempt::begin(&self.api, endpoint, self.retry, self.transport.seed())?;
+        self.run(Call::new(endpoint)).await
+    }
+
+    /// Drives a [`Machine`] to its end.
+    pub async fn run<M: Machine>(&self, machine: M) -> M::Output {
+        let mut step = self.start(machine);
         loop {
-            let outcome = self.transport.send(request).await;
-            let elapsed = self.transport.now().saturating_sub(start);
-            match attempt.finish(outcome, elapsed) {
-                Next::Done(result) => return result,
-                Next::Retry { after, request: again, attempt: next } => {
-                    self.transport.sleep(after).await;
-                    (request, attempt) = (again, next);
+            step = match step {
+                Step::Send(request, sent) => {
+                    let outcome = self.transport.send(request).await;
+                    sent.finish(outcome, self.transport.now())
                 }
-            }
+                Step::Wait(wait, waiting) => {
+                    self.transport.sleep(wait).await;
+                    waiting.wake(self.transport.now())
+                }
+                Step::Done(output) => return output,
+            };
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the actions have in common: they buy something and answer a receipt.
+//! What the actions have in common: they buy something and respond with a receipt.
 
 use serde::Deserialize;
 
@@ -6,26 +6,20 @@ use super::Endpoint;
 use super::customer_records::CustomerRecord;
 use super::records::Record;
 use super::row::{Row, row};
+use crate::purchase::Purchase;
 use crate::value::{
-    Category, Customer, Extra, Impact, ImpactKind, Metadata, RecordCustomer, RecordedMetadata,
-    Timestamp, UserId,
+    Category, Extra, Impact, ImpactKind, RecordCustomer, RecordedMetadata, Timestamp, UserId,
 };
 
-/// An endpoint that buys an impact: each call is a purchase of its own.
-pub trait Action: Endpoint<Response = Receipt> + Clone {
+/// An endpoint that buys an impact: each call is a purchase of its own. The trait
+/// is sealed; [`Purchase`] is any of its implementors as a value.
+pub trait Action: Endpoint<Response = Receipt> + Into<Purchase> + Clone + Sealed {
     /// The kind of impact that it makes.
-    const KIND: ImpactKind;
-
-    /// Sets what is stored with the impact, in place of what was set before.
-    #[must_use]
-    fn metadata(self, metadata: Metadata) -> Self;
-
-    /// The metadata that was set; empty if none was.
-    fn get_metadata(&self) -> &Metadata;
-
-    /// The customer that was set; `None` for a purchase for the account itself.
-    fn get_customer(&self) -> Option<&Customer>;
+    fn kind() -> ImpactKind;
 }
+
+#[expect(unnameable_types, reason = "it seals `Action`")]
+pub trait Sealed {}
 
 /// The answer of every action (`POST /v1/plant_tree`, `/v1/clean_ocean`,
 /// `/v1/capture_carbon`, `/v1/restore_coral`, `/v1/donate_money`): what was
@@ -231,19 +225,47 @@ macro_rules! action {
             const IDEMPOTENT: bool = false;
         }
 
+        impl $crate::endpoint::action::Sealed for $name {}
+
         impl $crate::endpoint::Action for $name {
-            const KIND: $crate::value::ImpactKind = $crate::value::ImpactKind::$kind;
-
-            fn metadata(self, metadata: $crate::value::Metadata) -> Self {
-                self.metadata(metadata)
+            fn kind() -> $crate::value::ImpactKind {
+                $crate::value::ImpactKind::$kind
             }
+        }
 
-            fn get_metadata(&self) -> &$crate::value::Metadata {
-                &self.metadata
-            }
+        /// Fails as the constructors do, and for an unknown field.
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
+                #[serde(deny_unknown_fields)]
+                struct Fields {
+                    amount: $amount,
+                    customer_email: Option<$crate::value::Email>,
+                    customer_name: Option<$crate::value::Redacted>,
+                    $(category: Option<$category>,)?
+                    notify: Option<bool>,
+                    metadata: Option<$crate::value::Metadata>,
+                }
 
-            fn get_customer(&self) -> Option<&$crate::value::Customer> {
-                self.customer.as_ref()
+                let fields = Fields::deserialize(deserializer)?;
+                let customer_name = fields.customer_name;
+                let customer = match fields.customer_email {
+                    Some(customer_email) => {
+                        Some($crate::value::Customer { customer_email, customer_name })
+                    }
+                    // The API takes no name without an address.
+                    None if customer_name.is_some() => {
+                        return Err(serde::de::Error::missing_field("customer_email"));
+                    }
+                    None => None,
+                };
+                Ok(Self {
+                    amount: fields.amount,
+                    customer,
+                    $(category: std::convert::identity::<Option<$category>>(fields.category),)?
+                    notify: fields.notify,
+                    metadata: fields.metadata.unwrap_or_default(),
+                })
             }
         }
     };

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::InvalidValue;
+use super::{InvalidValue, whole};
 
 /// Declares a whole number with a range, checked when it is built.
 macro_rules! bounded {
@@ -43,6 +43,12 @@ macro_rules! bounded {
             pub const fn get(self) -> u64 {
                 self.0
             }
+
+            fn check(value: i128) -> Result<Self, InvalidValue> {
+                u64::try_from(value)
+                    .map_err(|_| out_of_range($what, value, Self::MIN, Self::MAX))
+                    .and_then(Self::new)
+            }
         }
 
         impl Serialize for $name {
@@ -66,9 +72,17 @@ macro_rules! bounded {
                 let value: i128 = text
                     .parse()
                     .map_err(|_| InvalidValue::NotANumber { what: $what })?;
-                u64::try_from(value)
-                    .map_err(|_| out_of_range($what, value, Self::MIN, Self::MAX))
-                    .and_then(Self::new)
+                Self::check(value)
+            }
+        }
+
+        /// Takes a JSON number that is whole; 5.0 is 5. Fails as [`new`](Self::new),
+        /// and with [`InvalidValue::NotANumber`].
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = serde_json::Number::deserialize(deserializer)?;
+                let value = whole(&number.into()).ok_or(InvalidValue::NotANumber { what: $what });
+                value.and_then(|value| Self::check(value.into())).map_err(de::Error::custom)
             }
         }
 
@@ -81,9 +95,7 @@ macro_rules! bounded {
 
             #[allow(clippy::cast_lossless, reason = "`usize` has no `From` into `i128`")]
             fn try_from(value: $integer) -> Result<Self, InvalidValue> {
-                u64::try_from(value)
-                    .map_err(|_| out_of_range($what, value as i128, Self::MIN, Self::MAX))
-                    .and_then(Self::new)
+                Self::check(value as i128)
             }
         }
     )*};

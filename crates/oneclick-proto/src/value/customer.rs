@@ -26,7 +26,8 @@ use super::{Email, Extra, InvalidValue, Redacted};
 ///
 /// PlantTree::new(Trees::of::<1>()).customer("Ada Lovelace");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Customer {
     /// The address that the API knows the customer by.

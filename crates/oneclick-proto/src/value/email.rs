@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::InvalidValue;
 
@@ -24,7 +24,8 @@ use super::InvalidValue;
 /// assert!(Email::new("ada.example.com").is_err());
 /// assert_eq!(format!("{email:?}"), "Email(..)");
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Email(String);
 
 impl Email {

@@ -99,7 +99,7 @@ string_enum! {
 }
 
 /// What kind of trees to plant: `category` of `POST /v1/plant_tree`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TreeCategory {

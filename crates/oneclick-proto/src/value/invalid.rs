@@ -57,9 +57,11 @@ pub enum InvalidValue {
     },
     /// Text that is not the id of an impact.
     ImpactId,
-    /// A stored intent that belongs to another kind of action or is for another
-    /// customer.
-    OtherAction,
+    /// The stored state of a purchase that is another one.
+    OtherPurchase {
+        /// What differs: `intent`, `kind of impact`, `amount` or `customer`.
+        what: &'static str,
+    },
     /// A range of days that ends before it starts.
     DateOrder {
         /// The first day.
@@ -142,8 +144,9 @@ impl fmt::Display for InvalidValue {
                 "not the id of an impact: a user id, a hyphen and a timestamp, such as \
                      U123-2024-09-16T20:34:04.429Z",
             ),
-            Self::OtherAction => f.write_str(
-                "the intent belongs to another action: of another kind, or for another customer",
+            Self::OtherPurchase { what } => write!(
+                f,
+                "the stored state belongs to another purchase: its {what} is not the one given",
             ),
             Self::DateOrder { start, end } => {
                 write!(f, "the date range ends before it starts: {start} to {end}")

@@ -54,15 +54,15 @@ impl Metadata {
     /// Metadata of these pairs.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert), and [`InvalidValue::Metadata`] for a key
-    /// that stands there twice.
+    /// As [`insert`](Self::insert), and [`InvalidValue::Metadata`] for a duplicate
+    /// key.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, InvalidValue> {
         let mut metadata = Self::new();
         for (key, value) in pairs {
             if metadata.insert(key, value)?.is_some() {
-                return Err(InvalidValue::Metadata { reason: "a key stands there twice" });
+                return Err(InvalidValue::Metadata { reason: "duplicate key" });
             }
         }
         Ok(metadata)
@@ -118,6 +118,31 @@ impl Metadata {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Fails as [`Metadata::from_pairs`].
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Metadata;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut pairs: Vec<(String, String)> = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Metadata::from_pairs(pairs).map_err(de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_map(Visitor)
     }
 }
 

@@ -1,18 +1,18 @@
-//! What came of an intent.
+//! How a verified purchase ends.
 
 use std::fmt;
 
-use super::OnceState;
+use super::PurchaseState;
 use crate::Error;
 use crate::endpoint::Receipt;
 use crate::value::ImpactId;
 
-/// What came of an intent. These four are all there will be: match them
-/// without a wildcard.
+/// How a verified purchase ends. Exhaustive by design: match it without a
+/// wildcard.
 #[derive(Debug)]
 #[must_use]
 pub enum Outcome {
-    /// It was bought, once. The receipt is the API's answer, or was made from
+    /// It was bought, once. The receipt is the API's response, or was made from
     /// the record.
     Confirmed(Receipt),
     /// The API, or this side, refused it: nothing was bought, and the same
@@ -21,7 +21,8 @@ pub enum Outcome {
     /// It did not get through: nothing was bought, and it may be tried later.
     NotSent(Error),
     /// It is not known whether it was bought, or it was bought more than once:
-    /// for a person to look at, or for a later [`resume`](super::Once::resume).
+    /// for a person to look at, or for a later
+    /// [`resume`](crate::VerifiedPurchase::resume).
     Unresolved(Unresolved),
 }
 
@@ -48,23 +49,23 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// An intent of which it is not known what came.
+/// An intent whose outcome is not known.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unresolved {
-    /// Why it is not known.
-    pub doubt: Doubt,
-    /// The impacts that carry the marker, as far as they are known.
+    /// Why the outcome is not known.
+    pub reason: UnresolvedReason,
+    /// The impacts known to carry the marker.
     pub found: Vec<ImpactId>,
     /// The failure that led here; `None` if the records alone did.
     pub error: Option<Error>,
-    /// What to take it up with later.
-    pub state: OnceState,
+    /// What to take the purchase up with later.
+    pub state: PurchaseState,
 }
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not known: {}", self.doubt)?;
+        write!(f, "not known: {}", self.reason)?;
         if let Some(error) = &self.error {
             write!(f, ": {error}")?;
         }
@@ -72,32 +73,31 @@ impl fmt::Display for Unresolved {
     }
 }
 
-/// Why it is not known what came of an intent.
+/// Why the outcome of an intent is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Doubt {
-    /// It was sent as often as is safe, and there is no trace of it.
+pub enum UnresolvedReason {
+    /// No record of it was found, and it may not be sent again.
     NotFound,
     /// The records could not be read.
     Unreadable,
-    /// There are more records in the time in question than are read.
+    /// There are more records since then than may be read.
     TooManyRecords,
-    /// It was bought more than once, within one millisecond: there is no way to
-    /// cancel just one of them.
+    /// It was bought more than once within one millisecond, so that none of the
+    /// purchases can be cancelled alone.
     SameTime,
-    /// It was bought more than once, and one that is too many could not be
-    /// cancelled.
-    CancelRefused,
+    /// It was bought more than once, and what is too much was not cancelled.
+    BoughtTwice,
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for UnresolvedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFound => "there is no trace of the purchase",
+            Self::NotFound => "no record of the purchase was found",
             Self::Unreadable => "the records could not be read",
             Self::TooManyRecords => "there are too many records to look through",
             Self::SameTime => "it was bought more than once at the same time",
-            Self::CancelRefused => "it was bought more than once, and one could not be cancelled",
+            Self::BoughtTwice => "it was bought more than once",
         })
     }
 }

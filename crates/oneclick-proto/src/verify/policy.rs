@@ -1,19 +1,19 @@
-//! How long and how far a purchase is looked for.
+//! How long and how far back a purchase is looked for.
 
 use std::time::Duration;
 
-/// How long and how far a purchase is looked for.
+/// How long and how far back a purchase is looked for.
 ///
 /// ```
 /// use std::time::Duration;
-/// use oneclick_proto::OncePolicy;
+/// use oneclick_proto::VerifyPolicy;
 ///
-/// let patient = OncePolicy::STANDARD.settle(Duration::from_secs(120));
+/// let patient = VerifyPolicy::STANDARD.settle(Duration::from_secs(120));
 /// assert_eq!(patient.look_back, Duration::from_secs(86_400));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct OncePolicy {
+pub struct VerifyPolicy {
     /// How long after it was made a purchase may stay out of the records. Only
     /// after this without a trace is it sent once more. 30 seconds in [`STANDARD`](Self::STANDARD).
     pub settle: Duration,
@@ -24,7 +24,7 @@ pub struct OncePolicy {
     pub max_pages: u64,
 }
 
-impl OncePolicy {
+impl VerifyPolicy {
     /// Thirty seconds, a day, and a hundred pages.
     pub const STANDARD: Self = Self {
         settle: Duration::from_secs(30),
@@ -54,7 +54,7 @@ impl OncePolicy {
     }
 }
 
-impl Default for OncePolicy {
+impl Default for VerifyPolicy {
     fn default() -> Self {
         Self::STANDARD
     }

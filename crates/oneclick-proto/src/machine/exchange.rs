@@ -1,0 +1,189 @@
+//! One request and its retries, the same for every machine.
+
+use std::time::Duration;
+
+use http::response::Parts;
+use http::{Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::{Machine, Next, Sent, Step, Then, Waiting};
+use crate::api::Encoded;
+use crate::error::Operation;
+use crate::trace::Report;
+use crate::transport::TransportError;
+use crate::value::InvalidValue;
+use crate::{Api, Endpoint, Error, Execution, RetryPolicy};
+
+/// A question to the API: what is asked, and the request's path, query and body.
+#[derive(Clone, Debug)]
+#[expect(unnameable_types, reason = "it seals `Machine`")]
+pub struct Ask {
+    operation: Operation,
+    encoded: Result<Encoded, InvalidValue>,
+}
+
+impl Ask {
+    pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Self {
+        Self { operation: Operation::of::<E>(), encoded: Encoded::of(endpoint) }
+    }
+
+    fn request(&self, api: &Api) -> Result<Request<Vec<u8>>, InvalidValue> {
+        api.request(self.operation.method.clone(), self.encoded.clone()?)
+    }
+}
+
+/// What all requests of a machine have in common.
+#[derive(Debug)]
+pub(super) struct Context {
+    api: Api,
+    retry: RetryPolicy,
+    seed: u64,
+}
+
+impl Context {
+    pub(super) fn new(api: &Api, retry: RetryPolicy, seed: u64) -> Self {
+        Self { api: api.clone(), retry, seed }
+    }
+
+    /// The step that carries out what a machine wants.
+    pub(super) fn follow<M: Machine>(self, next: Next<M>, now: Duration) -> Step<M> {
+        match next {
+            Next::Ask(ask, machine) => {
+                let exchange =
+                    Exchange { context: self, ask, start: now, attempt: 1, uncertain: false };
+                exchange.send(machine, now)
+            }
+            Next::Wait(wait, machine) => {
+                Step::Wait(wait, Waiting { machine, then: Then::Proceed(self) })
+            }
+            Next::Done(output) => Step::Done(output),
+        }
+    }
+}
+
+/// A request on its way, with what its retries need.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    context: Context,
+    ask: Ask,
+    start: Duration,
+    /// Counted from 1.
+    attempt: u32,
+    /// Whether an earlier attempt may have been executed.
+    uncertain: bool,
+}
+
+impl Exchange {
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.ask.operation.idempotent
+    }
+
+    pub(super) fn send<M: Machine>(self, machine: M, now: Duration) -> Step<M> {
+        match self.ask.request(&self.context.api) {
+            Ok(request) => Step::Send(request, Sent { machine, exchange: self }),
+            // No request exists, and so no attempt at one.
+            Err(invalid) => {
+                let error = Error::from(invalid).of(self.ask.operation.clone());
+                self.answer(machine, Err(error), now)
+            }
+        }
+    }
+
+    pub(super) fn finish<M: Machine, B: AsRef<[u8]>>(
+        mut self,
+        machine: M,
+        outcome: Result<Response<B>, TransportError>,
+        now: Duration,
+    ) -> Step<M> {
+        let hidden = || self.context.api.hidden(machine.personal());
+        let error = match outcome {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                if head.status.is_success() {
+                    return self.answer(machine, Ok((&head, body.as_ref())), now);
+                }
+                Error::status_answer(&head, body.as_ref(), &hidden())
+            }
+            Err(error) => Error::transport(error, &hidden()),
+        };
+        let error = self.label(error, now);
+        let wait = self.wait(&error, now);
+        self.report(Some(&error), error.status(), wait, now);
+        let Some(wait) = wait else { return self.answer(machine, Err(error), now) };
+        self.uncertain = error.execution() != Execution::NotExecuted;
+        self.attempt += 1;
+        Step::Wait(wait, Waiting { machine, then: Then::Resend(self) })
+    }
+
+    /// Hands the machine its answer.
+    fn answer<M: Machine>(
+        self,
+        machine: M,
+        outcome: Result<(&Parts, &[u8]), Error>,
+        now: Duration,
+    ) -> Step<M> {
+        let next = machine.answered(Answer { exchange: &self, outcome, now }, now);
+        self.context.follow(next, now)
+    }
+
+    /// How long to wait before the request is sent again, if it may be.
+    fn wait(&self, error: &Error, now: Duration) -> Option<Duration> {
+        let Context { retry, seed, .. } = &self.context;
+        let may_repeat = error.may_repeat(self.is_idempotent());
+        let wait = || retry.wait(self.attempt, *seed, error.retry_after(), self.elapsed(now));
+        may_repeat.then(wait).flatten()
+    }
+
+    fn elapsed(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.start)
+    }
+
+    /// Says in an error what was called, how often and for how long.
+    fn label(&self, error: Error, now: Duration) -> Error {
+        let error = error.of(self.ask.operation.clone());
+        error.after(self.attempt, self.elapsed(now), self.uncertain)
+    }
+
+    fn report(
+        &self,
+        error: Option<&Error>,
+        status: Option<StatusCode>,
+        wait: Option<Duration>,
+        now: Duration,
+    ) {
+        Report {
+            operation: &self.ask.operation,
+            server: self.context.api.base_url(),
+            attempt: self.attempt,
+            elapsed: self.elapsed(now),
+            status,
+            error,
+            wait,
+        }
+        .emit();
+    }
+}
+
+/// The answer to a machine's question: a 2xx response that is still to be read,
+/// or the last failure once its retries are spent.
+#[expect(unnameable_types, reason = "it seals `Machine`")]
+pub struct Answer<'a> {
+    exchange: &'a Exchange,
+    outcome: Result<(&'a Parts, &'a [u8]), Error>,
+    now: Duration,
+}
+
+impl Answer<'_> {
+    /// Reads the response. `personal` are the texts that no message may show.
+    pub(crate) fn read<T: DeserializeOwned>(
+        self,
+        personal: &dyn Fn() -> Vec<String>,
+    ) -> Result<T, Error> {
+        let Self { exchange, outcome, now } = self;
+        let (head, body) = outcome?;
+        let read = exchange.context.api.read(head, body, personal);
+        let read = read.map_err(|error| exchange.label(error, now));
+        exchange.report(read.as_ref().err(), Some(head.status), None, now);
+        read
+    }
+}

@@ -1,0 +1,97 @@
+//! What is meant to be bought once.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+
+use crate::value::Timestamp;
+
+/// Something that is meant to be bought once, such as the tree of an order.
+///
+/// Its marker goes along with the purchase as [metadata](crate::Metadata), and the
+/// purchase is found in the records by it.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use oneclick_proto::Intent;
+///
+/// let intent = Intent::new("shop.example", "order-123:tree", SystemTime::now());
+/// let again = Intent::new("shop.example", "order-123:tree", SystemTime::now());
+/// assert_eq!(intent.marker(), again.marker());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    marker: String,
+    since: DateTime<Utc>,
+}
+
+impl Intent {
+    /// The metadata key that holds the marker.
+    pub const METADATA_KEY: &'static str = "oneclick_intent";
+
+    /// An intent with a key that is unique within the namespace. The namespace
+    /// separates the shops that share an account.
+    ///
+    /// `since` is when the intent arose, such as the time of the order. Records
+    /// that are much older are not read, so it must not be later than the first
+    /// attempt to buy, whichever process made it. A time outside the years 0 to
+    /// 9999 is moved to the nearest that is inside.
+    #[must_use]
+    pub fn new(namespace: &str, key: &str, since: impl Into<DateTime<Utc>>) -> Self {
+        let marker = digest(namespace, key, 16);
+        // Years that a timestamp can write.
+        let (first, last) = (Timestamp::FIRST, Timestamp::LAST);
+        Self { marker, since: since.into().clamp(first, last) }
+    }
+
+    /// What goes along with the purchase: 32 hexadecimal digits, the first half
+    /// of the SHA-256 digest of namespace and key. It names nobody, but whoever
+    /// guesses both can tell that it belongs to them.
+    #[must_use]
+    pub fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// When the intent arose.
+    #[must_use]
+    pub fn since(&self) -> DateTime<Utc> {
+        self.since
+    }
+}
+
+/// The first `bytes` of the SHA-256 digest of two texts, as hexadecimal digits.
+pub(super) fn digest(one: &str, other: &str, bytes: usize) -> String {
+    let mut hash = hmac_sha256::Hash::new();
+    // The length keeps ("a", "bc") and ("ab", "c") apart.
+    hash.update((one.len() as u64).to_be_bytes());
+    hash.update(one);
+    hash.update(other);
+    let mut digits = String::with_capacity(2 * bytes);
+    for byte in hash.finalize().iter().take(bytes) {
+        // Writing to a string does not fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker(namespace: &str, key: &str) -> String {
+        Intent::new(namespace, key, DateTime::<Utc>::MIN_UTC).marker
+    }
+
+    #[test]
+    fn a_marker_stays_the_same_in_every_version() {
+        // printf '\0\0\0\0\0\0\0\4shoporder-1' | sha256sum
+        assert_eq!(marker("shop", "order-1"), "1eccac8f9ea6039e0e21dd62b2285a8d");
+    }
+
+    #[test]
+    fn namespace_and_key_are_told_apart() {
+        assert_ne!(marker("a", "bc"), marker("ab", "c"));
+        assert_ne!(marker("", "abc"), marker("abc", ""));
+        assert_eq!(marker("", "").len(), 32);
+    }
+}

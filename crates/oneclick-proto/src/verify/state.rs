@@ -1,0 +1,144 @@
+//! What is stored of an intent, so that another process can take it up.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::intent::{Intent, digest};
+use crate::purchase::Purchase;
+use crate::value::{Customer, ImpactKind, InvalidValue, Timestamp};
+
+/// What is stored of an intent, so that another process can take it up: together
+/// with the [`Purchase`] all that [`VerifiedPurchase::resume`](crate::VerifiedPurchase::resume)
+/// needs.
+///
+/// A small serde value: less than 250 bytes of JSON, without personal data. An
+/// unknown version is refused when it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurchaseState {
+    version: Version,
+    marker: String,
+    since: Timestamp,
+    kind: ImpactKind,
+    /// In the unit of the kind.
+    amount: i64,
+    /// Distinguishes the customer from another one without naming anybody;
+    /// `None` without a customer.
+    customer: Option<String>,
+    /// How many purchases may have left, the one that comes next included.
+    pub(crate) sends: u32,
+    /// Whether one of them certainly was executed.
+    pub(crate) executed: bool,
+}
+
+impl PurchaseState {
+    pub(crate) fn new(intent: &Intent, purchase: &Purchase) -> Self {
+        let impact = purchase.impact();
+        Self {
+            version: Version::One,
+            marker: intent.marker().to_owned(),
+            since: intent.since().into(),
+            kind: impact.kind,
+            amount: impact.amount,
+            customer: purchase.customer().map(|customer| customer_mark(intent, customer)),
+            sends: 1,
+            executed: false,
+        }
+    }
+
+    /// Refuses the state of another intent, kind, amount or customer.
+    pub(crate) fn check(&self, intent: &Intent, purchase: &Purchase) -> Result<(), InvalidValue> {
+        let expected = Self::new(intent, purchase);
+        let differs = [
+            ("intent", self.marker != expected.marker),
+            ("kind of impact", self.kind != expected.kind),
+            ("amount", self.amount != expected.amount),
+            ("customer", self.customer != expected.customer),
+        ];
+        match differs.into_iter().find(|(_, differs)| *differs) {
+            Some((what, _)) => Err(InvalidValue::OtherPurchase { what }),
+            None => Ok(()),
+        }
+    }
+
+    /// The marker of the intent.
+    #[must_use]
+    pub fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// How many purchases may have left, the one that comes next included.
+    #[must_use]
+    pub fn sends(&self) -> u32 {
+        self.sends
+    }
+
+    pub(super) fn since(&self) -> DateTime<Utc> {
+        self.since.datetime()
+    }
+
+    pub(super) fn kind(&self) -> &ImpactKind {
+        &self.kind
+    }
+
+    pub(super) fn has_customer(&self) -> bool {
+        self.customer.is_some()
+    }
+}
+
+/// Four bytes are enough to tell two customers of one intent apart.
+fn customer_mark(intent: &Intent, customer: &Customer) -> String {
+    digest(intent.marker(), customer.customer_email.as_str(), 4)
+}
+
+/// What the fields of a state mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+enum Version {
+    One,
+}
+
+impl TryFrom<u32> for Version {
+    type Error = &'static str;
+
+    fn try_from(version: u32) -> Result<Self, Self::Error> {
+        match version {
+            1 => Ok(Self::One),
+            _ => Err("unknown version of a stored purchase state"),
+        }
+    }
+}
+
+impl From<Version> for u32 {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::One => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CaptureCarbon, Pounds};
+
+    #[test]
+    fn a_state_is_small_and_another_version_is_refused() {
+        let intent = Intent::new("shop", "order-1", DateTime::UNIX_EPOCH);
+        let ada = Customer::new("ada@example.com").unwrap();
+        let carbon = CaptureCarbon::new(Pounds::of::<{ Pounds::MAX }>()).customer(ada);
+        let state = PurchaseState::new(&intent, &carbon.into());
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<PurchaseState>(&json).unwrap(), state);
+        assert!(json.len() < 250 && !json.contains("ada"), "{json}");
+        for wrong in [
+            json.replace("\"version\":1", "\"version\":2"),
+            json.replace("\"version\":1,", ""),
+            json.replace("\"version\":1,", "\"version\":1,\"new\":1,"),
+            json.replace("\"executed\":false", "\"executed\":null"),
+        ] {
+            assert_ne!(wrong, json);
+            assert!(serde_json::from_str::<PurchaseState>(&wrong).is_err(), "{wrong}");
+        }
+    }
+}
