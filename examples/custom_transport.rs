@@ -10,7 +10,7 @@
 //! cargo test --example custom_transport
 //! ```
 
-#[path = "../crates/oneclick-proto/src/guide/plain_socket.rs"]
+#[path = "../crates/oneclick-proto/guide/plain_socket.rs"]
 mod plain_socket;
 
 use oneclick_examples::{Failure, Place};

@@ -5,7 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod peer;
-#[path = "../../crates/oneclick-proto/src/guide/plain_socket.rs"]
+#[path = "../../crates/oneclick-proto/guide/plain_socket.rs"]
 mod plain_socket;
 mod subject;
 

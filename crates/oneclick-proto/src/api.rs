@@ -3,7 +3,6 @@
 mod base_url;
 mod encode;
 mod key;
-mod query;
 
 use std::sync::Arc;
 

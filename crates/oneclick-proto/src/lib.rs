@@ -82,6 +82,7 @@ mod machine;
 mod pager;
 mod purchase;
 mod retry;
+mod setters;
 mod trace;
 mod transport;
 mod verify;

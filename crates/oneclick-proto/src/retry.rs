@@ -6,6 +6,8 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 
+use crate::setters::setters;
+
 /// How often a call may be sent, and how long to wait in between.
 ///
 /// Whether it may be sent again at all is not a matter of policy: a purchase is
@@ -58,39 +60,12 @@ impl RetryPolicy {
         max_retry_after: Duration::from_secs(30),
     };
 
-    /// Sets [`attempts`](Self::attempts).
-    #[must_use]
-    pub const fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
-        self
-    }
-
-    /// Sets [`base`](Self::base).
-    #[must_use]
-    pub const fn base(mut self, base: Duration) -> Self {
-        self.base = base;
-        self
-    }
-
-    /// Sets [`cap`](Self::cap).
-    #[must_use]
-    pub const fn cap(mut self, cap: Duration) -> Self {
-        self.cap = cap;
-        self
-    }
-
-    /// Sets [`deadline`](Self::deadline).
-    #[must_use]
-    pub const fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
-
-    /// Sets [`max_retry_after`](Self::max_retry_after).
-    #[must_use]
-    pub const fn max_retry_after(mut self, wait: Duration) -> Self {
-        self.max_retry_after = wait;
-        self
+    setters! { const
+        attempts: u32,
+        base: Duration,
+        cap: Duration,
+        deadline: Duration,
+        max_retry_after: Duration,
     }
 
     /// How long to wait after the attempt of this number, counted from 1;

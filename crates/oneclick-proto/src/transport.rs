@@ -20,6 +20,7 @@ pub use gzip::Gunzip;
 pub(crate) use gzip::encoding;
 
 use crate::Api;
+use crate::setters::setters;
 
 /// What lies behind a failure of a transport.
 type Cause = Box<dyn StdError + Send + Sync>;
@@ -161,39 +162,12 @@ impl TransportOptions {
         }
     }
 
-    /// Sets [`connect_timeout`](Self::connect_timeout).
-    #[must_use]
-    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets [`idle_timeout`](Self::idle_timeout).
-    #[must_use]
-    pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
-        self
-    }
-
-    /// Sets [`max_idle_per_host`](Self::max_idle_per_host).
-    #[must_use]
-    pub const fn max_idle_per_host(mut self, connections: usize) -> Self {
-        self.max_idle_per_host = connections;
-        self
-    }
-
-    /// Sets [`max_response_bytes`](Self::max_response_bytes).
-    #[must_use]
-    pub const fn max_response_bytes(mut self, bytes: usize) -> Self {
-        self.max_response_bytes = bytes;
-        self
+    setters! { const
+        connect_timeout: Duration,
+        timeout: Duration,
+        idle_timeout: Duration,
+        max_idle_per_host: usize,
+        max_response_bytes: usize,
     }
 }
 

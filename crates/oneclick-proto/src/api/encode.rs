@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::Method;
+use serde::de::{self, Deserialize, Deserializer, MapAccess};
 use serde_json::{Map, Value};
 
-use super::query::{Query, push_encoded};
 use crate::Endpoint;
 use crate::value::InvalidValue;
 
@@ -18,37 +18,32 @@ pub(crate) struct Encoded {
     pub(super) body: Vec<u8>,
 }
 
+impl Encoded {
+    pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Result<Self, InvalidValue> {
+        let json = serde_json::to_vec(endpoint)
+            .map_err(|_| unserializable("its fields cannot be serialised"))?;
+        let in_body = E::METHOD != Method::GET;
+        if in_body && !E::PATH.contains('{') {
+            let path_and_query = Bytes::from_static(E::PATH.as_bytes());
+            return Ok(Self { path_and_query, body: json });
+        }
+        let mut fields = Fields::read(&json)?;
+        let mut target = path(E::PATH, &mut fields)?;
+        let mut body = Vec::new();
+        if in_body {
+            let fields: Map<String, Value> = fields.0.into_iter().collect();
+            body = Value::Object(fields).to_string().into_bytes();
+        } else {
+            push_query(&mut target, fields)?;
+        }
+        Ok(Self { path_and_query: target.into(), body })
+    }
+}
+
 /// A query or a body can hold an e-mail address.
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Encoded(..)")
-    }
-}
-
-impl Encoded {
-    pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Result<Self, InvalidValue> {
-        let in_body = E::METHOD != Method::GET;
-        if E::PATH.contains('{') {
-            // Some fields go into the path: they are taken apart first.
-            let mut fields = fields(endpoint)?;
-            let path = path(E::PATH, &mut fields)?;
-            let fields = Value::Object(fields);
-            return if in_body {
-                Ok(Self { path_and_query: path.into(), body: fields.to_string().into_bytes() })
-            } else {
-                let path_and_query = Query::new(path).write(&fields)?.into();
-                Ok(Self { path_and_query, body: Vec::new() })
-            };
-        }
-        if in_body {
-            let body = serde_json::to_vec(endpoint)
-                .map_err(|_| unserializable("its fields are no JSON object"))?;
-            return Ok(Self { path_and_query: Bytes::from_static(E::PATH.as_bytes()), body });
-        }
-        // More than nearly every query needs.
-        let mut path = Vec::with_capacity(256);
-        path.extend_from_slice(E::PATH.as_bytes());
-        Ok(Self { path_and_query: Query::new(path).write(endpoint)?.into(), body: Vec::new() })
     }
 }
 
@@ -58,8 +53,9 @@ pub(crate) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
     let personal = |field: &str| {
         field.contains("email") || field.contains("name") || ["metadata", "reason"].contains(&field)
     };
+    let json = serde_json::to_vec(endpoint).unwrap_or_default();
     let mut texts = Vec::new();
-    for (field, value) in fields(endpoint).unwrap_or_default() {
+    for (field, value) in Fields::read(&json).unwrap_or_default().0 {
         match value {
             Value::String(text) if personal(&field) => texts.push(text),
             Value::Object(pairs) if personal(&field) => {
@@ -71,24 +67,55 @@ pub(crate) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
     texts
 }
 
-fn fields<E: Endpoint>(endpoint: &E) -> Result<Map<String, Value>, InvalidValue> {
-    match serde_json::to_value(endpoint) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(Value::Null) => Ok(Map::new()),
-        _ => Err(unserializable("it is not a struct of fields")),
+/// The fields of an endpoint, in their order.
+#[derive(Default)]
+struct Fields(Vec<(String, Value)>);
+
+impl Fields {
+    fn read(json: &[u8]) -> Result<Self, InvalidValue> {
+        serde_json::from_slice(json).map_err(|_| unserializable("it is not a struct of fields"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object or null")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Fields, E> {
+                Ok(Fields::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(field) = map.next_entry()? {
+                    fields.0.push(field);
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
     }
 }
 
 /// Fills the segments that the path names in braces, and takes those fields.
-fn path(template: &'static str, fields: &mut Map<String, Value>) -> Result<Vec<u8>, InvalidValue> {
-    let mut path = Vec::new();
+fn path(template: &'static str, fields: &mut Fields) -> Result<Vec<u8>, InvalidValue> {
+    let mut path = Vec::with_capacity(256);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (field, after) =
             after.split_once('}').ok_or_else(|| unserializable("its path misses a brace"))?;
-        let value = fields.remove(field).unwrap_or_default();
+        let place = fields.0.iter().position(|(name, _)| name == field);
+        let value = place.map(|place| fields.0.remove(place).1).unwrap_or_default();
         // A URL parser takes `.` and `..` for steps, even percent-encoded.
-        let segment = text(&value)?
+        let segment = text(value)?
             .filter(|text| !matches!(text.as_str(), "" | "." | ".."))
             .ok_or(InvalidValue::PathSegment { field })?;
         path.extend_from_slice(before.as_bytes());
@@ -99,10 +126,39 @@ fn path(template: &'static str, fields: &mut Map<String, Value>) -> Result<Vec<u
     Ok(path)
 }
 
-fn text(value: &Value) -> Result<Option<String>, InvalidValue> {
+/// Lists become repeated parameters; what is null leaves no trace.
+fn push_query(target: &mut Vec<u8>, fields: Fields) -> Result<(), InvalidValue> {
+    let mut mark = b'?';
+    for (name, value) in fields.0 {
+        let values = if let Value::Array(values) = value { values } else { vec![value] };
+        for value in values {
+            let Some(text) = text(value)? else { continue };
+            target.push(std::mem::replace(&mut mark, b'&'));
+            push_encoded(target, &name);
+            target.push(b'=');
+            push_encoded(target, &text);
+        }
+    }
+    Ok(())
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986, so that any
+/// decoder of forms or URIs gives back the same text.
+fn push_encoded(target: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            target.push(byte);
+        } else {
+            let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+            target.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+}
+
+fn text(value: Value) -> Result<Option<String>, InvalidValue> {
     match value {
         Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
+        Value::String(text) => Ok(Some(text)),
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => {
             Err(unserializable("a query or a path cannot hold a map or a nested list"))

@@ -82,45 +82,26 @@ impl TryFrom<Row> for Receipt {
         if row.impact.kind.as_str().is_empty() {
             return Err("missing field `amount`");
         }
-        Ok(Self {
-            user_id: row.user_id,
-            time_utc: row.time_utc,
-            impact: row.impact,
-            category: row.category,
-            customer: row.customer,
-            metadata: row.metadata,
-            extra: row.extra,
-        })
+        let Row { user_id, time_utc, impact, category, customer, metadata, extra } = row;
+        Ok(Self { user_id, time_utc, impact, category, customer, metadata, extra })
     }
 }
 
 /// The receipt that a record amounts to.
 impl From<Record> for Receipt {
     fn from(record: Record) -> Self {
-        Self {
-            user_id: record.user_id,
-            time_utc: record.time_utc,
-            impact: record.impact,
-            category: record.category,
-            customer: None,
-            metadata: record.metadata,
-            extra: record.extra,
-        }
+        let Record { user_id, time_utc, impact, category, metadata, extra } = record;
+        Self { user_id, time_utc, impact, category, customer: None, metadata, extra }
     }
 }
 
 /// The receipt that a customer's record amounts to.
 impl From<CustomerRecord> for Receipt {
     fn from(record: CustomerRecord) -> Self {
-        Self {
-            user_id: record.user_id,
-            time_utc: record.time_utc,
-            impact: record.impact,
-            category: record.category,
-            customer: Some(record.customer),
-            metadata: record.metadata,
-            extra: record.extra,
-        }
+        let CustomerRecord { user_id, customer, time_utc, impact, category, metadata, extra } =
+            record;
+        let customer = Some(customer);
+        Self { user_id, time_utc, impact, category, customer, metadata, extra }
     }
 }
 
@@ -178,14 +159,7 @@ macro_rules! action {
                 }
             }
 
-            $(
-                $(#[$category_meta])*
-                #[must_use]
-                pub fn category(mut self, category: $category) -> Self {
-                    self.category = Some(category);
-                    self
-                }
-            )?
+            $($crate::setters::setters! { category: $category as Option, })?
 
             /// Makes the impact on behalf of a customer, who is told by e-mail
             /// unless [`notify`](Self::notify) says otherwise.
@@ -195,20 +169,10 @@ macro_rules! action {
                 self
             }
 
-            /// Whether the customer is told by e-mail; the API's default is yes.
-            /// No e-mail is ever sent in the sandbox environment.
-            #[must_use]
-            pub fn notify(mut self, notify: bool) -> Self {
-                self.notify = Some(notify);
-                self
-            }
-
-            /// Stores pairs of text with the impact, such as the number of the
-            /// order that it belongs to; its record shows them.
-            #[must_use]
-            pub fn metadata(mut self, metadata: $crate::value::Metadata) -> Self {
-                self.metadata = metadata;
-                self
+            $crate::setters::setters! {
+                /// No e-mail is ever sent in the sandbox environment.
+                notify: bool as Option,
+                metadata: $crate::value::Metadata,
             }
         }
 

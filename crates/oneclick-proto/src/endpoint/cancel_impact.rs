@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 use super::row::{as_field, by_id, identified, impact_of, rest_of};
+use crate::setters::setters;
 use crate::value::{Category, Extra, Impact, ImpactId, Reason, Redacted, Timestamp, UserId};
 
 /// `POST /v1/cancel_impact`: takes an impact back, such as for a refund.
@@ -56,11 +57,8 @@ impl CancelImpact {
         Self { impact: impact.into(), reason: None }
     }
 
-    /// Says why.
-    #[must_use]
-    pub fn reason(mut self, reason: Reason) -> Self {
-        self.reason = Some(reason);
-        self
+    setters! {
+        reason: Reason as Option,
     }
 }
 

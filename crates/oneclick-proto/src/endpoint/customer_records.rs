@@ -1,86 +1,57 @@
 //! The records of customers: `GET /v1/customer_records`.
 
-use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::list::list_setters;
+use super::ListItem;
+use super::list::list;
 use super::row::{Row, row};
-use super::{Endpoint, ListItem, Page};
+use crate::setters::setters;
 use crate::value::{
-    Category, Cursor, DateRange, Email, Extra, Impact, ImpactKind, Limit, RecordCustomer,
-    RecordedMetadata, SortOrder, Timestamp, UserId,
+    Category, DateRange, Email, Extra, Impact, ImpactKind, RecordCustomer, RecordedMetadata,
+    Timestamp, UserId,
 };
-
-/// `GET /v1/customer_records`: the account's customers' impacts, one by one.
-///
-/// Impacts made for a customer are here and not in [`ListRecords`](super::records::ListRecords).
-///
-/// The purchases of one customer, newest first; that of an order is found by
-/// its metadata:
-///
-/// ```
-/// use oneclick_proto::{Api, ListCustomerRecords, Email, SortOrder};
-///
-/// let api = Api::sandbox("test_key")?;
-/// let list = ListCustomerRecords::new().customer_email(Email::new("a+b@x.com")?);
-/// let list = list.sort_order(SortOrder::Desc);
-/// assert_eq!(
-///     api.encode(&list)?.uri().path_and_query().unwrap(),
-///     "/v1/customer_records?customer_email=a%2Bb%40x.com&sort_order=desc",
-/// );
-///
-/// let answer = r#"{"customer_records":[{"user_id":"U123","tree_planted":10,
-///     "customer":{"customer_id":"U1234","customer_email":"a+b@x.com"},
-///     "time_utc":"2024-06-12T15:22:14.753Z","metadata":{"order":"A-1001"}}]}"#;
-/// let page = api.decode(&list, http::Response::new(answer))?;
-/// let mut records = page.items.iter();
-/// assert!(records.any(|record| record.metadata.get("order") == Some("A-1001")));
-/// # Ok::<(), oneclick_proto::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ListCustomerRecords {
-    /// Only the records of this customer; of all if `None`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub customer_email: Option<Email>,
-    /// Only records of these kinds, each a `filter_by` of the query; all if empty.
-    pub filter_by: Vec<ImpactKind>,
-    /// Only records of these days, both ends included: `start_date` and
-    /// `end_date`.
-    #[serde(flatten)]
-    pub dates: DateRange,
-    /// The number of records on a page, 1..=1000; with `None` the API's default, 10.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Limit>,
-    /// Where to go on: the cursor of an earlier page; `None` for the first page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Cursor>,
-    /// The order by `time_utc`; with `None` the API's default, oldest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sort_order: Option<SortOrder>,
+list! {
+    /// `GET /v1/customer_records`: the account's customers' impacts, one by one.
+    ///
+    /// Impacts made for a customer are here and not in [`ListRecords`](super::records::ListRecords).
+    ///
+    /// The purchases of one customer, newest first; that of an order is found by
+    /// its metadata:
+    ///
+    /// ```
+    /// use oneclick_proto::{Api, ListCustomerRecords, Email, SortOrder};
+    ///
+    /// let api = Api::sandbox("test_key")?;
+    /// let list = ListCustomerRecords::new().customer_email(Email::new("a+b@x.com")?);
+    /// let list = list.sort_order(SortOrder::Desc);
+    /// assert_eq!(
+    ///     api.encode(&list)?.uri().path_and_query().unwrap(),
+    ///     "/v1/customer_records?customer_email=a%2Bb%40x.com&sort_order=desc",
+    /// );
+    ///
+    /// let answer = r#"{"customer_records":[{"user_id":"U123","tree_planted":10,
+    ///     "customer":{"customer_id":"U1234","customer_email":"a+b@x.com"},
+    ///     "time_utc":"2024-06-12T15:22:14.753Z","metadata":{"order":"A-1001"}}]}"#;
+    /// let page = api.decode(&list, http::Response::new(answer))?;
+    /// let mut records = page.items.iter();
+    /// assert!(records.any(|record| record.metadata.get("order") == Some("A-1001")));
+    /// # Ok::<(), oneclick_proto::Error>(())
+    /// ```
+    ListCustomerRecords {
+        /// Only the records of this customer; of all if `None`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        customer_email: Option<Email> = None,
+        /// Only records of these kinds, each a `filter_by` of the query; all if empty.
+        filter_by: Vec<ImpactKind> = Vec::new(),
+        /// Only records of these days, both ends included: `start_date` and
+        /// `end_date`.
+        #[serde(flatten)]
+        dates: DateRange = DateRange::ALL,
+    }
+    GET "/v1/customer_records" => CustomerRecord
 }
 
 impl ListCustomerRecords {
-    /// Every record.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            customer_email: None,
-            filter_by: Vec::new(),
-            dates: DateRange::ALL,
-            limit: None,
-            cursor: None,
-            sort_order: None,
-        }
-    }
-
-    /// Only the records of this customer.
-    #[must_use]
-    pub fn customer_email(mut self, email: Email) -> Self {
-        self.customer_email = Some(email);
-        self
-    }
-
     /// Only records of this kind; call it again for further kinds.
     #[must_use]
     pub fn filter_by(mut self, kind: ImpactKind) -> Self {
@@ -88,24 +59,11 @@ impl ListCustomerRecords {
         self
     }
 
-    /// Only records of these days.
-    #[must_use]
-    pub fn dates(mut self, dates: DateRange) -> Self {
-        self.dates = dates;
-        self
+    setters! {
+        dates: DateRange,
+        customer_email: Email as Option,
     }
-
-    list_setters!();
 }
-
-impl Endpoint for ListCustomerRecords {
-    type Response = Page<CustomerRecord>;
-    const METHOD: Method = Method::GET;
-    const PATH: &'static str = "/v1/customer_records";
-    const IDEMPOTENT: bool = true;
-}
-
-list_setters!(impl List<CustomerRecord> for ListCustomerRecords);
 
 /// One impact made on behalf of a customer, of `customer_records` in the answer
 /// of `GET /v1/customer_records`.
@@ -165,14 +123,8 @@ impl TryFrom<Row> for CustomerRecord {
     type Error = &'static str;
 
     fn try_from(row: Row) -> Result<Self, Self::Error> {
-        Ok(Self {
-            user_id: row.user_id,
-            customer: row.customer.ok_or("missing field `customer`")?,
-            time_utc: row.time_utc,
-            impact: row.impact,
-            category: row.category,
-            metadata: row.metadata,
-            extra: row.extra,
-        })
+        let Row { user_id, time_utc, impact, category, customer, metadata, extra } = row;
+        let customer = customer.ok_or("missing field `customer`")?;
+        Ok(Self { user_id, customer, time_utc, impact, category, metadata, extra })
     }
 }

@@ -109,32 +109,51 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
     }
 }
 
-/// The paging half of a list: its two setters, and [`List`].
-macro_rules! list_setters {
-    () => {
-        /// The number of items on a page, 1..=1000; the API's default is 10.
-        #[must_use]
-        pub fn limit(mut self, limit: $crate::value::Limit) -> Self {
-            self.limit = Some(limit);
-            self
+/// Declares the request of a list: its own fields, and the paging of all lists.
+macro_rules! list {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $default:expr,)* }
+        GET $path:literal => $item:ty
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+            /// The number of items on a page, 1..=1000; with `None` the API's default, 10.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub limit: Option<$crate::value::Limit>,
+            /// Where to go on: the cursor of an earlier page; `None` for the first page.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub cursor: Option<$crate::value::Cursor>,
+            /// The order by time; with `None` the API's default, oldest first.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub sort_order: Option<$crate::value::SortOrder>,
         }
 
-        /// Where to go on: the cursor of an earlier page. The other fields
-        /// must be those of the request that answered it.
-        #[must_use]
-        pub fn cursor(mut self, cursor: $crate::value::Cursor) -> Self {
-            self.cursor = Some(cursor);
-            self
+        impl $name {
+            /// The whole list.
+            #[must_use]
+            pub const fn new() -> Self {
+                Self { $($field: $default,)* limit: None, cursor: None, sort_order: None }
+            }
+
+            $crate::setters::setters! {
+                limit: $crate::value::Limit as Option,
+                /// The other fields must be those of the request that gave it.
+                cursor: $crate::value::Cursor as Option,
+                sort_order: $crate::value::SortOrder as Option,
+            }
         }
 
-        /// The order; the API's default is ascending.
-        #[must_use]
-        pub fn sort_order(mut self, order: $crate::value::SortOrder) -> Self {
-            self.sort_order = Some(order);
-            self
+        impl $crate::endpoint::Endpoint for $name {
+            type Response = $crate::endpoint::Page<$item>;
+            const METHOD: http::Method = http::Method::GET;
+            const PATH: &'static str = $path;
+            const IDEMPOTENT: bool = true;
         }
-    };
-    (impl List<$item:ty> for $name:ident) => {
+
         impl $crate::endpoint::List for $name {
             type Item = $item;
 
@@ -157,4 +176,4 @@ macro_rules! list_setters {
     };
 }
 
-pub(super) use list_setters;
+pub(super) use list;

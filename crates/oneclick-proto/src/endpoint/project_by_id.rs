@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Endpoint;
 use super::projects::{Locale, Project};
+use crate::setters::setters;
 
 /// `GET /v1/projects/{project_id}`: the project of this id.
 ///
@@ -43,11 +44,8 @@ impl GetProject {
         Self { project_id: project_id.into(), locale: None }
     }
 
-    /// With texts in this language.
-    #[must_use]
-    pub fn locale(mut self, locale: Locale) -> Self {
-        self.locale = Some(locale);
-        self
+    setters! {
+        locale: Locale as Option,
     }
 }
 

@@ -4,6 +4,7 @@ use http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Endpoint;
+use crate::setters::setters;
 use crate::value::Extra;
 
 /// `GET /v1/projects`: every project, or those of one type.
@@ -44,18 +45,9 @@ impl ListProjects {
         Self { project_type: None, locale: None }
     }
 
-    /// Only projects of this type.
-    #[must_use]
-    pub fn project_type(mut self, project_type: ProjectType) -> Self {
-        self.project_type = Some(project_type);
-        self
-    }
-
-    /// With texts in this language.
-    #[must_use]
-    pub fn locale(mut self, locale: Locale) -> Self {
-        self.locale = Some(locale);
-        self
+    setters! {
+        project_type: ProjectType as Option,
+        locale: Locale as Option,
     }
 }
 

@@ -1,79 +1,57 @@
 //! The account's own records: `GET /v1/records`.
 
-use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::list::list_setters;
+use super::ListItem;
+use super::list::list;
 use super::row::{Row, row};
-use super::{Endpoint, ListItem, Page};
+use crate::setters::setters;
 use crate::value::{
-    Category, Cursor, DateRange, Extra, Impact, ImpactKind, Limit, RecordedMetadata, SortOrder,
-    Timestamp, UserId,
+    Category, DateRange, Extra, Impact, ImpactKind, RecordedMetadata, Timestamp, UserId,
 };
-
-/// `GET /v1/records`: the account's own impacts, one by one.
-///
-/// Impacts made for a customer are in
-/// [`ListCustomerRecords`](super::customer_records::ListCustomerRecords) instead.
-///
-/// Carbon and plastic since a day, a hundred records a page:
-///
-/// ```
-/// use chrono::NaiveDate;
-/// use oneclick_proto::{Api, DateRange, ImpactKind, Limit, ListRecords};
-///
-/// let api = Api::sandbox("test_key")?;
-/// let list = ListRecords::new()
-///     .filter_by(ImpactKind::CarbonCaptured)
-///     .filter_by(ImpactKind::WasteRemoved)
-///     .dates(DateRange::since(NaiveDate::from_ymd_opt(2024, 9, 1).unwrap())?)
-///     .limit(Limit::of::<100>());
-/// assert_eq!(
-///     api.encode(&list)?.uri().path_and_query().unwrap(),
-///     "/v1/records?filter_by=carbon_captured&filter_by=waste_removed\
-///      &start_date=2024-09-01&limit=100",
-/// );
-///
-/// let answer = r#"{"user_records":[{"user_id":"U123","waste_removed":15,
-///     "time_utc":"2024-09-17T13:24:04.429Z"}],"cursor":"fNJj"}"#;
-/// let page = api.decode(&list, http::Response::new(answer))?;
-/// assert_eq!(page.items[0].impact.to_string(), "15 lbs of plastic out of the ocean");
-/// let next = list.cursor(page.cursor.unwrap()); // or let a `Pager` do it
-/// # Ok::<(), oneclick_proto::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ListRecords {
-    /// Only records of these kinds, each a `filter_by` of the query; all if empty.
-    pub filter_by: Vec<ImpactKind>,
-    /// Only records of these days, both ends included: `start_date` and
-    /// `end_date`.
-    #[serde(flatten)]
-    pub dates: DateRange,
-    /// The number of records on a page, 1..=1000; with `None` the API's default, 10.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Limit>,
-    /// Where to go on: the cursor of an earlier page; `None` for the first page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Cursor>,
-    /// The order by `time_utc`; with `None` the API's default, oldest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sort_order: Option<SortOrder>,
+list! {
+    /// `GET /v1/records`: the account's own impacts, one by one.
+    ///
+    /// Impacts made for a customer are in
+    /// [`ListCustomerRecords`](super::customer_records::ListCustomerRecords) instead.
+    ///
+    /// Carbon and plastic since a day, a hundred records a page:
+    ///
+    /// ```
+    /// use chrono::NaiveDate;
+    /// use oneclick_proto::{Api, DateRange, ImpactKind, Limit, ListRecords};
+    ///
+    /// let api = Api::sandbox("test_key")?;
+    /// let list = ListRecords::new()
+    ///     .filter_by(ImpactKind::CarbonCaptured)
+    ///     .filter_by(ImpactKind::WasteRemoved)
+    ///     .dates(DateRange::since(NaiveDate::from_ymd_opt(2024, 9, 1).unwrap())?)
+    ///     .limit(Limit::of::<100>());
+    /// assert_eq!(
+    ///     api.encode(&list)?.uri().path_and_query().unwrap(),
+    ///     "/v1/records?filter_by=carbon_captured&filter_by=waste_removed\
+    ///      &start_date=2024-09-01&limit=100",
+    /// );
+    ///
+    /// let answer = r#"{"user_records":[{"user_id":"U123","waste_removed":15,
+    ///     "time_utc":"2024-09-17T13:24:04.429Z"}],"cursor":"fNJj"}"#;
+    /// let page = api.decode(&list, http::Response::new(answer))?;
+    /// assert_eq!(page.items[0].impact.to_string(), "15 lbs of plastic out of the ocean");
+    /// let next = list.cursor(page.cursor.unwrap()); // or let a `Pager` do it
+    /// # Ok::<(), oneclick_proto::Error>(())
+    /// ```
+    ListRecords {
+        /// Only records of these kinds, each a `filter_by` of the query; all if empty.
+        filter_by: Vec<ImpactKind> = Vec::new(),
+        /// Only records of these days, both ends included: `start_date` and
+        /// `end_date`.
+        #[serde(flatten)]
+        dates: DateRange = DateRange::ALL,
+    }
+    GET "/v1/records" => Record
 }
 
 impl ListRecords {
-    /// Every record.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            filter_by: Vec::new(),
-            dates: DateRange::ALL,
-            limit: None,
-            cursor: None,
-            sort_order: None,
-        }
-    }
-
     /// Only records of this kind; call it again for further kinds.
     #[must_use]
     pub fn filter_by(mut self, kind: ImpactKind) -> Self {
@@ -81,24 +59,10 @@ impl ListRecords {
         self
     }
 
-    /// Only records of these days.
-    #[must_use]
-    pub fn dates(mut self, dates: DateRange) -> Self {
-        self.dates = dates;
-        self
+    setters! {
+        dates: DateRange,
     }
-
-    list_setters!();
 }
-
-impl Endpoint for ListRecords {
-    type Response = Page<Record>;
-    const METHOD: Method = Method::GET;
-    const PATH: &'static str = "/v1/records";
-    const IDEMPOTENT: bool = true;
-}
-
-list_setters!(impl List<Record> for ListRecords);
 
 /// One impact of the account's own, of `user_records` in the answer of
 /// `GET /v1/records`.
@@ -149,18 +113,12 @@ row!(Record, |_| None);
 impl TryFrom<Row> for Record {
     type Error = serde_json::Error;
 
-    fn try_from(mut row: Row) -> Result<Self, Self::Error> {
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        let Row { user_id, time_utc, impact, category, customer, metadata, mut extra } = row;
         // No customer belongs here; if one is, it is not lost.
-        if let Some(customer) = row.customer {
-            row.extra.insert("customer", serde_json::to_value(customer)?);
+        if let Some(customer) = customer {
+            extra.insert("customer", serde_json::to_value(customer)?);
         }
-        Ok(Self {
-            user_id: row.user_id,
-            time_utc: row.time_utc,
-            impact: row.impact,
-            category: row.category,
-            metadata: row.metadata,
-            extra: row.extra,
-        })
+        Ok(Self { user_id, time_utc, impact, category, metadata, extra })
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     CancelImpact, CaptureCarbon, Category, CleanOcean, Cursor, Customer, DateRange, DonateMoney,
     Email, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId, ImpactKind, Limit,
     ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Locale, Metadata, PlantTree,
-    ProjectType, Reason, RestoreCoral, SortOrder, TrackImpact, TreeCategory,
+    ProjectType, Purchase, Reason, RestoreCoral, SortOrder, TrackImpact, TreeCategory,
 };
 
 /// An action: its amount, and what all of them have.
@@ -41,6 +41,13 @@ arbitrary! {
     CaptureCarbon = action!(Self);
     DonateMoney = action!(Self, category: Category);
     RestoreCoral = action!(Self);
+    Purchase = prop_oneof![
+        any::<PlantTree>().prop_map(Self::from),
+        any::<CleanOcean>().prop_map(Self::from),
+        any::<CaptureCarbon>().prop_map(Self::from),
+        any::<RestoreCoral>().prop_map(Self::from),
+        any::<DonateMoney>().prop_map(Self::from),
+    ];
     CancelImpact = (any::<ImpactId>(), maybe::<Reason>()).prop_map(|(id, reason)| {
         let mut cancel = Self::new(id);
         cancel.reason = reason;

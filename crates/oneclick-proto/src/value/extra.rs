@@ -20,78 +20,52 @@ use super::{ImpactKind, Totals};
 /// ).unwrap();
 /// assert_eq!(record.extra.get("soil").unwrap(), "peat");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Extra(Fields);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Extra(
+    /// Nearly always nothing, and a page holds two of these for every record.
+    Option<Box<Map<String, Value>>>,
+);
 
 impl Extra {
-    /// The value of a field; `None` if the answer had none of this name, or if
+    /// The value of a field; `None` if the response had none of this name, or if
     /// this version knows it.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
-        self.0.get(field)
+        self.0.as_ref()?.get(field)
     }
 
     /// Whether every field was known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.len() == 0
+        self.0.is_none()
     }
 
     /// Every field and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter()
-    }
-
-    pub(crate) fn insert(&mut self, field: impl Into<String>, value: Value) {
-        self.0.insert(field.into(), value);
-    }
-}
-
-/// Fields by name, of which there are nearly always none: a page holds two of
-/// these for every record.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Fields(Option<Box<Map<String, Value>>>);
-
-impl Fields {
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.as_ref()?.get(name)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |fields| fields.len())
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().flat_map(|fields| fields.iter()).map(|(name, value)| (name.as_str(), value))
     }
 
-    fn insert(&mut self, name: String, value: Value) {
-        self.0.get_or_insert_default().insert(name, value);
+    pub(crate) fn insert(&mut self, field: impl Into<String>, value: Value) {
+        self.0.get_or_insert_default().insert(field.into(), value);
     }
 }
 
-impl From<Map<String, Value>> for Fields {
-    fn from(fields: Map<String, Value>) -> Self {
-        Self((!fields.is_empty()).then(|| fields.into()))
-    }
-}
-
-impl Serialize for Fields {
+impl Serialize for Extra {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Extra {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(Self::from)
+        let fields = Map::deserialize(deserializer)?;
+        Ok(Self((!fields.is_empty()).then(|| fields.into())))
     }
 }
 
 impl fmt::Debug for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Extra({} fields)", self.0.len())
+        write!(f, "Extra({} fields)", self.iter().count())
     }
 }
 

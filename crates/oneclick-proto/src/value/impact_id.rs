@@ -70,29 +70,17 @@ impl FromStr for ImpactId {
     }
 }
 
-/// Fails as [`FromStr`] does.
-impl TryFrom<&str> for ImpactId {
-    type Error = InvalidValue;
+macro_rules! try_from_text {
+    ($($text:ty),*) => {$(
+        /// Fails as [`FromStr`] does.
+        impl TryFrom<$text> for ImpactId {
+            type Error = InvalidValue;
 
-    fn try_from(text: &str) -> Result<Self, InvalidValue> {
-        text.parse()
-    }
+            fn try_from(text: $text) -> Result<Self, InvalidValue> {
+                text.parse()
+            }
+        }
+    )*};
 }
 
-/// Fails as [`FromStr`] does.
-impl TryFrom<String> for ImpactId {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        text.parse()
-    }
-}
-
-/// Fails as [`FromStr`] does.
-impl TryFrom<&String> for ImpactId {
-    type Error = InvalidValue;
-
-    fn try_from(text: &String) -> Result<Self, InvalidValue> {
-        text.parse()
-    }
-}
+try_from_text!(&str, String, &String);

@@ -128,62 +128,53 @@ impl Hash for UserId {
     }
 }
 
-/// Where a list goes on: `cursor` of `GET /v1/records`, `/v1/customer_records` and
-/// `/v1/customers`, given by one page, sent for the next, never looked into.
-///
-/// Store it with [`as_str`](Self::as_str) to resume a walk in another process.
-/// Its text is out of `Debug`, since nobody says what it holds.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cursor(String);
+/// Declares text that is out of `Debug`.
+macro_rules! hidden_text {
+    ($(#[$meta:meta])* $name:ident, $new:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl Cursor {
-    /// Takes a cursor as the API gave it, of any length.
-    pub fn new(cursor: impl Into<String>) -> Self {
-        Self(cursor.into())
-    }
+        impl $name {
+            #[doc = $new]
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
 
-    /// The cursor's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
 }
 
-impl fmt::Debug for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cursor(..)")
-    }
+hidden_text! {
+    /// Where a list goes on: `cursor` of `GET /v1/records`, `/v1/customer_records` and
+    /// `/v1/customers`, given by one page, sent for the next, never looked into.
+    ///
+    /// Store it with [`as_str`](Self::as_str) to resume a walk in another process.
+    /// Its text is out of `Debug`, since nobody says what it holds.
+    Cursor, "Takes a cursor as the API gave it, of any length."
 }
 
-/// Text that is or may hold personal data: an e-mail address, a name, a reason
-/// in free words. Hidden in `Debug`, and there is no `Display`: use
-/// [`as_str`](Self::as_str).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Redacted(String);
-
-impl Redacted {
-    /// Takes text as it is.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+hidden_text! {
+    /// Text that is or may hold personal data: an e-mail address, a name, a reason
+    /// in free words. Hidden in `Debug`, and there is no `Display`: use
+    /// [`as_str`](Self::as_str).
+    Redacted, "Takes text as it is."
 }
 
 impl<T: Into<String>> From<T> for Redacted {
     fn from(text: T) -> Self {
         Self::new(text)
-    }
-}
-
-impl fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Personal(..)")
     }
 }

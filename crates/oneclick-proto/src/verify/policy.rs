@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::setters::setters;
+
 /// How long and how far back a purchase is looked for.
 ///
 /// ```
@@ -32,25 +34,10 @@ impl VerifyPolicy {
         max_pages: 100,
     };
 
-    /// Sets [`settle`](Self::settle).
-    #[must_use]
-    pub const fn settle(mut self, settle: Duration) -> Self {
-        self.settle = settle;
-        self
-    }
-
-    /// Sets [`look_back`](Self::look_back).
-    #[must_use]
-    pub const fn look_back(mut self, look_back: Duration) -> Self {
-        self.look_back = look_back;
-        self
-    }
-
-    /// Sets [`max_pages`](Self::max_pages).
-    #[must_use]
-    pub const fn max_pages(mut self, pages: u64) -> Self {
-        self.max_pages = pages;
-        self
+    setters! { const
+        settle: Duration,
+        look_back: Duration,
+        max_pages: u64,
     }
 }
 

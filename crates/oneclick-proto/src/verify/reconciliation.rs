@@ -94,9 +94,9 @@ pub(crate) struct Reconciliation {
     places: HashMap<String, Vec<usize>>,
     /// Nothing that is older can be one of the purchases.
     first: DateTime<Utc>,
-    lists: Vec<Lists>,
-    /// The lists of this round that are still to be read.
-    left: Vec<Lists>,
+    lists: Vec<Box<dyn Walk>>,
+    /// How many lists of this round are still to be read.
+    left: usize,
     walk: Option<Box<dyn Walk>>,
     began: Duration,
     /// When the round at hand began: a response that comes late shows what there
@@ -107,13 +107,6 @@ pub(crate) struct Reconciliation {
     failed_rounds: u32,
     /// Whether a wait comes before the next round.
     wait: bool,
-}
-
-/// A list that is read, newest first.
-#[derive(Clone)]
-enum Lists {
-    Own(ListRecords),
-    Customers(ListCustomerRecords),
 }
 
 /// Whether the times of a list have fallen yet from one row to the next.
@@ -148,17 +141,17 @@ impl Reconciliation {
             }
             kinds
         };
-        let mut lists = Vec::new();
+        let mut lists: Vec<Box<dyn Walk>> = Vec::new();
         let (own, customers) = (kinds(false), kinds(true));
         if !own.is_empty() {
             let mut list = ListRecords::new().dates(dates).sort_order(order).limit(limit);
             list.filter_by = own;
-            lists.push(Lists::Own(list));
+            lists.push(Box::new(Pager::new(list).max_pages(policy.max_pages)));
         }
         if !customers.is_empty() {
             let mut list = ListCustomerRecords::new().dates(dates).sort_order(order).limit(limit);
             (list.filter_by, list.customer_email) = (customers, email.cloned());
-            lists.push(Lists::Customers(list));
+            lists.push(Box::new(Pager::new(list).max_pages(policy.max_pages)));
         }
         let mut places: HashMap<_, Vec<_>> = HashMap::new();
         for (place, state) in states().enumerate() {
@@ -168,7 +161,7 @@ impl Reconciliation {
             policy,
             places,
             first,
-            left: lists.clone(),
+            left: lists.len(),
             lists,
             walk: None,
             began: now,
@@ -187,17 +180,12 @@ impl Reconciliation {
             return Reading::Wait(self.wait_before_next(now));
         }
         if self.walk.is_none() {
-            if self.left.len() == self.lists.len() {
+            if self.left == self.lists.len() {
                 self.round_began = now;
             }
             self.order = Order::default();
-            let pages = self.policy.max_pages;
-            self.walk = self.left.pop().map(|list| -> Box<dyn Walk> {
-                match list {
-                    Lists::Own(list) => Box::new(Pager::new(list).max_pages(pages)),
-                    Lists::Customers(list) => Box::new(Pager::new(list).max_pages(pages)),
-                }
-            });
+            self.left = self.left.saturating_sub(1);
+            self.walk = self.lists.get(self.left).map(|list| list.restarted());
         }
         match self.walk.as_mut().and_then(|walk| walk.ask()) {
             Some(Ok(ask)) => Reading::Ask(ask),
@@ -242,7 +230,7 @@ impl Reconciliation {
             return Ok(false);
         }
         self.walk = None;
-        if !self.left.is_empty() {
+        if self.left > 0 {
             return Ok(false);
         }
         self.end_round();
@@ -251,7 +239,7 @@ impl Reconciliation {
     }
 
     fn end_round(&mut self) {
-        (self.walk, self.left, self.wait) = (None, self.lists.clone(), true);
+        (self.walk, self.left, self.wait) = (None, self.lists.len(), true);
     }
 
     /// What may be concluded of one intent after a whole round.
@@ -306,6 +294,7 @@ impl Order {
 
 /// A walk of one list, whatever its items are.
 trait Walk: Send + Sync {
+    fn restarted(&self) -> Box<dyn Walk>;
     fn ask(&mut self) -> Option<Result<Ask, Error>>;
     fn take(
         &mut self,
@@ -315,7 +304,12 @@ trait Walk: Send + Sync {
     fn is_complete(&self) -> bool;
 }
 
-impl<L: List<Item: Into<Receipt>> + Send + Sync> Walk for Pager<L> {
+impl<L: List<Item: Into<Receipt>> + Send + Sync + 'static> Walk for Pager<L> {
+    /// A walk that begins where this one, which has not begun, would.
+    fn restarted(&self) -> Box<dyn Walk> {
+        Box::new(self.clone())
+    }
+
     fn ask(&mut self) -> Option<Result<Ask, Error>> {
         self.request().map(|list| list.map(|list| Ask::of(&list)))
     }

@@ -1,0 +1,35 @@
+//! Consuming setters, named after the fields that they set.
+
+/// Declares setters of these fields: `const` ones, or such as wrap the value in an
+/// option where the field says `as Option`.
+macro_rules! setters {
+    (const $($field:ident: $type:ty,)*) => {$(
+        #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+        #[must_use]
+        pub const fn $field(mut self, $field: $type) -> Self {
+            self.$field = $field;
+            self
+        }
+    )*};
+    ($($(#[$meta:meta])* $field:ident: $type:ty $(as $option:ident)?,)*) => {$(
+        #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+        $(#[$meta])*
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = $crate::setters::value!($field $($option)?);
+            self
+        }
+    )*};
+}
+
+/// What a setter stores.
+macro_rules! value {
+    ($value:ident) => {
+        $value
+    };
+    ($value:ident Option) => {
+        Some($value)
+    };
+}
+
+pub(crate) use {setters, value};
