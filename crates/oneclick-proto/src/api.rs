@@ -153,6 +153,7 @@ impl Api {
     }
 
     /// Completes a request.
+    #[inline]
     pub(crate) fn request(
         &self,
         method: Method,

@@ -1,10 +1,12 @@
 //! Writes an endpoint's fields into path, query and body.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 use http::Method;
-use serde::de::{self, Deserialize, Deserializer, MapAccess};
+use serde::de::{self, MapAccess};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::Endpoint;
@@ -31,7 +33,8 @@ impl Encoded {
         let mut target = path(E::PATH, &mut fields)?;
         let mut body = Vec::new();
         if in_body {
-            let fields: Map<String, Value> = fields.0.into_iter().collect();
+            let fields = fields.0.into_iter().map(|(name, value)| (name.into_owned(), value));
+            let fields: Map<String, Value> = fields.collect();
             body = Value::Object(fields).to_string().into_bytes();
         } else {
             push_query(&mut target, fields)?;
@@ -69,33 +72,37 @@ pub(crate) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
 
 /// The fields of an endpoint, in their order.
 #[derive(Default)]
-struct Fields(Vec<(String, Value)>);
+struct Fields<'a>(Vec<(Cow<'a, str>, Value)>);
 
-impl Fields {
-    fn read(json: &[u8]) -> Result<Self, InvalidValue> {
+impl<'a> Fields<'a> {
+    fn read(json: &'a [u8]) -> Result<Self, InvalidValue> {
         serde_json::from_slice(json).map_err(|_| unserializable("it is not a struct of fields"))
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A name, borrowed where it holds no escape.
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
         struct Visitor;
 
         impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Fields;
+            type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object or null")
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Fields, E> {
+            fn visit_unit<E: de::Error>(self) -> Result<Fields<'de>, E> {
                 Ok(Fields::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Fields::default();
-                while let Some(field) = map.next_entry()? {
-                    fields.0.push(field);
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    fields.0.push((name, value));
                 }
                 Ok(fields)
             }
@@ -106,7 +113,7 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// Fills the segments that the path names in braces, and takes those fields.
-fn path(template: &'static str, fields: &mut Fields) -> Result<Vec<u8>, InvalidValue> {
+fn path(template: &'static str, fields: &mut Fields<'_>) -> Result<Vec<u8>, InvalidValue> {
     let mut path = Vec::with_capacity(256);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -127,7 +134,7 @@ fn path(template: &'static str, fields: &mut Fields) -> Result<Vec<u8>, InvalidV
 }
 
 /// Lists become repeated parameters; what is null leaves no trace.
-fn push_query(target: &mut Vec<u8>, fields: Fields) -> Result<(), InvalidValue> {
+fn push_query(target: &mut Vec<u8>, fields: Fields<'_>) -> Result<(), InvalidValue> {
     let mut mark = b'?';
     for (name, value) in fields.0 {
         let values = if let Value::Array(values) = value { values } else { vec![value] };
@@ -145,12 +152,13 @@ fn push_query(target: &mut Vec<u8>, fields: Fields) -> Result<(), InvalidValue> 
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that any
 /// decoder of forms or URIs gives back the same text.
 fn push_encoded(target: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            target.push(byte);
-        } else {
-            let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-            target.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+    let plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+    for piece in text.as_bytes().chunk_by(|one, other| plain(one) && plain(other)) {
+        match piece {
+            [byte] if !plain(byte) => target.extend([b'%', digit(byte >> 4), digit(byte & 15)]),
+            plain => target.extend_from_slice(plain),
         }
     }
 }
