@@ -3,13 +3,13 @@
 mod base_url;
 mod encode;
 mod key;
+mod mend;
 
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response};
-use serde::de::DeserializeOwned;
 
 pub use base_url::BaseUrl;
 pub(crate) use encode::{Encoded, personal_texts};
@@ -180,7 +180,7 @@ impl Api {
         let (head, body) = response.into_parts();
         let (body, personal) = (body.as_ref(), || personal_texts(endpoint));
         let response = if head.status.is_success() {
-            self.read(&head, body, personal)
+            self.read::<E>(&head, body, personal)
         } else {
             Err(Error::status_answer(&head, body, &self.hidden(personal())))
         };
@@ -188,18 +188,16 @@ impl Api {
     }
 
     /// Reads a 2xx response.
-    pub(crate) fn read<T: DeserializeOwned>(
+    pub(crate) fn read<E: Endpoint>(
         &self,
         head: &Parts,
         body: &[u8],
         personal: impl FnOnce() -> Vec<String>,
-    ) -> Result<T, Error> {
-        // Checked for UTF-8 as a whole, text is read faster; bytes that are none
-        // may still stand where nobody looks.
-        let read = match std::str::from_utf8(body) {
-            Ok(text) => serde_json::from_str(text),
-            Err(_) => serde_json::from_slice(body),
-        };
+    ) -> Result<E::Response, Error> {
+        let read = E::read(body).or_else(|error| match mend::surrogates(body) {
+            Some(mended) if error.is_syntax() => E::read(&mended),
+            _ => Err(error),
+        });
         read.map_err(|error| Error::decode(head, body, &error, &self.hidden(personal())))
     }
 

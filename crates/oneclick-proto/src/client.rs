@@ -315,18 +315,16 @@ macro_rules! endpoint_methods {
         }
 
         /// Buys something once and verifies it: if the response is lost, the
-        /// purchase is looked up, and sent once more where that is safe. See
-        /// [`VerifiedPurchase`] for how, for what is assumed, and for how to
-        /// survive a crash.
+        /// purchase is looked for. See [`VerifiedPurchase`] for how, for what is
+        /// assumed, and for how to survive a crash.
         ///
         /// Do not call this twice with the same intent: it does not check earlier
         /// calls. If an earlier call may have been made, by a handler that runs
         /// again or by a process that died, [`run`](Self::run)
         /// [`VerifiedPurchase::resume`] or [`VerifiedPurchase::recover`] instead.
         ///
-        /// If the response is lost, this takes longer than a call: the records are
-        /// read until [`VerifyPolicy::settle`](crate::VerifyPolicy::settle) has
-        /// passed.
+        /// If the response is lost, this takes longer than a call, up to
+        /// [`VerifyPolicy::patience`](crate::VerifyPolicy::patience) longer.
         pub $($async)? fn buy_verified(
             &self,
             intent: &Intent,
@@ -334,7 +332,7 @@ macro_rules! endpoint_methods {
         ) -> Outcome {
             match VerifiedPurchase::new(intent, purchase) {
                 Ok(purchase) => self.run(purchase)$($await)*,
-                Err(invalid) => Outcome::Rejected(invalid.into()),
+                Err(invalid) => Outcome::Refused(invalid.into()),
             }
         }
 

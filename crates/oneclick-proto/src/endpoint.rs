@@ -78,4 +78,21 @@ pub trait Endpoint: Serialize {
     /// Whether sending the request twice does what sending it once does
     /// (RFC 9110, 9.2.2). A purchase is not: it is never repeated on a guess.
     const IDEMPOTENT: bool;
+
+    /// Reads the body of a 2xx response.
+    ///
+    /// # Errors
+    /// The body does not hold the response.
+    fn read(body: &[u8]) -> serde_json::Result<Self::Response> {
+        json(body)
+    }
+}
+
+/// Reads JSON. Checked for UTF-8 as a whole, text is read faster; bytes that are none
+/// may still stand where nobody looks.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    }
 }

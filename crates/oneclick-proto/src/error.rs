@@ -7,14 +7,15 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
-use crate::retry::retry_after;
+use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
-use crate::value::InvalidValue;
+use crate::value::{ImpactKind, InvalidValue};
 
 string_enum! {
     /// The `type` of an error answer, of any endpoint.
@@ -136,9 +137,12 @@ struct Inner {
     /// Whether an earlier attempt of the call may have been executed.
     uncertain: bool,
     retry_after: Option<Duration>,
+    date: Option<DateTime<Utc>>,
     status: Option<StatusCode>,
     error_type: Option<ErrorType>,
     message: Option<String>,
+    /// Whether a 2xx response shows a part of a receipt.
+    proof: bool,
     /// What `Display` says about this failure beyond its kind.
     detail: String,
     body: Vec<u8>,
@@ -258,6 +262,21 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.is_timeout())
     }
 
+    /// The `Date` of an error response.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        self.0.date
+    }
+
+    /// Whether something answered that there were too many requests.
+    pub(crate) fn is_rate_limit(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Status(status) if [425, 429].contains(&status.as_u16()))
+    }
+
+    /// Whether the same request would fail again.
+    pub(crate) fn is_final(&self) -> bool {
+        !self.may_repeat(false)
+    }
+
     /// Whether the request may be sent again.
     pub(crate) fn may_repeat(&self, idempotent: bool) -> bool {
         match self.classify().1 {
@@ -276,26 +295,35 @@ impl Error {
             (ErrorKind::Transport(error), _) if error.phase() == Phase::Connect => {
                 (NotExecuted, Repeat::Always)
             }
-            // The whole body would have said no more than the head does.
+            // A response that does not hold what was asked for says that a purchase was
+            // made only if it shows a part of its receipt.
+            (ErrorKind::Decode, _) if self.0.proof => (Executed, Repeat::Never),
+            (ErrorKind::Decode, _) => (Unknown, Repeat::Never),
+            (ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => (Executed, Repeat::Never),
             (ErrorKind::Transport(error), 200..300) if error.phase() == Phase::TooLarge => {
-                (Executed, Repeat::Never)
+                (Unknown, Repeat::Never)
             }
-            // No answer (status 0), or one that promised success and broke off.
+            // No response (status 0), or one that promised success and broke off.
             (ErrorKind::Transport(_), 0 | 200..300) => (Unknown, Repeat::IfIdempotent),
-            (ErrorKind::Decode | ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => {
-                (Executed, Repeat::Never)
-            }
             (ErrorKind::Status(_) | ErrorKind::Transport(_), status) => match status {
-                425 | 429 => (NotExecuted, Repeat::Always),
-                // 303 says that the request was carried out and where its result
-                // is (RFC 9110, 15.4.4): it is among the others below.
-                300..=302 | 304..=399 | 400 | 401 | 403 | 404 | 405 | 413 | 414 | 415 | 422 => {
+                425 | 429 if self.is_the_apis_own() => (NotExecuted, Repeat::Always),
+                400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422
+                    if self.is_the_apis_own() =>
+                {
                     (NotExecuted, Repeat::Never)
                 }
-                408 | 500 | 502 | 503 | 504 => (Unknown, Repeat::IfIdempotent),
+                // Both ask for the same request at another address (RFC 9110, 15.4.8).
+                307 | 308 => (NotExecuted, Repeat::Never),
+                408 | 425 | 429 | 500 | 502 | 503 | 504 => (Unknown, Repeat::IfIdempotent),
                 _ => (Unknown, Repeat::Never),
             },
         }
+    }
+
+    /// Whether the error is in the API's own words, and not in those of a gateway
+    /// before it, which may have executed the request.
+    fn is_the_apis_own(&self) -> bool {
+        self.0.error_type.is_some() && self.0.message.is_some()
     }
 
     /// A transport that could not be set up.
@@ -321,6 +349,8 @@ impl Error {
     ) -> Self {
         let mut error = Self::new(ErrorKind::Decode);
         error.keep(head.status, body);
+        error.0.date = date(&head.headers);
+        error.0.proof = shows_receipt(body);
         error.0.detail = encoded(&head.headers, body, hidden)
             .unwrap_or_else(|| redact::decode_detail(source, body, hidden));
         error
@@ -365,9 +395,11 @@ impl Error {
             elapsed: Duration::ZERO,
             uncertain: false,
             retry_after: None,
+            date: None,
             status: None,
             error_type: None,
             message: None,
+            proof: false,
             detail: String::new(),
             body: Vec::new(),
             source: None,
@@ -392,6 +424,7 @@ impl Error {
 
         self.keep(status, body);
         self.0.retry_after = retry_after(headers);
+        self.0.date = date(headers);
         let Ok(loose) = serde_json::from_slice::<Loose>(body) else {
             self.0.detail = encoded(headers, body, hidden).unwrap_or_default();
             return;
@@ -423,6 +456,12 @@ impl Error {
             ErrorKind::EmptyPages => "the list goes on without an item".into(),
         }
     }
+}
+
+/// Whether a body is a JSON object with the time or the amount of an impact.
+fn shows_receipt(body: &[u8]) -> bool {
+    let fields: serde_json::Map<_, _> = serde_json::from_slice(body).unwrap_or_default();
+    fields.keys().any(|field| field == "time_utc" || ImpactKind::known(field).is_some())
 }
 
 /// Why a body cannot be read, if its encoding was not taken off.

@@ -115,7 +115,7 @@ pub use endpoint::track::{TrackImpact, Tracking};
 pub use endpoint::whoami::{Account, GetAccount};
 pub use endpoint::{Action, Endpoint, List, ListItem, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
-pub use machine::{Call, Machine, Sent, Settlement, Step, VerifiedPurchase, Waiting};
+pub use machine::{Call, Machine, Sent, Settled, Settlement, Step, VerifiedPurchase, Waiting};
 pub use pager::Pager;
 pub use purchase::Purchase;
 pub use retry::RetryPolicy;
@@ -128,4 +128,6 @@ pub use value::{
     ImpactKind, InvalidValue, Limit, Metadata, OtherName, Pounds, Reason, RecordCustomer,
     RecordedMetadata, Redacted, SortOrder, Timestamp, Totals, TreeCategory, Trees, UserId,
 };
-pub use verify::{Intent, Outcome, PurchaseState, Unresolved, UnresolvedReason, VerifyPolicy};
+pub use verify::{
+    Intent, NotBought, Outcome, Pending, PurchaseState, Unresolved, UnresolvedReason, VerifyPolicy,
+};

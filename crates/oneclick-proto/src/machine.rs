@@ -12,7 +12,7 @@ use http::{Request, Response};
 pub use call::Call;
 pub(crate) use exchange::{Answer, Ask};
 use exchange::{Context, Exchange};
-pub use settlement::Settlement;
+pub use settlement::{Settled, Settlement};
 pub use verified_purchase::VerifiedPurchase;
 
 use crate::transport::TransportError;

@@ -120,9 +120,14 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         // More seconds than fit are more than anybody waits.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let now = http_date(text(DATE)?)?;
+    let now = date(headers)?;
     let wait = http_date(value)? - now;
     Some(wait.max(TimeDelta::zero()).to_std().unwrap_or_default())
+}
+
+/// When a response was made: its `Date`.
+pub(crate) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    http_date(headers.get(DATE)?.to_str().ok()?.trim())
 }
 
 /// A date of HTTP in any of its three forms (RFC 9110, 5.6.7).

@@ -2,13 +2,20 @@
 //! may be concluded from the records.
 
 mod intent;
+mod look;
 mod outcome;
 mod policy;
-mod reconciliation;
+mod rules;
+mod search;
+mod sought;
 mod state;
+mod tracker;
 
 pub use intent::Intent;
-pub use outcome::{Outcome, Unresolved, UnresolvedReason};
+pub(crate) use look::{Look, Reading};
+pub use outcome::{NotBought, Outcome, Pending, Unresolved, UnresolvedReason};
 pub use policy::VerifyPolicy;
-pub(crate) use reconciliation::{Conclusion, Evidence, Reading, Reconciliation};
+pub(crate) use rules::{Conclusion, receipt_confirms};
+pub(crate) use search::Search;
+pub(crate) use sought::{ServerClock, Sought};
 pub use state::PurchaseState;

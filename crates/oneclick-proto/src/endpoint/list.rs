@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 use serde::de::{self, MapAccess};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::Endpoint;
+use super::{Endpoint, json};
 use crate::value::{Cursor, Extra, Limit};
 
 /// An endpoint that answers a list in pages; [`Pager`](crate::Pager) walks it.
@@ -47,6 +47,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the list goes on; `None` on the last page.
     pub cursor: Option<Cursor>,
+    /// Rows that could not be read, as the API wrote them.
+    pub malformed: Vec<Value>,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
@@ -55,7 +57,29 @@ impl<T> Page<T> {
     /// A page.
     #[must_use]
     pub fn new(items: Vec<T>, cursor: Option<Cursor>) -> Self {
-        Self { items, cursor, extra: Extra::default() }
+        Self { items, cursor, malformed: Vec::new(), extra: Extra::default() }
+    }
+}
+
+impl<T: ListItem> Page<T> {
+    /// Reads a page. One malformed row costs that row, and `null` is no row.
+    pub(crate) fn read(body: &[u8]) -> serde_json::Result<Self> {
+        json(body).or_else(|error: serde_json::Error| {
+            let Ok(mut fields) = json::<Map<String, Value>>(body) else { return Err(error) };
+            let rows = match fields.insert(T::FIELD.to_owned(), Value::Array(Vec::new())) {
+                Some(Value::Array(rows)) => rows,
+                Some(Value::Null) => Vec::new(),
+                _ => return Err(error),
+            };
+            let mut page = Self::deserialize(Value::Object(fields))?;
+            for row in rows {
+                match T::deserialize(&row) {
+                    Ok(item) => page.items.push(item),
+                    Err(_) => page.malformed.push(row),
+                }
+            }
+            Ok(page)
+        })
     }
 }
 
@@ -101,7 +125,7 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
                 // An empty cursor would ask for the first page again.
                 let cursor = cursor.filter(|cursor| !cursor.as_str().is_empty());
                 let items = items.ok_or_else(|| de::Error::missing_field(T::FIELD))?;
-                Ok(Page { items, cursor, extra })
+                Ok(Page { items, cursor, malformed: Vec::new(), extra })
             }
         }
 
@@ -152,6 +176,10 @@ macro_rules! list {
             const METHOD: http::Method = http::Method::GET;
             const PATH: &'static str = $path;
             const IDEMPOTENT: bool = true;
+
+            fn read(body: &[u8]) -> serde_json::Result<Self::Response> {
+                $crate::endpoint::Page::read(body)
+            }
         }
 
         impl $crate::endpoint::List for $name {

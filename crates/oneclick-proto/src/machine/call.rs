@@ -37,7 +37,7 @@ impl<E: Endpoint> Machine for Call<E> {
     }
 
     fn answered(self, answer: Answer<'_>, _: Duration) -> Next<Self> {
-        Next::Done(answer.read(&|| self.personal()))
+        Next::Done(answer.read::<E>(&|| self.personal()))
     }
 
     fn personal(&self) -> Vec<String> {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
-use serde::de::DeserializeOwned;
 
 use super::{Machine, Next, Sent, Step, Then, Waiting};
 use crate::api::Encoded;
 use crate::error::Operation;
+use crate::retry::date;
 use crate::trace::Report;
 use crate::transport::TransportError;
 use crate::value::InvalidValue;
@@ -174,14 +175,22 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// The response's `Date`; `None` without a response or without the header.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        match &self.outcome {
+            Ok((head, _)) => date(&head.headers),
+            Err(error) => error.date(),
+        }
+    }
+
     /// Reads the response. `personal` are the texts that no message may show.
-    pub(crate) fn read<T: DeserializeOwned>(
+    pub(crate) fn read<E: Endpoint>(
         self,
         personal: &dyn Fn() -> Vec<String>,
-    ) -> Result<T, Error> {
+    ) -> Result<E::Response, Error> {
         let Self { exchange, outcome, now } = self;
         let (head, body) = outcome?;
-        let read = exchange.context.api.read(head, body, personal);
+        let read = exchange.context.api.read::<E>(head, body, personal);
         let read = read.map_err(|error| exchange.label(error, now));
         exchange.report(read.as_ref().err(), Some(head.status), None, now);
         read

@@ -1,105 +1,77 @@
 //! Many purchases, looked up in one walk.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::{Answer, Machine, Next};
+use super::verified_purchase::{MAX_FAILED_LOOKS, outcome};
+use super::{Answer, Machine, Next, VerifiedPurchase};
 use crate::Error;
-use crate::verify::{
-    Conclusion, Evidence, Outcome, PurchaseState, Reading, Reconciliation, Unresolved,
-    UnresolvedReason, VerifyPolicy,
-};
+use crate::verify::{Conclusion, Outcome, Reading, Search, Sought, UnresolvedReason};
 
-/// Looks many open purchases up at once: a [`Machine`] that reads each list once
-/// for all of them, however many they are, and ends with an [`Outcome`] for each
-/// state, in their order.
+/// How long to wait after a look that failed.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Looks many open purchases up at once: a [`Machine`] that reads each list once for
+/// all of them, however many they are, and tracks those that it finds. It ends with a
+/// [`Settled`] for each, in their order.
 ///
-/// It only reads. What it cannot confirm is [`Outcome::Unresolved`], with the
-/// purchases that were found; [`VerifiedPurchase::resume`](crate::VerifiedPurchase::resume)
-/// takes such a state up and acts on it.
+/// It only reads: nothing is sent before all conclusions are drawn, since an unmarked
+/// new purchase would look like one of the others.
 ///
 /// ```
 /// use oneclick_proto::{
-///     BlockingClient, BlockingTransport, Outcome, PurchaseState, Settlement,
+///     BlockingClient, BlockingTransport, Outcome, Settled, Settlement, VerifiedPurchase,
 /// };
 ///
 /// /// After an outage: what became of all purchases whose response was lost?
-/// fn settle<T: BlockingTransport>(client: &BlockingClient<T>, open: Vec<PurchaseState>) {
-///     for outcome in client.run(Settlement::new(open)) {
-///         match outcome {
-///             Outcome::Confirmed(receipt) => println!("bought at {}", receipt.time_utc),
-///             other => println!("still open: {other}"),
+/// fn settle<T: BlockingTransport>(client: &BlockingClient<T>, open: Vec<VerifiedPurchase>) {
+///     for settled in client.run(Settlement::new(open)) {
+///         match settled {
+///             Settled::Done(outcome) => println!("{outcome}"),
+///             Settled::Absent(purchase) => println!("{}", client.run(*purchase)), // sends it
 ///         }
 ///     }
 /// }
 /// ```
+#[derive(Debug)]
 #[must_use = "nothing is read until the settlement is driven to its end"]
 pub struct Settlement {
-    policy: VerifyPolicy,
-    intents: Vec<Evidence>,
-    /// By intent, once it is concluded.
-    outcomes: Vec<Option<Outcome>>,
-    reading: Option<Reconciliation>,
+    sought: Vec<Sought>,
+    search: Option<Search>,
+    failed_looks: u32,
+}
+
+/// What became of one of the purchases.
+#[derive(Debug)]
+pub enum Settled {
+    /// How it ended, or that it is not known yet.
+    Done(Box<Outcome>),
+    /// It was not made, and may be sent once more: run it to do so.
+    Absent(Box<VerifiedPurchase>),
 }
 
 impl Settlement {
-    /// The purchases with these states, in any order.
-    pub fn new(states: impl IntoIterator<Item = PurchaseState>) -> Self {
-        let intents: Vec<_> = states.into_iter().map(Evidence::new).collect();
-        let outcomes = intents.iter().map(|_| None).collect();
-        Self { policy: VerifyPolicy::STANDARD, intents, outcomes, reading: None }
-    }
-
-    /// Sets how long and how far back the purchases are looked for.
-    pub fn policy(mut self, policy: VerifyPolicy) -> Self {
-        self.policy = policy;
-        self
+    /// The purchases that are to be looked up, each made with
+    /// [`VerifiedPurchase::resume`] or [`recover`](VerifiedPurchase::recover).
+    pub fn new(purchases: impl IntoIterator<Item = VerifiedPurchase>) -> Self {
+        let sought = purchases.into_iter().map(VerifiedPurchase::into_sought).collect();
+        Self { sought, search: None, failed_looks: 0 }
     }
 }
 
-impl Settlement {
-    /// Draws what conclusions there are after a whole round.
-    fn conclude(&mut self) {
-        let Some(reading) = &self.reading else { return };
-        for (evidence, outcome) in self.intents.iter().zip(&mut self.outcomes) {
-            let conclusion = || reading.decide(evidence);
-            *outcome = outcome.take().or_else(|| match conclusion() {
-                Conclusion::NotYet => None,
-                Conclusion::Confirmed(receipt) => Some(Outcome::Confirmed(receipt)),
-                Conclusion::Several(..) => {
-                    Some(unresolved(evidence, UnresolvedReason::BoughtTwice, None))
-                }
-                Conclusion::Absent => Some(unresolved(evidence, UnresolvedReason::NotFound, None)),
-                Conclusion::Unresolved(reason) => Some(unresolved(evidence, reason, None)),
-            });
+/// What one of them ends with.
+fn settled(sought: Sought, conclusion: Conclusion, error: Option<Error>, now: Duration) -> Settled {
+    match conclusion {
+        Conclusion::Absent if sought.state.may_send() => {
+            Settled::Absent(Box::new(VerifiedPurchase::cleared(sought)))
         }
-    }
-
-    /// Ends where the records cannot be read: the first of what is open gets the
-    /// failure.
-    fn give_up(mut self, reason: UnresolvedReason, mut error: Option<Error>) -> Next<Self> {
-        for (evidence, outcome) in self.intents.iter().zip(&mut self.outcomes) {
-            outcome.get_or_insert_with(|| unresolved(evidence, reason, error.take()));
-        }
-        Next::Done(self.outcomes.into_iter().flatten().collect())
-    }
-}
-
-fn unresolved(evidence: &Evidence, reason: UnresolvedReason, error: Option<Error>) -> Outcome {
-    let (found, state) = (evidence.ids(), evidence.state.clone());
-    Outcome::Unresolved(Unresolved { reason, found, error, state })
-}
-
-impl fmt::Debug for Settlement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Settlement({} purchases)", self.intents.len())
+        conclusion => Settled::Done(Box::new(outcome(sought, conclusion, error, now))),
     }
 }
 
 impl Machine for Settlement {
-    /// An outcome for each state, in their order. If the lists cannot be read, the
-    /// failure is with the first of those that are unresolved for it.
-    type Output = Vec<Outcome>;
+    /// What became of each, in their order. If the lists cannot be read, the failure is
+    /// with the first of them.
+    type Output = Vec<Settled>;
     type State = ();
 
     fn state(&self) -> &() {
@@ -107,28 +79,43 @@ impl Machine for Settlement {
     }
 
     fn proceed(mut self, now: Duration) -> Next<Self> {
-        if self.outcomes.iter().all(Option::is_some) {
-            return Next::Done(self.outcomes.into_iter().flatten().collect());
+        if self.sought.is_empty() {
+            return Next::Done(Vec::new());
         }
-        let new = || Reconciliation::new(&self.intents, None, self.policy, now);
-        match self.reading.get_or_insert_with(new).next(now) {
-            Reading::Ask(ask) => Next::Ask(ask, self),
-            Reading::Wait(wait) => Next::Wait(wait, self),
-            Reading::Failed(reason, error) => self.give_up(reason, error),
+        let mut search = self.search.take().unwrap_or_else(|| Search::new(&mut self.sought, now));
+        match search.next(&mut self.sought) {
+            Reading::Ask(ask) => Next::Ask(ask, Self { search: Some(search), ..self }),
+            Reading::Wait(wait) => Next::Wait(wait, Self { search: Some(search), ..self }),
+            Reading::Done => {
+                let conclude = |mut sought: Sought| {
+                    let conclusion = sought.conclude(search.look());
+                    settled(sought, conclusion, None, now)
+                };
+                Next::Done(self.sought.into_iter().map(conclude).collect())
+            }
         }
     }
 
     fn answered(mut self, answer: Answer<'_>, now: Duration) -> Next<Self> {
-        let Some(reading) = &mut self.reading else { return self.proceed(now) };
-        match reading.take(answer, &Vec::new, &mut self.intents) {
-            Ok(ended) => {
-                if ended {
-                    self.conclude();
-                }
-                self.proceed(now)
-            }
-            Err(error) => self.give_up(UnresolvedReason::Unreadable, Some(error)),
+        let Some(mut search) = self.search.take() else { return self.proceed(now) };
+        let error = match search.take(answer, &Vec::new, &mut self.sought, now) {
+            Ok(()) => return Self { search: Some(search), ..self }.proceed(now),
+            Err(error) => error,
+        };
+        self.failed_looks += 1;
+        if self.failed_looks < MAX_FAILED_LOOKS {
+            return Next::Wait(WAIT, self);
         }
+        let mut error = Some(error);
+        let unreadable = |sought: Sought| {
+            let conclusion = if sought.is_late(now) {
+                Conclusion::Unresolved(UnresolvedReason::Unreadable, Vec::new())
+            } else {
+                Conclusion::NotYet
+            };
+            settled(sought, conclusion, error.take(), now)
+        };
+        Next::Done(self.sought.into_iter().map(unreadable).collect())
     }
 
     fn personal(&self) -> Vec<String> {

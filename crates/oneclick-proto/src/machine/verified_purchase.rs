@@ -6,31 +6,32 @@ use std::time::Duration;
 use super::{Answer, Ask, Machine, Next};
 use crate::endpoint::Receipt;
 use crate::purchase::Purchase;
-use crate::value::{ImpactId, InvalidValue, Reason};
+use crate::value::{ImpactId, InvalidValue};
 use crate::verify::{
-    Conclusion, Evidence, Intent, Outcome, PurchaseState, Reading, Reconciliation, Unresolved,
-    UnresolvedReason, VerifyPolicy,
+    Conclusion, Intent, NotBought, Outcome, Pending, PurchaseState, Reading, Search, ServerClock,
+    Sought, Unresolved, UnresolvedReason, VerifyPolicy, receipt_confirms,
 };
-use crate::{CancelImpact, Cancellation, Error, Execution};
+use crate::{Error, Execution, GetAccount, PlantTree};
+
+/// How many looks in a row may fail before the lists are called unreadable.
+pub(super) const MAX_FAILED_LOOKS: u32 = 3;
+/// The first wait between two looks; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// A purchase that is verified: a [`Machine`] that ends with an [`Outcome`].
 ///
-/// The [`Intent`]'s marker goes along with the purchase as metadata. If its
-/// response is lost, the records are read for the marker: one match confirms the
-/// purchase; none within the settle time, in two rounds at least, allows to send
-/// it once more; of several the earliest is kept and the others are cancelled.
-/// What cannot be settled so is [`Outcome::Unresolved`], for a person.
+/// The [`Intent`]'s marker goes along with the purchase as metadata. If its response
+/// is lost, the lists are read for the marker. A purchase that is seen is confirmed at
+/// once. That there is none is believed only long after, when the purchase may be sent
+/// once more; until then the outcome is [`Outcome::Pending`]. Nothing is ever
+/// cancelled.
 ///
 /// ```text
-///   new ────► purchase ─────────► Confirmed, Rejected, NotSent
+///   new ────► purchase ─────────► Confirmed, Refused, NotBought
 ///               │  ▲
-///       unknown │  │ not found, once
+///       unknown │  │ absent, long after, once
 ///               ▼  │
-///   resume ─► records, wait ────► Confirmed, Unresolved
-///               │
-///               │ several
-///               ▼
-///             cancellations ────► Confirmed, Unresolved
+///   resume ─► lists, track ─────► Confirmed, TakenBack, NotBought, Pending, Unresolved
 /// ```
 ///
 /// [`Client::buy_verified`](crate::Client::buy_verified) drives it in one call.
@@ -70,38 +71,40 @@ use crate::{CancelImpact, Cancellation, Error, Execution};
 ///
 /// # What is assumed
 ///
-/// * The API stores metadata with the record and shows it there.
-/// * A record becomes visible within [`VerifyPolicy::settle`] after the purchase,
-///   and a request that was given up is not executed later than that.
-/// * The clocks of both sides differ by less than [`VerifyPolicy::look_back`].
-/// * One process at a time works on an intent.
-/// * A duplicate is found before its donation is sent; after that it cannot be
-///   cancelled. An e-mail that a customer got for it is not taken back.
-///
-/// An impact that was cancelled later still counts as bought.
+/// * A request that was given up arrives, and its record is in every list, within
+///   [`VerifyPolicy::absence_after`]. Elapsed time counts suspension.
+/// * The server's `Date` and the times of its records differ by less than
+///   [`VerifyPolicy::clock_tolerance`], and neither clock steps between a purchase and
+///   its look.
+/// * One process at a time works on an intent, the state that is resumed is the last
+///   one stored, and no gateway repeats a POST.
+/// * The API's own 4xx response is never sent for a purchase that was made.
+/// * A receipt of another purchase that crosses on the wire differs in kind, amount,
+///   customer or time; [`VerifyPolicy::confirm_by_receipt`] does without.
+/// * Where a list takes more than one page, its replicas differ for less than half a
+///   minute.
 #[must_use = "nothing is bought until the purchase is driven to its end"]
 pub struct VerifiedPurchase {
-    /// With the marker.
-    purchase: Purchase,
-    policy: VerifyPolicy,
-    evidence: Evidence,
-    /// Whether it may be sent once more if it is not found.
-    may_resend: bool,
-    /// The failure of the latest purchase.
+    sought: Sought,
+    /// The latest failure of a purchase, or of a look.
     failure: Option<Error>,
+    looks: u32,
+    failed_looks: u32,
     phase: Phase,
 }
 
 /// What the machine is at.
+#[derive(Debug)]
 enum Phase {
-    Buy,
-    /// The purchase may have been made, by this process or another one.
-    Look,
-    Read(Reconciliation),
-    Cancel {
-        kept: Receipt,
-        others: Vec<ImpactId>,
+    Start,
+    /// Asks for the server's time before the purchase (R1).
+    Clock,
+    Buy {
+        sent: Duration,
     },
+    Search(Box<Search>),
+    /// It is absent, and may be sent once more.
+    Cleared,
 }
 
 impl VerifiedPurchase {
@@ -113,12 +116,11 @@ impl VerifiedPurchase {
     /// has no room for the marker.
     pub fn new(intent: &Intent, purchase: impl Into<Purchase>) -> Result<Self, InvalidValue> {
         let purchase = purchase.into();
-        let state = PurchaseState::new(intent, &purchase);
-        Self::from_parts(state, purchase, Phase::Buy)
+        Self::from_parts(PurchaseState::new(intent, &purchase), purchase)
     }
 
     /// The purchase of an intent that another process has worked on and left this
-    /// state: the records are read first.
+    /// state: it is looked for first.
     ///
     /// # Errors
     /// [`InvalidValue::OtherPurchase`] if the state is of another intent, kind,
@@ -130,122 +132,200 @@ impl VerifiedPurchase {
     ) -> Result<Self, InvalidValue> {
         let purchase = purchase.into();
         state.check(intent, &purchase)?;
-        Self::from_parts(state, purchase, Phase::Look)
+        Self::from_parts(state, purchase)
     }
 
     /// The purchase of an intent that another process may have worked on without
-    /// leaving its state: as [`resume`](Self::resume), from the intent alone. That
-    /// process is taken to have sent one purchase at most: one that is found
-    /// confirms it at once, and none that shows later is waited for.
+    /// leaving its state: it is looked for as far back as there are records, and never
+    /// sent (R2). [`PurchaseState::allow_another`] on the state of the outcome, then
+    /// [`resume`](Self::resume), sends it all the same.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn recover(intent: &Intent, purchase: impl Into<Purchase>) -> Result<Self, InvalidValue> {
         let purchase = purchase.into();
-        let state = PurchaseState::new(intent, &purchase);
-        Self::from_parts(state, purchase, Phase::Look)
+        Self::from_parts(PurchaseState::unknown(intent, &purchase), purchase)
     }
 
-    fn from_parts(
-        state: PurchaseState,
-        purchase: Purchase,
-        phase: Phase,
-    ) -> Result<Self, InvalidValue> {
+    fn from_parts(state: PurchaseState, purchase: Purchase) -> Result<Self, InvalidValue> {
         let mut metadata = purchase.metadata().clone();
         let before = metadata.insert(Intent::METADATA_KEY, state.marker())?;
         if before.is_some_and(|before| before != state.marker()) {
             let reason = "the key oneclick_intent holds another intent's marker";
             return Err(InvalidValue::Metadata { reason });
         }
-        Ok(Self {
-            purchase: purchase.with_metadata(metadata),
-            policy: VerifyPolicy::STANDARD,
-            evidence: Evidence::new(state),
-            may_resend: true,
-            failure: None,
-            phase,
-        })
+        let sought = Sought::new(purchase.with_metadata(metadata), state);
+        Ok(Self { sought, failure: None, looks: 0, failed_looks: 0, phase: Phase::Start })
     }
 
-    /// Sets how long and how far back the purchase is looked for.
+    /// Sets how long the purchase is looked for, and what is believed of the server.
     pub fn policy(mut self, policy: VerifyPolicy) -> Self {
-        self.policy = policy;
+        self.sought.policy = policy;
         self
     }
 
     /// The purchase, with the marker in its metadata.
     #[must_use]
     pub fn purchase(&self) -> &Purchase {
-        &self.purchase
+        &self.sought.purchase
     }
 
-    fn at(self, phase: Phase) -> Self {
-        Self { phase, ..self }
+    pub(super) fn into_sought(self) -> Sought {
+        self.sought
     }
 
-    /// What follows the purchase.
-    fn bought(mut self, result: Result<Receipt, Error>, now: Duration) -> Next<Self> {
-        let first = self.evidence.state.sends == 1;
-        match result {
-            Ok(receipt) if first => return Next::Done(Outcome::Confirmed(receipt)),
-            // The earlier one may have been made all the same.
-            Ok(receipt) => {
-                self.evidence.state.executed = true;
-                self.evidence.receipt = Some(receipt);
+    /// One that is absent: it is sent once more as soon as it is started.
+    pub(super) fn cleared(sought: Sought) -> Self {
+        Self { sought, failure: None, looks: 0, failed_looks: 0, phase: Phase::Cleared }
+    }
+
+    /// The purchase leaves, once the server's time was asked for (R1).
+    fn buy(mut self, now: Duration) -> Next<Self> {
+        let Sought { state, clock, .. } = &mut self.sought;
+        match clock {
+            None if !matches!(self.phase, Phase::Clock) => {
+                self.phase = Phase::Clock;
+                return Next::Ask(Ask::of(&GetAccount), self);
             }
-            Err(error) => match error.execution() {
-                Execution::NotExecuted if first => return Next::Done(Outcome::not_bought(error)),
-                execution => {
-                    self.evidence.state.executed |= execution == Execution::Executed;
-                    self.failure = Some(error);
+            None => {}
+            Some(clock) => {
+                if state.sends == 0 {
+                    state.from = Some(clock.earliest(now).into());
                 }
-            },
-        }
-        self.at(Phase::Look).proceed(now)
-    }
-
-    /// What follows a whole round.
-    fn concluded(mut self, conclusion: Conclusion, now: Duration) -> Next<Self> {
-        match conclusion {
-            Conclusion::NotYet => self.proceed(now),
-            Conclusion::Confirmed(receipt) => Next::Done(Outcome::Confirmed(receipt)),
-            Conclusion::Several(kept, others) => {
-                self.at(Phase::Cancel { kept, others }).proceed(now)
+                state.until = Some(clock.latest(now).into());
             }
-            Conclusion::Unresolved(reason) => self.unresolved(reason, None, None),
-            Conclusion::Absent => match self.failure.take() {
-                Some(error) if error.execution() == Execution::NotExecuted => {
-                    Next::Done(Outcome::not_bought(error))
-                }
-                _ if self.may_resend && !self.evidence.state.executed => {
-                    self.may_resend = false;
-                    let sends = &mut self.evidence.state.sends;
-                    *sends = sends.saturating_add(1);
-                    self.at(Phase::Buy).proceed(now)
-                }
-                error => self.unresolved(UnresolvedReason::NotFound, error, None),
-            },
         }
+        state.sends = state.sends.saturating_add(1);
+        self.phase = Phase::Buy { sent: now };
+        (self.failure, self.sought.looking) = (None, None);
+        Next::Ask(self.sought.purchase.ask(), self)
     }
 
-    fn unresolved(
-        self,
-        reason: UnresolvedReason,
-        error: Option<Error>,
-        found: Option<Vec<ImpactId>>,
+    /// What follows the purchase (R3 to R7).
+    fn bought(
+        mut self,
+        result: Result<Receipt, Error>,
+        sent: Duration,
+        now: Duration,
     ) -> Next<Self> {
-        let found = found.unwrap_or_else(|| self.evidence.ids());
-        let error = error.or(self.failure);
-        let state = self.evidence.state;
-        Next::Done(Outcome::Unresolved(Unresolved { reason, found, error, state }))
+        let Sought { state, clock, policy, purchase, given_up, .. } = &mut self.sought;
+        *given_up = Some(now);
+        if let Some(clock) = clock {
+            state.until = Some(clock.latest(now).into());
+            if state.sends == 1 && state.from.is_none() {
+                state.from = Some(clock.earliest(sent).into());
+            }
+        }
+        match (result, clock) {
+            (Ok(receipt), Some(clock)) if policy.confirm_by_receipt => {
+                let (sent, answered) = (clock.earliest(sent), clock.latest(now));
+                if receipt_confirms(&receipt, purchase, sent, answered, policy) {
+                    return Next::Done(Outcome::Confirmed(receipt));
+                }
+            }
+            (Ok(_), _) => {}
+            (Err(error), _) => {
+                if error.execution() == Execution::NotExecuted {
+                    state.sends = state.sends.saturating_sub(1);
+                }
+                let nothing_left = state.sends == 0;
+                self.failure = Some(error);
+                if nothing_left {
+                    return Next::Done(self.not_bought());
+                }
+            }
+        }
+        self.look(now)
+    }
+
+    fn look(mut self, now: Duration) -> Next<Self> {
+        let search = Search::new(std::slice::from_mut(&mut self.sought), now);
+        self.search(Box::new(search), now)
+    }
+
+    fn search(mut self, mut search: Box<Search>, now: Duration) -> Next<Self> {
+        let next = search.next(std::slice::from_mut(&mut self.sought));
+        match next {
+            Reading::Ask(ask) => Next::Ask(ask, Self { phase: Phase::Search(search), ..self }),
+            Reading::Wait(wait) => Next::Wait(wait, Self { phase: Phase::Search(search), ..self }),
+            Reading::Done => {
+                self.failed_looks = 0;
+                match self.sought.conclude(search.look()) {
+                    Conclusion::NotYet => self.look_later(now),
+                    Conclusion::Absent if self.may_send() => self.buy(now),
+                    conclusion => Next::Done(outcome(self.sought, conclusion, self.failure, now)),
+                }
+            }
+        }
+    }
+
+    /// Whether an absent purchase is sent once more (R17). A failure that was certain,
+    /// or that asked to wait (R6), is reported instead.
+    fn may_send(&self) -> bool {
+        let told =
+            |error: &Error| error.execution() == Execution::NotExecuted || error.is_rate_limit();
+        self.sought.state.may_send() && !self.failure.as_ref().is_some_and(told)
+    }
+
+    /// Looks again after a wait, or leaves it for later.
+    fn look_later(mut self, now: Duration) -> Next<Self> {
+        let looked = now.saturating_sub(self.sought.looking.unwrap_or(now));
+        let left = self.sought.policy.patience.saturating_sub(looked);
+        if left.is_zero() {
+            return Next::Done(outcome(self.sought, Conclusion::NotYet, self.failure, now));
+        }
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.looks)).min(left);
+        let until_late = self.sought.until_late(now);
+        let wait = if until_late.is_zero() { wait } else { wait.min(until_late) };
+        self.looks += 1;
+        Next::Wait(wait, Self { phase: Phase::Start, ..self })
+    }
+
+    fn not_bought(self) -> Outcome {
+        not_bought(self.sought.state, self.failure)
+    }
+}
+
+/// What a conclusion ends with.
+pub(super) fn outcome(
+    sought: Sought,
+    conclusion: Conclusion,
+    error: Option<Error>,
+    now: Duration,
+) -> Outcome {
+    let after = sought.until_late(now);
+    let mut state = sought.state;
+    match conclusion {
+        Conclusion::Confirmed(receipt) => Outcome::Confirmed(receipt),
+        Conclusion::TakenBack(ids) => Outcome::TakenBack(ids),
+        Conclusion::Unresolved(reason, found) => {
+            Outcome::Unresolved(Unresolved { reason, found, error, state })
+        }
+        Conclusion::NotYet | Conclusion::Track(_) => {
+            Outcome::Pending(Pending { after, error, state })
+        }
+        Conclusion::Absent => {
+            // R6
+            if error.as_ref().is_some_and(Error::is_rate_limit) {
+                state.sends = state.sends.saturating_sub(1);
+            }
+            not_bought(state, error)
+        }
+    }
+}
+
+fn not_bought(state: PurchaseState, error: Option<Error>) -> Outcome {
+    match error {
+        Some(error) if state.sends == 0 && error.is_final() => Outcome::Refused(error),
+        error => Outcome::NotBought(NotBought { error, state }),
     }
 }
 
 impl fmt::Debug for VerifiedPurchase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedPurchase")
-            .field("purchase", &self.purchase)
-            .field("state", &self.evidence.state)
+            .field("purchase", &self.sought.purchase)
+            .field("state", &self.sought.state)
             .finish_non_exhaustive()
     }
 }
@@ -255,67 +335,63 @@ impl Machine for VerifiedPurchase {
     type State = PurchaseState;
 
     fn state(&self) -> &PurchaseState {
-        &self.evidence.state
+        &self.sought.state
     }
 
     fn proceed(mut self, now: Duration) -> Next<Self> {
-        match &mut self.phase {
-            Phase::Buy => Next::Ask(self.purchase.ask(), self),
-            Phase::Look => {
-                let email = self.purchase.customer().map(|customer| &customer.customer_email);
-                let intents = std::slice::from_ref(&self.evidence);
-                let reading = Reconciliation::new(intents, email, self.policy, now);
-                self.at(Phase::Read(reading)).proceed(now)
-            }
-            Phase::Read(reconciliation) => match reconciliation.next(now) {
-                Reading::Ask(ask) => Next::Ask(ask, self),
-                Reading::Wait(wait) => Next::Wait(wait, self),
-                Reading::Failed(reason, error) => self.unresolved(reason, error, None),
-            },
-            Phase::Cancel { kept, others } => match others.last() {
-                Some(other) => {
-                    let mut cancel = CancelImpact::new(other);
-                    cancel.reason = Reason::new("bought twice").ok();
-                    Next::Ask(Ask::of(&cancel), self)
-                }
-                None => Next::Done(Outcome::Confirmed(kept.clone())),
-            },
+        match std::mem::replace(&mut self.phase, Phase::Start) {
+            Phase::Search(search) => self.search(search, now),
+            Phase::Cleared => self.buy(now),
+            _ if self.sought.state.sends == 0 => self.buy(now),
+            _ => self.look(now),
         }
     }
 
     fn answered(mut self, answer: Answer<'_>, now: Duration) -> Next<Self> {
-        let personal = || self.purchase.personal();
-        match &mut self.phase {
-            Phase::Buy | Phase::Look => {
-                let receipt = answer.read(&personal);
-                self.bought(receipt, now)
-            }
-            Phase::Read(reconciliation) => {
-                let intents = std::slice::from_mut(&mut self.evidence);
-                match reconciliation.take(answer, &personal, intents) {
-                    Ok(false) => self.proceed(now),
-                    Ok(true) => {
-                        let conclusion = reconciliation.decide(&self.evidence);
-                        self.concluded(conclusion, now)
-                    }
-                    Err(error) => self.unresolved(UnresolvedReason::Unreadable, Some(error), None),
-                }
-            }
-            Phase::Cancel { kept, others } => match answer.read::<Cancellation>(&personal) {
-                Ok(_) => {
-                    others.pop();
-                    self.proceed(now)
+        let clock = ServerClock::heard(answer.date(), now);
+        self.sought.clock = clock.or(self.sought.clock);
+        let purchase = &self.sought.purchase;
+        match std::mem::replace(&mut self.phase, Phase::Start) {
+            Phase::Start | Phase::Cleared => self.proceed(now),
+            Phase::Clock => match answer.read::<GetAccount>(&|| purchase.personal()) {
+                Ok(account) => {
+                    self.sought.account = Some(account.user_id);
+                    self.phase = Phase::Clock;
+                    self.buy(now)
                 }
                 Err(error) => {
-                    let mut found = vec![ImpactId::from(&*kept)];
-                    found.append(others);
-                    self.unresolved(UnresolvedReason::BoughtTwice, Some(error), Some(found))
+                    self.failure = Some(error);
+                    if self.sought.state.sends == 0 {
+                        return Next::Done(self.not_bought());
+                    }
+                    self.look_later(now)
                 }
             },
+            Phase::Buy { sent } => {
+                // All actions respond alike.
+                let receipt = answer.read::<PlantTree>(&|| purchase.personal());
+                self.bought(receipt, sent, now)
+            }
+            Phase::Search(mut search) => {
+                let purchase = purchase.clone();
+                let sought = std::slice::from_mut(&mut self.sought);
+                match search.take(answer, &|| purchase.personal(), sought, now) {
+                    Ok(()) => self.search(search, now),
+                    Err(error) => {
+                        self.failed_looks += 1;
+                        if self.failed_looks < MAX_FAILED_LOOKS || !self.sought.is_late(now) {
+                            return self.look_later(now);
+                        }
+                        let reason = UnresolvedReason::Unreadable;
+                        let conclusion = Conclusion::Unresolved(reason, Vec::<ImpactId>::new());
+                        Next::Done(outcome(self.sought, conclusion, Some(error), now))
+                    }
+                }
+            }
         }
     }
 
     fn personal(&self) -> Vec<String> {
-        self.purchase.personal()
+        self.sought.purchase.personal()
     }
 }

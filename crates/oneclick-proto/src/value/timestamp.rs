@@ -32,21 +32,10 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The first and the last second that can be written, of the years 0 and 9999.
-    pub(crate) const FIRST: DateTime<Utc> = second(-62_167_219_200);
-    pub(crate) const LAST: DateTime<Utc> = second(253_402_300_799);
-
     /// The moment, to the nanosecond; finer digits are in the text alone.
     #[must_use]
     pub fn datetime(&self) -> DateTime<Utc> {
         self.moment
-    }
-}
-
-const fn second(second: i64) -> DateTime<Utc> {
-    match DateTime::from_timestamp(second, 0) {
-        Some(moment) => moment,
-        None => DateTime::UNIX_EPOCH,
     }
 }
 

@@ -2,27 +2,21 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Utc};
-
-use crate::value::Timestamp;
-
 /// Something that is meant to be bought once, such as the tree of an order.
 ///
 /// Its marker goes along with the purchase as [metadata](crate::Metadata), and the
 /// purchase is found in the records by it.
 ///
 /// ```
-/// use std::time::SystemTime;
 /// use oneclick_proto::Intent;
 ///
-/// let intent = Intent::new("shop.example", "order-123:tree", SystemTime::now());
-/// let again = Intent::new("shop.example", "order-123:tree", SystemTime::now());
+/// let intent = Intent::new("shop.example", "order-123:tree");
+/// let again = Intent::new("shop.example", "order-123:tree");
 /// assert_eq!(intent.marker(), again.marker());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     marker: String,
-    since: DateTime<Utc>,
 }
 
 impl Intent {
@@ -31,17 +25,9 @@ impl Intent {
 
     /// An intent with a key that is unique within the namespace. The namespace
     /// separates the shops that share an account.
-    ///
-    /// `since` is when the intent arose, such as the time of the order. Records
-    /// that are much older are not read, so it must not be later than the first
-    /// attempt to buy, whichever process made it. A time outside the years 0 to
-    /// 9999 is moved to the nearest that is inside.
     #[must_use]
-    pub fn new(namespace: &str, key: &str, since: impl Into<DateTime<Utc>>) -> Self {
-        let marker = digest(namespace, key, 16);
-        // Years that a timestamp can write.
-        let (first, last) = (Timestamp::FIRST, Timestamp::LAST);
-        Self { marker, since: since.into().clamp(first, last) }
+    pub fn new(namespace: &str, key: &str) -> Self {
+        Self { marker: digest(namespace, key, 16) }
     }
 
     /// What goes along with the purchase: 32 hexadecimal digits, the first half
@@ -50,12 +36,6 @@ impl Intent {
     #[must_use]
     pub fn marker(&self) -> &str {
         &self.marker
-    }
-
-    /// When the intent arose.
-    #[must_use]
-    pub fn since(&self) -> DateTime<Utc> {
-        self.since
     }
 }
 
@@ -79,7 +59,7 @@ mod tests {
     use super::*;
 
     fn marker(namespace: &str, key: &str) -> String {
-        Intent::new(namespace, key, DateTime::<Utc>::MIN_UTC).marker
+        Intent::new(namespace, key).marker
     }
 
     #[test]

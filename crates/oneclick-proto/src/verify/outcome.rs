@@ -1,103 +1,134 @@
 //! How a verified purchase ends.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::PurchaseState;
 use crate::Error;
 use crate::endpoint::Receipt;
 use crate::value::ImpactId;
 
-/// How a verified purchase ends. Exhaustive by design: match it without a
-/// wildcard.
+/// How a verified purchase ends. Exhaustive by design: match it without a wildcard.
 #[derive(Debug)]
 #[must_use]
 pub enum Outcome {
-    /// It was bought, once. The receipt is the API's response, or was made from
-    /// the record.
+    /// It was bought, once. The receipt is the API's response, or was made from the
+    /// record.
     Confirmed(Receipt),
-    /// The API, or this side, refused it: nothing was bought, and the same
-    /// again would be refused again.
-    Rejected(Error),
-    /// It did not get through: nothing was bought, and it may be tried later.
-    NotSent(Error),
-    /// It is not known whether it was bought, or it was bought more than once:
-    /// for a person to look at, or for a later
-    /// [`resume`](crate::VerifiedPurchase::resume).
+    /// The API, or this side, refused it: nothing of this intent was bought, and the
+    /// same purchase would be refused again.
+    Refused(Error),
+    /// Nothing of this intent was bought, and it may be tried again later.
+    NotBought(NotBought),
+    /// It was bought and cancelled since.
+    TakenBack(Vec<ImpactId>),
+    /// It is not known yet whether it was bought. Looking again later will tell.
+    Pending(Pending),
+    /// It cannot be told whether it was bought, or it was bought more than once: for a
+    /// person to look at.
     Unresolved(Unresolved),
 }
 
-impl Outcome {
-    /// Of a failure that proves that nothing was bought.
-    pub(crate) fn not_bought(error: Error) -> Self {
-        if error.may_repeat(false) { Self::NotSent(error) } else { Self::Rejected(error) }
+/// Nothing was bought.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NotBought {
+    /// The latest failure; `None` if this process did not send anything.
+    pub error: Option<Error>,
+    /// What to take the purchase up with later.
+    pub state: PurchaseState,
+}
+
+/// A purchase that may have been made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Pending {
+    /// After how long looking again will tell.
+    pub after: Duration,
+    /// The latest failure; `None` if there was none in this process.
+    pub error: Option<Error>,
+    /// What to take the purchase up with then.
+    pub state: PurchaseState,
+}
+
+/// A purchase that a person has to look at.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Unresolved {
+    /// Why the outcome cannot be told.
+    pub reason: UnresolvedReason,
+    /// The impacts that were found: with the marker, or such as may be the purchase.
+    pub found: Vec<ImpactId>,
+    /// The latest failure; `None` if there was none in this process.
+    pub error: Option<Error>,
+    /// What to take the purchase up with later.
+    pub state: PurchaseState,
+}
+
+/// Why the outcome of an intent cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnresolvedReason {
+    /// The lists could not be read.
+    Unreadable,
+    /// The lists are too long, or in no order, so that it may have been missed.
+    TooManyRecords,
+    /// Records without a readable marker may be the purchase.
+    Candidates,
+    /// It was in a list, and is not there any more.
+    SeenAndGone,
+    /// It was bought, and whether it was cancelled since cannot be found out.
+    Untrackable,
+    /// It was bought, and its time names other impacts as well.
+    SameTime,
+    /// It was bought more than once.
+    BoughtTwice,
+    /// What was bought for the intent has another kind, amount or customer.
+    OtherPurchase,
+}
+
+impl fmt::Display for UnresolvedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreadable => "the records could not be read",
+            Self::TooManyRecords => "the records are too many, or in no order, to be sure",
+            Self::Candidates => "records without a readable marker may be the purchase",
+            Self::SeenAndGone => "its record was there and is gone",
+            Self::Untrackable => {
+                "it was bought, and whether it was cancelled since cannot be found out"
+            }
+            Self::SameTime => "it was bought, and its time names other impacts as well",
+            Self::BoughtTwice => "it was bought more than once",
+            Self::OtherPurchase => {
+                "what was bought has another kind, amount or customer than was asked for"
+            }
+        })
     }
 }
 
 /// Safe to log, as [`Error`] is.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Confirmed(receipt) => {
-                // The API chooses the id, but not the lines of a log.
-                let id = ImpactId::from(receipt).to_string();
-                write!(f, "bought as {}", id.replace(char::is_control, "\u{fffd}"))
+        // The API chooses the id, but not the lines of a log.
+        let line = |id: &ImpactId| id.to_string().replace(char::is_control, "\u{fffd}");
+        let (text, error) = match self {
+            Self::Confirmed(receipt) => return write!(f, "bought as {}", line(&receipt.into())),
+            Self::TakenBack(ids) => {
+                let ids: Vec<_> = ids.iter().map(line).collect();
+                return write!(f, "bought as {}, and cancelled since", ids.join(" and "));
             }
-            Self::Rejected(error) => write!(f, "not bought, and refused: {error}"),
-            Self::NotSent(error) => write!(f, "not bought, to be tried later: {error}"),
-            Self::Unresolved(unresolved) => unresolved.fmt(f),
-        }
-    }
-}
-
-/// An intent whose outcome is not known.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Unresolved {
-    /// Why the outcome is not known.
-    pub reason: UnresolvedReason,
-    /// The impacts known to carry the marker.
-    pub found: Vec<ImpactId>,
-    /// The failure that led here; `None` if the records alone did.
-    pub error: Option<Error>,
-    /// What to take the purchase up with later.
-    pub state: PurchaseState,
-}
-
-impl fmt::Display for Unresolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not known: {}", self.reason)?;
-        if let Some(error) = &self.error {
-            write!(f, ": {error}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Why the outcome of an intent is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnresolvedReason {
-    /// No record of it was found, and it may not be sent again.
-    NotFound,
-    /// The records could not be read.
-    Unreadable,
-    /// There are more records since then than may be read.
-    TooManyRecords,
-    /// It was bought more than once within one millisecond, so that none of the
-    /// purchases can be cancelled alone.
-    SameTime,
-    /// It was bought more than once, and what is too much was not cancelled.
-    BoughtTwice,
-}
-
-impl fmt::Display for UnresolvedReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFound => "no record of the purchase was found",
-            Self::Unreadable => "the records could not be read",
-            Self::TooManyRecords => "there are too many records to look through",
-            Self::SameTime => "it was bought more than once at the same time",
-            Self::BoughtTwice => "it was bought more than once",
-        })
+            Self::Refused(error) => ("not bought, and refused".into(), Some(error)),
+            Self::NotBought(not) => {
+                ("not bought; it may be tried again later".into(), not.error.as_ref())
+            }
+            Self::Pending(Pending { after, error, .. }) => {
+                (format!("not known yet; look again in {} s", after.as_secs()), error.as_ref())
+            }
+            Self::Unresolved(Unresolved { reason, error, .. }) => {
+                (format!("not known: {reason}"), error.as_ref())
+            }
+        };
+        f.write_str(&text)?;
+        error.map_or(Ok(()), |error| write!(f, ": {error}"))
     }
 }

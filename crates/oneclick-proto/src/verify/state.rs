@@ -11,39 +11,52 @@ use crate::value::{Customer, ImpactKind, InvalidValue, Timestamp};
 /// with the [`Purchase`] all that [`VerifiedPurchase::resume`](crate::VerifiedPurchase::resume)
 /// needs.
 ///
-/// A small serde value: less than 250 bytes of JSON, without personal data. An
+/// A small serde value: less than 300 bytes of JSON, without personal data. An
 /// unknown version is refused when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurchaseState {
     version: Version,
     marker: String,
-    since: Timestamp,
     kind: ImpactKind,
     /// In the unit of the kind.
     amount: i64,
     /// Distinguishes the customer from another one without naming anybody;
     /// `None` without a customer.
     customer: Option<String>,
-    /// How many purchases may have left, the one that comes next included.
+    /// How many purchases may have been made, one that is about to leave included.
     pub(crate) sends: u32,
-    /// Whether one of them certainly was executed.
-    pub(crate) executed: bool,
+    /// How many may be made before a person is asked.
+    allowed: u32,
+    /// The server's time before the first of them left; `None` if it is not known.
+    pub(crate) from: Option<Timestamp>,
+    /// The server's time when the latest of them was given up, or left.
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl PurchaseState {
+    /// How many purchases may leave for an intent, unless a person says otherwise.
+    pub const MAX_SENDS: u32 = 2;
+
     pub(crate) fn new(intent: &Intent, purchase: &Purchase) -> Self {
         let impact = purchase.impact();
         Self {
             version: Version::One,
             marker: intent.marker().to_owned(),
-            since: intent.since().into(),
             kind: impact.kind,
             amount: impact.amount,
             customer: purchase.customer().map(|customer| customer_mark(intent, customer)),
-            sends: 1,
-            executed: false,
+            sends: 0,
+            allowed: Self::MAX_SENDS,
+            from: None,
+            until: None,
         }
+    }
+
+    /// Of an intent that another process may have worked on without leaving its
+    /// state (R2).
+    pub(crate) fn unknown(intent: &Intent, purchase: &Purchase) -> Self {
+        Self { sends: Self::MAX_SENDS, ..Self::new(intent, purchase) }
     }
 
     /// Refuses the state of another intent, kind, amount or customer.
@@ -67,22 +80,32 @@ impl PurchaseState {
         &self.marker
     }
 
-    /// How many purchases may have left, the one that comes next included.
+    /// How many purchases may have been made, one that is about to leave included.
     #[must_use]
     pub fn sends(&self) -> u32 {
         self.sends
     }
 
-    pub(super) fn since(&self) -> DateTime<Utc> {
-        self.since.datetime()
+    /// Whether another purchase may leave, should none be found.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.sends < self.allowed
     }
 
-    pub(super) fn kind(&self) -> &ImpactKind {
-        &self.kind
+    /// Allows one more purchase, should none be found: for a person who has made sure
+    /// that nothing was bought and that no other process works on the intent.
+    pub fn allow_another(&mut self) {
+        self.allowed = self.sends.saturating_add(1);
     }
 
-    pub(super) fn has_customer(&self) -> bool {
-        self.customer.is_some()
+    /// The server's time before the first purchase left.
+    pub(crate) fn from(&self) -> Option<DateTime<Utc>> {
+        self.from.as_ref().map(Timestamp::datetime)
+    }
+
+    /// The server's time when the latest purchase was given up, or left.
+    pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
+        self.until.as_ref().map(Timestamp::datetime)
     }
 }
 
@@ -124,18 +147,20 @@ mod tests {
 
     #[test]
     fn a_state_is_small_and_another_version_is_refused() {
-        let intent = Intent::new("shop", "order-1", DateTime::UNIX_EPOCH);
+        let intent = Intent::new("shop", "order-1");
         let ada = Customer::new("ada@example.com").unwrap();
         let carbon = CaptureCarbon::new(Pounds::of::<{ Pounds::MAX }>()).customer(ada);
-        let state = PurchaseState::new(&intent, &carbon.into());
+        let mut state = PurchaseState::new(&intent, &carbon.into());
+        (state.from, state.until) =
+            (Some(DateTime::UNIX_EPOCH.into()), Some(DateTime::UNIX_EPOCH.into()));
         let json = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<PurchaseState>(&json).unwrap(), state);
-        assert!(json.len() < 250 && !json.contains("ada"), "{json}");
+        assert!(json.len() < 300 && !json.contains("ada"), "{json}");
         for wrong in [
             json.replace("\"version\":1", "\"version\":2"),
             json.replace("\"version\":1,", ""),
             json.replace("\"version\":1,", "\"version\":1,\"new\":1,"),
-            json.replace("\"executed\":false", "\"executed\":null"),
+            json.replace("\"sends\":0", "\"sends\":null"),
         ] {
             assert_ne!(wrong, json);
             assert!(serde_json::from_str::<PurchaseState>(&wrong).is_err(), "{wrong}");
