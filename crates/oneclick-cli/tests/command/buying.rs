@@ -297,7 +297,8 @@ fn an_intent_is_for_one_customer() {
     for other in [&[][..], &["--for", "bob@example.com"]] {
         let refused = place.run(&[&intent[..], other].concat());
         assert_eq!(refused.code, 2, "{}", refused.stderr);
-        assert!(refused.stderr.contains("for another customer"), "{}", refused.stderr);
+        let words = "belongs to another purchase: its customer is not the one given";
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
     place.prints(&ada);
     assert_eq!(bought(&server), 1);
