@@ -10,8 +10,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use oneclick_ureq::{
-    Category, Cents, Cursor, DateRange, Email, Fragments, ImpactId, ImpactKind, InvalidValue,
-    Limit, Pounds, Reason, SortOrder, Trees,
+    Category, Cents, Cursor, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind,
+    InvalidValue, Limit, Pounds, Reason, SortOrder, Trees,
 };
 
 /// The 1ClickImpact API at the command line.
@@ -91,7 +91,7 @@ pub(crate) enum Command {
         #[arg(long)]
         food: bool,
         #[command(flatten)]
-        purchase: Purchase,
+        purchase: PurchaseArgs,
     },
 
     /// Take plastic out of the ocean.
@@ -100,7 +100,7 @@ pub(crate) enum Command {
         /// How many pounds, 1 to 10,000,000.
         pounds: Pounds,
         #[command(flatten)]
-        purchase: Purchase,
+        purchase: PurchaseArgs,
     },
 
     /// Capture carbon.
@@ -109,7 +109,7 @@ pub(crate) enum Command {
         /// How many pounds of CO2, 1 to 10,000,000.
         pounds: Pounds,
         #[command(flatten)]
-        purchase: Purchase,
+        purchase: PurchaseArgs,
     },
 
     /// Donate money.
@@ -122,7 +122,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "CAUSE", value_parser = category)]
         cause: Option<Category>,
         #[command(flatten)]
-        purchase: Purchase,
+        purchase: PurchaseArgs,
     },
 
     /// Restore coral reefs.
@@ -131,7 +131,7 @@ pub(crate) enum Command {
         /// How many coral fragments, 1 to 10,000,000.
         fragments: Fragments,
         #[command(flatten)]
-        purchase: Purchase,
+        purchase: PurchaseArgs,
     },
 
     /// Take an impact back, by the id that its purchase printed. Asking again
@@ -266,7 +266,7 @@ pub(crate) enum Command {
 
 /// On whose behalf, and how it is made sure that it is bought once.
 #[derive(Args, Debug)]
-pub(crate) struct Purchase {
+pub(crate) struct PurchaseArgs {
     /// The e-mail address of the customer on whose behalf it is.
     #[arg(long = "for", value_name = "EMAIL")]
     pub(crate) customer: Option<Email>,
@@ -296,6 +296,20 @@ pub(crate) struct Purchase {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) json: Json,
+}
+
+impl PurchaseArgs {
+    /// The `customer` and the `notify` of an action.
+    pub(crate) fn customer(&self) -> (Option<Customer>, Option<bool>) {
+        let customer = self.customer.clone().map(|email| {
+            let customer = Customer::from(email);
+            match &self.name {
+                Some(name) => customer.name(name),
+                None => customer,
+            }
+        });
+        (customer, self.silent.then_some(false))
+    }
 }
 
 #[derive(Args, Clone, Copy, Debug)]

@@ -1,77 +1,47 @@
 //! The purchases: each made once, and verified.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use oneclick_ureq::{
-    Account, Action, CaptureCarbon, CleanOcean, Customer, DonateMoney, Impact, ImpactId, Intent,
-    Metadata, Once, OncePolicy, Outcome, PlantTree, Receipt, RestoreCoral,
+    Account, BlockingTransport, ImpactId, Intent, Metadata, Outcome, Purchase, Step,
+    VerifiedPurchase, VerifyPolicy,
 };
+use serde::Serialize;
 
-use crate::args::Purchase;
+use crate::args::PurchaseArgs;
 use crate::failure::{Failure, word};
 use crate::intents::{Entry, Intents, Stage};
 use crate::interrupt;
 use crate::output;
 use crate::session::Session;
 
-/// A command for each action: sets what they have in common, and buys it.
-macro_rules! actions {
-    ($($name:ident($action:ty),)*) => {$(
-        pub(crate) fn $name(
-            session: &Session,
-            mut action: $action,
-            purchase: Purchase,
-        ) -> Result<(), Failure> {
-            if let Some(email) = &purchase.customer {
-                let customer = Customer::from(email.clone());
-                action.customer = Some(match &purchase.name {
-                    Some(name) => customer.name(name),
-                    None => customer,
-                });
-                action.notify = purchase.silent.then_some(false);
-            }
-            action.metadata = Metadata::from_pairs(purchase.metadata.iter().cloned())?;
-            let amount = i64::try_from(action.amount.get()).unwrap_or(i64::MAX);
-            buy(session, action, amount, &purchase)
-        }
-    )*};
-}
-
-actions! {
-    plant_tree(PlantTree),
-    clean_ocean(CleanOcean),
-    capture_carbon(CaptureCarbon),
-    donate_money(DonateMoney),
-    restore_coral(RestoreCoral),
-}
-
-fn buy<A: Action>(
+/// Buys it once, with the metadata of the command line.
+pub(crate) fn run(
     session: &Session,
-    action: A,
-    amount: i64,
-    purchase: &Purchase,
+    purchase: Purchase,
+    args: &PurchaseArgs,
 ) -> Result<(), Failure> {
-    let what = Impact::new(A::KIND, amount).to_string();
-    let for_whom = match &purchase.customer {
-        Some(customer) => format!(" for {}", customer.as_str()),
-        None => String::new(),
-    };
+    let purchase = purchase.with_metadata(Metadata::from_pairs(args.metadata.iter().cloned())?);
+    let what = purchase.impact().to_string();
+    let for_whom = purchase
+        .customer()
+        .map(|customer| format!(" for {}", customer.customer_email.as_str()))
+        .unwrap_or_default();
     let account = session.client.whoami().map_err(Failure::NotBought)?;
-    ask(session, purchase.yes, &format!("{what}{for_whom}"), &account)?;
+    ask(session, args.yes, &format!("{what}{for_whom}"), &account)?;
 
-    let key = purchase.intent.clone().unwrap_or_else(random_key);
+    let key = args.intent.clone().unwrap_or_else(random_key);
     // An account's intents are its own.
-    let since = if purchase.look_first { long_ago() } else { SystemTime::now() };
+    let since = if args.look_first { long_ago() } else { SystemTime::now() };
     let intent = Intent::new(account.user_id.as_str(), &key, since);
-    let named = purchase.intent.is_some();
+    let named = args.intent.is_some();
     let intents = Intents::open(&session.intents, intent.marker(), named)?;
-    let same = |entry: &Entry| entry.what == what;
-    let stored = intents.load()?;
-    let taken_up = stored.is_some();
-    let mut once = match stored {
-        Some(entry) if !same(&entry) => {
+    // What the file holds. If there is a state, the purchase may have been sent, by
+    // this process or an earlier one.
+    let mut saved = None;
+    let machine = match intents.load()? {
+        Some(entry) if entry.what != what => {
             return Err(Failure::Usage(format!(
                 "the intent {key} stands for another purchase: {}; choose another key",
                 entry.what,
@@ -79,56 +49,76 @@ fn buy<A: Action>(
         }
         Some(Entry { stage: Stage::Bought(id), .. }) => {
             output::tell(session.quiet, &format!("{key} was bought before; nothing is bought now"));
-            return already_bought(&what, &id, purchase.json.json);
+            return print(&id, &what, &id, args.json.json);
         }
-        Some(Entry { stage: Stage::Open(state), .. }) => Once::resume(state, action)?,
-        None if purchase.look_first => Once::recover(&intent, action)?,
-        None => Once::new(&intent, action)?,
+        Some(Entry { stage: Stage::Open(state), .. }) => {
+            saved = Some(state.clone());
+            VerifiedPurchase::resume(&intent, purchase, state)?
+        }
+        None if args.look_first => VerifiedPurchase::recover(&intent, purchase)?,
+        None => VerifiedPurchase::new(&intent, purchase)?,
     };
-    let settle = Duration::from_secs(purchase.settle.into());
-    once = once.policy(OncePolicy::STANDARD.settle(settle));
+    let settle = Duration::from_secs(args.settle.into());
+    let machine = machine.policy(VerifyPolicy::STANDARD.settle(settle));
 
     let find_out = format!("run the same command with `--intent {}` to find out", word(&key));
     let open = interrupt::leaves_open(format!("{what} may have been bought: {find_out}"));
     let spinner = output::spinner(session.quiet, what.clone());
-    // Of a purchase that is taken up, an earlier process may have sent it.
-    let mut sent = taken_up;
+    let transport = session.client.transport();
+    let mut step = session.client.start(machine);
     let outcome = loop {
-        let stage = Stage::Open(once.state().clone());
-        intents.save(&Entry { what: what.clone(), stage }).map_err(|failure| match failure {
-            Failure::Machine(text) if sent => {
-                Failure::Unknown(format!("{text}; {what} may have been bought: {find_out}"), None)
+        step = match step {
+            Step::Send(request, sent) => {
+                // No request leaves before the file holds its state; it has that of
+                // a retry already.
+                if saved.as_ref() != Some(sent.state()) {
+                    let state = sent.state().clone();
+                    let entry = Entry { what: what.clone(), stage: Stage::Open(state.clone()) };
+                    intents.save(&entry).map_err(|failure| match failure {
+                        Failure::Machine(text) if saved.is_some() => {
+                            let why = format!("{text}; {what} may have been bought: {find_out}");
+                            Failure::Unknown(why, None)
+                        }
+                        failure => failure,
+                    })?;
+                    saved = Some(state);
+                }
+                let buys = sent.may_buy();
+                let next = sent.finish(transport.send(request), transport.now());
+                // A purchase that waits is sent again: it was refused, not lost.
+                if matches!((&next, buys), (Step::Send(..), _) | (Step::Wait(..), false)) {
+                    spinner.set_message(format!("{what}: its answer was lost, looking for it"));
+                }
+                next
             }
-            failure => failure,
-        })?;
-        sent = true;
-        match session.client.advance(once) {
-            ControlFlow::Continue(next) => {
-                spinner.set_message(format!("{what}: its answer was lost, looking for it"));
-                once = next;
+            Step::Wait(wait, waiting) => {
+                transport.sleep(wait);
+                waiting.wake(transport.now())
             }
-            ControlFlow::Break(outcome) => break outcome,
-        }
+            Step::Done(outcome) => break outcome,
+        };
     };
     spinner.finish_and_clear();
     drop(open);
     match outcome {
         Outcome::Confirmed(receipt) => {
+            let id = ImpactId::from(&receipt);
             if named {
-                let stage = Stage::Bought(ImpactId::from(&receipt));
+                let entry = Entry { what, stage: Stage::Bought(id.clone()) };
                 // It was bought all the same; run again, it is found in the records.
-                if let Err(Failure::Machine(text)) = intents.save(&Entry { what, stage }) {
+                if let Err(Failure::Machine(text)) = intents.save(&entry) {
                     output::tell(false, &format!("it was bought, but not remembered: {text}"));
                 }
             } else {
                 intents.forget();
             }
-            let told = bought(&receipt, &for_whom, purchase.json.json);
-            if told.is_err() {
+            let told = format!("{}{for_whom}", receipt.impact);
+            let printed = print(&receipt, &told, &id, args.json.json);
+            if printed.is_err() {
                 // The id is all that it can be followed or taken back by.
-                output::tell(false, &format!("it was bought as {}", ImpactId::from(&receipt)));
+                output::tell(false, &format!("it was bought as {id}"));
             }
-            told
+            printed
         }
         Outcome::Rejected(error) | Outcome::NotSent(error) => {
             intents.forget();
@@ -141,17 +131,10 @@ fn buy<A: Action>(
     }
 }
 
-fn bought(receipt: &Receipt, for_whom: &str, json: bool) -> Result<(), Failure> {
+/// Prints what was bought: the value as JSON, or in words with the id.
+fn print(value: &impl Serialize, what: &str, id: &ImpactId, json: bool) -> Result<(), Failure> {
     if json {
-        return output::json(receipt);
-    }
-    output::line_out(&format!("{}{for_whom}", receipt.impact))?;
-    output::line_out(&ImpactId::from(receipt).to_string())
-}
-
-fn already_bought(what: &str, id: &ImpactId, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(id);
+        return output::json(value);
     }
     output::line_out(what)?;
     output::line_out(&id.to_string())

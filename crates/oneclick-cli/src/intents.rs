@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs4::FileExt;
-use oneclick_ureq::{ImpactId, OnceState};
+use oneclick_ureq::{ImpactId, PurchaseState};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
     /// It may have been sent; nobody knows yet what came of it.
-    Open(OnceState),
+    Open(PurchaseState),
     /// It was bought.
     Bought(ImpactId),
 }

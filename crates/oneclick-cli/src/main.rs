@@ -47,24 +47,30 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Whoami(json) => look::whoami(&open()?, json),
         Command::Plant { trees, food, purchase } => {
             let mut plant = PlantTree::new(trees);
-            if food {
-                plant = plant.category(TreeCategory::Food);
-            }
-            buy::plant_tree(&open()?, plant, purchase)
+            plant.category = food.then_some(TreeCategory::Food);
+            (plant.customer, plant.notify) = purchase.customer();
+            buy::run(&open()?, plant.into(), &purchase)
         }
         Command::Clean { pounds, purchase } => {
-            buy::clean_ocean(&open()?, CleanOcean::new(pounds), purchase)
+            let mut clean = CleanOcean::new(pounds);
+            (clean.customer, clean.notify) = purchase.customer();
+            buy::run(&open()?, clean.into(), &purchase)
         }
         Command::Capture { pounds, purchase } => {
-            buy::capture_carbon(&open()?, CaptureCarbon::new(pounds), purchase)
+            let mut capture = CaptureCarbon::new(pounds);
+            (capture.customer, capture.notify) = purchase.customer();
+            buy::run(&open()?, capture.into(), &purchase)
         }
         Command::Donate { dollars, cause, purchase } => {
             let mut donate = DonateMoney::new(dollars);
             donate.category = cause;
-            buy::donate_money(&open()?, donate, purchase)
+            (donate.customer, donate.notify) = purchase.customer();
+            buy::run(&open()?, donate.into(), &purchase)
         }
         Command::Restore { fragments, purchase } => {
-            buy::restore_coral(&open()?, RestoreCoral::new(fragments), purchase)
+            let mut restore = RestoreCoral::new(fragments);
+            (restore.customer, restore.notify) = purchase.customer();
+            buy::run(&open()?, restore.into(), &purchase)
         }
         Command::Cancel { id, reason, yes, json } => look::cancel(&open()?, id, reason, yes, json),
         Command::Track { id, json } => look::track(&open()?, id, json),

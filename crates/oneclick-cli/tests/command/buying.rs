@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use oneclick_sandbox::{Fault, FaultRule, ManualClock, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
-use super::support::{Place, as_production, bought, ran};
+use super::support::{Place, Ran, as_production, bought, ran, wait_until_bought};
 
 #[test]
 fn each_action_prints_what_was_bought_and_its_id() {
@@ -48,6 +47,20 @@ U[..]-[..]Z
     );
     let receipt = place.prints(&["plant", "2", "--json"]);
     assert!(receipt.contains(r#""tree_planted": 2"#), "{receipt}");
+}
+
+#[test]
+fn each_action_is_for_the_customer_that_is_named() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    for action in ["plant", "clean", "capture", "donate", "restore"] {
+        let customer = ["--for", "ada@example.com", "--name", "Ada", "--silent"];
+        let printed = place.prints(&[&[action, "1"][..], &customer].concat());
+        assert!(printed.contains(" for ada@example.com\n"), "{printed}");
+    }
+    let records = place.prints(&["customer-records", "--email", "ada@example.com", "--jsonl"]);
+    assert_eq!(records.lines().count(), 5, "{records}");
+    assert!(records.lines().all(|line| line.contains(r#""Ada""#)), "{records}");
 }
 
 #[test]
@@ -256,13 +269,7 @@ fn an_interrupted_purchase_says_what_is_open() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Until it was bought: then its answer is waited for.
-    for _ in 0..1_000 {
-        if bought(&server) == 1 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until_bought(&server);
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let (mut out, mut err) = (String::new(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
@@ -297,9 +304,68 @@ fn an_intent_is_for_one_customer() {
     for other in [&[][..], &["--for", "bob@example.com"]] {
         let refused = place.run(&[&intent[..], other].concat());
         assert_eq!(refused.code, 2, "{}", refused.stderr);
-        assert!(refused.stderr.contains("for another customer"), "{}", refused.stderr);
+        let words = "belongs to another purchase: its customer is not the one given";
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert_eq!(bought(&server), 1);
     }
     place.prints(&ada);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::DropBefore).on("/v1/plant_tree"))
+        .fault(FaultRule::new(Fault::ServerError).on("/v1/customer_records"))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let run = |order, customer| {
+        place.run(&["plant", "1", "--settle", "0", "--intent", order, "--for", customer])
+    };
+    assert_eq!(run("order-1", "ada@example.com").code, 4);
+    let first = place.entries();
+    assert_eq!(run("order-2", "ada@example.com").code, 4);
+    let second = place.entries().into_iter().find(|path| !first.contains(path)).unwrap();
+    server.sandbox().clear_faults();
+
+    let is_refused = |ran: Ran, what: &str| {
+        assert_eq!((ran.code, &*ran.stdout), (2, ""));
+        let line = format!(
+            "oneclick: the stored state belongs to another purchase: its {what} is not the one given\n"
+        );
+        assert_eq!(ran.stderr, line);
+        assert_eq!(bought(&server), 0);
+    };
+    is_refused(run("order-1", "bob@example.com"), "customer");
+    fs::copy(&first[0], &second).unwrap();
+    is_refused(run("order-2", "ada@example.com"), "intent");
+
+    // The refusal changed nothing: the state serves its own purchase still.
+    assert_eq!(run("order-1", "ada@example.com").code, 0);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn a_purchase_that_is_killed_while_it_is_sent_once_more_is_bought_once() {
+    let never = FaultRule::new(Fault::NeverAnswer { applied: true });
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::DropBefore).on("/v1/plant_tree").times(1))
+        .fault(never.on("/v1/plant_tree").times(1))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let intent = ["plant", "5", "--intent", "order-1", "--settle", "0"];
+    let mut child = place.command(&intent).stdout(Stdio::null()).spawn().unwrap();
+    wait_until_bought(&server);
+    // The same as kill -9.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let entry = fs::read_to_string(&place.entries()[0]).unwrap();
+    assert!(entry.contains(r#""sends":2"#), "{entry}");
+
+    let found = place.prints(&intent);
+    assert!(found.starts_with("5 trees planted\nU"), "{found}");
     assert_eq!(bought(&server), 1);
 }
 
@@ -333,17 +399,9 @@ fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
     let place = Place::at(&server);
     let mut command = place.command(&["plant", "1", "--intent", "order-1"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Until it was bought: then nothing can be written beside its entry.
-    for _ in 0..10_000 {
-        if bought(&server) == 1 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let folder = place.home.join(".local/state/oneclick/intents/sandbox");
-    let mut entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let entry = entries.find(|path| path.extension().is_some_and(|end| end == "json"));
-    fs::create_dir(entry.unwrap().with_extension("new")).unwrap();
+    wait_until_bought(&server);
+    // Nothing can be written beside its entry now.
+    fs::create_dir(place.entries()[0].with_extension("new")).unwrap();
     let done = ran(&child.wait_with_output().unwrap());
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stdout.starts_with("1 tree planted\nU"), "{}", done.stdout);

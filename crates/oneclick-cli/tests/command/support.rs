@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use oneclick_sandbox::Server;
 
@@ -59,6 +60,13 @@ impl Place {
         assert_eq!((code, &*stderr), (0, ""), "{arguments:?}: {stdout}");
         stdout
     }
+
+    /// The files of the intents that are remembered of the sandbox.
+    pub(super) fn entries(&self) -> Vec<PathBuf> {
+        let folder = self.home.join(".local/state/oneclick/intents/sandbox");
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
+    }
 }
 
 impl Drop for Place {
@@ -80,6 +88,17 @@ pub(super) fn ran(output: &Output) -> Ran {
 /// How many purchases the account of `test_command` has made.
 pub(super) fn bought(server: &Server) -> usize {
     server.sandbox().account("test_command").map_or(0, |account| account.ledger().count())
+}
+
+/// Waits until it was bought, while the command waits for its answer.
+pub(super) fn wait_until_bought(server: &Server) {
+    for _ in 0..10_000 {
+        if bought(server) == 1 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("nothing was bought");
 }
 
 /// The sandbox for a key of production: what passes has `live_` made `test_`.
