@@ -17,5 +17,5 @@ pub use outcome::{NotBought, Outcome, Pending, Unresolved, UnresolvedReason};
 pub use policy::VerifyPolicy;
 pub(crate) use rules::{Conclusion, receipt_confirms};
 pub(crate) use search::Search;
-pub(crate) use sought::{ServerClock, Sought};
+pub(crate) use sought::Sought;
 pub use state::PurchaseState;

@@ -8,8 +8,8 @@ use crate::endpoint::Receipt;
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, InvalidValue};
 use crate::verify::{
-    Conclusion, Intent, NotBought, Outcome, Pending, PurchaseState, Reading, Search, ServerClock,
-    Sought, Unresolved, UnresolvedReason, VerifyPolicy, receipt_confirms,
+    Conclusion, Intent, NotBought, Outcome, Pending, PurchaseState, Reading, Search, Sought,
+    Unresolved, UnresolvedReason, VerifyPolicy, receipt_confirms,
 };
 use crate::{Error, Execution, GetAccount, PlantTree};
 
@@ -348,8 +348,7 @@ impl Machine for VerifiedPurchase {
     }
 
     fn answered(mut self, answer: Answer<'_>, now: Duration) -> Next<Self> {
-        let clock = ServerClock::heard(answer.date(), now);
-        self.sought.clock = clock.or(self.sought.clock);
+        self.sought.hear(answer.date(), now);
         let purchase = &self.sought.purchase;
         match std::mem::replace(&mut self.phase, Phase::Start) {
             Phase::Start | Phase::Cleared => self.proceed(now),

@@ -340,3 +340,6 @@ fn may_be_the_same(shown: &str, asked: &Email) -> bool {
 pub(super) fn span(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
+
+#[cfg(test)]
+mod tests;

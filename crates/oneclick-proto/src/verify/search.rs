@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::look::{Look, Reading};
 use super::rules::{Conclusion, Fate, is_ours};
-use super::sought::{ServerClock, Sought};
+use super::sought::Sought;
 use super::tracker::Tracker;
 use crate::Error;
 use crate::endpoint::Receipt;
@@ -82,10 +82,9 @@ impl Search {
         sought: &mut [Sought],
         now: Duration,
     ) -> Result<(), Error> {
-        if let Some(clock) = ServerClock::heard(answer.date(), now) {
-            for sought in &mut *sought {
-                sought.clock = Some(clock);
-            }
+        let date = answer.date();
+        for sought in &mut *sought {
+            sought.hear(date, now);
         }
         let Some((place, tracker)) = &mut self.tracking else {
             let keep =

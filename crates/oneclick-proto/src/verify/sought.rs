@@ -45,6 +45,15 @@ impl Sought {
         }
     }
 
+    /// Takes the server's time. A purchase at an unknown time counts as given up now.
+    pub(crate) fn hear(&mut self, date: Option<DateTime<Utc>>, now: Duration) {
+        let Some(clock) = ServerClock::heard(date, now) else { return };
+        self.clock = Some(clock);
+        if self.state.sends > 0 && self.state.until.is_none() {
+            self.state.until = Some(clock.latest(now).into());
+        }
+    }
+
     /// No purchase was made before this; `None` if that is not known.
     pub(super) fn earliest(&self) -> Option<DateTime<Utc>> {
         self.state.from()?.checked_sub_signed(span(self.policy.clock_tolerance))
@@ -96,7 +105,7 @@ pub(crate) struct ServerClock {
 }
 
 impl ServerClock {
-    pub(crate) fn heard(date: Option<DateTime<Utc>>, heard: Duration) -> Option<Self> {
+    fn heard(date: Option<DateTime<Utc>>, heard: Duration) -> Option<Self> {
         date.map(|date| Self { date, heard })
     }
 

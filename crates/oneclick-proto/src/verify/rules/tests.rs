@@ -1,0 +1,286 @@
+//! Each rule, and what is concluded without it would be wrong.
+
+use serde_json::json;
+
+use super::*;
+use crate::value::{Customer, Timestamp};
+use crate::{CustomerRecord, PlantTree, Record, Trees};
+
+const MARKER: &str = "1eccac8f9ea6039e0e21dd62b2285a8d";
+const POLICY: VerifyPolicy = VerifyPolicy::STANDARD;
+
+fn time(text: &str) -> DateTime<Utc> {
+    format!("2025-03-12T{text}Z").parse().unwrap()
+}
+
+fn tree() -> Purchase {
+    PlantTree::new(Trees::of::<5>()).into()
+}
+
+fn for_customer(email: &str) -> Purchase {
+    PlantTree::new(Trees::of::<5>()).customer(Customer::new(email).unwrap()).into()
+}
+
+/// The state of a purchase that left at 12:00:00 and was given up at 12:00:10.
+fn sent(purchase: &Purchase) -> PurchaseState {
+    let mut state = PurchaseState::new(&Intent::new("shop", "order-1"), purchase);
+    assert_eq!(state.marker(), MARKER);
+    state.sends = 1;
+    state.from = Some(time("12:00:00").into());
+    state.until = Some(time("12:00:10").into());
+    state
+}
+
+/// A row of the account's own list.
+fn own(at: &str, metadata: serde_json::Value) -> Row {
+    row(json!({"user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
+        "metadata": metadata}))
+}
+
+fn row(json: serde_json::Value) -> Row {
+    let record: Record = serde_json::from_value(json).unwrap();
+    Row { list: ListName::Own, receipt: record.into() }
+}
+
+/// A row of the customers' list.
+fn customers(at: &str, email: &str, metadata: serde_json::Value) -> Row {
+    let record: CustomerRecord = serde_json::from_value(json!({
+        "user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
+        "customer": {"customer_id": "U2", "customer_email": email}, "metadata": metadata,
+    }))
+    .unwrap();
+    Row { list: ListName::Customers, receipt: record.into() }
+}
+
+fn marked() -> serde_json::Value {
+    json!({"oneclick_intent": MARKER})
+}
+
+/// What is known; by default two whole lists, read late.
+struct Known {
+    rows: Rows,
+    whole: bool,
+    late: bool,
+    seen_before: bool,
+    fates: HashMap<ImpactId, Fate>,
+}
+
+impl Known {
+    fn of(rows: impl IntoIterator<Item = Row>) -> Self {
+        let mut all = Rows::default();
+        rows.into_iter().for_each(|row| all.push(row));
+        Self { rows: all, whole: true, late: true, seen_before: false, fates: HashMap::new() }
+    }
+
+    fn early(self) -> Self {
+        Self { late: false, ..self }
+    }
+
+    fn fate(mut self, id: &str, fate: Fate) -> Self {
+        self.fates.insert(id.parse().unwrap(), fate);
+        self
+    }
+
+    fn conclude(&self, purchase: &Purchase) -> Conclusion {
+        let Self { rows, whole, late, seen_before, fates } = self;
+        let (whole, late, seen_before) = (*whole, *late, *seen_before);
+        let evidence = Evidence { rows, whole, late, seen_before, fates };
+        conclude(purchase, &sent(purchase), &evidence, &POLICY)
+    }
+
+    /// As a few words that a table can hold.
+    #[track_caller]
+    fn gives(&self, purchase: &Purchase, expected: &str) {
+        let given = match self.conclude(purchase) {
+            Conclusion::Track(row) => format!("track {}", ImpactId::from(&row.receipt)),
+            Conclusion::Confirmed(receipt) => format!("confirmed {}", ImpactId::from(&receipt)),
+            Conclusion::TakenBack(ids) => format!("taken back {}", ids.len()),
+            Conclusion::NotYet => "not yet".to_owned(),
+            Conclusion::Absent => "absent".to_owned(),
+            Conclusion::Unresolved(reason, found) => format!("{reason:?} {}", found.len()),
+        };
+        assert_eq!(given, expected);
+    }
+}
+
+const ID: &str = "U1-2025-03-12T12:00:01.500Z";
+
+#[test]
+fn r3_a_receipt_confirms_if_it_is_that_of_this_purchase() {
+    let receipt = |at: &str| own(at, json!(null)).receipt;
+    let confirms = |receipt: &Receipt, purchase: &Purchase| {
+        receipt_confirms(receipt, purchase, time("12:00:00"), time("12:00:05"), &POLICY)
+    };
+    for at in ["11:59:00.000", "12:00:01.500", "12:01:05.000"] {
+        assert!(confirms(&receipt(at), &tree()), "{at}");
+    }
+    for at in ["11:58:59.999", "12:01:05.001"] {
+        assert!(!confirms(&receipt(at), &tree()), "{at}");
+    }
+    let mut other = receipt("12:00:01.500");
+    other.impact.amount = 6;
+    assert!(!confirms(&other, &tree()));
+    let ada = customers("12:00:01.500", "Ada@example.com", json!(null)).receipt;
+    assert!(confirms(&ada, &for_customer("ada+trees@example.com")));
+    assert!(!confirms(&ada, &for_customer("bob@example.com")));
+    assert!(!confirms(&ada, &tree()));
+    // One that shows no customer shows no other one.
+    assert!(confirms(&receipt("12:00:01.500"), &for_customer("ada@example.com")));
+}
+
+#[test]
+fn r8_a_marker_is_ours_in_any_spelling() {
+    for metadata in [
+        marked(),
+        json!({"oneclickIntent": MARKER}),
+        json!({"oneclick_intent": MARKER.to_uppercase()}),
+        json!({"oneclick_intent": &MARKER[..16]}),
+        json!(format!("{{\"oneclick_intent\": \"{MARKER}\"}}")),
+        json!({"order": "7", "oneclick_intent": MARKER}),
+    ] {
+        let known = Known::of([own("12:00:01.500", metadata.clone())]);
+        known.gives(&tree(), &format!("track {ID}"));
+    }
+    for metadata in [json!({"oneclick_intent": &MARKER[..15]}), json!({"oneclick_intent": null})] {
+        Known::of([own("12:00:01.500", metadata)]).gives(&tree(), "Candidates 1");
+    }
+}
+
+#[test]
+fn r8_only_an_intact_marker_is_anothers() {
+    let another = "0123456789abcdef0123456789abcdef";
+    Known::of([own("12:00:01.500", json!({"oneclick_intent": another}))]).gives(&tree(), "absent");
+    for unclear in [
+        json!({"oneclick_intent": another.to_uppercase()}),
+        json!({"oneclick_intent": &another[..31]}),
+        json!({"oneclickIntent": another}),
+        json!(null),
+    ] {
+        Known::of([own("12:00:01.500", unclear)]).gives(&tree(), "Candidates 1");
+    }
+}
+
+#[test]
+fn r9_rows_within_two_seconds_are_one_purchase() {
+    let twice = |second: &str| {
+        let first = own("12:00:01.500", marked());
+        Known::of([first, own(second, marked())]).fate(ID, Fate::Stands)
+    };
+    twice("12:00:03.499").gives(&tree(), &format!("confirmed {ID}"));
+    twice("12:00:03.500").gives(&tree(), "track U1-2025-03-12T12:00:03.500Z");
+}
+
+#[test]
+fn r10_what_is_seen_is_tracked_and_confirms_at_once() {
+    let known = || Known::of([own("12:00:01.500", marked())]).early();
+    known().gives(&tree(), &format!("track {ID}"));
+    known().fate(ID, Fate::Stands).gives(&tree(), &format!("confirmed {ID}"));
+    known().fate(ID, Fate::TakenBack).gives(&tree(), "taken back 1");
+    known().fate(ID, Fate::Unknown).gives(&tree(), "not yet");
+    let late = Known::of([own("12:00:01.500", marked())]).fate(ID, Fate::Unknown);
+    late.gives(&tree(), "Untrackable 1");
+}
+
+#[test]
+fn r10_what_has_another_kind_amount_or_customer_is_not_what_was_asked_for() {
+    let mut six = own("12:00:01.500", marked());
+    six.receipt.impact.amount = 6;
+    Known::of([six]).gives(&tree(), "OtherPurchase 1");
+    let ada = || customers("12:00:01.500", "ada@example.com", marked());
+    Known::of([ada()]).gives(&for_customer("bob@example.com"), "OtherPurchase 1");
+    Known::of([ada()]).gives(&for_customer("ada@example.com"), &format!("track {ID}"));
+}
+
+#[test]
+fn r11_of_several_one_that_stands_confirms_and_nothing_else_does() {
+    let second = "U1-2025-03-12T12:00:09.000Z";
+    let known = |one, other| {
+        let rows = [own("12:00:01.500", marked()), own("12:00:09.001", marked())];
+        let second = second.replace(".000", ".001");
+        Known::of(rows).fate(ID, one).fate(&second, other)
+    };
+    known(Fate::Stands, Fate::TakenBack).gives(&tree(), &format!("confirmed {ID}"));
+    known(Fate::TakenBack, Fate::Stands).gives(&tree(), "confirmed U1-2025-03-12T12:00:09.001Z");
+    known(Fate::TakenBack, Fate::TakenBack).gives(&tree(), "taken back 2");
+    known(Fate::Stands, Fate::Stands).gives(&tree(), "BoughtTwice 2");
+    known(Fate::Stands, Fate::Unknown).gives(&tree(), "Untrackable 2");
+    let many = (0..7).map(|number| own(&format!("12:00:{:02}.500", 3 * number), marked()));
+    Known::of(many).gives(&tree(), "BoughtTwice 7");
+}
+
+#[test]
+fn r12_a_time_that_another_row_has_names_nothing() {
+    let mine = || own("12:00:01.500", marked());
+    // Under another user_id too.
+    let other = row(json!({"user_id": "U9", "time_utc": "2025-03-12T12:00:01.500Z",
+        "waste_removed": 1}));
+    Known::of([mine(), other]).gives(&tree(), "SameTime 1");
+    Known::of([mine(), own("12:00:01", json!(null))]).gives(&tree(), "SameTime 1");
+    Known::of([mine(), own("12:00:01.501", json!(null))]).gives(&tree(), &format!("track {ID}"));
+    // On the other list it is the same purchase.
+    let twin = customers("12:00:01.500", "ada@example.com", json!(null));
+    let known = Known::of([mine(), twin]);
+    known.gives(&for_customer("ada@example.com"), &format!("track {ID}"));
+}
+
+#[test]
+fn r12_a_time_in_whole_seconds_is_not_tracked() {
+    for at in ["12:00:01", "12:00:01.000"] {
+        Known::of([own(at, marked())]).gives(&tree(), "SameTime 1");
+        Known::of([own(at, marked())]).early().gives(&tree(), "not yet");
+    }
+    // Another row of the same purchase may name it.
+    let rows = [own("12:00:02", marked()), own("12:00:01.500", marked())];
+    Known::of(rows).gives(&tree(), &format!("track {ID}"));
+}
+
+#[test]
+fn r13_what_is_not_seen_is_not_known_before_absence_counts() {
+    Known::of([]).early().gives(&tree(), "not yet");
+    Known::of([]).gives(&tree(), "absent");
+    let gone = Known { seen_before: true, ..Known::of([]) };
+    gone.gives(&tree(), "SeenAndGone 0");
+}
+
+#[test]
+fn r14_r15_absence_wants_both_lists_whole() {
+    Known { whole: false, ..Known::of([]) }.gives(&tree(), "TooManyRecords 0");
+}
+
+#[test]
+fn r16_a_row_that_may_be_ours_forbids_absence() {
+    let unmarked = |at: &str| Known::of([own(at, json!(null))]);
+    unmarked("12:00:01.500").gives(&tree(), "Candidates 1");
+    // A minute before the purchase left, and no longer.
+    unmarked("11:59:00.000").gives(&tree(), "Candidates 1");
+    unmarked("11:58:59.999").gives(&tree(), "absent");
+    let mut six = own("12:00:01.500", json!(null));
+    six.receipt.impact.amount = 6;
+    Known::of([six]).gives(&tree(), "absent");
+
+    let ada = |email: &str| Known::of([customers("12:00:01.500", email, json!(null))]);
+    for email in ["ada@example.com", "ADA@example.com", "ada+x@Example.com", "ädä@example.com"] {
+        ada(email).gives(&for_customer("Ada+trees@example.com"), "Candidates 1");
+    }
+    for email in ["bob@example.com", "ada@example.org", "ada@sub.example.com"] {
+        ada(email).gives(&for_customer("Ada+trees@example.com"), "absent");
+    }
+    ada("ada@xn--bcher-kva.example").gives(&for_customer("ada@bücher.example"), "Candidates 1");
+    ada("ada@bucher.example").gives(&for_customer("ada@bücher.example"), "absent");
+    // A customer's row may be listed among the account's own, without its customer.
+    unmarked("12:00:01.500").gives(&for_customer("ada@example.com"), "Candidates 1");
+    ada("ada@example.com").gives(&tree(), "absent");
+}
+
+#[test]
+fn r1_without_the_servers_time_every_row_may_be_ours() {
+    let purchase = tree();
+    let mut state = sent(&purchase);
+    state.from = None;
+    let known = Known::of([own("00:00:00.001", json!(null))]);
+    let Known { rows, fates, .. } = &known;
+    let evidence = Evidence { rows, whole: true, late: true, seen_before: false, fates };
+    let conclusion = conclude(&purchase, &state, &evidence, &POLICY);
+    assert!(matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Candidates, _)));
+    let _: Option<Timestamp> = state.until;
+}
