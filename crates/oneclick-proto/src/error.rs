@@ -272,9 +272,9 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Status(status) if [425, 429].contains(&status.as_u16()))
     }
 
-    /// Whether the same request would fail again.
-    pub(crate) fn is_final(&self) -> bool {
-        !self.may_repeat(false)
+    /// Whether the request was refused, and would be again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.classify() == (Execution::NotExecuted, Repeat::Never)
     }
 
     /// Whether the request may be sent again.

@@ -16,7 +16,7 @@ mod core {
     mod golden;
     mod gzip;
     mod hostile;
-    mod once;
+    mod verified_purchase;
     mod paging;
     mod requests;
     mod responses;

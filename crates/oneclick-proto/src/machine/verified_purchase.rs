@@ -316,7 +316,7 @@ pub(super) fn outcome(
 
 fn not_bought(state: PurchaseState, error: Option<Error>) -> Outcome {
     match error {
-        Some(error) if state.sends == 0 && error.is_final() => Outcome::Refused(error),
+        Some(error) if state.sends == 0 && error.is_refusal() => Outcome::Refused(error),
         error => Outcome::NotBought(NotBought { error, state }),
     }
 }

@@ -1,0 +1,663 @@
+//! The verified purchase against a world of a few lines: what was bought, what the
+//! lists show, and what goes wrong. Rules are numbered as in `src/verify/rules.rs`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{Request, Response};
+use oneclick_proto::{
+    Api, CaptureCarbon, Customer, Intent, InvalidValue, Machine, Metadata, NotBought, Outcome,
+    Pending, PlantTree, Pounds, Purchase, PurchaseState, Receipt, RetryPolicy, Sent, Step,
+    TransportError, Trees, Unresolved, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
+};
+use serde_json::{Value, json};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// From when absence counts.
+const LATE: Duration = Duration::from_secs(900);
+
+type Answer = Result<Response<Vec<u8>>, TransportError>;
+
+/// What becomes of a purchase.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Answered,
+    /// Made, shown after a while, and the response lost.
+    LostAfter(u64),
+    /// Not made, and no response.
+    LostBefore,
+    /// Made or not, and answered so.
+    Status(u16, bool, &'static str),
+    NeverConnected,
+    /// Made, and answered with the receipt of another purchase.
+    Crossed(fn(&mut Value)),
+}
+
+/// One impact of the ledger.
+struct Bought {
+    row: Value,
+    visible: Duration,
+    cancelled: bool,
+}
+
+struct World {
+    fates: VecDeque<Fate>,
+    bought: Vec<Bought>,
+    now: Duration,
+    /// Whether responses have a `Date`.
+    dates: bool,
+    /// How many of the next reads fail.
+    failing_reads: u32,
+    /// How each record is shown.
+    shown: fn(&mut Value),
+    untrackable: bool,
+    /// The paths that were asked for.
+    asked: Vec<String>,
+    /// What was to be stored before each purchase left.
+    states: Vec<PurchaseState>,
+}
+
+fn intent() -> Intent {
+    Intent::new("shop", "order-1:tree")
+}
+
+fn tree() -> PlantTree {
+    PlantTree::new(Trees::of::<5>())
+}
+
+fn new() -> VerifiedPurchase {
+    VerifiedPurchase::new(&intent(), tree()).unwrap()
+}
+
+fn resume(state: PurchaseState) -> VerifiedPurchase {
+    VerifiedPurchase::resume(&intent(), tree(), state).unwrap()
+}
+
+fn recover() -> VerifiedPurchase {
+    VerifiedPurchase::recover(&intent(), tree()).unwrap()
+}
+
+impl World {
+    fn new(fates: &[Fate]) -> Self {
+        Self {
+            fates: fates.iter().copied().collect(),
+            bought: Vec::new(),
+            now: Duration::from_secs(1_000),
+            dates: true,
+            failing_reads: 0,
+            shown: |_| {},
+            untrackable: false,
+            asked: Vec::new(),
+            states: Vec::new(),
+        }
+    }
+
+    fn time(&self) -> DateTime<Utc> {
+        let start: DateTime<Utc> = "2025-03-12T15:00:00.123Z".parse().unwrap();
+        start + TimeDelta::from_std(self.now).unwrap()
+    }
+
+    fn respond(&self, status: u16, body: &str) -> Answer {
+        let mut response = Response::builder().status(status);
+        if self.dates {
+            let date = self.time().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            response = response.header("date", date);
+        }
+        Ok(response.body(body.as_bytes().to_vec()).unwrap())
+    }
+
+    fn answer(&mut self, request: &Request<Vec<u8>>) -> Answer {
+        let path = request.uri().path().to_owned();
+        self.asked.push(path.clone());
+        self.now += Duration::from_millis(100);
+        match &*path {
+            "/v1/plant_tree" => self.plant(&serde_json::from_slice(request.body()).unwrap()),
+            "/v1/whoami" => self.respond(200, r#"{"user_id":"U1","email":"me@example.com"}"#),
+            "/v1/records" | "/v1/customer_records" => {
+                let query = request.uri().query().unwrap();
+                assert!(query.contains("sort_order=desc") && !query.contains("filter_by"));
+                assert!(!query.contains("customer_email"), "{query}");
+                if self.failing_reads > 0 {
+                    self.failing_reads -= 1;
+                    return self.respond(500, "");
+                }
+                let own = path == "/v1/records";
+                let shown = self.bought.iter().rev().filter(|bought| {
+                    bought.visible <= self.now && bought.row["customer"].is_null() == own
+                });
+                let rows = shown.map(|bought| {
+                    let mut row = bought.row.clone();
+                    (self.shown)(&mut row);
+                    row
+                });
+                let rows: Vec<_> = rows.collect();
+                let field = if own { "user_records" } else { "customer_records" };
+                self.respond(200, &json!({ field: rows }).to_string())
+            }
+            "/v1/track" => {
+                let query = request.uri().query().unwrap().replace("%3A", ":");
+                let named = |bought: &&Bought| {
+                    query.contains("user_id=U1&")
+                        && query.contains(bought.row["time_utc"].as_str().unwrap())
+                };
+                let Some(bought) = self.bought.iter().find(named).filter(|_| !self.untrackable)
+                else {
+                    let body = r#"{"type":"invalid_request_error","message":"no such impact"}"#;
+                    return self.respond(404, body);
+                };
+                let time = &bought.row["time_utc"];
+                let cancelled = bought.cancelled.then_some(time);
+                let tracking = json!({"tracking_id": "x", "impact_initiated": time,
+                    "tree_planted": bought.row["tree_planted"], "cancelled_on": cancelled});
+                self.respond(200, &tracking.to_string())
+            }
+            // Nothing is ever cancelled by a conclusion.
+            other => panic!("{other} is asked for"),
+        }
+    }
+
+    fn plant(&mut self, body: &Value) -> Answer {
+        let fate = self.fates.pop_front().expect("no further purchase");
+        let buy = |world: &mut Self, visible: u64| {
+            let email = &body["customer_email"];
+            let mut row = json!({"user_id": "U1", "tree_planted": body["amount"],
+                "time_utc": world.time().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                "metadata": body["metadata"]});
+            if !email.is_null() {
+                row["customer"] = json!({"customer_id": "U2", "customer_email": email});
+            }
+            let visible = world.now + Duration::from_secs(visible);
+            world.bought.push(Bought { row: row.clone(), visible, cancelled: false });
+            row.as_object_mut().unwrap().remove("metadata");
+            row
+        };
+        match fate {
+            Fate::Answered => {
+                let receipt = buy(self, 0);
+                self.respond(200, &receipt.to_string())
+            }
+            Fate::Crossed(change) => {
+                let mut receipt = buy(self, 0);
+                change(&mut receipt);
+                self.respond(200, &receipt.to_string())
+            }
+            Fate::LostAfter(visible) => {
+                buy(self, visible);
+                Err(TransportError::exchange("reset"))
+            }
+            Fate::LostBefore => Err(TransportError::exchange("reset")),
+            Fate::Status(status, made, body) => {
+                if made {
+                    buy(self, 0);
+                }
+                self.respond(status, body)
+            }
+            Fate::NeverConnected => Err(TransportError::connect("refused")),
+        }
+    }
+
+    fn run(&mut self, purchase: VerifiedPurchase) -> Outcome {
+        let api = Api::sandbox("test_key").unwrap();
+        let mut step = purchase.start(&api, RetryPolicy::NEVER, 0, self.now);
+        for _ in 0..1_000 {
+            step = match step {
+                Step::Send(request, sent) => {
+                    assert_eq!(sent.may_buy(), request.uri().path() == "/v1/plant_tree");
+                    if sent.may_buy() {
+                        self.states.push(sent.state().clone());
+                    }
+                    let outcome = self.answer(&request);
+                    sent.finish(outcome, self.now)
+                }
+                Step::Wait(wait, waiting) => {
+                    self.now += wait;
+                    waiting.wake(self.now)
+                }
+                Step::Done(outcome) => return outcome,
+            };
+        }
+        panic!("it does not end");
+    }
+
+    fn sends(&self) -> usize {
+        self.asked.iter().filter(|path| *path == "/v1/plant_tree").count()
+    }
+
+    /// Sends it, loses it, and waits until absence counts.
+    fn lost_and_late(fates: &[Fate]) -> (Self, PurchaseState) {
+        let mut world = Self::new(fates);
+        let state = pending(world.run(new())).state;
+        world.now += LATE;
+        world.asked.clear();
+        (world, state)
+    }
+}
+
+#[track_caller]
+fn confirmed(outcome: Outcome) -> Receipt {
+    match outcome {
+        Outcome::Confirmed(receipt) => receipt,
+        other => panic!("{other}"),
+    }
+}
+
+#[track_caller]
+fn pending(outcome: Outcome) -> Pending {
+    match outcome {
+        Outcome::Pending(pending) => pending,
+        other => panic!("{other}"),
+    }
+}
+
+#[track_caller]
+fn not_bought(outcome: Outcome) -> NotBought {
+    match outcome {
+        Outcome::NotBought(not_bought) => not_bought,
+        other => panic!("{other}"),
+    }
+}
+
+#[track_caller]
+fn unresolved(outcome: Outcome, reason: UnresolvedReason) -> Unresolved {
+    match outcome {
+        Outcome::Unresolved(unresolved) if unresolved.reason == reason => unresolved,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn r1_the_servers_time_is_stored_before_a_purchase_leaves() {
+    let mut world = World::new(&[Fate::Answered]);
+    confirmed(world.run(new()));
+    assert_eq!(world.asked, ["/v1/whoami", "/v1/plant_tree"]);
+    let [state] = &*world.states else { panic!("one purchase") };
+    assert_eq!((state.sends(), state.marker()), (1, intent().marker()));
+    let stored = serde_json::to_value(state).unwrap();
+    let time = |field: &str| -> DateTime<Utc> { stored[field].as_str().unwrap().parse().unwrap() };
+    // The ledger's time lies between, to a second.
+    let made: DateTime<Utc> = world.bought[0].row["time_utc"].as_str().unwrap().parse().unwrap();
+    assert!(time("from") <= made && made - time("from") < TimeDelta::seconds(3));
+    assert!(time("until") - time("from") == TimeDelta::seconds(2));
+}
+
+#[test]
+fn r1_without_a_date_a_receipt_does_not_confirm_and_the_record_does() {
+    let mut world = World::new(&[Fate::Answered]);
+    world.dates = false;
+    confirmed(world.run(new()));
+    let expected = ["/v1/whoami", "/v1/plant_tree", "/v1/customer_records", "/v1/records"];
+    assert_eq!(world.asked[..4], expected);
+    assert_eq!(world.asked[4..], ["/v1/track"]);
+}
+
+#[test]
+fn r1_nothing_is_sent_while_the_server_does_not_answer() {
+    let mut world = World::new(&[]);
+    world.fates.clear();
+    let api = Api::sandbox("test_key").unwrap();
+    let refuse = |outcome: Answer| {
+        let Step::Send(request, sent) = new().start(&api, RetryPolicy::NEVER, 0, MINUTE) else {
+            panic!("a request")
+        };
+        assert_eq!(request.uri().path(), "/v1/whoami");
+        match sent.finish(outcome, MINUTE) {
+            Step::Done(outcome) => outcome,
+            step => panic!("{step:?}"),
+        }
+    };
+    let not = not_bought(refuse(Err(TransportError::exchange("reset"))));
+    assert!(not.error.is_some() && not.state.sends() == 0);
+    let body = r#"{"type":"key_error","message":"API Key does not exist"}"#;
+    let refused = refuse(Ok(Response::builder().status(401).body(body.into()).unwrap()));
+    assert!(matches!(refused, Outcome::Refused(_)), "{refused}");
+}
+
+#[test]
+fn r2_without_its_state_an_intent_is_looked_for_and_never_sent() {
+    let mut world = World::new(&[]);
+    let pending = pending(world.run(recover()));
+    assert_eq!((pending.state.sends(), pending.state.may_send()), (2, false));
+    world.now += LATE;
+    let mut state = not_bought(world.run(resume(pending.state))).state;
+    assert_eq!(world.sends(), 0);
+    // Until a person says so.
+    state.allow_another();
+    world.fates.push_back(Fate::Answered);
+    confirmed(world.run(resume(state)));
+    assert_eq!((world.sends(), world.bought.len()), (1, 1));
+
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    confirmed(world.run(new()));
+    confirmed(world.run(recover()));
+    assert_eq!(world.sends(), 1);
+}
+
+#[test]
+fn r3_somebody_elses_receipt_confirms_nothing() {
+    for change in [
+        (|receipt| receipt["tree_planted"] = 6.into()) as fn(&mut Value),
+        |receipt| receipt["time_utc"] = "2025-03-12T15:00:00.000Z".into(),
+        |receipt| receipt["customer"] = json!({"customer_id": "U3", "customer_email": "b@x.com"}),
+    ] {
+        let mut world = World::new(&[Fate::Crossed(change)]);
+        let receipt = confirmed(world.run(new()));
+        assert_eq!(receipt.time_utc.to_string(), world.bought[0].row["time_utc"]);
+        assert_eq!(world.asked.last().unwrap(), "/v1/track");
+    }
+    // With this policy not even one that looks right.
+    let mut world = World::new(&[Fate::Answered]);
+    let policy = VerifyPolicy::STANDARD.confirm_by_receipt(false);
+    confirmed(world.run(new().policy(policy)));
+    assert_eq!(world.asked.last().unwrap(), "/v1/track");
+}
+
+#[test]
+fn r4_any_other_success_is_unknown_and_wedges_nothing() {
+    for body in ["", "<html>", r#"{"type":"api_error","message":"x"}"#, r#"{"ok":true}"#] {
+        for status in [200, 201, 202, 204] {
+            let mut world = World::new(&[Fate::Status(status, true, body)]);
+            confirmed(world.run(new()));
+            let (mut world, state) =
+                World::lost_and_late(&[Fate::Status(status, false, body), Fate::Answered]);
+            confirmed(world.run(resume(state)));
+            assert_eq!((world.sends(), world.bought.len()), (1, 1));
+        }
+    }
+}
+
+const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
+
+#[test]
+fn r5_what_certainly_was_not_made_is_not_counted() {
+    for status in [400, 401, 403, 404, 405, 413, 414, 415, 422] {
+        let mut world = World::new(&[Fate::Status(status, false, OWN)]);
+        let Outcome::Refused(error) = world.run(new()) else { panic!("{status}") };
+        assert_eq!(error.status().unwrap(), status);
+        assert_eq!(world.asked.len(), 2, "nothing is looked for");
+    }
+    for fate in
+        [Fate::NeverConnected, Fate::Status(429, false, OWN), Fate::Status(425, false, OWN)]
+    {
+        let mut world = World::new(&[fate]);
+        let not = not_bought(world.run(new()));
+        assert_eq!(not.state.sends(), 0);
+        // It may be tried again, twice.
+        world.fates.push_back(Fate::Answered);
+        confirmed(world.run(resume(not.state)));
+    }
+}
+
+#[test]
+fn r5_a_strangers_refusal_is_unknown() {
+    for status in [300, 301, 302, 303, 400, 401, 403, 404, 405, 409, 413, 422] {
+        for body in ["<html>", r#"{"message":"Forbidden"}"#] {
+            let mut world = World::new(&[Fate::Status(status, true, body)]);
+            confirmed(world.run(new()));
+            assert_eq!(world.sends(), 1);
+        }
+    }
+}
+
+#[test]
+fn r6_a_strangers_429_is_unknown_and_does_not_count_if_the_purchase_is_absent() {
+    let stranger = |made| Fate::Status(429, made, r#"{"message":"Too Many Requests"}"#);
+    let mut world = World::new(&[stranger(true)]);
+    confirmed(world.run(new()));
+
+    let mut world = World::new(&[stranger(false)]);
+    let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
+    let not = not_bought(world.run(new().policy(policy)));
+    assert_eq!(not.error.unwrap().status().unwrap(), 429);
+    assert_eq!(not.state.sends(), 0);
+}
+
+#[test]
+fn r7_everything_else_is_unknown() {
+    for fate in [
+        Fate::LostAfter(0),
+        Fate::Status(408, true, OWN),
+        Fate::Status(500, true, OWN),
+        Fate::Status(503, true, ""),
+        Fate::Status(418, true, OWN),
+    ] {
+        let mut world = World::new(&[fate]);
+        confirmed(world.run(new()));
+        assert_eq!((world.sends(), world.bought.len()), (1, 1), "{fate:?}");
+    }
+}
+
+#[test]
+fn r10_a_purchase_that_was_taken_back_is_an_outcome_of_its_own() {
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    let receipt = confirmed(world.run(new()));
+    world.bought[0].cancelled = true;
+    let Outcome::TakenBack(ids) = world.run(recover()) else { panic!("taken back") };
+    assert_eq!(ids, [receipt.into()]);
+}
+
+#[test]
+fn r10_a_row_is_tracked_by_each_id_that_may_name_it() {
+    // The record's id is in another case: the account's own is tried.
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.shown = |row| row["user_id"] = "u1".into();
+    confirmed(world.run(new()));
+    let tracked = world.asked.iter().filter(|path| *path == "/v1/track").count();
+    assert_eq!(tracked, 2);
+    // Nothing names it.
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.untrackable = true;
+    let state = pending(world.run(new())).state;
+    world.now += LATE;
+    let left = unresolved(world.run(resume(state)), UnresolvedReason::Untrackable);
+    assert_eq!(left.found.len(), 1);
+    world.untrackable = false;
+    confirmed(world.run(resume(left.state)));
+}
+
+#[test]
+fn r11_two_that_stand_are_for_a_person_and_nothing_is_cancelled() {
+    let (mut world, state) = World::lost_and_late(&[Fate::LostAfter(2_000), Fate::Answered]);
+    // The first one shows up far too late.
+    confirmed(world.run(resume(state.clone())));
+    world.now += Duration::from_secs(3_000);
+    let left = unresolved(world.run(resume(state)), UnresolvedReason::BoughtTwice);
+    assert_eq!(left.found.len(), 2);
+    // A person cancels one of them.
+    world.bought[0].cancelled = true;
+    let receipt = confirmed(world.run(resume(left.state)));
+    assert_eq!(receipt.time_utc.to_string(), world.bought[1].row["time_utc"]);
+}
+
+#[test]
+fn r13_a_lost_purchase_is_looked_for_within_the_patience_and_then_pending() {
+    for visible in [0, 20, 55] {
+        let mut world = World::new(&[Fate::LostAfter(visible)]);
+        confirmed(world.run(new()));
+        assert_eq!(world.sends(), 1);
+    }
+    let mut world = World::new(&[Fate::LostAfter(120)]);
+    let began = world.now;
+    let left = pending(world.run(new()));
+    let took = world.now - began;
+    assert!((MINUTE..MINUTE + Duration::from_secs(5)).contains(&took), "{took:?}");
+    assert!((LATE - took..LATE).contains(&left.after), "{:?}", left.after);
+    assert!(left.error.is_some() && left.state.sends() == 1);
+    world.now += Duration::from_secs(60);
+    confirmed(world.run(resume(left.state)));
+}
+
+#[test]
+fn r13_absence_is_counted_by_the_servers_clock_across_processes() {
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::Answered]);
+    world.now -= 2 * MINUTE;
+    let left = pending(world.run(resume(state)));
+    assert!(left.after <= MINUTE, "{:?}", left.after);
+    world.now += MINUTE;
+    confirmed(world.run(resume(left.state)));
+    assert_eq!(world.sends(), 1);
+
+    // Of a state that was stored without a time, from when the server's is heard.
+    let mut world = World::new(&[Fate::LostBefore, Fate::Answered]);
+    world.dates = false;
+    let state = pending(world.run(new())).state;
+    (world.now, world.dates) = (world.now + 10 * LATE, true);
+    let state = pending(world.run(resume(state))).state;
+    world.now += LATE;
+    confirmed(world.run(resume(state)));
+}
+
+#[test]
+fn r16_a_record_without_its_marker_keeps_it_from_being_sent_again() {
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.shown = |row| row["metadata"] = Value::Null;
+    let state = pending(world.run(new())).state;
+    world.now += LATE;
+    let left = unresolved(world.run(resume(state)), UnresolvedReason::Candidates);
+    assert_eq!(left.found.len(), 1);
+    assert_eq!(world.sends(), 1);
+    // Once the server shows it again, it is confirmed.
+    world.shown = |_| {};
+    confirmed(world.run(resume(left.state)));
+}
+
+#[test]
+fn r17_it_is_sent_once_more_long_after_and_no_more_than_that() {
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::LostBefore]);
+    let state = pending(world.run(resume(state))).state;
+    assert_eq!((world.sends(), state.sends(), state.may_send()), (1, 2, false));
+    assert_eq!(world.states.last().unwrap().sends(), 2);
+    for _ in 0..3 {
+        world.now += LATE;
+        let not = not_bought(world.run(resume(state.clone())));
+        assert!(!not.state.may_send());
+    }
+    assert_eq!(world.sends(), 1);
+}
+
+#[test]
+fn reads_that_fail_are_tried_again_and_not_for_ever() {
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.failing_reads = 3;
+    confirmed(world.run(new()));
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore]);
+    world.failing_reads = 1_000;
+    let left = unresolved(world.run(resume(state)), UnresolvedReason::Unreadable);
+    assert_eq!(left.error.unwrap().status().unwrap(), 500);
+}
+
+#[test]
+fn a_process_that_died_is_taken_up_by_another_from_what_it_stored() {
+    for (fate, sends) in [(Fate::LostAfter(0), 1), (Fate::LostBefore, 2)] {
+        let mut world = World::new(&[fate, Fate::Answered]);
+        let api = Api::sandbox("test_key").unwrap();
+        let mut step = new().start(&api, RetryPolicy::NEVER, 0, world.now);
+        let stored = loop {
+            let Step::Send(request, sent) = step else { panic!("a request") };
+            let (stored, buys) = (serde_json::to_string(sent.state()).unwrap(), sent.may_buy());
+            let outcome = world.answer(&request);
+            if buys {
+                drop::<Sent<_>>(sent);
+                break stored;
+            }
+            step = sent.finish(outcome, world.now);
+        };
+        world.now += LATE + MINUTE;
+        let state: PurchaseState = serde_json::from_str(&stored).unwrap();
+        confirmed(world.run(resume(state)));
+        assert_eq!(world.sends(), sends);
+        assert_eq!(world.bought.len(), 1);
+    }
+}
+
+#[test]
+fn a_purchase_for_a_customer_is_found_on_either_list() {
+    let ada = || tree().customer(Customer::new("Ada+trees@example.com").unwrap());
+    let purchase = || VerifiedPurchase::new(&intent(), ada()).unwrap();
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.shown = |row| row["customer"]["customer_email"] = "ada@example.com".into();
+    let receipt = confirmed(world.run(purchase()));
+    assert_eq!(receipt.customer.unwrap().customer_email.as_str(), "ada@example.com");
+    assert_eq!(world.asked.iter().filter(|path| path.contains("records")).count(), 2);
+}
+
+#[test]
+fn a_state_is_refused_for_another_intent_kind_amount_or_customer() {
+    let state = |purchase: Purchase| {
+        let purchase = VerifiedPurchase::new(&intent(), purchase).unwrap();
+        purchase.state().clone()
+    };
+    let of = |email: &str| Purchase::from(tree().customer(Customer::new(email).unwrap()));
+    let (ada, bob) = (of("ada@example.com"), of("bob@example.com"));
+    let carbon = Purchase::from(CaptureCarbon::new(Pounds::of::<5>()));
+    let six = Purchase::from(PlantTree::new(Trees::of::<6>()));
+    for (then, now, what) in [
+        (tree().into(), carbon, "kind of impact"),
+        (tree().into(), six, "amount"),
+        (ada.clone(), tree().into(), "customer"),
+        (tree().into(), ada.clone(), "customer"),
+        (ada.clone(), bob, "customer"),
+    ] {
+        let error = VerifiedPurchase::resume(&intent(), now, state(then)).unwrap_err();
+        assert_eq!(error, InvalidValue::OtherPurchase { what });
+    }
+    let other = Intent::new("shop", "order-2");
+    let error = VerifiedPurchase::resume(&other, tree(), state(tree().into())).unwrap_err();
+    assert_eq!(error, InvalidValue::OtherPurchase { what: "intent" });
+    let stored = serde_json::to_string(&state(ada.clone())).unwrap();
+    assert!(!stored.contains("ada"), "{stored}");
+    let stored = serde_json::from_str(&stored).unwrap();
+    assert!(VerifiedPurchase::resume(&intent(), ada, stored).is_ok());
+}
+
+#[test]
+fn the_marker_needs_room_and_belongs_to_one_intent() {
+    let full = (0..20).map(|at| (at.to_string(), "x"));
+    let full = tree().metadata(Metadata::from_pairs(full).unwrap());
+    let error = VerifiedPurchase::new(&intent(), full).unwrap_err();
+    assert!(matches!(error, InvalidValue::Metadata { .. }));
+
+    let key = Intent::METADATA_KEY;
+    let with = |marker: &str| tree().metadata(Metadata::from_pairs([(key, marker)]).unwrap());
+    assert!(VerifiedPurchase::new(&intent(), with("another")).is_err());
+    let purchase = VerifiedPurchase::new(&intent(), with(intent().marker())).unwrap();
+    assert_eq!(purchase.purchase().metadata().get(key), Some(intent().marker()));
+}
+
+#[test]
+fn an_outcome_is_a_line_that_may_be_logged() {
+    let mut world = World::new(&[Fate::Answered]);
+    let bought = world.run(new()).to_string();
+    assert!(bought.starts_with("bought as U1-2025-03-12T15:16:4"), "{bought}");
+    let mut world = World::new(&[Fate::LostBefore]);
+    let line = world.run(new()).to_string();
+    assert!(line.starts_with("not known yet; look again in 8"), "{line}");
+    assert!(line.ends_with("POST /v1/plant_tree: the connection failed before an answer arrived; whether it was executed is not known"), "{line}");
+    let mut world = World::new(&[Fate::NeverConnected]);
+    assert_eq!(
+        world.run(new()).to_string(),
+        "not bought; it may be tried again later: POST /v1/plant_tree: could not connect; \
+         it was not executed",
+    );
+    let mut world = World::new(&[Fate::Status(401, false, OWN)]);
+    let line = world.run(new()).to_string();
+    assert!(line.starts_with("not bought, and refused: POST /v1/plant_tree"), "{line}");
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.shown = |row| row["user_id"] = "U1\nERROR".into();
+    world.untrackable = true;
+    let id = "U1\nERROR-2025-03-12T15:22:14.001Z".parse().unwrap();
+    let line = Outcome::TakenBack(vec![id]).to_string();
+    assert_eq!(line.lines().count(), 1);
+    assert!(line.ends_with("and cancelled since"), "{line}");
+}
+
+#[test]
+fn a_look_costs_two_calls_and_one_for_what_it_finds() {
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    confirmed(world.run(new()));
+    let look = &world.asked[2..];
+    assert_eq!(look, ["/v1/customer_records", "/v1/records", "/v1/track"]);
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::Answered]);
+    confirmed(world.run(resume(state)));
+    assert_eq!(world.asked, ["/v1/customer_records", "/v1/records", "/v1/plant_tree"]);
+}
