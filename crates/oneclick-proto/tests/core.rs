@@ -16,7 +16,6 @@ mod core {
     mod golden;
     mod gzip;
     mod hostile;
-    mod verified_purchase;
     mod paging;
     mod requests;
     mod responses;
@@ -24,4 +23,5 @@ mod core {
     #[cfg(feature = "proptest")]
     mod strategies;
     mod transport;
+    mod verified_purchase;
 }

@@ -34,6 +34,8 @@ pub(crate) struct Look {
     /// Whether a cursor gave the same page twice, once that was tried.
     cursors_last: Option<bool>,
     waited: bool,
+    /// Whether a row could not be read.
+    malformed: bool,
     rows: Rows,
 }
 
@@ -101,6 +103,7 @@ impl Look {
             deep: false,
             cursors_last: None,
             waited: false,
+            malformed: false,
             rows: Rows::default(),
         }
     }
@@ -117,6 +120,11 @@ impl Look {
     /// Whether both lists were read whole.
     pub(crate) fn is_whole(&self) -> bool {
         self.lists.iter().all(|list| list.stage == Stage::Whole)
+    }
+
+    /// Whether every row could be read.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.malformed
     }
 
     pub(crate) fn rows(&self) -> &Rows {
@@ -161,6 +169,7 @@ impl Look {
         };
         let name = list.name;
         let page = read(name, answer, personal)?;
+        self.malformed |= !page.malformed.is_empty();
         list.cursor = page.cursor;
         match list.stage {
             Stage::Check => {
@@ -177,9 +186,8 @@ impl Look {
             }
         }
         let recent = |row: &Receipt| self.from.is_none_or(|from| row.time_utc.datetime() >= from);
-        for receipt in page.items.into_iter().filter(|row| recent(row) || keep(row)) {
-            self.rows.push(Row { list: name, receipt });
-        }
+        let rows = page.items.into_iter().filter(|row| recent(row) || keep(row));
+        self.rows.add(rows.map(|receipt| Row { list: name, receipt }));
         Ok(())
     }
 }
@@ -281,7 +289,8 @@ fn read(
     personal: &dyn Fn() -> Vec<String>,
 ) -> Result<Page<Receipt>, Error> {
     fn receipts<T: Into<Receipt>>(page: Page<T>) -> Page<Receipt> {
-        Page::new(page.items.into_iter().map(Into::into).collect(), page.cursor)
+        let items = page.items.into_iter().map(Into::into).collect();
+        Page { malformed: page.malformed, ..Page::new(items, page.cursor) }
     }
     match name {
         ListName::Own => answer.read::<ListRecords>(personal).map(receipts),

@@ -27,7 +27,8 @@
 //! * **R10** What is seen is tracked: it stands, or it was taken back.
 //! * **R11** Of several, each is tracked: one that stands confirms, several are for a
 //!   person.
-//! * **R12** A time that any other row has names nothing, nor does one in whole seconds.
+//! * **R12** A time that any other row has names nothing; one in whole seconds names
+//!   something only where every purchase shows: late, on whole and readable lists.
 //! * **R13** Not seen, and less than `absence_after` since the purchase may have
 //!   arrived: not known yet.
 //! * **R14** Absence wants whole lists, **R15** both of them, unfiltered and far enough
@@ -81,17 +82,24 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn push(&mut self, row: Row) {
-        if !self.known.insert((row.list, ImpactId::from(&row.receipt))) {
-            return;
+    /// Adds the rows of a page. A row that moved over from an earlier page is no other
+    /// one; two of one time on one page are two.
+    pub(crate) fn add(&mut self, page: impl IntoIterator<Item = Row>) {
+        let id = |row: &Row| (row.list, ImpactId::from(&row.receipt));
+        let first = self.all.len();
+        for row in page {
+            if self.known.contains(&id(&row)) {
+                continue;
+            }
+            let place = self.all.len();
+            match intact_marker(&row.receipt) {
+                Some(marker) => self.marked.entry(marker.to_owned()).or_default().push(place),
+                None => self.unclear.push(place),
+            }
+            self.by_second.entry(at(&row).timestamp()).or_default().push(place);
+            self.all.push(row);
         }
-        let place = self.all.len();
-        match intact_marker(&row.receipt) {
-            Some(marker) => self.marked.entry(marker.to_owned()).or_default().push(place),
-            None => self.unclear.push(place),
-        }
-        self.by_second.entry(at(&row).timestamp()).or_default().push(place);
-        self.all.push(row);
+        self.known.extend(self.all[first..].iter().map(id));
     }
 
     /// Those with this marker, in whatever spelling, the earliest first (R8).
@@ -106,6 +114,11 @@ impl Rows {
     /// Whether any of them carries this marker.
     pub(crate) fn show(&self, marker: &str) -> bool {
         !self.ours(marker).is_empty()
+    }
+
+    /// Whether any of them carries it beside a time that may name it.
+    pub(crate) fn show_in_full(&self, marker: &str) -> bool {
+        self.ours(marker).into_iter().any(|row| !is_coarse(row))
     }
 
     /// Those that carry no intact marker.
@@ -137,6 +150,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) rows: &'a Rows,
     /// Whether that look read both lists whole (R14, R15).
     pub(crate) whole: bool,
+    /// Whether it could read every row.
+    pub(crate) readable: bool,
     /// Whether that look began when absence counts (R13).
     pub(crate) late: bool,
     /// Whether an earlier look showed the marker.
@@ -171,7 +186,13 @@ pub(crate) fn receipt_confirms(
 ) -> bool {
     let tolerance = span(policy.clock_tolerance);
     let time = receipt.time_utc.datetime();
-    is_as_asked(receipt, purchase) && (sent - tolerance..=answered + tolerance).contains(&time)
+    let same_customer = receipt.customer.as_ref().is_none_or(|shown| {
+        let asked = purchase.customer().map(|asked| folded(asked.customer_email.as_str()));
+        asked == Some(folded(shown.customer_email.as_str()))
+    });
+    receipt.impact == purchase.impact()
+        && same_customer
+        && (sent - tolerance..=answered + tolerance).contains(&time)
 }
 
 /// Draws the conclusion for one intent (R8 to R17).
@@ -237,7 +258,7 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
     let mut unknown = None;
     for group in &groups {
         // R12: of the rows of one purchase, one that its time names.
-        let named = group.iter().find(|row| names_one(row, ours, evidence.rows));
+        let named = group.iter().find(|row| names_one(row, ours, evidence));
         let Some(row) = named else {
             unknown = Some(UnresolvedReason::SameTime);
             continue;
@@ -260,19 +281,22 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
 }
 
 /// Whether the time of a row names one purchase alone (R12).
-fn names_one(row: &Row, ours: &[&Row], rows: &Rows) -> bool {
+fn names_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
     let same_time = |other: &Row| {
-        let apart =
-            if is_coarse(other) { TimeDelta::seconds(1) } else { TimeDelta::milliseconds(1) };
+        let coarse = is_coarse(row) || is_coarse(other);
+        let apart = if coarse { TimeDelta::seconds(1) } else { TimeDelta::milliseconds(1) };
         (at(other) - at(row)).abs() < apart
     };
     // The same purchase, on the other list.
     let twin = |other: &Row| {
-        other.list != row.list && other.receipt.impact == row.receipt.impact && !is_coarse(other)
+        let coarse = is_coarse(row) || is_coarse(other);
+        other.list != row.list && other.receipt.impact == row.receipt.impact && !coarse
     };
     let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
     let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);
-    !is_coarse(row) && !rows.near(at(row)).any(another)
+    // Whole seconds may be those of a purchase that does not show yet, or not here.
+    let all_show = evidence.late && evidence.whole && evidence.readable;
+    (!is_coarse(row) || all_show) && !evidence.rows.near(at(row)).any(another)
 }
 
 fn at(row: &Row) -> DateTime<Utc> {
@@ -320,15 +344,17 @@ pub(crate) fn is_ours(receipt: &Receipt, marker: &str) -> bool {
     }
 }
 
+/// The two halves of an address in lower case, without its tag.
+fn folded(address: &str) -> (String, String) {
+    let address = address.to_lowercase();
+    let (local, domain) = address.rsplit_once('@').unwrap_or(("", &address));
+    (local.split('+').next().unwrap_or_default().to_owned(), domain.to_owned())
+}
+
 /// Whether two addresses may be one: in another case, without its tag, with its domain
 /// in Unicode or punycode.
 fn may_be_the_same(shown: &str, asked: &Email) -> bool {
-    let split = |address: &str| {
-        let address = address.to_lowercase();
-        let (local, domain) = address.rsplit_once('@').unwrap_or(("", &address));
-        (local.split('+').next().unwrap_or_default().to_owned(), domain.to_owned())
-    };
-    let ((shown, shown_domain), (asked, asked_domain)) = (split(shown), split(asked.as_str()));
+    let ((shown, shown_domain), (asked, asked_domain)) = (folded(shown), folded(asked.as_str()));
     let international = |label: &str| !label.is_ascii() || label.starts_with("xn--");
     let same_label =
         |(one, other): (&str, &str)| one == other || international(one) && international(other);

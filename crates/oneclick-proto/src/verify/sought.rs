@@ -80,13 +80,16 @@ impl Sought {
 
     /// Whether the newest pages do not do.
     pub(super) fn wants_more(&self, look: &Look) -> bool {
-        self.is_late(look.began()) && !look.is_whole() && !look.rows().show(self.state.marker())
+        self.is_late(look.began())
+            && !look.is_whole()
+            && !look.rows().show_in_full(self.state.marker())
     }
 
     pub(crate) fn conclude(&mut self, look: &Look) -> Conclusion {
         let evidence = Evidence {
             rows: look.rows(),
             whole: look.is_whole(),
+            readable: look.is_readable(),
             late: self.is_late(look.began()),
             seen_before: self.seen_before,
             fates: &self.fates,

@@ -376,8 +376,7 @@ fn r5_what_certainly_was_not_made_is_not_counted() {
         assert_eq!(error.status().unwrap(), status);
         assert_eq!(world.asked.len(), 2, "nothing is looked for");
     }
-    for fate in
-        [Fate::NeverConnected, Fate::Status(429, false, OWN), Fate::Status(425, false, OWN)]
+    for fate in [Fate::NeverConnected, Fate::Status(429, false, OWN), Fate::Status(425, false, OWN)]
     {
         let mut world = World::new(&[fate]);
         let not = not_bought(world.run(new()));

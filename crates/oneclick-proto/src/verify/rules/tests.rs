@@ -60,6 +60,7 @@ fn marked() -> serde_json::Value {
 struct Known {
     rows: Rows,
     whole: bool,
+    readable: bool,
     late: bool,
     seen_before: bool,
     fates: HashMap<ImpactId, Fate>,
@@ -68,8 +69,15 @@ struct Known {
 impl Known {
     fn of(rows: impl IntoIterator<Item = Row>) -> Self {
         let mut all = Rows::default();
-        rows.into_iter().for_each(|row| all.push(row));
-        Self { rows: all, whole: true, late: true, seen_before: false, fates: HashMap::new() }
+        all.add(rows);
+        Self {
+            rows: all,
+            whole: true,
+            readable: true,
+            late: true,
+            seen_before: false,
+            fates: HashMap::new(),
+        }
     }
 
     fn early(self) -> Self {
@@ -82,9 +90,10 @@ impl Known {
     }
 
     fn conclude(&self, purchase: &Purchase) -> Conclusion {
-        let Self { rows, whole, late, seen_before, fates } = self;
-        let (whole, late, seen_before) = (*whole, *late, *seen_before);
-        let evidence = Evidence { rows, whole, late, seen_before, fates };
+        let Self { rows, fates, whole, readable, late, seen_before } = self;
+        let (whole, readable, late) = (*whole, *readable, *late);
+        let seen_before = *seen_before;
+        let evidence = Evidence { rows, whole, readable, late, seen_before, fates };
         conclude(purchase, &sent(purchase), &evidence, &POLICY)
     }
 
@@ -124,6 +133,10 @@ fn r3_a_receipt_confirms_if_it_is_that_of_this_purchase() {
     assert!(confirms(&ada, &for_customer("ada+trees@example.com")));
     assert!(!confirms(&ada, &for_customer("bob@example.com")));
     assert!(!confirms(&ada, &tree()));
+    // What may be another spelling is left to the record.
+    let zoe = customers("12:00:01.500", "zoe\u{308}@example.com", json!(null)).receipt;
+    assert!(!confirms(&zoe, &for_customer("zo\u{eb}@example.com")));
+    assert!(!confirms(&ada, &for_customer("zo\u{eb}@example.com")));
     // One that shows no customer shows no other one.
     assert!(confirms(&receipt("12:00:01.500"), &for_customer("ada@example.com")));
 }
@@ -216,6 +229,7 @@ fn r12_a_time_that_another_row_has_names_nothing() {
         "waste_removed": 1}));
     Known::of([mine(), other]).gives(&tree(), "SameTime 1");
     Known::of([mine(), own("12:00:01", json!(null))]).gives(&tree(), "SameTime 1");
+    Known::of([mine(), own("12:00:01.500", json!(null))]).gives(&tree(), "SameTime 1");
     Known::of([mine(), own("12:00:01.501", json!(null))]).gives(&tree(), &format!("track {ID}"));
     // On the other list it is the same purchase.
     let twin = customers("12:00:01.500", "ada@example.com", json!(null));
@@ -224,10 +238,15 @@ fn r12_a_time_that_another_row_has_names_nothing() {
 }
 
 #[test]
-fn r12_a_time_in_whole_seconds_is_not_tracked() {
+fn r12_a_time_in_whole_seconds_is_tracked_only_where_every_purchase_shows() {
     for at in ["12:00:01", "12:00:01.000"] {
-        Known::of([own(at, marked())]).gives(&tree(), "SameTime 1");
-        Known::of([own(at, marked())]).early().gives(&tree(), "not yet");
+        let known = || Known::of([own(at, marked())]);
+        assert!(matches!(known().conclude(&tree()), Conclusion::Track(_)), "{at}");
+        known().early().gives(&tree(), "not yet");
+        Known { whole: false, ..known() }.gives(&tree(), "SameTime 1");
+        Known { readable: false, ..known() }.gives(&tree(), "SameTime 1");
+        let beside = own("12:00:01.999", json!(null));
+        Known::of([own(at, marked()), beside]).gives(&tree(), "SameTime 1");
     }
     // Another row of the same purchase may name it.
     let rows = [own("12:00:02", marked()), own("12:00:01.500", marked())];
@@ -279,7 +298,8 @@ fn r1_without_the_servers_time_every_row_may_be_ours() {
     state.from = None;
     let known = Known::of([own("00:00:00.001", json!(null))]);
     let Known { rows, fates, .. } = &known;
-    let evidence = Evidence { rows, whole: true, late: true, seen_before: false, fates };
+    let (whole, readable, late) = (true, true, true);
+    let evidence = Evidence { rows, whole, readable, late, seen_before: false, fates };
     let conclusion = conclude(&purchase, &state, &evidence, &POLICY);
     assert!(matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Candidates, _)));
     let _: Option<Timestamp> = state.until;
