@@ -27,6 +27,7 @@ mod security;
 mod sharing;
 mod strategies;
 mod tls;
+mod unkind_server;
 
 /// Makes a test of each behaviour for each adapter.
 macro_rules! behaviours {
