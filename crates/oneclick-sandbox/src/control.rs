@@ -8,11 +8,11 @@ use http::{Method, Request, Response, StatusCode};
 use oneclick_proto::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::shared::Shared;
 use crate::state::problem::{self, Problem};
-use crate::state::{Account, FaultRule, Sandbox, check_body, check_path};
+use crate::state::{Account, Behaviour, FaultRule, Sandbox, check_body, check_path};
 
 /// What the paths begin with.
 pub(crate) const PREFIX: &str = "/_sandbox";
@@ -20,6 +20,7 @@ pub(crate) const PREFIX: &str = "/_sandbox";
 /// What there is.
 const PATHS: &[(&str, &[&str])] = &[
     ("/_sandbox/faults", &["GET", "POST", "DELETE"]),
+    ("/_sandbox/behaviour", &["GET", "PATCH", "POST", "DELETE"]),
     ("/_sandbox/clock", &["GET", "PUT"]),
     ("/_sandbox/clock/advance", &["POST"]),
     ("/_sandbox/reset", &["POST"]),
@@ -29,6 +30,9 @@ const PATHS: &[(&str, &[&str])] = &[
 
 /// What rules look like.
 const RULES: &str = r#"{"fault":"apply_then_drop","times":1} or {"fault":{"rate_limited":{"retry_after":{"seconds":7}}}}"#;
+
+/// What switches look like.
+const SWITCHES: &str = r#"{"metadata":"dropped","limit":{"capped":{"at":5}}}"#;
 
 /// Answers a request to the sandbox itself.
 pub(crate) fn answer(shared: &Shared, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
@@ -54,6 +58,19 @@ fn execute(shared: &Shared, request: &Request<Vec<u8>>) -> Result<Value, Problem
             shared.sandbox().inject(rule);
         }
         ("DELETE", "/_sandbox/faults") => shared.sandbox().clear_faults(),
+        ("GET", "/_sandbox/behaviour") => return Ok(behaviour(shared.sandbox().behaviour())),
+        ("PATCH" | "POST", "/_sandbox/behaviour") => {
+            let switches: Map<String, Value> = read(request, SWITCHES)?;
+            let mut sandbox = shared.sandbox();
+            let mut changed = sandbox.behaviour();
+            changed.set(&switches)?;
+            sandbox.set_behaviour(changed);
+            return Ok(behaviour(changed));
+        }
+        ("DELETE", "/_sandbox/behaviour") => {
+            shared.sandbox().set_behaviour(Behaviour::new());
+            return Ok(behaviour(Behaviour::new()));
+        }
         ("GET", "/_sandbox/clock") => return Ok(clock(shared)),
         ("PUT", "/_sandbox/clock") => {
             let Now { now } = read(request, r#"{"now":"2025-01-31T12:00:00.000Z"}"#)?;
@@ -71,9 +88,7 @@ fn execute(shared: &Shared, request: &Request<Vec<u8>>) -> Result<Value, Problem
         }
         ("GET", "/_sandbox/requests") => return Ok(json!({ "requests": shared.log().entries() })),
         ("GET", "/_sandbox/state") => {
-            let now = shared.now();
-            let mut sandbox = shared.sandbox();
-            sandbox.publish(now);
+            let (sandbox, now) = shared.caught_up();
             return Ok(state(&sandbox, now));
         }
         _ => return Err(lost(path)),
@@ -112,6 +127,10 @@ fn lost(path: &str) -> Problem {
     let paths: Vec<_> = PATHS.iter().map(|(path, _)| *path).collect();
     Problem::invalid(format!("there is no such path; there are {}", paths.join(", ")))
         .status(StatusCode::NOT_FOUND)
+}
+
+fn behaviour(behaviour: Behaviour) -> Value {
+    json!({ "behaviour": behaviour.switches() })
 }
 
 fn clock(shared: &Shared) -> Value {

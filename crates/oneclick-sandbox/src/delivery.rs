@@ -24,6 +24,11 @@ impl Broken {
                 stream.write_all(&self.head(0)).await?;
                 stream.write_all(&body[..at.min(body.len())]).await?;
             }
+            Delivery::NoLength(at) => {
+                stream.write_all(&self.lines("HTTP/1.0")).await?;
+                stream.write_all(b"\r\n").await?;
+                stream.write_all(&body[..at.unwrap_or(body.len()).min(body.len())]).await?;
+            }
             Delivery::WrongLength(by) => {
                 stream.write_all(&self.head(by)).await?;
                 stream.write_all(body).await?;
@@ -38,7 +43,12 @@ impl Broken {
             Delivery::NotHttp => stream.write_all(b"\x16\x03\x01 nothing of HTTP\r\n\r\n").await?,
             // Until the client gives up.
             Delivery::Never => while stream.read(&mut [0; 512]).await? > 0 {},
-            Delivery::Dropped | Delivery::Whole | Delivery::Late(_) => {}
+            // What is late has waited before.
+            Delivery::Whole | Delivery::Late(_) => {
+                stream.write_all(&self.head(0)).await?;
+                stream.write_all(body).await?;
+            }
+            Delivery::Dropped => {}
         }
         stream.shutdown().await
     }
@@ -47,11 +57,17 @@ impl Broken {
     fn head(&self, by: i32) -> Vec<u8> {
         let length = i64::try_from(self.response.body().len()).unwrap_or(i64::MAX);
         let length = length.saturating_add(by.into()).max(0);
-        let mut head = format!("HTTP/1.1 {}\r\n", self.response.status()).into_bytes();
-        for (name, value) in self.response.headers() {
-            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-        }
+        let mut head = self.lines("HTTP/1.1");
         head.extend(format!("content-length: {length}\r\nconnection: close\r\n\r\n").as_bytes());
         head
+    }
+
+    /// The status line and the headers that the response has.
+    fn lines(&self, version: &str) -> Vec<u8> {
+        let mut lines = format!("{version} {}\r\n", self.response.status()).into_bytes();
+        for (name, value) in self.response.headers() {
+            lines.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        lines
     }
 }

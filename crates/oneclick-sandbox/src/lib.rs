@@ -22,8 +22,8 @@
 //!
 //! A [`FaultRule`] has requests go wrong on purpose, at a phase that its
 //! [`Fault`] names: refused before they are applied, dropped before or after,
-//! answered late, cut, wrongly or never, or hidden from readers for a while. It
-//! hits a path or all of them, the next few requests, some by a probability
+//! applied after the caller is gone, answered by a gateway, late, cut, wrongly or
+//! never, or hidden from readers for a while. It hits a path or all of them, the next few requests, some by a probability
 //! under the seed, or every one. What the API refuses anyway is answered as
 //! usual, and uses no rule up.
 //!
@@ -45,6 +45,70 @@
 //! # Ok::<(), oneclick_proto::Error>(())
 //! ```
 //!
+//! # Behaviour
+//!
+//! No source states everything that the API does, and a gateway, a cache or a
+//! replica may stand before it. Each such point is a switch of [`Behaviour`]. Its
+//! first value is the kindest reading, and the default. Set the others to see
+//! whether an integration survives them. Any number of switches hold at the same
+//! time. They change what is shown and accepted; [`Account::ledger`] and
+//! `/_sandbox/state` always show what was really bought.
+//!
+//! A purchase can be tracked and cancelled by the handle of its receipt, and by
+//! every `user_id` and `time_utc` that the switches show for its record. If several
+//! purchases are shown with one handle, it means the first. Whatever is drawn at
+//! random is drawn from the seed.
+//!
+//! | switch | values | what is unstated |
+//! |---|---|---|
+//! | `metadata` | `kept`, `dropped`, `keys_camel_case`, `keys_upper_case`, `values_upper_case`, `{"cut_short":{"chars":16}}`, `reordered`, `one_text`, `nulls`, `records_only`, `customer_records_only` | what a record shows of the metadata that was sent |
+//! | `address` | `kept`, `lower_case`, `tag_removed`, `other_domain_form` | how a customer's address is stored, and shown in records, customers and receipts |
+//! | `address_filter` | `exact`, `loose` | how `customer_email` in a query compares with the stored address |
+//! | `user_id` | `same`, `other_case`, `customers`, `another` | the `user_id` of a record, beside its receipt |
+//! | `time_utc` | `same`, `microseconds`, `seconds_cut`, `seconds_rounded`, `offset`, `changing` | the `time_utc` of a record, beside its receipt |
+//! | `listed_in` | `customer_records`, `records`, `both` | which list shows a customer's purchase; `/v1/records` shows it without the customer |
+//! | `unknown_filter` | `honoured`, `empty`, `everything`, `refused` | what a `filter_by` does that the reference does not list, `coral_restored` among them |
+//! | `sort_order` | `honoured`, `ignored`, `within_page` | whether lists are sorted as asked |
+//! | `dates` | `inclusive`, `exclusive`, `start_exclusive`, `end_exclusive` | whether `start_date` and `end_date` are part of the range |
+//! | `days` | `utc`, `{"offset":{"hours":-8}}` | where days begin, in queries and in `/v1/impact/daily` |
+//! | `limit` | `honoured`, `{"capped":{"at":5}}` | how many rows a page has |
+//! | `cursors` | `last`, `{"expire":{"millis":1000}}`, `shift` | how long a cursor lasts; a shifting one shows a row twice or misses one if rows are added |
+//! | `visibility` | `at_once`, `{"after":{"millis":5000}}`, `{"replicas":{"millis":5000}}` | when readers see a purchase; of two replicas one lags behind, and each request meets either |
+//! | `clock` | `same`, `{"ahead":{"days":2}}`, `{"behind":{"days":2}}` | the server's clock, beside the emulator's |
+//! | `date` | `usual`, `{"apart":{"seconds":30}}`, `absent` | the `Date` header, beside the server's clock |
+//! | `receipt` | `own`, `crossed`, `bare`, `fraction` | whether a receipt is that of its purchase or of the account's latest other one, is without customer and category, or has an amount such as `5.0` |
+//! | `cancel` | `at_once`, `{"later":{"millis":5000}}` | when a cancellation takes effect |
+//! | `cancel_repeat` | `all_fields`, `four_fields` | the response to a repeated cancellation |
+//! | `cancel_refusal` | `bad_request`, `not_found`, `conflict`, `unprocessable_content` | the status if an impact cannot be cancelled any more: 400, 404, 409, 422 |
+//! | `track_by` | `account`, `customer` | the `user_id` by which `/v1/track` finds a customer's impact |
+//! | `other_rows` | `well_formed`, `null`, `without_user_id`, `amount_as_text`, `half_surrogate`, `unknown_kind` | what else is on each page of records |
+//! | `other_software` | `none`, `buys_the_same`, `buys_for_itself` | what is bought on the same account with each purchase, without metadata, even if that purchase is not made |
+//!
+//! What comes back after a purchase, and when it is made, are faults:
+//! [`Fault::Gateway`] with any status and several bodies, [`Fault::ApplyThenDrop`],
+//! [`Fault::CutAnswer`], [`Fault::NoLength`], [`Fault::DropThenApply`] and the
+//! others.
+//!
+//! ```
+//! use oneclick_proto::{Api, ListRecords, Metadata, PlantTree, Trees};
+//! use oneclick_sandbox::behaviour::MetadataForm;
+//! use oneclick_sandbox::{Behaviour, Config, Sandbox};
+//!
+//! let mut sandbox = Sandbox::new(Config::new());
+//! sandbox.set_behaviour(Behaviour::new().metadata(MetadataForm::Dropped));
+//!
+//! let api = Api::sandbox("test_doc")?;
+//! let now = "2025-03-12T15:22:14Z".parse().unwrap();
+//! let metadata = Metadata::from_pairs([("order", "A-1")])?;
+//! let plant = PlantTree::new(Trees::of::<5>()).metadata(metadata);
+//! api.decode(&plant, sandbox.respond(&api.encode(&plant)?, now))?;
+//!
+//! let list = ListRecords::new();
+//! let page = api.decode(&list, sandbox.respond(&api.encode(&list)?, now))?;
+//! assert!(page.items[0].metadata.is_empty());
+//! # Ok::<(), oneclick_proto::Error>(())
+//! ```
+//!
 //! # Control
 //!
 //! A server answers tests in any language under `/_sandbox/`, in JSON and
@@ -57,18 +121,21 @@
 //! | `GET /_sandbox/faults` | the rules, with what is left of them |
 //! | `POST /_sandbox/faults` | adds a rule: `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`, or with `"probability":0.3`, or with neither for every request; `{"fault":{"cut_answer":{"at":10}}}` for a fault with fields, also if all are left out: `{"fault":{"rate_limited":{}}}` |
 //! | `DELETE /_sandbox/faults` | ends them |
+//! | `GET /_sandbox/behaviour` | every switch, with its `value` and the `values` that it may take |
+//! | `PATCH` or `POST /_sandbox/behaviour` | sets some: `{"metadata":"dropped","limit":{"capped":{"at":5}}}`; if one is wrong, none is set |
+//! | `DELETE /_sandbox/behaviour` | sets all to their defaults |
 //! | `GET /_sandbox/clock` | `{"now":"…"}` |
 //! | `PUT /_sandbox/clock` | sets it: `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
 //! | `POST /_sandbox/clock/advance` | `{"millis":60000}` |
-//! | `POST /_sandbox/reset` | forgets accounts, faults, the log and the clock's setting |
+//! | `POST /_sandbox/reset` | forgets accounts, faults, switches, the log and the clock's setting |
 //! | `GET /_sandbox/requests` | the last 1,000 requests to the API, each with its number, time, method, path, query, body (64 KiB of it), status and fault, and the account of its key instead of the key |
 //! | `GET /_sandbox/state` | every account's totals, customers and ledger, the clock and the rules |
 //!
 //! # What this sandbox chose
 //!
 //! The API's reference does not say everything. Where it is silent the
-//! sandbox behaves as follows; the real API may differ, and a client must not
-//! depend on any of it.
+//! sandbox behaves as follows, unless a switch of [`Behaviour`] says otherwise; the
+//! real API may differ, and a client must not depend on any of it.
 //!
 //! **Keys.** A key that does not begin with `test_` gets 401 `key_error`,
 //! `API Key does not exist`; so does a `live_` key. A header that is missing,
@@ -164,10 +231,11 @@ mod state;
 pub use clock::{Clock, ManualClock};
 pub use log::Logged;
 pub use server::{Server, ServerBuilder};
+pub use state::behaviour;
 pub use state::{
-    Account, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivery, Exchange, Fault,
-    FaultRule, IMPACT_COMPLETED_AFTER, InvalidRule, LedgerEntry, MAX_BODY_BYTES, RetryAfter,
-    Sandbox, When,
+    Account, Behaviour, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivery, Exchange,
+    Fault, FaultRule, GatewayBody, IMPACT_COMPLETED_AFTER, InvalidRule, LedgerEntry,
+    MAX_BODY_BYTES, RetryAfter, Sandbox, When,
 };
 
 #[cfg(doctest)]

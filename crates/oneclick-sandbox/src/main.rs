@@ -23,8 +23,8 @@ Options:
   --version         show the version
 
 When it is ready it prints one line, its base URL. SIGINT and SIGTERM stop it.
-Under /_sandbox/ it takes faults, tells and sets its clock, and shows what was
-received and what was really bought.
+Under /_sandbox/ it takes faults and switches for unkind behaviour, tells and
+sets its clock, and shows what was received and what was really bought.
 ";
 
 struct Options {

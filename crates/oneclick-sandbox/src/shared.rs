@@ -35,6 +35,14 @@ impl Shared {
         self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The sandbox as it is by now, and the time.
+    pub(crate) fn caught_up(&self) -> (MutexGuard<'_, Sandbox>, DateTime<Utc>) {
+        let mut sandbox = self.sandbox();
+        let now = self.now();
+        sandbox.catch_up(now);
+        (sandbox, now)
+    }
+
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,7 +73,8 @@ impl Shared {
         }
     }
 
-    /// As it was at the start, but for the rules that it was started with.
+    /// As it was at the start, but for the rules and switches that it was started
+    /// with.
     pub(crate) fn reset(&self) {
         let mut sandbox = self.sandbox();
         *sandbox = Sandbox::new(sandbox.config());

@@ -7,6 +7,7 @@
 
 mod account;
 mod action;
+pub mod behaviour;
 mod cancel;
 mod cursor;
 mod exchange;
@@ -16,29 +17,35 @@ mod hash;
 mod list;
 pub(crate) mod problem;
 mod project;
+mod punycode;
 mod query;
 mod read;
 mod route;
 mod scan;
 mod track;
+mod view;
 
 use std::collections::HashMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use oneclick_proto::UserId;
 
 pub use account::{Account, LedgerEntry};
+pub use behaviour::Behaviour;
 pub use exchange::{Delivery, Exchange};
-pub use fault::{Fault, FaultRule, InvalidRule, RetryAfter, When};
+pub use fault::{Fault, FaultRule, GatewayBody, InvalidRule, RetryAfter, When};
 pub(crate) use route::check_path;
 pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
 
+use account::Purchase;
+use behaviour::DateHeader;
 use fault::Faults;
-use problem::{Problem, answer};
+use problem::{Problem, answer, http_date};
 use route::Route;
+use view::View;
 
 /// The largest body of a request, in bytes: 1 MiB. More is answered with 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -104,13 +111,18 @@ pub struct Sandbox {
     config: Config,
     accounts: HashMap<Box<[u8]>, Account>,
     faults: Faults,
+    behaviour: Behaviour,
+    /// Whether a switch is not at its default.
+    is_unkind: bool,
+    /// How many requests were understood.
+    requests: u64,
 }
 
 impl Sandbox {
     /// A sandbox in which nothing has happened.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, accounts: HashMap::new(), faults: Faults::default() }
+        Self { config, ..Self::default() }
     }
 
     /// Answers a request. There is no request that it does not answer, and
@@ -132,29 +144,72 @@ impl Sandbox {
         request: &Request<impl AsRef<[u8]>>,
         now: DateTime<Utc>,
     ) -> Exchange {
+        if !self.is_unkind {
+            return self.execute(request, now);
+        }
+        let now = self.behaviour.clock.shifted(now);
+        let mut exchange = self.execute(request, now);
+        let headers = exchange.response.headers_mut();
+        if self.behaviour.date == DateHeader::Absent {
+            headers.remove(DATE);
+            exchange.has_date = false;
+        } else if let Some(date) = self.behaviour.date_header(now).and_then(http_date) {
+            headers.insert(DATE, date);
+        }
+        exchange
+    }
+
+    fn execute(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
         let Prepared { path, key, operation } = match self.prepare(request) {
             Ok(prepared) => prepared,
             Err(problem) => return Exchange::whole(problem.answer()),
         };
         let seed = self.config.seed;
+        self.requests += 1;
+        let mut view = View::new(&self.behaviour, !self.is_unkind, now, seed, self.requests);
         let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
-        account.publish(now);
-        if let Err(problem) = operation.check(account, now) {
+        account.catch_up(now);
+        if let Err(problem) = operation.check(account, &view) {
             return Exchange::whole(problem.answer());
         }
         // Up to here the request has changed nothing.
-        let fault = self.faults.hit(seed, path);
-        let refusal = fault.as_ref().and_then(|fault| fault.refusal(now));
-        let response = refusal.unwrap_or_else(|| {
-            account.hide_next(fault.as_ref().and_then(Fault::hides));
-            match operation.apply(account, now) {
-                Ok(body) => answer(StatusCode::OK, body),
-                Err(problem) => problem.answer(),
+        if let Some(purchase) = operation.purchase().and_then(|it| self.behaviour.others(it)) {
+            account.buy(purchase, now, view.hides);
+        }
+        let Some(fault) = self.faults.hit(seed, path) else {
+            return Exchange::whole(apply(operation, account, &view));
+        };
+        view.hides = fault.hides().or(view.hides);
+        let response = match fault.refusal(now) {
+            None => apply(operation, account, &view),
+            Some(refusal) => {
+                if let Some(millis) = fault.applies_after() {
+                    operation.apply_later(account, &view, millis);
+                }
+                refusal
             }
-        });
-        match fault {
-            None => Exchange::whole(response),
-            Some(fault) => Exchange::of(fault.replace(response), fault),
+        };
+        Exchange::of(fault.replace(response, request.uri().path()), fault)
+    }
+
+    /// Sets the switches for everything that the API's sources leave open.
+    pub fn set_behaviour(&mut self, behaviour: Behaviour) {
+        self.behaviour = behaviour;
+        self.is_unkind = behaviour != Behaviour::new();
+    }
+
+    /// The switches as they are set.
+    #[must_use]
+    pub fn behaviour(&self) -> Behaviour {
+        self.behaviour
+    }
+
+    /// Makes and shows what was to be made and shown by now. Every request does so
+    /// for its own account; call this before you look at a ledger.
+    pub fn catch_up(&mut self, now: DateTime<Utc>) {
+        let now = self.behaviour.clock.shifted(now);
+        for account in self.accounts.values_mut() {
+            account.catch_up(now);
         }
     }
 
@@ -196,14 +251,7 @@ impl Sandbox {
         key(headers).ok().map(|key| Account::id_of(self.config.seed, key))
     }
 
-    /// Shows what was hidden until now.
-    pub(crate) fn publish(&mut self, now: DateTime<Utc>) {
-        for account in self.accounts.values_mut() {
-            account.publish(now);
-        }
-    }
-
-    /// How it behaves.
+    /// What it was made with.
     #[must_use]
     pub fn config(&self) -> Config {
         self.config
@@ -226,6 +274,7 @@ impl Sandbox {
             query: request.uri().query().unwrap_or_default(),
             body,
             lenient: self.config.lenient,
+            behaviour: &self.behaviour,
         })
     }
 }
@@ -255,21 +304,37 @@ struct Input<'a> {
     query: &'a str,
     body: &'a [u8],
     lenient: bool,
+    behaviour: &'a Behaviour,
 }
 
 /// Something that was asked for and can be done.
 trait Operation {
     /// Refuses what cannot be done with this account.
-    fn check(&self, _: &Account, _: DateTime<Utc>) -> Result<(), Problem> {
+    fn check(&self, _: &Account, _: &View<'_>) -> Result<(), Problem> {
         Ok(())
     }
 
     /// Does it, and gives the JSON to answer. What `check` lets pass succeeds.
-    fn apply(
-        self: Box<Self>,
-        account: &mut Account,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<u8>, Problem>;
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem>;
+
+    /// Does it after so many milliseconds, and answers nobody.
+    fn apply_later(self: Box<Self>, _: &mut Account, _: &View<'_>, _: u64) {}
+
+    /// What it buys, if it is a purchase.
+    fn purchase(&self) -> Option<&Purchase> {
+        None
+    }
+}
+
+fn apply(
+    operation: Box<dyn Operation>,
+    account: &mut Account,
+    view: &View<'_>,
+) -> Response<Vec<u8>> {
+    match operation.apply(account, view) {
+        Ok(body) => answer(StatusCode::OK, body),
+        Err(problem) => problem.answer(),
+    }
 }
 
 type Parsed = Result<Box<dyn Operation>, Problem>;

@@ -3,6 +3,7 @@
 
 mod sandbox {
     mod actions;
+    mod behaviour;
     mod cancel;
     mod command;
     mod control;

@@ -14,6 +14,7 @@ use oneclick_proto::{
 };
 use serde::Serialize;
 
+use super::behaviour::millis;
 use super::hash::hash;
 use super::scan::{Selection, select};
 
@@ -39,8 +40,8 @@ pub struct Account {
     details: HashMap<u32, Details>,
     /// Impacts that readers do not see yet, by the time at which they will.
     hidden: BTreeSet<(i64, u32)>,
-    /// How many milliseconds the next impact stays hidden.
-    hide_next: Option<u64>,
+    /// What takes effect later, by the time at which it does.
+    pending: Vec<(i64, Pending)>,
     own: Index,
     customers_own: Index,
     user_impact: ByKind<i64>,
@@ -87,6 +88,17 @@ struct Details {
     name: Option<String>,
 }
 
+/// An impact that readers see.
+pub(super) struct Fact<'a> {
+    pub(super) position: u32,
+    pub(super) time: DateTime<Utc>,
+    pub(super) kind: &'static ImpactKind,
+    pub(super) amount: i64,
+    /// The address of the customer, if there is one.
+    pub(super) address: Option<&'a str>,
+    pub(super) cancelled: Option<&'a Cancelled>,
+}
+
 /// When and why an impact was cancelled.
 #[derive(Clone)]
 pub(super) struct Cancelled {
@@ -107,7 +119,14 @@ struct Customer {
 #[derive(Default)]
 struct Index(ByKind<Vec<u32>>);
 
+/// Something that takes effect later.
+enum Pending {
+    Purchase(Purchase, Option<u64>),
+    Cancellation(u32, Cancelled),
+}
+
 /// What an action makes.
+#[derive(Clone)]
 pub(super) struct Purchase {
     pub(super) kind: ImpactKind,
     pub(super) amount: i64,
@@ -136,7 +155,7 @@ impl Account {
             events: Vec::new(),
             details: HashMap::new(),
             hidden: BTreeSet::new(),
-            hide_next: None,
+            pending: Vec::new(),
             own: Index::default(),
             customers_own: Index::default(),
             user_impact: [0; KINDS],
@@ -195,7 +214,13 @@ impl Account {
 
     /// Makes an impact. Its time is the clock's, or a millisecond after the
     /// last impact if the clock has not gone on: times are unique and ascend.
-    pub(super) fn buy(&mut self, purchase: Purchase, now: DateTime<Utc>) -> Receipt {
+    /// `hides` is for how many milliseconds readers do not see it.
+    pub(super) fn buy(
+        &mut self,
+        purchase: Purchase,
+        now: DateTime<Utc>,
+        hides: Option<u64>,
+    ) -> Receipt {
         let now = now.timestamp_millis().clamp(EARLIEST, LATEST);
         let time = self.events.last().map_or(now, |last| now.max(last.time + 1));
         let Purchase { kind, amount, category, customer, metadata } = purchase;
@@ -211,25 +236,57 @@ impl Account {
             let details = Details { category, metadata, cancelled: None, name };
             self.details.insert(position, details);
         }
-        match self.hide_next.take() {
+        match hides {
             None => self.show(position),
-            Some(millis) => {
-                let until = now.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX));
-                self.hidden.insert((until, position));
+            Some(hidden) => {
+                self.hidden.insert((now.saturating_add(millis(hidden)), position));
             }
         }
         self.receipt(position)
     }
 
-    /// Has the next impact stay hidden for so many milliseconds.
-    pub(super) fn hide_next(&mut self, millis: Option<u64>) {
-        self.hide_next = millis;
+    /// Makes an impact after so many milliseconds.
+    pub(super) fn buy_later(
+        &mut self,
+        purchase: Purchase,
+        now: DateTime<Utc>,
+        after: u64,
+        hides: Option<u64>,
+    ) {
+        let due = now.timestamp_millis().saturating_add(millis(after));
+        self.pending.push((due, Pending::Purchase(purchase, hides)));
     }
 
-    /// Shows what was hidden until now. What was shown once stays so, even if
-    /// the clock goes back.
-    pub(super) fn publish(&mut self, now: DateTime<Utc>) {
+    /// Cancels an impact after so many milliseconds.
+    pub(super) fn cancel_later(
+        &mut self,
+        position: u32,
+        cancelled: Cancelled,
+        now: DateTime<Utc>,
+        after: u64,
+    ) {
+        let due = now.timestamp_millis().saturating_add(millis(after));
+        self.pending.push((due, Pending::Cancellation(position, cancelled)));
+    }
+
+    /// Does what was to be done by now, and shows what was hidden until now. What
+    /// was shown once stays so, even if the clock goes back.
+    pub(super) fn catch_up(&mut self, now: DateTime<Utc>) {
         let now = now.timestamp_millis();
+        let due = |pending: &[(i64, Pending)]| {
+            let due = pending.iter().enumerate().filter(|(_, (due, _))| *due <= now);
+            due.min_by_key(|(_, (due, _))| *due).map(|(at, _)| at)
+        };
+        while let Some(at) = due(&self.pending) {
+            match self.pending.remove(at) {
+                (due, Pending::Purchase(purchase, hides)) => {
+                    self.buy(purchase, moment(due), hides);
+                }
+                (_, Pending::Cancellation(position, cancelled)) => {
+                    self.cancel(position, cancelled);
+                }
+            }
+        }
         while let Some(first) = self.hidden.first().copied().filter(|(until, _)| *until <= now) {
             self.hidden.remove(&first);
             self.show(first.1);
@@ -268,15 +325,25 @@ impl Account {
     }
 
     /// Takes an impact out of the totals, and notes when and why. Once.
-    pub(super) fn cancel(&mut self, position: u32, reason: Option<Reason>, now: DateTime<Utc>) {
+    pub(super) fn cancel(&mut self, position: u32, cancelled: Cancelled) {
         if self.cancelled(position).is_some() {
             return;
         }
-        let Event { time, amount, .. } = self.events[position as usize];
+        self.details.entry(position).or_default().cancelled = Some(cancelled);
+        self.count(position, -self.events[position as usize].amount);
+    }
+
+    /// When and why an impact is cancelled, if it is cancelled now.
+    pub(super) fn cancellation(
+        &self,
+        position: u32,
+        reason: Option<Reason>,
+        now: DateTime<Utc>,
+    ) -> Cancelled {
+        let time = self.events[position as usize].time;
         // Not before it was made, even if the clock has gone back.
         let on = moment(now.timestamp_millis().clamp(time, LATEST.max(time))).into();
-        self.details.entry(position).or_default().cancelled = Some(Cancelled { on, reason });
-        self.count(position, -amount);
+        Cancelled { on, reason }
     }
 
     /// When and why an impact was cancelled, if it was.
@@ -374,6 +441,46 @@ impl Account {
             Some(email) => self.customer(email).map_or(0..0, |customer| customer..customer + 1),
         };
         select(&[&self.shown_customers], &resume(range, order, after), order, limit)
+    }
+
+    /// Every impact that readers see, oldest first. A walk over all of them, for
+    /// what no index answers.
+    pub(super) fn facts(&self) -> impl Iterator<Item = Fact<'_>> {
+        let shown = self.events.iter().enumerate().filter(|(_, event)| event.shown);
+        shown.map(|(at, event)| {
+            let position = position(at);
+            Fact {
+                position,
+                time: moment(event.time),
+                kind: &ImpactKind::KNOWN[usize::from(event.kind)],
+                amount: event.amount,
+                address: event.customer.map(|customer| &*self.customers[customer as usize].email),
+                cancelled: self.cancelled(position),
+            }
+        })
+    }
+
+    /// Positions, addresses and first times of the customers that readers see.
+    pub(super) fn customer_facts(&self) -> impl Iterator<Item = (u32, &str, DateTime<Utc>)> {
+        self.shown_customers.iter().map(|at| {
+            let customer = &self.customers[*at as usize];
+            (*at, &*customer.email, moment(customer.onboarded_on))
+        })
+    }
+
+    /// Positions of the impacts of the two seconds around a moment that readers see.
+    pub(super) fn near(&self, time: DateTime<Utc>) -> impl Iterator<Item = u32> {
+        let time = time.timestamp_millis();
+        let start = self.events.partition_point(|event| event.time < time - 1_000);
+        let end = self.events.partition_point(|event| event.time <= time + 1_000);
+        (start..end).map(position).filter(|at| !self.is_hidden(*at))
+    }
+
+    /// The latest impact beside the one of a receipt.
+    pub(super) fn latest_other(&self, receipt: &Receipt) -> Option<Receipt> {
+        let time = receipt.time_utc.datetime().timestamp_millis();
+        let at = self.events.iter().rposition(|event| event.time != time)?;
+        Some(self.receipt(position(at)))
     }
 
     /// A record of the account's own.
@@ -541,7 +648,7 @@ mod tests {
                 customer: (at % 3 == 0).then(|| (email(), None)),
                 metadata: Metadata::new(),
             };
-            account.buy(purchase, start + chrono::TimeDelta::seconds(at.into()));
+            account.buy(purchase, start + chrono::TimeDelta::seconds(at.into()), None);
         }
         account
     }
@@ -625,7 +732,7 @@ mod tests {
                 customer: None,
                 metadata: Metadata::new(),
             };
-            let receipt = account.buy(purchase, now);
+            let receipt = account.buy(purchase, now, None);
             let time = receipt.time_utc.to_string();
             assert_eq!(time.len(), "2024-09-16T20:34:04.429Z".len(), "{time}");
             assert!(last < Some(receipt.time_utc.clone()));

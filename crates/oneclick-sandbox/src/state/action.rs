@@ -2,15 +2,15 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
 use oneclick_proto::{
     Category, Cents, Fragments, ImpactKind, InvalidValue, Pounds, RecordedMetadata, Trees,
 };
 
 use super::account::{Account, Purchase};
 use super::fields::Fields;
-use super::problem::{Problem, json};
+use super::problem::Problem;
 use super::query::{Query, email};
+use super::view::View;
 use super::{Input, Operation, Parsed};
 
 // Every amount fits an `i64`.
@@ -117,14 +117,18 @@ fn cause(name: &str) -> Result<Category, Problem> {
 }
 
 impl Operation for Purchase {
-    fn apply(
-        self: Box<Self>,
-        account: &mut Account,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<u8>, Problem> {
-        let mut receipt = account.buy(*self, now);
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
+        let mut receipt = account.buy(*self, view.now, view.hides);
         // Records show it; receipts are not known to.
         receipt.metadata = RecordedMetadata::default();
-        Ok(json(&receipt))
+        Ok(view.receipt(account, receipt))
+    }
+
+    fn apply_later(self: Box<Self>, account: &mut Account, view: &View<'_>, millis: u64) {
+        account.buy_later(*self, view.now, millis, view.hides);
+    }
+
+    fn purchase(&self) -> Option<&Purchase> {
+        Some(self)
     }
 }

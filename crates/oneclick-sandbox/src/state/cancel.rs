@@ -1,13 +1,15 @@
 //! Cancelling an impact: it leaves the totals and stays on record.
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use oneclick_proto::{CancelMessage, Cancellation, ImpactId, Reason, Redacted};
 
 use super::account::Account;
+use super::behaviour::{self, CancelEffect, CancelRepeat, later};
 use super::fields::Fields;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::track::{DONATION_SENT_AFTER, impact_id, no_such_impact};
+use super::view::{Purpose, View};
 use super::{Input, Operation, Parsed};
 
 struct Cancel {
@@ -30,33 +32,61 @@ pub(super) fn cancel_impact(input: &Input<'_>) -> Parsed {
 }
 
 impl Operation for Cancel {
-    fn check(&self, account: &Account, now: DateTime<Utc>) -> Result<(), Problem> {
-        let position = account.find(&self.id).ok_or_else(no_such_impact)?;
-        let sent = now >= self.id.time_utc.datetime() + DONATION_SENT_AFTER;
+    fn check(&self, account: &Account, view: &View<'_>) -> Result<(), Problem> {
+        let position = self.position(account, view)?;
+        let made = account.receipt(position).time_utc.datetime();
+        let sent = view.now >= made + DONATION_SENT_AFTER;
         if sent && account.cancelled(position).is_none() {
             return Err(Problem::invalid(
                 "the impact cannot be cancelled: the non-profit has received its donation",
-            ));
+            )
+            .status(view.behaviour.cancel_refusal.status()));
         }
         Ok(())
     }
 
-    fn apply(
-        self: Box<Self>,
-        account: &mut Account,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<u8>, Problem> {
-        let position = account.find(&self.id).ok_or_else(no_such_impact)?;
-        let message = match account.cancelled(position) {
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
+        let position = self.position(account, view)?;
+        let earlier = account.cancelled(position).cloned();
+        let message = match earlier {
             Some(_) => CancelMessage::AlreadyCancelled,
             None => CancelMessage::Cancelled,
         };
-        account.cancel(position, self.reason, now);
-        let cancelled = account.cancelled(position).ok_or_else(no_such_impact)?;
+        let cancelled = earlier
+            .unwrap_or_else(|| account.cancellation(position, self.reason.clone(), view.now));
+        match view.behaviour.cancel {
+            CancelEffect::AtOnce => account.cancel(position, cancelled.clone()),
+            CancelEffect::Later { millis } => {
+                account.cancel_later(position, cancelled.clone(), view.now, millis);
+            }
+        }
         let receipt = account.receipt(position);
-        let mut answer = Cancellation::new(self.id, cancelled.on.clone(), message, receipt.impact);
+        let four = view.behaviour.cancel_repeat == CancelRepeat::FourFields;
+        if four && message == CancelMessage::AlreadyCancelled {
+            return Ok(json(&serde_json::json!({
+                "user_id": self.id.user_id,
+                "time_utc": self.id.time_utc,
+                "cancelled_on": cancelled.on,
+                "message": message,
+            })));
+        }
+        let mut answer = Cancellation::new(self.id, cancelled.on, message, receipt.impact);
         answer.reason = cancelled.reason.as_ref().map(|reason| Redacted::from(reason.as_str()));
         answer.category = receipt.category;
         Ok(json(&answer))
+    }
+
+    fn apply_later(self: Box<Self>, account: &mut Account, view: &View<'_>, millis: u64) {
+        if let Ok(position) = self.position(account, view) {
+            let on = later(view.now, TimeDelta::try_milliseconds(behaviour::millis(millis)));
+            let cancelled = account.cancellation(position, self.reason, on);
+            account.cancel_later(position, cancelled, view.now, millis);
+        }
+    }
+}
+
+impl Cancel {
+    fn position(&self, account: &Account, view: &View<'_>) -> Result<u32, Problem> {
+        view.find(account, &self.id, Purpose::Cancel).ok_or_else(no_such_impact)
     }
 }

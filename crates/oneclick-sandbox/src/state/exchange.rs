@@ -18,6 +18,8 @@ pub struct Exchange {
     pub delivery: Delivery,
     /// The fault that hit the request; `None` if none did.
     pub fault: Option<Fault>,
+    /// Whether the server may write a `Date` header of its own.
+    pub(crate) has_date: bool,
 }
 
 /// How an answer arrives.
@@ -33,6 +35,10 @@ pub enum Delivery {
     /// With a `Content-Length` that is wrong by so many bytes; then the connection
     /// closes.
     WrongLength(i32),
+    /// As HTTP/1.0 and without a `Content-Length`, with so many bytes of its body
+    /// (all if `None`); then the connection closes, and nothing else says where the
+    /// body ends.
+    NoLength(Option<usize>),
     /// Byte by byte, with this pause before each; then the connection closes.
     Trickle(Duration),
     /// As bytes that are not HTTP; then the connection closes.
@@ -56,14 +62,17 @@ impl fmt::Debug for Exchange {
 
 impl Exchange {
     pub(super) fn whole(response: Response<Vec<u8>>) -> Self {
-        Self { response, delivery: Delivery::Whole, fault: None }
+        Self { response, delivery: Delivery::Whole, fault: None, has_date: true }
     }
 
     pub(super) fn of(response: Response<Vec<u8>>, fault: Fault) -> Self {
         let delivery = match fault {
-            Fault::DropBefore | Fault::ApplyThenDrop => Delivery::Dropped,
+            Fault::DropBefore | Fault::ApplyThenDrop | Fault::DropThenApply { .. } => {
+                Delivery::Dropped
+            }
             Fault::AnswerLate { millis } => Delivery::Late(Duration::from_millis(millis)),
             Fault::CutAnswer { at } => Delivery::Cut(at),
+            Fault::NoLength { at } => Delivery::NoLength(at),
             Fault::NotHttp => Delivery::NotHttp,
             Fault::WrongLength { by } => Delivery::WrongLength(by),
             Fault::SlowBytes { millis } => Delivery::Trickle(Duration::from_millis(millis)),
@@ -71,10 +80,11 @@ impl Exchange {
             Fault::RateLimited { .. }
             | Fault::ServerError
             | Fault::Unavailable
+            | Fault::Gateway { .. }
             | Fault::ApplyThenError
             | Fault::Garbage
             | Fault::Hidden { .. } => Delivery::Whole,
         };
-        Self { response, delivery, fault: Some(fault) }
+        Self { response, delivery, fault: Some(fault), has_date: true }
     }
 }

@@ -2,8 +2,10 @@
 
 mod rule;
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use oneclick_proto::{ErrorBody, ErrorType};
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use rule::Faults;
 pub use rule::{FaultRule, InvalidRule, When};
 
-use super::problem::{answer, json};
+use super::problem::{answer, http_date, json};
 
 /// What goes wrong with a request. Each names the phase in which it does.
 ///
@@ -32,8 +34,26 @@ pub enum Fault {
     /// Refused before it was applied, by something in front of the API: 503
     /// with HTML.
     Unavailable,
+    /// Answered by something in front of the API, in its own words: a gateway, a
+    /// cache, a load balancer.
+    Gateway {
+        /// The status, from 200 to 599; 301, 302, 303, 307 and 308 lead back to the
+        /// path of the request. Any other number counts as 502.
+        status: u16,
+        /// Whether the API applied it.
+        applied: bool,
+        /// The body; 204, 205 and 304 never have one.
+        #[serde(default)]
+        body: GatewayBody,
+    },
     /// Not applied; the connection closes without an answer.
     DropBefore,
+    /// The connection closes without an answer; applied later, although nobody
+    /// waits for it any more. A request that only reads has no effect.
+    DropThenApply {
+        /// How much later, in milliseconds of the sandbox's clock.
+        millis: u64,
+    },
     /// Applied; the connection closes without an answer.
     ApplyThenDrop,
     /// Applied, and answered with 500, `api_error`.
@@ -47,6 +67,13 @@ pub enum Fault {
     CutAnswer {
         /// How many bytes of the body arrive; all of them if it has fewer.
         at: usize,
+    },
+    /// Applied, and answered as HTTP/1.0 without a `Content-Length`: nothing says
+    /// that a body is not whole.
+    NoLength {
+        /// How many bytes of the body arrive; all if `None`.
+        #[serde(default)]
+        at: Option<usize>,
     },
     /// Applied, and answered with 200 and a body that is not JSON.
     Garbage,
@@ -77,6 +104,24 @@ pub enum Fault {
     },
 }
 
+/// The body of a [`Fault::Gateway`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GatewayBody {
+    /// An HTML page.
+    #[default]
+    Html,
+    /// `{"message":"…"}`, without the `type` of the API's errors.
+    Message,
+    /// An error as the API writes it, with `type` and `message`.
+    ApiError,
+    /// Nothing.
+    Empty,
+    /// The API's own: the receipt, or an error if it was not applied.
+    Own,
+}
+
 /// The two ways to write `Retry-After` (RFC 9110, 10.2.3), both in seconds from
 /// now.
 ///
@@ -98,19 +143,21 @@ impl Fault {
             Self::RateLimited { retry_after } => Some(rate_limited(*retry_after, now)),
             Self::ServerError => Some(server_error("an error on purpose")),
             Self::Unavailable => {
-                let html = b"<html><body><h1>503 Service Unavailable</h1></body></html>";
-                let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, html.to_vec());
-                let text = HeaderValue::from_static("text/html");
-                response.headers_mut().insert(CONTENT_TYPE, text);
-                Some(response)
+                let text = "<html><body><h1>503 Service Unavailable</h1></body></html>";
+                Some(html(StatusCode::SERVICE_UNAVAILABLE, text.to_owned()))
             }
-            Self::DropBefore | Self::NeverAnswer { applied: false } => {
+            Self::DropBefore
+            | Self::DropThenApply { .. }
+            | Self::NeverAnswer { applied: false }
+            | Self::Gateway { applied: false, .. } => {
                 Some(server_error("not applied and not answered, on purpose"))
             }
             Self::ApplyThenDrop
             | Self::ApplyThenError
             | Self::AnswerLate { .. }
+            | Self::Gateway { applied: true, .. }
             | Self::CutAnswer { .. }
+            | Self::NoLength { .. }
             | Self::Garbage
             | Self::NotHttp
             | Self::WrongLength { .. }
@@ -128,14 +175,67 @@ impl Fault {
         }
     }
 
-    /// The answer that takes the place of the one that was made.
-    pub(super) fn replace(&self, response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+    /// After how many milliseconds a request that was not applied is.
+    pub(super) fn applies_after(&self) -> Option<u64> {
+        match *self {
+            Self::DropThenApply { millis } => Some(millis),
+            _ => None,
+        }
+    }
+
+    /// The answer that takes the place of the one that was made to a request of
+    /// this path.
+    pub(super) fn replace(&self, response: Response<Vec<u8>>, path: &str) -> Response<Vec<u8>> {
         match self {
+            Self::Gateway { status, body, .. } => gateway(*status, *body, response, path),
             Self::ApplyThenError => server_error("an error on purpose"),
             Self::Garbage => response.map(|_| b"{\"user_id\": \xff\xfe garbage".to_vec()),
             _ => response,
         }
     }
+}
+
+/// The statuses that a gateway can answer with.
+const GATEWAY_STATUSES: RangeInclusive<u16> = 200..=599;
+
+fn gateway(
+    status: u16,
+    body: GatewayBody,
+    own: Response<Vec<u8>>,
+    path: &str,
+) -> Response<Vec<u8>> {
+    let status = Some(status).filter(|status| GATEWAY_STATUSES.contains(status));
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = match body {
+        GatewayBody::Html => {
+            let text = format!("<html><body><h1>{status}</h1></body></html>");
+            html(status, text)
+        }
+        GatewayBody::Message => answer(status, json(&serde_json::json!({ "message": WORDS }))),
+        GatewayBody::ApiError => answer(status, json(&ErrorBody::new(ErrorType::ApiError, WORDS))),
+        GatewayBody::Empty => answer(status, Vec::new()),
+        GatewayBody::Own => answer(status, own.into_body()),
+    };
+    if matches!(status.as_u16(), 204 | 205 | 304) {
+        response.body_mut().clear();
+    }
+    if response.body().is_empty() {
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    if let (301..=303 | 307 | 308, Ok(path)) = (status.as_u16(), HeaderValue::try_from(path)) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
+}
+
+/// What a gateway says.
+const WORDS: &str = "the gateway has something to say, on purpose";
+
+fn html(status: StatusCode, text: String) -> Response<Vec<u8>> {
+    let mut response = answer(status, text.into_bytes());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response
 }
 
 fn server_error(message: &str) -> Response<Vec<u8>> {
@@ -146,18 +246,17 @@ fn server_error(message: &str) -> Response<Vec<u8>> {
 fn rate_limited(retry_after: Option<RetryAfter>, now: DateTime<Utc>) -> Response<Vec<u8>> {
     let body = ErrorBody::new(ErrorType::ApiError, "too many requests, on purpose");
     let mut response = answer(StatusCode::TOO_MANY_REQUESTS, json(&body));
-    let date = |moment: DateTime<Utc>| moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let value = match retry_after {
         None => return response,
-        Some(RetryAfter::Seconds(seconds)) => seconds.to_string(),
+        Some(RetryAfter::Seconds(seconds)) => Some(HeaderValue::from(seconds)),
         Some(RetryAfter::Date(seconds)) => {
             let later = TimeDelta::seconds(seconds.into());
-            date(now.checked_add_signed(later).unwrap_or(now))
+            http_date(now.checked_add_signed(later).unwrap_or(now))
         }
     };
     // A date is of use only to those who know what time it is here.
-    for (name, value) in [(RETRY_AFTER, value), (DATE, date(now))] {
-        if let Ok(value) = HeaderValue::try_from(value) {
+    for (name, value) in [(RETRY_AFTER, value), (DATE, http_date(now))] {
+        if let Some(value) = value {
             response.headers_mut().insert(name, value);
         }
     }

@@ -1,14 +1,18 @@
 //! The lists, page by page.
 
-use chrono::{DateTime, Utc};
-use oneclick_proto::{Cursor, DateRange, Email, ImpactKind, InvalidValue, Limit, Page, SortOrder};
+use oneclick_proto::{
+    Cursor, CustomerRecord, CustomerSummary, DateRange, Email, ImpactKind, InvalidValue, Limit,
+    ListItem, Page, Record, SortOrder,
+};
 
-use super::account::{Account, Whose};
-use super::cursor;
+use super::account::{Account, Fact, Whose};
+use super::behaviour::{Behaviour, Cursors, ListedIn, SortOrders, UnknownFilter, millis};
+use super::cursor::{self, Place};
 use super::hash::hash;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::scan::Selection;
+use super::view::View;
 use super::{Input, Operation, Parsed};
 
 /// The API's default number of items on a page.
@@ -18,7 +22,10 @@ const DEFAULT_LIMIT: usize = 10;
 struct Listing {
     list: List,
     customer: Option<Email>,
+    /// All if empty.
     kinds: Vec<ImpactKind>,
+    /// Whether no record passes the filter.
+    nothing: bool,
     dates: DateRange,
     order: SortOrder,
     limit: usize,
@@ -35,31 +42,41 @@ enum List {
 /// `GET /v1/records`.
 pub(super) fn records(input: &Input<'_>) -> Parsed {
     let known = ["filter_by", "start_date", "end_date", "limit", "cursor", "sort_order"];
-    parse(&Query::parse(input, &known)?, List::Records)
+    parse(input, &Query::parse(input, &known)?, List::Records)
 }
 
 /// `GET /v1/customer_records`.
 pub(super) fn customer_records(input: &Input<'_>) -> Parsed {
     let known =
         ["customer_email", "filter_by", "start_date", "end_date", "limit", "cursor", "sort_order"];
-    parse(&Query::parse(input, &known)?, List::CustomerRecords)
+    parse(input, &Query::parse(input, &known)?, List::CustomerRecords)
 }
 
 /// `GET /v1/customers`.
 pub(super) fn customers(input: &Input<'_>) -> Parsed {
     let known = ["customer_email", "limit", "cursor", "sort_order"];
-    parse(&Query::parse(input, &known)?, List::Customers)
+    parse(input, &Query::parse(input, &known)?, List::Customers)
 }
 
 /// What a list does not take is not in its query.
-fn parse(query: &Query<'_>, list: List) -> Parsed {
-    let mut kinds = query.all("filter_by").map(kind).collect::<Result<Vec<_>, _>>()?;
+fn parse(input: &Input<'_>, query: &Query<'_>, list: List) -> Parsed {
+    let names = || query.all("filter_by");
+    let mut kinds = names()
+        .filter_map(|name| kind(name, input.behaviour.unknown_filter).transpose())
+        .collect::<Result<Vec<_>, _>>()?;
     kinds.sort();
     kinds.dedup();
+    // Names that the reference does not list may have been passed over.
+    let passed_over = kinds.is_empty() && names().next().is_some();
+    let everything = input.behaviour.unknown_filter == UnknownFilter::Everything;
+    if everything && names().any(|name| listed(name).is_none()) {
+        kinds.clear();
+    }
     Ok(Box::new(Listing {
         list,
         customer: query.customer_email()?,
         kinds,
+        nothing: passed_over && !everything,
         dates: query.dates()?,
         order: order(query.get("sort_order"))?,
         limit: limit(query.get("limit"))?,
@@ -67,12 +84,29 @@ fn parse(query: &Query<'_>, list: List) -> Parsed {
     }))
 }
 
-fn kind(name: &str) -> Result<ImpactKind, Problem> {
-    ImpactKind::known(name).ok_or_else(|| {
-        let known: Vec<_> = ImpactKind::KNOWN.iter().map(ImpactKind::as_str).collect();
-        let known = known.join(", ");
-        Problem::invalid(format!("`filter_by` must be one of {known}; repeat it for several, as in filter_by=tree_planted&filter_by=waste_removed"))
-    })
+/// The kind of a `filter_by`; `None` if it is passed over.
+fn kind(name: &str, unknown: UnknownFilter) -> Result<Option<ImpactKind>, Problem> {
+    let kind = match unknown {
+        UnknownFilter::Honoured => ImpactKind::known(name),
+        _ => listed(name),
+    };
+    if kind.is_some() || matches!(unknown, UnknownFilter::Empty | UnknownFilter::Everything) {
+        return Ok(kind);
+    }
+    let honoured = unknown == UnknownFilter::Honoured;
+    let known = ImpactKind::KNOWN.iter();
+    let known = known.filter(|kind| honoured || UnknownFilter::is_listed(kind));
+    let known: Vec<_> = known.map(ImpactKind::as_str).collect();
+    let known = known.join(", ");
+    Err(Problem::invalid(format!(
+        "`filter_by` must be one of {known}; repeat it for several, as in \
+         filter_by=tree_planted&filter_by=waste_removed",
+    )))
+}
+
+/// The kind of a name that the reference lists.
+fn listed(name: &str) -> Option<ImpactKind> {
+    ImpactKind::known(name).filter(UnknownFilter::is_listed)
 }
 
 fn order(name: Option<&str>) -> Result<SortOrder, Problem> {
@@ -99,16 +133,21 @@ fn limit(text: Option<&str>) -> Result<usize, Problem> {
 }
 
 impl Operation for Listing {
-    fn check(&self, account: &Account, _: DateTime<Utc>) -> Result<(), Problem> {
-        self.after(self.identity(account)).map(drop)
+    fn check(&self, account: &Account, view: &View<'_>) -> Result<(), Problem> {
+        self.place(self.identity(account), view).map(drop)
     }
 
-    fn apply(self: Box<Self>, account: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
         let identity = self.identity(account);
-        let after = self.after(identity)?;
+        let after = match self.place(identity, view)? {
+            Place::Start if view.is_kind => None,
+            Place::After(position) if view.is_kind => Some(position),
+            place => return Ok(self.walk(account, view, place)),
+        };
         let selection = self.select(account, after);
         let cursor = selection.positions.last().filter(|_| selection.more);
-        let cursor = cursor.map(|last| Cursor::new(cursor::encode(identity, *last)));
+        let cursor = cursor.map(|last| cursor::encode(identity, Place::After(*last), None));
+        let cursor = cursor.map(Cursor::new);
         let positions = selection.positions.into_iter();
         Ok(match self.list {
             List::Records => {
@@ -126,9 +165,112 @@ impl Operation for Listing {
 }
 
 impl Listing {
-    /// The position after which the page begins.
-    fn after(&self, identity: u64) -> Result<Option<u32>, Problem> {
-        self.cursor.as_deref().map(|cursor| cursor::decode(identity, cursor)).transpose()
+    /// Where the page begins.
+    fn place(&self, identity: u64, view: &View<'_>) -> Result<Place, Problem> {
+        let Some(cursor) = self.cursor.as_deref() else { return Ok(Place::Start) };
+        let (place, given) = cursor::decode(identity, cursor)?;
+        let age = given.map(|given| view.now.timestamp_millis().saturating_sub(given));
+        match (view.behaviour.cursors, age) {
+            (Cursors::Expire { millis: most }, Some(age)) if age >= millis(most) => {
+                Err(Problem::invalid("`cursor` has expired: begin again without one"))
+            }
+            _ => Ok(place),
+        }
+    }
+
+    /// The page for switches that the indexes do not know: a walk over the account.
+    fn walk(&self, account: &Account, view: &View<'_>, place: Place) -> Vec<u8> {
+        let Behaviour { sort_order, cursors, limit, other_rows, .. } = view.behaviour;
+        let descending = self.order == SortOrder::Desc;
+        let reversed = descending && *sort_order == SortOrders::Honoured;
+        let mut positions = self.positions(account, view);
+        if reversed {
+            positions.reverse();
+        }
+        let start = match place {
+            Place::Start => 0,
+            Place::After(after) if reversed => positions.partition_point(|at| *at >= after),
+            Place::After(after) => positions.partition_point(|at| *at <= after),
+            Place::Skip(items) => positions.len().min(items as usize),
+        };
+        let limit = match self.list {
+            List::Customers => limit.of(self.limit),
+            _ => other_rows.room(limit.of(self.limit)),
+        };
+        let end = positions.len().min(start.saturating_add(limit));
+        let cursor = (end < positions.len()).then(|| {
+            let place = match cursors {
+                Cursors::Shift => Place::Skip(u32::try_from(end).unwrap_or(u32::MAX)),
+                _ => Place::After(positions[end - 1]),
+            };
+            let expires = matches!(cursors, Cursors::Expire { .. });
+            let given = expires.then(|| view.now.timestamp_millis());
+            cursor::encode(self.identity(account), place, given)
+        });
+        let page = &mut positions[start..end];
+        if descending && *sort_order == SortOrders::WithinPage {
+            page.reverse();
+        }
+        let (name, rows) = self.rows(account, view, page);
+        let cursor = cursor.map(|cursor| format!(",\"cursor\":{}", serde_json::json!(cursor)));
+        let cursor = cursor.unwrap_or_default();
+        format!("{{\"{name}\":[{}]{cursor}}}", rows.join(",")).into_bytes()
+    }
+
+    /// Positions of all that is on the list, ascending.
+    fn positions(&self, account: &Account, view: &View<'_>) -> Vec<u32> {
+        let Behaviour { listed_in, .. } = view.behaviour;
+        let filter = self.customer.as_ref().map(Email::as_str);
+        let found = |address: Option<&str>| match (filter, address) {
+            (None, _) => true,
+            (Some(filter), Some(address)) => view.behaviour.finds(address, filter),
+            (Some(_), None) => false,
+        };
+        if self.list == List::Customers {
+            let customers = account.customer_facts();
+            let seen =
+                customers.filter(|(_, address, since)| view.sees(*since) && found(Some(*address)));
+            return seen.map(|(position, ..)| position).collect();
+        }
+        let own = self.list == List::Records;
+        let elsewhere = if own { ListedIn::CustomerRecords } else { ListedIn::Records };
+        let is_here = |fact: &Fact<'_>| match fact.address {
+            None => own,
+            Some(_) => *listed_in != elsewhere,
+        };
+        let passes = |fact: &Fact<'_>| {
+            !self.nothing
+                && (self.kinds.is_empty() || self.kinds.contains(fact.kind))
+                && view.behaviour.includes(self.dates, view.behaviour.day(fact.time))
+        };
+        let facts = account.facts().filter(|fact| {
+            is_here(fact) && view.sees(fact.time) && passes(fact) && found(fact.address)
+        });
+        facts.map(|fact| fact.position).collect()
+    }
+
+    /// The name of the list in the response, and its rows as JSON.
+    fn rows(
+        &self,
+        account: &Account,
+        view: &View<'_>,
+        positions: &[u32],
+    ) -> (&'static str, Vec<String>) {
+        let (name, own) = match self.list {
+            List::Records => (Record::FIELD, true),
+            List::CustomerRecords => (CustomerRecord::FIELD, false),
+            List::Customers => {
+                let entries = positions.iter().map(|at| account.customer_entry(*at));
+                return (
+                    CustomerSummary::FIELD,
+                    entries.map(|entry| view.customer(&entry)).collect(),
+                );
+            }
+        };
+        let first = positions.first().map(|at| account.receipt(*at).time_utc.datetime());
+        let other = view.other_row(account, first.unwrap_or(view.now));
+        let records = positions.iter().map(|at| view.record(account, *at, own));
+        (name, other.into_iter().chain(records).collect())
     }
 
     fn select(&self, account: &Account, after: Option<u32>) -> Selection {

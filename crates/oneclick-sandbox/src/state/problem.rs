@@ -1,5 +1,6 @@
 //! Answers that tell a developer what to fix.
 
+use chrono::{DateTime, Utc};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use oneclick_proto::{ErrorBody, ErrorType};
@@ -70,6 +71,11 @@ pub(crate) fn answer(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
+}
+
+/// A moment as HTTP headers have it (RFC 9110, 5.6.7).
+pub(super) fn http_date(moment: DateTime<Utc>) -> Option<HeaderValue> {
+    HeaderValue::try_from(moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
 }
 
 /// What is answered, as JSON.

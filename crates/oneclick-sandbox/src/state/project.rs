@@ -2,13 +2,13 @@
 
 mod catalogue;
 
-use chrono::{DateTime, Utc};
 use http::StatusCode;
 use oneclick_proto::{Goal, ImpactKind, Locale, Project, ProjectList, ProjectType};
 
 use super::account::Account;
 use super::problem::{Problem, json};
 use super::query::Query;
+use super::view::View;
 use super::{Input, Operation, Parsed};
 use catalogue::{ByLocale, PROJECTS, Sample};
 
@@ -72,7 +72,7 @@ fn one_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
 }
 
 impl Operation for Projects {
-    fn apply(self: Box<Self>, _: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
+    fn apply(self: Box<Self>, _: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
         let projects = PROJECTS.iter().map(|sample| told(sample, &self.locale));
         let wanted = self.project_type;
         let projects = projects
@@ -82,7 +82,7 @@ impl Operation for Projects {
 }
 
 impl Operation for ProjectById {
-    fn apply(self: Box<Self>, _: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
+    fn apply(self: Box<Self>, _: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
         Ok(json(&told(self.sample, &self.locale)))
     }
 }

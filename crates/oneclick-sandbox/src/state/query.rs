@@ -99,6 +99,7 @@ fn day(text: &str) -> Option<NaiveDate> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Behaviour;
     use super::*;
 
     #[test]
@@ -116,7 +117,14 @@ mod tests {
     fn what_is_not_utf_8_is_refused_and_a_replacement_character_is_not() {
         let parse = |query| {
             Query::parse(
-                &Input { path: "/", segment: "", query, body: b"", lenient: false },
+                &Input {
+                    path: "/",
+                    segment: "",
+                    query,
+                    body: b"",
+                    lenient: false,
+                    behaviour: &Behaviour::new(),
+                },
                 &["cursor"],
             )
             .is_ok()

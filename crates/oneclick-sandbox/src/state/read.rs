@@ -1,11 +1,11 @@
 //! The reads that answer at once: the account and its totals.
 
-use chrono::{DateTime, Utc};
 use oneclick_proto::{Account as AccountAnswer, DailyTotals, DateRange};
 
 use super::account::Account;
 use super::problem::{Problem, json};
 use super::query::Query;
+use super::view::View;
 use super::{Input, Operation, Parsed};
 
 struct Whoami;
@@ -31,7 +31,7 @@ pub(super) fn daily_impact(input: &Input<'_>) -> Parsed {
 }
 
 impl Operation for Whoami {
-    fn apply(self: Box<Self>, account: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
+    fn apply(self: Box<Self>, account: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
         let user_id = account.user_id().clone();
         let email = format!("{}@example.com", user_id.as_str().to_ascii_lowercase());
         Ok(json(&AccountAnswer::new(user_id, email)))
@@ -39,13 +39,13 @@ impl Operation for Whoami {
 }
 
 impl Operation for TotalImpact {
-    fn apply(self: Box<Self>, account: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
-        Ok(json(&account.totals()))
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
+        Ok(json(&view.totals(account)))
     }
 }
 
 impl Operation for DailyImpact {
-    fn apply(self: Box<Self>, account: &mut Account, _: DateTime<Utc>) -> Result<Vec<u8>, Problem> {
-        Ok(json(&DailyTotals::new(account.user_id().clone(), account.days(self.0))))
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
+        Ok(json(&DailyTotals::new(account.user_id().clone(), view.days(account, self.0))))
     }
 }

@@ -8,6 +8,7 @@ use super::account::{Account, Cancelled};
 use super::problem::{Problem, json};
 use super::project;
 use super::query::Query;
+use super::view::{Purpose, View};
 use super::{Input, Operation, Parsed};
 
 /// After an impact was made, the donation is available: one minute.
@@ -44,22 +45,23 @@ pub(super) fn no_such_impact() -> Problem {
 }
 
 impl Operation for Track {
-    fn check(&self, account: &Account, _: DateTime<Utc>) -> Result<(), Problem> {
-        account.find(&self.0).map(drop).ok_or_else(no_such_impact)
+    fn check(&self, account: &Account, view: &View<'_>) -> Result<(), Problem> {
+        view.find(account, &self.0, Purpose::Track).map(drop).ok_or_else(no_such_impact)
     }
 
-    fn apply(
-        self: Box<Self>,
-        account: &mut Account,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<u8>, Problem> {
-        let position = account.find(&self.0).ok_or_else(no_such_impact)?;
-        Ok(json(&tracking(account.receipt(position), account.cancelled(position), now)))
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
+        let position = view.find(account, &self.0, Purpose::Track).ok_or_else(no_such_impact)?;
+        let cancelled = view.cancelled(account, position);
+        Ok(json(&tracking(&self.0, account.receipt(position), cancelled, view.now)))
     }
 }
 
-fn tracking(receipt: Receipt, cancelled: Option<&Cancelled>, now: DateTime<Utc>) -> Tracking {
-    let id = ImpactId::from(&receipt);
+fn tracking(
+    id: &ImpactId,
+    receipt: Receipt,
+    cancelled: Option<&Cancelled>,
+    now: DateTime<Utc>,
+) -> Tracking {
     let Receipt { time_utc, impact, category, .. } = receipt;
     let made = time_utc.datetime();
     // Nothing goes on after it was cancelled.

@@ -7,7 +7,12 @@ use oneclick_sandbox::{Fault, ManualClock, Server};
 use serde_json::{Value, json};
 
 /// One request on a connection of its own: the head and the JSON of its answer.
-fn send(server: &Server, method: &str, path: &str, body: Option<&str>) -> (String, Value) {
+pub(crate) fn send(
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> (String, Value) {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let typed = body.map_or("", |_| "content-type: application/json\r\n");
@@ -25,14 +30,20 @@ fn send(server: &Server, method: &str, path: &str, body: Option<&str>) -> (Strin
     (head.to_owned(), serde_json::from_str(body).unwrap_or_default())
 }
 
-fn ok(server: &Server, method: &str, path: &str, body: Option<&str>) -> Value {
+pub(crate) fn ok(server: &Server, method: &str, path: &str, body: Option<&str>) -> Value {
     let (head, answer) = send(server, method, path, body);
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{method} {path}: {head} {answer}");
     answer
 }
 
 #[track_caller]
-fn refused(server: &Server, status: u16, method: &str, path: &str, body: Option<&str>) -> String {
+pub(crate) fn refused(
+    server: &Server,
+    status: u16,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> String {
     let (head, answer) = send(server, method, path, body);
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head} {answer}");
     assert_eq!(answer["type"], "invalid_request_error");

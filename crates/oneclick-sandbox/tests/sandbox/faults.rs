@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use oneclick_sandbox::{
-    DONATION_SENT_AFTER, Delivery, Fault, FaultRule, ManualClock, RetryAfter, Server,
+    DONATION_SENT_AFTER, Delivery, Fault, FaultRule, GatewayBody, ManualClock, RetryAfter, Server,
     ServerBuilder, When,
 };
 use serde_json::json;
@@ -123,6 +123,114 @@ fn an_answer_can_be_cut_wrong_slow_and_late() {
     let start = Instant::now();
     hit(Fault::AnswerLate { millis: 100 }, true);
     assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_body_without_a_length_is_cut_without_a_trace() {
+    let (whole, closed) = hit(Fault::NoLength { at: None }, true);
+    assert!(closed && whole.starts_with("HTTP/1.0 200 OK\r\n"), "{whole}");
+    assert!(whole.ends_with('}') && !whole.to_lowercase().contains("length"), "{whole}");
+    let (cut, closed) = hit(Fault::NoLength { at: Some(20) }, true);
+    assert!(closed && cut.split_once("\r\n\r\n").unwrap().1.len() == 20, "{cut}");
+}
+
+#[test]
+fn a_gateway_answers_with_its_own_status_and_words() {
+    let answer = |status, applied, body| {
+        let mut world = World::new();
+        world.sandbox.inject(FaultRule::new(Fault::Gateway { status, applied, body }));
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        let exchange = world.sandbox.exchange(&request, world.now);
+        assert_eq!(exchange.delivery, Delivery::Whole);
+        let bought = world.sandbox.account("test_key").unwrap().ledger().count();
+        assert_eq!(bought, usize::from(applied));
+        let (head, body) = exchange.response.into_parts();
+        (head, String::from_utf8(body).unwrap())
+    };
+    for status in [
+        200, 201, 202, 204, 205, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 413,
+        422, 425, 429, 500, 502, 503, 504, 599,
+    ] {
+        for applied in [false, true] {
+            let (head, body) = answer(status, applied, GatewayBody::Html);
+            assert_eq!(head.status, status);
+            let bare = [204, 205, 304].contains(&status);
+            assert_eq!(body.is_empty(), bare, "{body}");
+            let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("content-type"), (!bare).then_some("text/html"));
+            let leads_on = [301, 302, 303, 307, 308].contains(&status);
+            assert_eq!(header("location"), leads_on.then_some(TREES));
+        }
+    }
+    let (_, message) = answer(429, true, GatewayBody::Message);
+    assert!(message.starts_with(r#"{"message":"#) && !message.contains("type"), "{message}");
+    for applied in [false, true] {
+        assert!(answer(200, applied, GatewayBody::ApiError).1.contains("api_error"));
+        assert_eq!(answer(200, applied, GatewayBody::Empty).1, "");
+    }
+    assert!(answer(201, true, GatewayBody::Own).1.contains(r#""tree_planted":1"#));
+    assert!(answer(201, false, GatewayBody::Own).1.contains("api_error"));
+    // A number that is no status of a response counts as 502.
+    assert_eq!(answer(99, false, GatewayBody::Html).0.status, 502);
+    let rule = r#"{"fault":{"gateway":{"status":99,"applied":true}}}"#;
+    let error = serde_json::from_str::<FaultRule>(rule).unwrap_err().to_string();
+    assert!(error.contains("from 200 to 599"), "{error}");
+    assert!(serde_json::from_str::<FaultRule>(&rule.replace("99", "504")).is_ok());
+
+    for status in [204, 205, 304, 307, 504] {
+        let gateway = Fault::Gateway { status, applied: true, body: GatewayBody::Html };
+        let (bytes, _) = hit(gateway, true);
+        assert!(bytes.starts_with(&format!("HTTP/1.1 {status} ")), "{bytes}");
+    }
+}
+
+#[test]
+fn a_purchase_can_be_made_after_its_caller_is_gone() {
+    let later = || FaultRule::new(Fault::DropThenApply { millis: 5_000 }).times(1);
+    let mut world = World::new();
+    world.sandbox.inject(later());
+    let request = world.request(&http::Method::POST, TREES, r#"{"amount":7}"#);
+    let asked = world.now;
+    let exchange = world.sandbox.exchange(&request, asked);
+    assert_eq!((exchange.delivery, exchange.response.status().as_u16()), (Delivery::Dropped, 500));
+    let bought = |world: &World| world.sandbox.account("test_key").unwrap().ledger().count();
+    world.pass(TimeDelta::milliseconds(4_999));
+    world.sandbox.catch_up(world.now);
+    assert_eq!(bought(&world), 0);
+    world.pass(TimeDelta::days(1));
+    world.sandbox.catch_up(world.now);
+    assert_eq!(bought(&world), 1);
+    let record = world.get("/v1/records")["user_records"][0].clone();
+    assert_eq!(record["time_utc"], "2025-03-12T15:22:19.753Z");
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
+
+    // A cancellation too; a request that only reads is lost.
+    world.now = asked + TimeDelta::seconds(10);
+    let id = json!({ "user_id": record["user_id"], "time_utc": record["time_utc"] }).to_string();
+    for (method, path, body) in
+        [(http::Method::POST, "/v1/cancel_impact", &*id), (http::Method::GET, "/v1/records", "")]
+    {
+        world.sandbox.inject(later());
+        let request = world.request(&method, path, body);
+        assert_eq!(world.sandbox.exchange(&request, world.now).delivery, Delivery::Dropped);
+    }
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
+    world.pass(TimeDelta::milliseconds(5_000));
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 0);
+    let cancelled = world.post("/v1/cancel_impact", &id);
+    assert_eq!(cancelled["cancelled_on"], "2025-03-12T15:22:29.753Z");
+    assert_eq!(cancelled["message"], "impact was already cancelled");
+}
+
+#[test]
+fn a_server_shows_what_was_made_later_without_another_request() {
+    let clock = ManualClock::new("2025-03-12T15:22:14.753Z".parse().unwrap());
+    let rule = FaultRule::new(Fault::DropThenApply { millis: 5_000 });
+    let server = Server::builder().clock(clock.clone()).fault(rule).start().unwrap();
+    assert_eq!(wire(&server), (String::new(), true));
+    assert_eq!(bought(&server), 0);
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(bought(&server), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::super::hash::hash;
-use super::Fault;
+use super::{Fault, GATEWAY_STATUSES};
 
 /// A fault, and the requests that it hits. What the API refuses anyway is no
 /// such request: it is answered as usual, and uses no rule up.
@@ -124,6 +124,11 @@ impl TryFrom<Wire> for FaultRule {
     type Error = InvalidRule;
 
     fn try_from(wire: Wire) -> Result<Self, InvalidRule> {
+        if let Fault::Gateway { status, .. } = wire.fault {
+            if !GATEWAY_STATUSES.contains(&status) {
+                return Err(InvalidRule("`status` must be a number from 200 to 599"));
+            }
+        }
         let rule = Self { fault: wire.fault, path: wire.path, when: When::Always };
         match (wire.times, wire.probability) {
             (None, None) => Ok(rule),
