@@ -268,3 +268,22 @@ impl UnkindServer {
 fn time_utc(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
+
+impl UnkindServer {
+    /// Whether the marker of a purchase is stored as it was sent.
+    pub(crate) fn marker_is_intact(&self, number: usize) -> bool {
+        let written = self.ledger[number].written.unwrap_or_default();
+        matches!(written, Metadata::Kept | Metadata::Reordered)
+    }
+
+    /// Whether anything that can be read names the marker.
+    pub(crate) fn marker_is_readable(&self, number: usize) -> bool {
+        let customers = self.ledger[number].order.email.is_some();
+        match self.ledger[number].written.unwrap_or_default() {
+            Metadata::Dropped | Metadata::Nulled => false,
+            Metadata::NotInRecords => customers,
+            Metadata::NotInCustomerRecords => !customers,
+            _ => true,
+        }
+    }
+}
