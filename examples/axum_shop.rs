@@ -2,31 +2,31 @@
 //! twice.
 //!
 //! Three rules do it. An order is written down as parked, with the state of its
-//! purchase, before its request leaves, so that it stays parked if the answer is
-//! lost, the shop crashes or the customer closes the browser. What is parked is
-//! not sent again by anybody who asks. And what is parked is taken up from its
-//! state: looked for in the records, and sent once more only if there is no
-//! trace of it.
+//! purchase, before its request leaves, so that it stays parked if the response
+//! is lost, the shop crashes or the customer closes the browser. What is parked
+//! is not sent again by anybody who asks. And what is parked is taken up from its
+//! state: looked for in the records, all orders in one walk, and sent once more
+//! only if there is no trace of it.
 //!
 //! A refund cancels the tree. That can be repeated as often as it takes.
 //!
 //! The example puts a few orders through its own HTTP interface and ends.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use chrono::Utc;
 use oneclick_examples::{Failure, Place};
 use oneclick_reqwest::{
-    AsyncClient, AsyncTransport, CancelImpact, Client, Email, ImpactId, Intent, Once, OnceState,
-    Outcome, PlantTree, Reason, Transport, TransportError, Trees,
+    AsyncClient, AsyncTransport, CancelImpact, Client, Email, ImpactId, Intent, Machine, Outcome,
+    PlantTree, Purchase, PurchaseState, Reason, Settlement, Step, Transport, TransportError, Trees,
+    VerifiedPurchase,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +54,9 @@ enum Tree {
 /// A line of the shop's order book.
 #[derive(Clone)]
 struct Entry {
-    email: Email,
-    /// What another process needs to take the purchase up.
-    state: OnceState,
+    /// With the state all that another process needs to take it up.
+    purchase: Purchase,
+    state: PurchaseState,
     tree: Tree,
 }
 
@@ -74,34 +74,19 @@ async fn order(
     Json(order): Json<Order>,
 ) -> Result<Json<Tree>, StatusCode> {
     let email = Email::new(order.email).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    let intent = Intent::new("axum-shop", &format!("order-{}:tree", order.id), Utc::now());
-    let once =
-        Once::new(&intent, purchase(&email)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    // Before the request leaves.
-    if let Some(tree) = shop.park(order.id, &email, once.state()) {
+    let tree = PlantTree::new(Trees::of::<1>()).customer(email);
+    let purchase = VerifiedPurchase::new(&intent(order.id), tree)
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    if let Some(tree) = shop.park(order.id, &purchase) {
         // A second click, or a retry: it gets the answer that is known.
         return Ok(Json(tree));
     }
-    // One step, since a customer is waiting; what is not over then is parked.
-    let tree = match shop.client.advance(once).await {
-        ControlFlow::Break(outcome) => settled(order.id, outcome),
-        ControlFlow::Continue(_) => Tree::Parked,
-    };
-    shop.settle(order.id, tree.clone());
-    Ok(Json(tree))
+    Ok(Json(shop.buy(order.id, purchase, true).await))
 }
 
-fn purchase(email: &Email) -> PlantTree {
-    PlantTree::new(Trees::of::<1>()).customer(email.clone())
-}
-
-fn settled(id: u64, outcome: Outcome) -> Tree {
-    println!("  order {id}: {outcome}");
-    match outcome {
-        Outcome::Confirmed(receipt) => Tree::Planted(receipt.into()),
-        Outcome::Rejected(_) | Outcome::NotSent(_) => Tree::NotPlanted,
-        Outcome::Unresolved(_) => Tree::Parked,
-    }
+/// What is taken up later keeps the time of its order: that is in the state.
+fn intent(order: u64) -> Intent {
+    Intent::new("axum-shop", &format!("order-{order}:tree"), Utc::now())
 }
 
 /// `POST /orders/{id}/refund`
@@ -126,15 +111,59 @@ async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tr
 
 impl Shop {
     /// Parks an order that is to be sent; `Some` if it must not be.
-    fn park(&self, id: u64, email: &Email, state: &OnceState) -> Option<Tree> {
+    fn park(&self, id: u64, purchase: &VerifiedPurchase) -> Option<Tree> {
         let mut book = self.book();
         match book.get(&id) {
             Some(Entry { tree, .. }) if !matches!(tree, Tree::NotPlanted) => Some(tree.clone()),
             _ => {
-                let (email, state) = (email.clone(), state.clone());
-                book.insert(id, Entry { email, state, tree: Tree::Parked });
+                let (state, purchase) = (purchase.state().clone(), purchase.purchase().clone());
+                book.insert(id, Entry { purchase, state, tree: Tree::Parked });
                 None
             }
+        }
+    }
+
+    /// Drives a purchase to its end, or just to its first wait if a customer waits
+    /// for the answer: then the order stays parked.
+    async fn buy(&self, id: u64, purchase: VerifiedPurchase, customer_waits: bool) -> Tree {
+        let transport = self.client.transport();
+        let mut step = self.client.start(purchase);
+        loop {
+            step = match step {
+                Step::Send(request, sent) => {
+                    if sent.may_buy() {
+                        self.store(id, sent.state());
+                    }
+                    sent.finish(transport.send(request).await, transport.now())
+                }
+                Step::Wait(..) if customer_waits => return Tree::Parked,
+                Step::Wait(wait, waiting) => {
+                    transport.sleep(wait).await;
+                    waiting.wake(transport.now())
+                }
+                Step::Done(outcome) => return self.end(id, outcome),
+            };
+        }
+    }
+
+    /// Writes down how a purchase ended.
+    fn end(&self, id: u64, outcome: Outcome) -> Tree {
+        println!("  order {id}: {outcome}");
+        let tree = match outcome {
+            Outcome::Confirmed(receipt) => Tree::Planted(receipt.into()),
+            Outcome::Rejected(_) | Outcome::NotSent(_) => Tree::NotPlanted,
+            Outcome::Unresolved(left) => {
+                self.store(id, &left.state);
+                Tree::Parked
+            }
+        };
+        self.settle(id, tree.clone());
+        tree
+    }
+
+    fn store(&self, id: u64, state: &PurchaseState) {
+        if let Some(entry) = self.book().get_mut(&id) {
+            entry.state = state.clone();
         }
     }
 
@@ -145,14 +174,20 @@ impl Shop {
     }
 
     /// Takes up what is parked. A real shop does it every few minutes, for
-    /// orders that have been parked for longer than any call takes, and stores
-    /// the state before each step as it did before the first one.
+    /// orders that have been parked for longer than any handler takes.
     async fn reconcile(&self) -> Result<(), Failure> {
         let mut parked = self.book().clone();
         parked.retain(|_, entry| matches!(entry.tree, Tree::Parked));
-        for (id, Entry { email, state, .. }) in parked {
-            let once = Once::resume(state, purchase(&email))?;
-            self.settle(id, settled(id, self.client.complete(once).await));
+        // One walk finds them all.
+        let states = parked.values().map(|entry| entry.state.clone());
+        let outcomes = self.client.run(Settlement::new(states)).await;
+        for ((id, entry), outcome) in parked.into_iter().zip(outcomes) {
+            let Outcome::Unresolved(left) = outcome else {
+                self.end(id, outcome);
+                continue;
+            };
+            let purchase = VerifiedPurchase::resume(&intent(id), entry.purchase, left.state)?;
+            self.buy(id, purchase, false).await;
         }
         Ok(())
     }
@@ -167,8 +202,8 @@ async fn main() -> Result<(), Failure> {
     let place = Place::find()?;
     println!("A shop that plants a tree with every order, against {place}");
     let inner = Client::new(place.api())?.transport().clone();
-    let lose_next = Arc::new(AtomicBool::new(false));
-    let unlucky = Unlucky { inner, lose_next: lose_next.clone() };
+    let outage = Arc::new(AtomicBool::new(false));
+    let unlucky = Unlucky { inner, outage: outage.clone() };
     let client = AsyncClient::with_transport(place.api(), unlucky);
     let shop = Shop { client, book: Arc::default() };
 
@@ -187,8 +222,9 @@ async fn main() -> Result<(), Failure> {
         let (ada, bob) = (format!("ada+{run}@example.com"), format!("bob+{run}@example.com"));
         println!("order 1:             {}", post_order(&url, 1, &ada)?);
         println!("order 1, once more:  {}", post_order(&url, 1, &ada)?);
-        lose_next.store(true, Ordering::Relaxed);
+        outage.store(true, Ordering::Relaxed);
         println!("order 2, lost:       {}", post_order(&url, 2, &bob)?);
+        outage.store(false, Ordering::Relaxed);
         println!("order 2, once more:  {}", post_order(&url, 2, &bob)?);
         println!("order 1, refunded:   {}", post_json(&format!("{url}/1/refund"), String::new())?);
         Ok(())
@@ -220,12 +256,12 @@ fn post_json(url: &str, body: String) -> Result<String, Failure> {
     Ok(answer.into_body().read_to_string()?)
 }
 
-/// A transport that loses an answer when it is told to, as networks do. The
-/// request has been executed by then.
+/// A transport that loses every response while an outage lasts. The requests
+/// have been executed by then.
 #[derive(Clone)]
 struct Unlucky {
     inner: Transport,
-    lose_next: Arc<AtomicBool>,
+    outage: Arc<AtomicBool>,
 }
 
 impl AsyncTransport for Unlucky {
@@ -235,10 +271,9 @@ impl AsyncTransport for Unlucky {
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Self::Body>, TransportError> {
-        let lose =
-            request.method() == Method::POST && self.lose_next.swap(false, Ordering::Relaxed);
-        let answer = self.inner.send(request).await?;
-        if lose { Err(TransportError::exchange("lost on purpose")) } else { Ok(answer) }
+        let response = self.inner.send(request).await?;
+        let lost = self.outage.load(Ordering::Relaxed);
+        if lost { Err(TransportError::exchange("lost on purpose")) } else { Ok(response) }
     }
 
     async fn sleep(&self, duration: Duration) {

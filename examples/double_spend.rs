@@ -27,7 +27,7 @@ fn main() -> Result<(), Failure> {
     let verified = run("verified", |client, order| {
         let key = format!("order-{order}:dollar");
         let intent = Intent::new("double_spend", &key, SystemTime::now());
-        Ok(matches!(client.once(&intent, donation(order)?), Outcome::Confirmed(_)))
+        Ok(matches!(client.buy_verified(&intent, donation(order)?), Outcome::Confirmed(_)))
     })?;
 
     println!("\n{:<16}{:>12}{:>12}", "", "tried again", "verified");

@@ -5,8 +5,8 @@
 use http::{Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use oneclick_proto::{
-    Api, CancelImpact, ListCustomerRecords, ListCustomers, GetDailyTotals, Endpoint, ImpactId, PlantTree,
-    GetProject, ListProjects, ListRecords, GetImpactTotals, TrackImpact, Trees, GetAccount,
+    Api, CancelImpact, Endpoint, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId,
+    ListCustomerRecords, ListCustomers, ListProjects, ListRecords, PlantTree, TrackImpact, Trees,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -9,20 +9,22 @@
 #[path = "dialogue/world.rs"]
 mod world;
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use libfuzzer_sys::fuzz_target;
 use oneclick_proto::{
-    Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, ListCustomerRecords, ListCustomers,
-    GetDailyTotals, DonateMoney, Doubt, Error, Execution, Fragments, ImpactId, Intent, Limit, List,
-    Metadata, Once, OncePolicy, OnceState, Outcome, PlantTree, Pounds, ListProjects, ListRecords,
-    RestoreCoral, RetryPolicy, SortOrder, TrackImpact, Trees,
+    Action, BlockingTransport, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer,
+    DonateMoney, Error, Execution, Fragments, GetDailyTotals, ImpactId, Intent, Limit, List,
+    ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Metadata, Outcome, PlantTree,
+    Pounds, Purchase, PurchaseState, RestoreCoral, RetryPolicy, Settlement, SortOrder, Step,
+    TrackImpact, Trees, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use oneclick_sandbox::LedgerEntry;
 
 use world::{SETTLE, TIMEOUT, World};
+
+const POLICY: VerifyPolicy = VerifyPolicy::STANDARD.settle(SETTLE);
 
 fuzz_target!(|input: &[u8]| {
     let (&[mode, seed, skew, calls], rest) = input.split_first_chunk().unwrap_or((&[0; 4], &[]));
@@ -36,6 +38,7 @@ fuzz_target!(|input: &[u8]| {
         promises: Vec::new(),
         orders: Default::default(),
         taken_back: Vec::new(),
+        settles: mode / 2 % 2 == 0,
     };
     for script in scripts {
         dialogue.call(script);
@@ -60,15 +63,17 @@ struct Dialogue {
     orders: [Option<Order>; 4],
     /// What a call tried to cancel: no duplicate, but a change of mind.
     taken_back: Vec<ImpactId>,
+    /// Whether all that is open is looked up in one walk at the end.
+    settles: bool,
 }
 
 /// What is wanted once, and what is stored of it.
 struct Order {
     at: usize,
     intent: Intent,
-    /// Whether a process may have worked on it.
+    /// Whether a process may have sent it: one that did stored its state before.
     begun: bool,
-    stored: Option<OnceState>,
+    stored: Option<PurchaseState>,
     outcome: Option<Outcome>,
 }
 
@@ -147,7 +152,7 @@ impl Dialogue {
     }
 
     fn buy<A: Action>(&mut self, action: A, amount: u64, retry: RetryPolicy) {
-        let (kind, call) = (A::KIND, self.world.state().call.number);
+        let (kind, call) = (A::kind(), self.world.state().call.number);
         let result = self.world.client(retry).send(action);
         self.told(&result);
         let promise = match &result {
@@ -273,7 +278,7 @@ impl Dialogue {
         assert_eq!(ids, expected);
     }
 
-    /// Works on an order, in a process that may die at any step.
+    /// Works on an order, in a process that may die between any two steps.
     fn once(&mut self, which: u8, how: u8, retry: RetryPolicy) {
         let at = usize::from(which % 4);
         let since = self.world.state().server() + self.skew;
@@ -281,12 +286,12 @@ impl Dialogue {
         let not_bought = matches!(order.outcome, Some(Outcome::Rejected(_) | Outcome::NotSent(_)));
         match how % 16 {
             // What was certainly not bought is meant anew.
-            1 if not_bought => order.begun = false,
+            1 if not_bought => (order.begun, order.stored) = (false, None),
             // Nothing is left but the intent.
             2 => order.stored = None,
             _ => {}
         }
-        // At which step it dies, before or after it; never if that is zero.
+        // At which of the points between its steps it dies; never if that is zero.
         order.work(&self.world, retry, usize::from(which / 4));
         self.orders[at] = Some(order);
     }
@@ -313,6 +318,9 @@ impl Dialogue {
         self.world.begin(true, &[]);
         self.world.state().pass(5 * SETTLE + TIMEOUT);
         self.check();
+        if self.settles {
+            self.settle();
+        }
         let wild = self.world.state().wild;
         for order in self.orders.iter_mut().flatten() {
             order.work(&self.world, RetryPolicy::STANDARD, 0);
@@ -331,12 +339,43 @@ impl Dialogue {
                 }
                 // A duplicate whose donation has been sent.
                 Some(Outcome::Unresolved(left)) if wild => {
-                    assert_eq!(left.doubt, Doubt::CancelRefused);
+                    assert_eq!(left.reason, UnresolvedReason::BoughtTwice);
                 }
                 other => panic!("an order was lost: {other:?}"),
             }
         }
         self.check();
+    }
+
+    /// Looks all orders that are open up in one walk. Nothing goes wrong with it,
+    /// and so it finds whatever there is.
+    fn settle(&mut self) {
+        let mut open: Vec<_> = self.orders.iter_mut().flatten().collect();
+        open.retain(|order| {
+            order.stored.is_some() && !matches!(order.outcome, Some(Outcome::Confirmed(_)))
+        });
+        let states = open.iter().filter_map(|order| order.stored.clone());
+        let settlement = Settlement::new(states).policy(POLICY);
+        let before = self.world.state().effects.len();
+        let outcomes = self.world.client(RetryPolicy::STANDARD).run(settlement);
+        assert_eq!(self.world.state().effects.len(), before, "it only reads");
+        assert_eq!(outcomes.len(), open.len(), "an outcome for each state");
+        for (order, outcome) in open.into_iter().zip(outcomes) {
+            let ids = order.bought(&self.world);
+            match &outcome {
+                Outcome::Confirmed(receipt) => assert_eq!(ids, [ImpactId::from(receipt)]),
+                Outcome::Unresolved(left) if left.reason == UnresolvedReason::NotFound => {
+                    assert_eq!(ids, []);
+                }
+                Outcome::Unresolved(left) => {
+                    assert_eq!(left.reason, UnresolvedReason::BoughtTwice);
+                    assert!(ids.len() > 1, "bought {} times", ids.len());
+                }
+                other => panic!("a walk alone does not show that: {other}"),
+            }
+            order.end(outcome);
+            order.check(&self.world);
+        }
     }
 }
 
@@ -346,49 +385,62 @@ impl Order {
         Self { at, intent, begun: false, stored: None, outcome: None }
     }
 
-    fn work(&mut self, world: &World, retry: RetryPolicy, death: usize) {
+    fn purchase(&self) -> Purchase {
         match self.at {
-            0 => self.drive(PlantTree::new(Trees::of::<5>()), world, retry, death),
-            1 => {
-                let tree = PlantTree::new(Trees::of::<5>()).customer(customer());
-                self.drive(tree, world, retry, death);
-            }
-            2 => self.drive(DonateMoney::new(Cents::of::<5>()), world, retry, death),
-            _ => {
-                let ocean = CleanOcean::new(Pounds::of::<5>()).customer(customer());
-                self.drive(ocean, world, retry, death);
-            }
+            0 => PlantTree::new(Trees::of::<5>()).into(),
+            1 => PlantTree::new(Trees::of::<5>()).customer(customer()).into(),
+            2 => DonateMoney::new(Cents::of::<5>()).into(),
+            _ => CleanOcean::new(Pounds::of::<5>()).customer(customer()).into(),
         }
     }
 
-    fn drive<A: Action>(&mut self, action: A, world: &World, retry: RetryPolicy, death: usize) {
-        let client = world.client(retry);
-        let once = match self.stored.take().filter(|_| self.begun) {
-            Some(stored) => Once::resume(stored, action),
-            None if self.begun => Once::recover(&self.intent, action),
-            None => Once::new(&self.intent, action),
+    fn work(&mut self, world: &World, retry: RetryPolicy, death: usize) {
+        let (intent, purchase) = (&self.intent, self.purchase());
+        let verified = match self.stored.clone() {
+            Some(stored) => VerifiedPurchase::resume(intent, purchase, stored),
+            None if self.begun => VerifiedPurchase::recover(intent, purchase),
+            None => VerifiedPurchase::new(intent, purchase),
         };
-        let mut once = once.unwrap().policy(OncePolicy::STANDARD.settle(SETTLE));
-        (self.begun, self.outcome) = (true, None);
+        self.outcome = None;
         let call = world.state().call.number;
         let before = world.effects(call, false).len();
-        for step in 1..1_000 {
-            let json = serde_json::to_string(once.state()).unwrap();
-            self.stored = Some(serde_json::from_str(&json).unwrap());
-            if death == 2 * step - 1 {
+        let mut point = 0;
+        let mut dies = || {
+            point += 1;
+            point == death
+        };
+        let mut step = world.client(retry).start(verified.unwrap().policy(POLICY));
+        for _ in 0..1_000 {
+            if dies() {
+                // Nobody carries the step out.
                 return;
             }
-            let next = client.advance(once);
-            if death == 2 * step {
-                return;
-            }
-            match next {
-                ControlFlow::Continue(next) => once = next,
-                ControlFlow::Break(outcome) => {
-                    self.outcome = Some(outcome);
+            step = match step {
+                Step::Send(request, sent) => {
+                    if sent.may_buy() {
+                        self.begun = true;
+                        self.store(sent.state());
+                    }
+                    if dies() {
+                        // Before the request left.
+                        return;
+                    }
+                    let outcome = world.send(request);
+                    if dies() {
+                        // Nobody heard of what became of it.
+                        return;
+                    }
+                    sent.finish(outcome, world.now())
+                }
+                Step::Wait(wait, waiting) => {
+                    world.sleep(wait);
+                    waiting.wake(world.now())
+                }
+                Step::Done(outcome) => {
+                    self.end(outcome);
                     break;
                 }
-            }
+            };
         }
         let outcome = self.outcome.as_ref().expect("it ends");
         let bought = world.effects(call, false).len() - before;
@@ -402,11 +454,36 @@ impl Order {
         }
     }
 
+    fn store(&mut self, state: &PurchaseState) {
+        let json = serde_json::to_string(state).unwrap();
+        self.stored = Some(serde_json::from_str(&json).unwrap());
+    }
+
+    /// Takes the outcome in, and what is open with the state that it left.
+    fn end(&mut self, outcome: Outcome) {
+        if let Outcome::Unresolved(left) = &outcome {
+            if let Some(stored) = &self.stored {
+                // All that is learned without a purchase is that it was bought.
+                let json = |state| serde_json::to_string(state).unwrap();
+                let bought = json(stored).replace("\"executed\":false", "\"executed\":true");
+                assert!(*stored == left.state || bought == json(&left.state), "{stored:?}");
+            }
+            self.store(&left.state);
+        }
+        self.outcome = Some(outcome);
+    }
+
+    /// What was bought of it, what was cancelled later included.
+    fn bought(&self, world: &World) -> Vec<ImpactId> {
+        let marked = world.marked(self.intent.marker());
+        marked.iter().map(|entry| ImpactId::from(&entry.receipt)).collect()
+    }
+
     /// What must hold at any time.
     fn check(&self, world: &World) {
-        let marked = world.marked(self.intent.marker());
-        let ids: Vec<_> = marked.iter().map(|entry| ImpactId::from(&entry.receipt)).collect();
+        let ids = self.bought(world);
         let wild = world.state().wild;
+        assert!(wild || self.begun || ids.is_empty(), "bought, and nothing was stored");
         // None is ever made that would have to be cancelled.
         assert!(wild || ids.len() <= 1, "bought {} times", ids.len());
         match &self.outcome {

@@ -9,7 +9,7 @@ use chrono::DateTime;
 use http::header::{DATE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
-use oneclick_proto::{Api, ImpactId, Timestamp, GetAccount};
+use oneclick_proto::{Api, GetAccount, ImpactId, Timestamp};
 
 /// The last second of the year 9999.
 const LAST: u64 = 253_402_300_799;

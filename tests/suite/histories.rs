@@ -1,26 +1,28 @@
-//! Random histories of verified purchases: faults at every phase, crashes with
-//! a stored state, clocks that differ. No socket, and no time but a counted one.
+//! Random histories of verified purchases: faults at every phase, crashes between
+//! any two steps, clocks that differ. No socket, and no time but a counted one.
+//! The state is stored before a request that may buy, and at no other step.
 //!
 //! Whatever happens, no intent is bought twice, none is called bought that was
 //! not, none is called not bought that was, and once the faults are over each
 //! one is confirmed.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Request, Response};
 use oneclick_proto::{
-    Api, BlockingClient, BlockingTransport, BodyReader, Client, Customer, ImpactId, Intent, Once,
-    OncePolicy, OnceState, Outcome, PlantTree, RetryPolicy, TransportError, Trees,
+    Api, BlockingClient, BlockingTransport, BodyReader, Client, Customer, ImpactId, Intent,
+    Outcome, PlantTree, PurchaseState, RetryPolicy, Settlement, Step, TransportError, Trees,
+    UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use oneclick_sandbox::{Config, Delivery, Fault, FaultRule, RetryAfter, Sandbox};
 
 const KEY: &str = "test_history";
 const SETTLE: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(30);
+const POLICY: VerifyPolicy = VerifyPolicy::STANDARD.settle(SETTLE);
 
 /// Numbers by splitmix64, all from one seed.
 #[derive(Clone, Debug)]
@@ -173,7 +175,7 @@ impl BlockingTransport for World {
 struct Order {
     intent: Intent,
     tree: PlantTree,
-    stored: Option<OnceState>,
+    stored: Option<PurchaseState>,
     outcome: Option<Outcome>,
 }
 
@@ -192,43 +194,69 @@ impl Order {
         Self { intent, tree, stored: None, outcome: None }
     }
 
-    /// Takes the order up, in a process that may die at any step.
+    /// Takes the order up, in a process that may die between any two steps.
     fn work(&mut self, world: &World, dice: &mut Dice, mortal: bool) {
         self.outcome = None;
-        let client = world.client();
-        let policy = OncePolicy::STANDARD.settle(SETTLE);
-        let mut once = match self.stored.clone() {
-            None => Once::new(&self.intent, self.tree.clone()).unwrap(),
-            Some(stored) => Once::resume(stored, self.tree.clone()).unwrap(),
-        }
-        .policy(policy);
+        let purchase = match self.stored.clone() {
+            None => VerifiedPurchase::new(&self.intent, self.tree.clone()),
+            Some(stored) => VerifiedPurchase::resume(&self.intent, self.tree.clone(), stored),
+        };
+        let mut step = world.client().start(purchase.unwrap().policy(POLICY));
         for _ in 0..1_000 {
-            let json = serde_json::to_string(once.state()).unwrap();
-            self.stored = Some(serde_json::from_str(&json).unwrap());
-            if mortal && dice.one_in(12) {
-                // Before the step.
+            if mortal && dice.one_in(20) {
+                // Nobody carries the step out.
                 return;
             }
-            let next = client.advance(once);
-            if mortal && dice.one_in(12) {
-                // After it, and nobody heard of it.
-                return;
-            }
-            match next {
-                ControlFlow::Continue(next) => once = next,
-                ControlFlow::Break(outcome) => {
-                    self.outcome = Some(outcome);
-                    return;
+            step = match step {
+                Step::Send(request, sent) => {
+                    if sent.may_buy() {
+                        self.store(sent.state());
+                    }
+                    if mortal && dice.one_in(20) {
+                        // Before the request left.
+                        return;
+                    }
+                    let outcome = world.send(request);
+                    if mortal && dice.one_in(20) {
+                        // Nobody heard of what became of it.
+                        return;
+                    }
+                    sent.finish(outcome, world.now())
                 }
-            }
+                Step::Wait(wait, waiting) => {
+                    world.sleep(wait);
+                    waiting.wake(world.now())
+                }
+                Step::Done(outcome) => return self.end(outcome, mortal && dice.one_in(2)),
+            };
         }
         panic!("it does not end");
+    }
+
+    fn store(&mut self, state: &PurchaseState) {
+        let json = serde_json::to_string(state).unwrap();
+        self.stored = Some(serde_json::from_str(&json).unwrap());
+    }
+
+    /// Takes the outcome in, and what is open with the state that it left, unless
+    /// the process dies before it stored that.
+    fn end(&mut self, outcome: Outcome, dies: bool) {
+        if let Outcome::Unresolved(left) = &outcome {
+            assert_eq!(left.state.marker(), self.intent.marker());
+            let bought = self.stored.as_ref().map(PurchaseState::sends);
+            assert_eq!(bought, Some(left.state.sends()), "stored before it was sent");
+            if !dies {
+                self.store(&left.state);
+            }
+        }
+        self.outcome = Some(outcome);
     }
 
     /// What must hold at any time.
     fn check(&self, world: &World) {
         let bought = world.bought(&self.intent);
         assert!(bought.len() <= 1, "bought {} times", bought.len());
+        assert!(self.stored.is_some() || bought.is_empty(), "bought, and nothing was stored");
         match &self.outcome {
             Some(Outcome::Confirmed(receipt)) => {
                 assert_eq!(bought, [ImpactId::from(receipt)], "said to be bought");
@@ -238,8 +266,28 @@ impl Order {
             Some(outcome @ (Outcome::Rejected(_) | Outcome::NotSent(_))) => {
                 assert_eq!(bought, [], "{outcome}");
             }
-            Some(Outcome::Unresolved(_)) | None => {}
+            Some(Outcome::Unresolved(left)) => {
+                assert!(left.found.iter().all(|id| bought.contains(id)), "{:?}", left.found);
+            }
+            None => {}
         }
+    }
+}
+
+/// Looks all orders that are open up in one walk.
+fn settle(orders: &mut [Order], world: &World) {
+    let open = |order: &&mut Order| !matches!(order.outcome, Some(Outcome::Confirmed(_)));
+    // What has no state was never sent.
+    let mut open: Vec<_> =
+        orders.iter_mut().filter(open).filter(|order| order.stored.is_some()).collect();
+    let states = open.iter().filter_map(|order| order.stored.clone());
+    let outcomes = world.client().run(Settlement::new(states).policy(POLICY));
+    assert_eq!(outcomes.len(), open.len(), "an outcome for each state");
+    for (order, outcome) in open.iter_mut().zip(outcomes) {
+        let settled = matches!(outcome, Outcome::Confirmed(_) | Outcome::Unresolved(_));
+        assert!(settled, "a walk alone does not show that nothing was bought: {outcome}");
+        order.end(outcome, false);
+        order.check(world);
     }
 }
 
@@ -278,9 +326,28 @@ fn history(seed: u64, told: bool) {
         orders.push(order);
     }
 
+    if dice.one_in(4) {
+        settle(&mut orders, &world);
+    }
+
     // The faults are over, and so is what they hid.
     world.state().sandbox.clear_faults();
     world.state().now += SETTLE;
+    if dice.one_in(2) {
+        settle(&mut orders, &world);
+        for order in &orders {
+            // Nothing is in the way of the walk any more.
+            let bought = world.bought(&order.intent).len();
+            match &order.outcome {
+                Some(Outcome::Confirmed(_)) => assert_eq!(bought, 1),
+                Some(Outcome::Unresolved(left)) => {
+                    assert_eq!((left.reason, bought), (UnresolvedReason::NotFound, 0));
+                }
+                // No process of it stored anything.
+                _ => assert!(order.stored.is_none() && bought == 0),
+            }
+        }
+    }
     for order in &mut orders {
         if !matches!(order.outcome, Some(Outcome::Confirmed(_))) {
             order.work(&world, &mut dice, false);

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 use oneclick_proto::{
     Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, DonateMoney, Endpoint, Error,
     Execution, Fragments, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId,
-    Intent, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Once, OncePolicy,
-    Outcome, PlantTree, Pounds, RestoreCoral, RetryPolicy, TrackImpact, TransportOptions, Trees,
+    Intent, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Outcome, PlantTree,
+    Pounds, Purchase, RestoreCoral, RetryPolicy, TrackImpact, TransportOptions, Trees,
+    VerifiedPurchase, VerifyPolicy,
 };
 use oneclick_sandbox::{Fault, FaultRule, LedgerEntry, RetryAfter, Server};
 
@@ -203,7 +204,8 @@ fn a_call_tells_the_truth_about_money<S: Subject>() {
 fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultRule, action: &A) {
     let what = format!("{rule:?} at {} {action:?}", A::PATH);
     let intent = Intent::new("matrix", &what, SystemTime::now());
-    let policy = OncePolicy::STANDARD.settle(SETTLE);
+    let purchase = || -> Purchase { action.clone().into() };
+    let policy = VerifyPolicy::STANDARD.settle(SETTLE);
     let bought = || -> Vec<ImpactId> {
         let marked = |entry: &LedgerEntry| {
             entry.receipt.metadata.get(Intent::METADATA_KEY) == Some(intent.marker())
@@ -222,19 +224,21 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
     };
     server.sandbox().clear_faults();
     server.sandbox().inject(rule);
-    let first = client.complete(Once::new(&intent, action.clone()).unwrap().policy(policy));
+    let first = client.run(VerifiedPurchase::new(&intent, purchase()).unwrap().policy(policy));
     check(&first);
 
     // A busy machine can be in the way once more, and not for ever.
     server.sandbox().clear_faults();
     let mut outcome = first;
     for _ in 0..20 {
-        let once = match outcome {
+        let verified = match outcome {
             Outcome::Confirmed(_) => return,
-            Outcome::Unresolved(unresolved) => Once::resume(unresolved.state, action.clone()),
-            Outcome::Rejected(_) | Outcome::NotSent(_) => Once::new(&intent, action.clone()),
+            Outcome::Unresolved(left) => VerifiedPurchase::resume(&intent, purchase(), left.state),
+            Outcome::Rejected(_) | Outcome::NotSent(_) => {
+                VerifiedPurchase::new(&intent, purchase())
+            }
         };
-        outcome = client.complete(once.unwrap().policy(policy));
+        outcome = client.run(verified.unwrap().policy(policy));
         check(&outcome);
     }
     panic!("{what}: never confirmed, at last {outcome}");

@@ -50,7 +50,7 @@ fn clients_are_shared_and_their_futures_cross_threads() {
     let hyper = Hyper::new(&peer.url());
     sent(&hyper.client.whoami());
     let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
-    sent(&hyper.client.once(&intent, plant()));
+    sent(&hyper.client.buy_verified(&intent, plant()));
     sent(&hyper.client.records(oneclick_proto::ListRecords::new()));
 }
 

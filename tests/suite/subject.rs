@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use oneclick_proto::{
-    Action, Api, BlockingClient, Customer, Email, Endpoint, Error, List, Once, Outcome, Phase,
-    PlantTree, RetryPolicy, TransportOptions, Trees,
+    Api, BlockingClient, Customer, Email, Endpoint, Error, List, Machine, Phase, PlantTree,
+    RetryPolicy, TransportOptions, Trees,
 };
 
 use crate::plain_socket::PlainSocket;
@@ -48,7 +48,7 @@ pub(crate) trait Subject: Debug + Sized {
 
     fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error>;
 
-    fn complete<A: Action>(&self, once: Once<A>) -> Outcome;
+    fn run<M: Machine>(&self, machine: M) -> M::Output;
 
     /// Walks a list to its end, an error, or a cap on items.
     fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
@@ -171,8 +171,8 @@ macro_rules! asynchronous {
                 self.block_on(self.client.send(endpoint))
             }
 
-            fn complete<A: Action>(&self, once: Once<A>) -> Outcome {
-                self.block_on(self.client.complete(once))
+            fn run<M: Machine>(&self, machine: M) -> M::Output {
+                self.block_on(self.client.run(machine))
             }
 
             fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
@@ -215,8 +215,8 @@ macro_rules! blocking {
                 self.client.send(endpoint)
             }
 
-            fn complete<A: Action>(&self, once: Once<A>) -> Outcome {
-                self.client.complete(once)
+            fn run<M: Machine>(&self, machine: M) -> M::Output {
+                self.client.run(machine)
             }
 
             fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
