@@ -9,6 +9,7 @@
 
 mod core {
     mod allocations;
+    mod calls;
     mod driver;
     #[cfg(feature = "tracing")]
     mod events;
@@ -17,9 +18,11 @@ mod core {
     mod gzip;
     mod hostile;
     mod paging;
+    mod purchase;
     mod requests;
     mod responses;
     mod secrets;
+    mod settlement;
     #[cfg(feature = "proptest")]
     mod strategies;
     mod transport;

@@ -1,6 +1,5 @@
 //! The driver over transports of a few lines, blocking and not.
 
-use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -10,8 +9,8 @@ use http::{Request, Response};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Cancellation, Client,
     Connect, CustomerRecord, ErrorKind, Execution, ImpactId, Intent, Limit, ListRecords, Metadata,
-    Once, Outcome, PlantTree, ProjectType, Receipt, Record, RetryPolicy, TrackImpact, Tracking,
-    TransportError, TransportOptions, Trees, UserId,
+    Outcome, PlantTree, ProjectType, Receipt, Record, RetryPolicy, Step, TrackImpact, Tracking,
+    TransportError, TransportOptions, Trees, UserId, VerifiedPurchase,
 };
 use serde_json::json;
 
@@ -295,7 +294,9 @@ fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_th
     let plant = || PlantTree::new(Trees::of::<5>());
 
     let client = blocking(answers());
-    let Outcome::Confirmed(receipt) = client.once(&intent, plant()) else { panic!("confirmed") };
+    let Outcome::Confirmed(receipt) = client.buy_verified(&intent, plant()) else {
+        panic!("confirmed")
+    };
     assert_eq!(receipt.time_utc.to_string(), "2024-09-16T20:34:04.429Z");
     let asked = client.transport().asked.lock().unwrap().clone();
     assert!(asked[0].ends_with("/v1/plant_tree") && asked[2].contains("/v1/records?"));
@@ -303,7 +304,7 @@ fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_th
     assert!(slept > Duration::ZERO);
 
     let client = asynchronous(answers());
-    let outcome = block_on(client.once(&intent, plant()));
+    let outcome = block_on(client.buy_verified(&intent, plant()));
     assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
     assert_eq!(*client.transport().asked.lock().unwrap(), asked);
     assert_eq!(client.transport().slept(), slept);
@@ -312,7 +313,7 @@ fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_th
     let full = (0..20).map(|at| (at.to_string(), ""));
     let full = plant().metadata(Metadata::from_pairs(full).unwrap());
     let client = blocking(Vec::new());
-    assert!(matches!(client.once(&intent, full), Outcome::Rejected(_)));
+    assert!(matches!(client.buy_verified(&intent, full), Outcome::Rejected(_)));
     assert_eq!(client.transport().asked(), 0);
 }
 
@@ -322,8 +323,14 @@ fn a_verified_purchase_that_is_answered_takes_one_step() {
     let receipt =
         json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
     let client = blocking(vec![ok(&receipt)]);
-    let once = Once::new(&intent, PlantTree::new(Trees::of::<5>())).unwrap();
-    assert!(matches!(client.advance(once), ControlFlow::Break(Outcome::Confirmed(_))));
+    let purchase = VerifiedPurchase::new(&intent, PlantTree::new(Trees::of::<5>())).unwrap();
+    let Step::Send(request, sent) = client.start(purchase) else { panic!("the purchase") };
+    assert!(sent.may_buy());
+    let transport = client.transport();
+    let outcome = BlockingTransport::send(transport, request);
+    let step = sent.finish(outcome, BlockingTransport::now(transport));
+    assert!(matches!(step, Step::Done(Outcome::Confirmed(_))), "{step:?}");
+    assert_eq!(transport.asked(), 1);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Api, Attempt, BodyReader, Customer, Email, Endpoint, GetAccount, ListCustomers, Next,
-    PlantTree, RetryPolicy, TransportError, Trees,
+    Api, BodyReader, Call, Customer, Email, Endpoint, GetAccount, ListCustomers, Machine,
+    PlantTree, RetryPolicy, Step, TransportError, Trees,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -79,13 +79,15 @@ fn told<E: Endpoint>(
     TOLD.set(Some(Vec::new()));
     let api = Api::with_base_url(url, "test_5ecretKey").unwrap();
     let mut elapsed = Duration::ZERO;
-    let (_, mut attempt) = Attempt::begin(&api, endpoint, RetryPolicy::STANDARD, 7).unwrap();
+    let mut step = Call::new(endpoint).start(&api, RetryPolicy::STANDARD, 7, elapsed);
     for outcome in outcomes {
+        let Step::Send(_, sent) = step else { panic!("a call sends first") };
         elapsed += Duration::from_millis(70);
-        match attempt.finish(outcome, elapsed) {
-            Next::Retry { attempt: next, .. } => attempt = next,
-            Next::Done(_) => break,
-        }
+        step = match sent.finish(outcome, elapsed) {
+            Step::Wait(_, waiting) => waiting.wake(elapsed),
+            Step::Send(..) => panic!("a call waits before it sends again"),
+            Step::Done(_) => break,
+        };
     }
     TOLD.take().unwrap()
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Api, Attempt, BodyReader, CancelImpact, Error, Execution, GetAccount, Next, PlantTree,
-    RetryPolicy, TransportError, Trees,
+    Api, BodyReader, Call, CancelImpact, Error, Execution, GetAccount, Machine, PlantTree,
+    RetryPolicy, Step, TransportError, Trees,
 };
 
 type Outcome = Result<Response<Vec<u8>>, TransportError>;
@@ -13,10 +13,13 @@ type Outcome = Result<Response<Vec<u8>>, TransportError>;
 fn finish(outcome: Outcome) -> Error {
     let api = Api::sandbox("test_key").unwrap();
     let plant = PlantTree::new(Trees::of::<1>());
-    let (_, attempt) = Attempt::begin(&api, plant, RetryPolicy::NEVER, 0).unwrap();
-    match attempt.finish(outcome, Duration::from_secs(7)) {
-        Next::Done(result) => result.unwrap_err(),
-        Next::Retry { .. } => panic!("one attempt is all there is"),
+    let Step::Send(_, sent) = Call::new(plant).start(&api, RetryPolicy::NEVER, 0, Duration::ZERO)
+    else {
+        panic!("a call sends first");
+    };
+    match sent.finish(outcome, Duration::from_secs(7)) {
+        Step::Done(result) => result.unwrap_err(),
+        Step::Wait(..) | Step::Send(..) => panic!("one attempt is all there is"),
     }
 }
 

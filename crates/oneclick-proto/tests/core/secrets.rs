@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use http::Response;
 use oneclick_proto::{
-    Account, Api, ApiKey, Attempt, BaseUrl, BodyReader, CancelImpact, Cancellation, Client, Cursor,
+    Account, Api, ApiKey, BaseUrl, BodyReader, Call, CancelImpact, Cancellation, Client, Cursor,
     Customer, CustomerRecord, CustomerSummary, Email, Endpoint, Error, ErrorBody, ErrorKind,
-    ErrorType, GetAccount, ImpactId, ListCustomerRecords, ListCustomers, Metadata, Next, Page,
-    Pager, PlantTree, Reason, Receipt, Record, Redacted, RetryPolicy, Tracking, TransportError,
-    Trees, UserId,
+    ErrorType, GetAccount, ImpactId, Intent, ListCustomerRecords, ListCustomers, Machine, Metadata,
+    Outcome, Page, Pager, PlantTree, Reason, Receipt, Record, Redacted, RetryPolicy, Settlement,
+    Step, Tracking, TransportError, Trees, UserId, VerifiedPurchase,
 };
 use serde_json::json;
 
@@ -46,6 +46,11 @@ fn plant() -> PlantTree {
     PlantTree::new(Trees::of::<1>()).customer(customer).metadata(metadata)
 }
 
+/// The first step of a call that is sent once.
+fn start<E: Endpoint>(endpoint: E) -> Step<Call<E>> {
+    Call::new(endpoint).start(&api(), RetryPolicy::NEVER, 0, Duration::ZERO)
+}
+
 /// A cancellation whose reason names somebody.
 fn cancel() -> CancelImpact {
     let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
@@ -60,8 +65,22 @@ fn requests_and_values_hide_them() {
     check(&format!("{:?}", ListCustomerRecords::new().customer_email(email.clone())));
     let customers = ListCustomers::new().customer_email(email).cursor(Cursor::new(EMAIL));
     check(&format!("{:?} {:?}", customers, Pager::new(customers.clone())));
-    let (request, attempt) = Attempt::begin(&api(), plant(), RetryPolicy::NEVER, 0).unwrap();
-    check(&format!("{attempt:?} {:?}", request.headers()));
+    let Step::Send(request, sent) = start(plant()) else { panic!("a call sends first") };
+    check(&format!("{sent:?} {:?}", request.headers()));
+    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    let purchase = VerifiedPurchase::new(&intent, plant()).unwrap();
+    check(&format!("{purchase:?} {:?}", purchase.purchase()));
+    let step = purchase.start(&api(), RetryPolicy::STANDARD, 0, Duration::ZERO);
+    let Step::Send(_, sent) = step else { panic!("a purchase is sent first") };
+    let state = sent.state().clone();
+    check(&format!("{sent:?} {state:?} {}", serde_json::to_string(&state).unwrap()));
+    let lost = Err::<Response<Vec<u8>>, _>(TransportError::exchange("reset"));
+    // The query of the records holds the address.
+    let Step::Send(_, sent) = sent.finish(lost, Duration::ZERO) else { panic!("a read") };
+    check(&format!("{sent:?}"));
+    let lost = Err::<Response<Vec<u8>>, _>(TransportError::exchange("reset"));
+    let Step::Wait(_, waiting) = sent.finish(lost, Duration::ZERO) else { panic!("a wait") };
+    check(&format!("{waiting:?} {:?}", Settlement::new([state])));
     let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
     check(&format!("{client:?}"));
 }
@@ -204,10 +223,10 @@ fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
 fn errors_of_the_transport_hide_what_came_of_the_answer() {
     fn finish<E: Endpoint>(endpoint: E, error: TransportError) {
         check(&format!("{error} {error:?}"));
-        let (_, attempt) = Attempt::begin(&api(), endpoint, RetryPolicy::NEVER, 0).unwrap();
+        let Step::Send(_, sent) = start(endpoint) else { panic!("a call sends first") };
         let outcome: Result<Response<Vec<u8>>, _> = Err(error);
-        match attempt.finish(outcome, Duration::ZERO) {
-            Next::Done(Err(error)) => {
+        match sent.finish(outcome, Duration::ZERO) {
+            Step::Done(Err(error)) => {
                 check_error(&error);
                 let ErrorKind::Transport(source) = error.kind() else { panic!("{error}") };
                 assert!(source.status().is_some() && source.status() == error.status());
@@ -226,6 +245,41 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
             finish(plant(), reader.cut("eof"));
             let reader = BodyReader::new(head(), body.len()).push(body.as_bytes()).unwrap();
             finish(plant(), reader.push(b"x").unwrap_err());
+        }
+    }
+}
+
+/// The records are read without a word of the customer's name, and the server
+/// may know it all the same.
+#[test]
+fn errors_of_a_verified_purchase_hide_all_that_the_purchase_holds() {
+    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    for body in echoes() {
+        for status in [200, 400, 500] {
+            let echo = || -> Result<Response<Vec<u8>>, TransportError> {
+                Ok(Response::builder().status(status).body(body.clone().into_bytes()).unwrap())
+            };
+            for purchase in [
+                VerifiedPurchase::new(&intent, plant()).unwrap(),
+                VerifiedPurchase::recover(&intent, plant()).unwrap(),
+            ] {
+                let mut step = purchase.start(&api(), RetryPolicy::NEVER, 0, Duration::ZERO);
+                let outcome = loop {
+                    step = match step {
+                        Step::Send(_, sent) => sent.finish(echo(), Duration::ZERO),
+                        Step::Wait(_, waiting) => waiting.wake(Duration::ZERO),
+                        Step::Done(outcome) => break outcome,
+                    };
+                };
+                check(&format!("{outcome} {outcome:?}"));
+                match &outcome {
+                    Outcome::Rejected(error) | Outcome::NotSent(error) => check_error(error),
+                    Outcome::Unresolved(unresolved) => {
+                        check_error(unresolved.error.as_ref().unwrap());
+                    }
+                    Outcome::Confirmed(receipt) => panic!("{receipt:?}"),
+                }
+            }
         }
     }
 }

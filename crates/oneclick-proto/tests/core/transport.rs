@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use oneclick_proto::{
-    Api, AsyncClient, AsyncTransport, Attempt, BlockingClient, BlockingTransport, BodyReader,
-    Email, GetAccount, Gunzip, ListCustomers, Next, Phase, RetryPolicy, TransportError,
+    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyReader, Call, Email,
+    GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step, TransportError,
     TransportOptions,
 };
 
@@ -167,9 +167,12 @@ fn what_is_no_gzip_at_all_stays_as_it_is() {
         assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_REQUEST)));
         // What came of the body is in the error of the call.
         let api = Api::sandbox("test_key").unwrap();
-        let (_, attempt) = Attempt::begin(&api, GetAccount, RetryPolicy::NEVER, 0).unwrap();
+        let call = Call::new(GetAccount);
+        let Step::Send(_, sent) = call.start(&api, RetryPolicy::NEVER, 0, Duration::ZERO) else {
+            panic!("a call sends first");
+        };
         let outcome = Err::<Response<Vec<u8>>, _>(error);
-        let Next::Done(Err(error)) = attempt.finish(outcome, Duration::ZERO) else {
+        let Step::Done(Err(error)) = sent.finish(outcome, Duration::ZERO) else {
             panic!("a failure is the end");
         };
         assert_eq!(error.body(), body);

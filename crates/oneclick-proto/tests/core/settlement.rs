@@ -1,0 +1,1 @@
+//! Many purchases, looked up in one walk.
