@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 
-use super::rules::{ListName, Row, Rows};
+use super::rules::{ListName, Rows};
 use crate::endpoint::{Page, Receipt};
 use crate::machine::{Answer, Ask};
 use crate::value::{Cursor, DateRange, ImpactId, Limit, SortOrder};
@@ -186,8 +186,7 @@ impl Look {
             }
         }
         let recent = |row: &Receipt| self.from.is_none_or(|from| row.time_utc.datetime() >= from);
-        let rows = page.items.into_iter().filter(|row| recent(row) || keep(row));
-        self.rows.add(rows.map(|receipt| Row { list: name, receipt }));
+        self.rows.add(name, page.items, |row| recent(row) || keep(row));
         Ok(())
     }
 }

@@ -65,8 +65,10 @@ pub(crate) enum ListName {
 /// A row of either list.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    pub(crate) list: ListName,
+    list: ListName,
     pub(crate) receipt: Receipt,
+    /// Whether its time is written in whole seconds, and may be that of many.
+    coarse: bool,
 }
 
 /// What a look showed, each row once.
@@ -82,12 +84,23 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Adds the rows of a page. A row that moved over from an earlier page is no other
-    /// one; two of one time on one page are two.
-    pub(crate) fn add(&mut self, page: impl IntoIterator<Item = Row>) {
+    /// Adds the rows of a page that are kept. A row that moved over from an earlier page
+    /// is no other one; two of one time on one page are two.
+    pub(crate) fn add(
+        &mut self,
+        list: ListName,
+        page: Vec<Receipt>,
+        kept: impl Fn(&Receipt) -> bool,
+    ) {
         let id = |row: &Row| (row.list, ImpactId::from(&row.receipt));
+        let whole = |row: &Receipt| row.time_utc.datetime().timestamp_subsec_nanos() == 0;
         let first = self.all.len();
-        for row in page {
+        // A page with finer times writes them for all of its rows.
+        let fine = page.iter().any(|row| !whole(row));
+        for receipt in page.into_iter().filter(|row| kept(row)) {
+            let written = fine && receipt.time_utc.to_string().contains('.');
+            let coarse = whole(&receipt) && !written;
+            let row = Row { list, receipt, coarse };
             if self.known.contains(&id(&row)) {
                 continue;
             }
@@ -118,7 +131,7 @@ impl Rows {
 
     /// Whether any of them carries it beside a time that may name it.
     pub(crate) fn show_in_full(&self, marker: &str) -> bool {
-        self.ours(marker).into_iter().any(|row| !is_coarse(row))
+        self.ours(marker).into_iter().any(|row| !row.coarse)
     }
 
     /// Those that carry no intact marker.
@@ -283,29 +296,24 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
 /// Whether the time of a row names one purchase alone (R12).
 fn names_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
     let same_time = |other: &Row| {
-        let coarse = is_coarse(row) || is_coarse(other);
+        let coarse = row.coarse || other.coarse;
         let apart = if coarse { TimeDelta::seconds(1) } else { TimeDelta::milliseconds(1) };
         (at(other) - at(row)).abs() < apart
     };
     // The same purchase, on the other list.
     let twin = |other: &Row| {
-        let coarse = is_coarse(row) || is_coarse(other);
+        let coarse = row.coarse || other.coarse;
         other.list != row.list && other.receipt.impact == row.receipt.impact && !coarse
     };
     let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
     let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);
     // Whole seconds may be those of a purchase that does not show yet, or not here.
     let all_show = evidence.late && evidence.whole && evidence.readable;
-    (!is_coarse(row) || all_show) && !evidence.rows.near(at(row)).any(another)
+    (!row.coarse || all_show) && !evidence.rows.near(at(row)).any(another)
 }
 
 fn at(row: &Row) -> DateTime<Utc> {
     row.receipt.time_utc.datetime()
-}
-
-/// Whether a time shows whole seconds, and so may be that of many purchases.
-fn is_coarse(row: &Row) -> bool {
-    at(row).timestamp_subsec_nanos() == 0
 }
 
 /// Whether a row or a receipt may be the purchase: it has its kind and amount, and is

@@ -31,25 +31,27 @@ fn sent(purchase: &Purchase) -> PurchaseState {
     state
 }
 
+type Shown = (ListName, Receipt);
+
 /// A row of the account's own list.
-fn own(at: &str, metadata: serde_json::Value) -> Row {
+fn own(at: &str, metadata: serde_json::Value) -> Shown {
     row(json!({"user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "metadata": metadata}))
 }
 
-fn row(json: serde_json::Value) -> Row {
+fn row(json: serde_json::Value) -> Shown {
     let record: Record = serde_json::from_value(json).unwrap();
-    Row { list: ListName::Own, receipt: record.into() }
+    (ListName::Own, record.into())
 }
 
 /// A row of the customers' list.
-fn customers(at: &str, email: &str, metadata: serde_json::Value) -> Row {
+fn customers(at: &str, email: &str, metadata: serde_json::Value) -> Shown {
     let record: CustomerRecord = serde_json::from_value(json!({
         "user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "customer": {"customer_id": "U2", "customer_email": email}, "metadata": metadata,
     }))
     .unwrap();
-    Row { list: ListName::Customers, receipt: record.into() }
+    (ListName::Customers, record.into())
 }
 
 fn marked() -> serde_json::Value {
@@ -67,9 +69,13 @@ struct Known {
 }
 
 impl Known {
-    fn of(rows: impl IntoIterator<Item = Row>) -> Self {
+    fn of(rows: impl IntoIterator<Item = Shown>) -> Self {
         let mut all = Rows::default();
-        all.add(rows);
+        let (own, customers): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(list, _)| *list == ListName::Own);
+        for (list, rows) in [(ListName::Own, own), (ListName::Customers, customers)] {
+            all.add(list, rows.into_iter().map(|(_, receipt)| receipt).collect(), |_| true);
+        }
         Self {
             rows: all,
             whole: true,
@@ -116,7 +122,7 @@ const ID: &str = "U1-2025-03-12T12:00:01.500Z";
 
 #[test]
 fn r3_a_receipt_confirms_if_it_is_that_of_this_purchase() {
-    let receipt = |at: &str| own(at, json!(null)).receipt;
+    let receipt = |at: &str| own(at, json!(null)).1;
     let confirms = |receipt: &Receipt, purchase: &Purchase| {
         receipt_confirms(receipt, purchase, time("12:00:00"), time("12:00:05"), &POLICY)
     };
@@ -129,12 +135,12 @@ fn r3_a_receipt_confirms_if_it_is_that_of_this_purchase() {
     let mut other = receipt("12:00:01.500");
     other.impact.amount = 6;
     assert!(!confirms(&other, &tree()));
-    let ada = customers("12:00:01.500", "Ada@example.com", json!(null)).receipt;
+    let ada = customers("12:00:01.500", "Ada@example.com", json!(null)).1;
     assert!(confirms(&ada, &for_customer("ada+trees@example.com")));
     assert!(!confirms(&ada, &for_customer("bob@example.com")));
     assert!(!confirms(&ada, &tree()));
     // What may be another spelling is left to the record.
-    let zoe = customers("12:00:01.500", "zoe\u{308}@example.com", json!(null)).receipt;
+    let zoe = customers("12:00:01.500", "zoe\u{308}@example.com", json!(null)).1;
     assert!(!confirms(&zoe, &for_customer("zo\u{eb}@example.com")));
     assert!(!confirms(&ada, &for_customer("zo\u{eb}@example.com")));
     // One that shows no customer shows no other one.
@@ -197,7 +203,7 @@ fn r10_what_is_seen_is_tracked_and_confirms_at_once() {
 #[test]
 fn r10_what_has_another_kind_amount_or_customer_is_not_what_was_asked_for() {
     let mut six = own("12:00:01.500", marked());
-    six.receipt.impact.amount = 6;
+    six.1.impact.amount = 6;
     Known::of([six]).gives(&tree(), "OtherPurchase 1");
     let ada = || customers("12:00:01.500", "ada@example.com", marked());
     Known::of([ada()]).gives(&for_customer("bob@example.com"), "OtherPurchase 1");
@@ -245,12 +251,15 @@ fn r12_a_time_in_whole_seconds_is_tracked_only_where_every_purchase_shows() {
         known().early().gives(&tree(), "not yet");
         Known { whole: false, ..known() }.gives(&tree(), "SameTime 1");
         Known { readable: false, ..known() }.gives(&tree(), "SameTime 1");
-        let beside = own("12:00:01.999", json!(null));
+        let beside = customers("12:00:01.999", "bob@example.com", json!(null));
         Known::of([own(at, marked()), beside]).gives(&tree(), "SameTime 1");
     }
     // Another row of the same purchase may name it.
     let rows = [own("12:00:02", marked()), own("12:00:01.500", marked())];
     Known::of(rows).gives(&tree(), &format!("track {ID}"));
+    // Beside finer times this one is as fine.
+    let rows = || [own("12:00:01.000", marked()), own("12:00:01.999", json!(null))];
+    Known::of(rows()).early().gives(&tree(), "track U1-2025-03-12T12:00:01.000Z");
 }
 
 #[test]
@@ -274,7 +283,7 @@ fn r16_a_row_that_may_be_ours_forbids_absence() {
     unmarked("11:59:00.000").gives(&tree(), "Candidates 1");
     unmarked("11:58:59.999").gives(&tree(), "absent");
     let mut six = own("12:00:01.500", json!(null));
-    six.receipt.impact.amount = 6;
+    six.1.impact.amount = 6;
     Known::of([six]).gives(&tree(), "absent");
 
     let ada = |email: &str| Known::of([customers("12:00:01.500", email, json!(null))]);
