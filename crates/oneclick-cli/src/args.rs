@@ -35,7 +35,8 @@ Exit codes:
   2    the command line, a value in it or a setting is wrong, or the intent stands
        for another purchase; this run bought nothing
   3    the API refused it; nothing was bought
-  4    it is not known whether it was bought; what to do next was printed
+  4    it is not known whether it was bought, or it was bought more than once;
+       what to do next was printed
   5    the API was not reached, its response cannot be used, or the purchase was
        looked for and does not exist; nothing was bought
   6    it was bought and taken back since

@@ -30,7 +30,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let purchase = purchase.with_metadata(Metadata::from_pairs(args.metadata.iter().cloned())?);
     let key = args.intent.clone().unwrap_or_else(random_key);
-    let account = session.client.whoami().map_err(|error| nobody(session, args, error))?;
+    let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
     if !args.only_looks() {
         ask(session, args.yes, &in_short(&purchase), &account)?;
     }
@@ -63,7 +63,7 @@ pub(crate) fn run(
 
 /// The API could not be asked whose key it is, and so which of the intents with this
 /// name is meant.
-fn nobody(session: &Session, args: &PurchaseArgs, error: Error) -> Failure {
+fn account_unknown(session: &Session, args: &PurchaseArgs, error: Error) -> Failure {
     let known = |key: &String| args.looks() || Intents::remember(&session.intents, key);
     let Some(key) = args.intent.as_ref().filter(|key| known(key)) else {
         return Failure::NotBought(error);
