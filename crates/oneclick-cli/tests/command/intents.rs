@@ -425,3 +425,12 @@ fn the_options_of_looking_need_an_intent_and_exclude_each_other() {
         assert_eq!(place.run(&with(&["plant", "5"], options)).code, 2, "{options:?}");
     }
 }
+
+#[test]
+fn the_local_sandbox_says_what_time_it_is_so_that_absence_counts_from_run_to_run() {
+    let place = Place::of(NOWHERE);
+    let look = with(&INTENT, &["--local", "--look-only", "--wait", "1", "--settle", "2"]);
+    ends(&place.run(&look), 4, &[]);
+    sleep(Duration::from_secs(5));
+    ends(&place.run(&look), 5, &[]);
+}
