@@ -30,13 +30,19 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done
+  0    done; of a purchase: it was bought, by this run or an earlier one
   1    something on this machine went wrong, or `doctor` found something
-  2    the command line, a value in it or a setting is wrong; nothing was sent
+  2    the command line, a value in it or a setting is wrong, or the intent stands
+       for another purchase; this run bought nothing
   3    the API refused it; nothing was bought
-  4    it is not known whether it was bought; what to do next was printed
-  5    the API was not reached, or its answer cannot be used; nothing was bought
-  130  interrupted";
+  4    it is not known whether it was bought, or it was bought more than once;
+       what to do next was printed
+  5    the API was not reached, its response cannot be used, or the purchase was
+       looked for and does not exist; nothing was bought
+  6    it was bought and taken back since
+  130  interrupted
+
+With 3 and 5 no earlier run bought it either: while one may have, a failure is 4.";
 
 /// Where the API is and how to talk to the reader.
 #[derive(Args, Debug)]
@@ -280,16 +286,31 @@ pub(crate) struct PurchaseArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) metadata: Vec<(String, String)>,
     /// What it is for, such as an order's number: the same intent is bought
-    /// once, however often the command is run.
+    /// once, however often the command is run. This machine remembers it.
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) intent: Option<String>,
-    /// Look for the intent in all the records first, since another machine may
-    /// have bought it; takes half a minute or more.
+    /// Look for the intent without ever sending anything: exits with 0 if it was
+    /// bought, 6 if it was taken back, 5 if it was not bought, and 4 if that is
+    /// not known.
+    #[arg(long, requires = "intent", conflicts_with_all = ["look_first", "buy_anyway"])]
+    pub(crate) look_only: bool,
+    /// Look for the intent because another machine may have bought it. If it is
+    /// not found, nothing is sent either, unless you add --buy-anyway.
     #[arg(long, requires = "intent")]
     pub(crate) look_first: bool,
-    /// How long a purchase may stay out of the records, in seconds: where an
-    /// answer is lost, it is looked for so long before it is sent again.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    /// If the intent may have been bought before and is not found, buy it
+    /// anyway. Make sure first that no other machine is working on it.
+    #[arg(long, requires = "intent")]
+    pub(crate) buy_anyway: bool,
+    /// How long the command itself looks for a purchase whose response was
+    /// lost, in seconds. What it has not found by then, the same command finds
+    /// out later.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u32,
+    /// From when a purchase that is in no record counts as not made, in seconds
+    /// after it was sent: longer than a request may travel and a record may
+    /// stay hidden, together. Only then is it sent again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) settle: u32,
     /// Do not ask, even in production.
     #[arg(long, short)]
@@ -299,6 +320,16 @@ pub(crate) struct PurchaseArgs {
 }
 
 impl PurchaseArgs {
+    /// Whether another machine may have bought it.
+    pub(crate) fn looks(&self) -> bool {
+        self.look_only || self.look_first
+    }
+
+    /// Whether nothing is sent, whatever is found.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.looks() && !self.buy_anyway
+    }
+
     /// The `customer` and the `notify` of an action.
     pub(crate) fn customer(&self) -> (Option<Customer>, Option<bool>) {
         let customer = self.customer.clone().map(|email| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use oneclick_ureq::{Error, ErrorKind, Execution, InvalidValue};
+use oneclick_ureq::{Error, ErrorKind, Execution, ImpactId, InvalidValue};
 
 /// What went wrong.
 #[derive(Debug)]
@@ -13,10 +13,17 @@ pub(crate) enum Failure {
     Usage(String),
     /// A call failed that buys nothing.
     Call(Error),
-    /// A purchase failed, and it is certain that nothing was bought.
+    /// A purchase failed, and it is certain that nothing of its intent was bought.
     NotBought(Error),
+    /// A purchase was looked for, and it is certain that nothing of its intent was
+    /// bought; the text says what to do.
+    NotFound(String),
     /// It is not known whether it was bought; the text says what to do.
     Unknown(String, Option<Error>),
+    /// The same, for a person to look at what was found.
+    Unresolved(String, Vec<ImpactId>, Option<Error>),
+    /// It was bought and cancelled since.
+    TakenBack(String),
     /// Something on this machine: a file, a socket, a terminal.
     Machine(String),
     /// Whoever read standard output has seen enough.
@@ -40,7 +47,9 @@ impl Failure {
                 ErrorKind::Status(_) if error.execution() == Execution::NotExecuted => 3,
                 _ => 5,
             },
-            Self::Unknown(..) => 4,
+            Self::Unknown(..) | Self::Unresolved(..) => 4,
+            Self::NotFound(_) => 5,
+            Self::TakenBack(_) => 6,
             // As if SIGPIPE had ended it.
             Self::Closed => 141,
         })
@@ -50,7 +59,7 @@ impl Failure {
     fn error(&self) -> Option<&Error> {
         match self {
             Self::Call(error) | Self::NotBought(error) => Some(error),
-            Self::Unknown(_, error) => error.as_ref(),
+            Self::Unknown(_, error) | Self::Unresolved(_, _, error) => error.as_ref(),
             _ => None,
         }
     }
@@ -59,13 +68,21 @@ impl Failure {
     pub(crate) fn print(&self, verbose: bool) {
         let line = match self {
             Self::Closed => return,
-            Self::Usage(text) | Self::Machine(text) | Self::Unknown(text, _) => text.clone(),
-            Self::Call(error) => format!("{}{}", told(error), advice(error)),
-            Self::NotBought(error) => {
-                format!("nothing was bought: {}{}", told(error), advice(error))
-            }
+            Self::Usage(text)
+            | Self::Machine(text)
+            | Self::Unknown(text, _)
+            | Self::Unresolved(text, ..)
+            | Self::TakenBack(text) => text.clone(),
+            Self::Call(error) => explain(error),
+            Self::NotBought(error) => format!("nothing was bought: {}", explain(error)),
+            Self::NotFound(text) => format!("nothing was bought: {text}"),
         };
         say(&format!("oneclick: {}", one_line(&line)));
+        if let Self::Unresolved(_, found, _) = self {
+            for id in found {
+                say(&one_line(&id.to_string()));
+            }
+        }
         if verbose {
             let mut cause = self.error().and_then(std::error::Error::source);
             while let Some(error) = cause {
@@ -74,6 +91,11 @@ impl Failure {
             }
         }
     }
+}
+
+/// A failed call in a line, and what to do about it.
+pub(crate) fn explain(error: &Error) -> String {
+    format!("{}{}", told(error), advice(error))
 }
 
 /// A failed call in a line; of a transport, with what lies behind it: a port that

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fs4::FileExt;
-use http::{HeaderMap, Method, Request, Response};
+use http::header::DATE;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use oneclick_sandbox::{Clock, Sandbox};
 use oneclick_ureq::{Api, BlockingTransport, PlantTree, Timestamp, TransportError, Trees};
 use serde::{Deserialize, Serialize};
@@ -175,7 +176,10 @@ impl Journal {
         // Time does not go back, whatever the machine's clock does.
         let next = self.replayed.last + TimeDelta::milliseconds(1);
         let time = Timestamp::from(self.clock.now().max(next));
-        let response = self.replayed.sandbox.respond(request, time.datetime());
+        let mut response = self.replayed.sandbox.respond(request, time.datetime());
+        // What a lost purchase is looked up by.
+        let date = time.datetime().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        response.headers_mut().extend(HeaderValue::try_from(date).map(|date| (DATE, date)));
         if request.method() == Method::POST && response.status().is_success() {
             let path = request.uri().path().to_owned();
             let body = String::from_utf8_lossy(request.body()).into_owned();

@@ -8,6 +8,7 @@
 #[cfg(unix)]
 mod command {
     mod buying;
+    mod intents;
     mod listing;
     mod looking;
     mod support;

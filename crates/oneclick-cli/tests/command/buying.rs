@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use oneclick_sandbox::{Fault, FaultRule, ManualClock, Server};
+use oneclick_sandbox::{Fault, FaultRule, Server};
+use oneclick_ureq::{Account, Api, Intent, Metadata, PlantTree, Trees};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
@@ -80,7 +81,7 @@ fn an_intent_is_bought_once_however_often_the_command_is_run() {
     assert_data_eq!(
         other.stderr,
         str![[r#"
-oneclick: the intent order-1 stands for another purchase: 5 trees planted; choose another key
+oneclick: this run bought nothing; intent order-1 stands for 5 trees planted; choose another key
 
 "#]],
     );
@@ -304,7 +305,7 @@ fn an_intent_is_for_one_customer() {
     for other in [&[][..], &["--for", "bob@example.com"]] {
         let refused = place.run(&[&intent[..], other].concat());
         assert_eq!(refused.code, 2, "{}", refused.stderr);
-        let words = "belongs to another purchase: its customer is not the one given";
+        let words = "this run bought nothing; intent order-1 stands for 1 tree planted for ada@";
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
         assert_eq!(bought(&server), 1);
     }
@@ -329,17 +330,19 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
     let second = place.entries().into_iter().find(|path| !first.contains(path)).unwrap();
     server.sandbox().clear_faults();
 
-    let is_refused = |ran: Ran, what: &str| {
+    let is_refused = |ran: Ran, words: &str| {
         assert_eq!((ran.code, &*ran.stdout), (2, ""));
-        let line = format!(
-            "oneclick: the stored state belongs to another purchase: its {what} is not the one given\n"
-        );
-        assert_eq!(ran.stderr, line);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
         assert_eq!(bought(&server), 0);
     };
-    is_refused(run("order-1", "bob@example.com"), "customer");
+    is_refused(run("order-1", "bob@example.com"), "this run bought nothing; intent order-1 stands");
     fs::copy(&first[0], &second).unwrap();
-    is_refused(run("order-2", "ada@example.com"), "intent");
+    let words = "the stored state belongs to another purchase: its intent is not the one given";
+    is_refused(run("order-2", "ada@example.com"), words);
+    // Even if the file says that it is the other one's.
+    let entry = fs::read_to_string(&second).unwrap();
+    fs::write(&second, entry.replace("order-1", "order-2")).unwrap();
+    is_refused(run("order-2", "ada@example.com"), words);
 
     // The refusal changed nothing: the state serves its own purchase still.
     assert_eq!(run("order-1", "ada@example.com").code, 0);
@@ -371,12 +374,20 @@ fn a_purchase_that_is_killed_while_it_is_sent_once_more_is_bought_once() {
 
 #[test]
 fn look_first_finds_what_another_machine_bought_long_ago() {
-    let then = ManualClock::new("2024-03-12T15:22:14Z".parse().unwrap());
-    let server = Server::builder().clock(then).start().unwrap();
-    let intent = ["plant", "1", "--intent", "order-1"];
-    let first = Place::at(&server).prints(&intent);
-    let look = [&intent[..], &["--look-first", "--settle", "0"]].concat();
-    assert_eq!(Place::at(&server).prints(&look), first);
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let account = place.prints(&["whoami", "--json"]);
+    let account: Account = serde_json::from_str(&account).unwrap();
+    let intent = Intent::new(account.user_id.as_str(), "order-1");
+    let mut metadata = Metadata::default();
+    metadata.insert(Intent::METADATA_KEY, intent.marker()).unwrap();
+    let plant = PlantTree::new(Trees::of::<1>()).metadata(metadata);
+    let request = Api::sandbox("test_command").unwrap().encode(&plant).unwrap();
+    let then = "2024-03-12T15:22:14.753Z".parse().unwrap();
+    assert_eq!(server.sandbox().respond(&request, then).status(), 200);
+
+    let found = place.prints(&["plant", "1", "--intent", "order-1", "--look-first"]);
+    assert!(found.ends_with("-2024-03-12T15:22:14.753Z\n"), "{found}");
     assert_eq!(bought(&server), 1);
 }
 

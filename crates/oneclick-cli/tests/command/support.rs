@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use oneclick_sandbox::Server;
+use oneclick_ureq::ImpactId;
 
 /// What was printed, and the exit code.
 pub(super) struct Ran {
@@ -88,6 +89,17 @@ pub(super) fn ran(output: &Output) -> Ran {
 /// How many purchases the account of `test_command` has made.
 pub(super) fn bought(server: &Server) -> usize {
     server.sandbox().account("test_command").map_or(0, |account| account.ledger().count())
+}
+
+/// Takes the latest purchase back.
+pub(super) fn take_back(server: &Server, place: &Place) -> String {
+    let id = {
+        let sandbox = server.sandbox();
+        let entry = sandbox.account("test_command").unwrap().ledger().last().unwrap();
+        ImpactId::from(&entry.receipt).to_string()
+    };
+    place.prints(&["cancel", &id]);
+    id
 }
 
 /// Waits until it was bought, while the command waits for its answer.
