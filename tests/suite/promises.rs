@@ -101,7 +101,7 @@ impl World {
             let shown = match &reply {
                 Reply::Response { response, .. } => {
                     let body = String::from_utf8_lossy(response.body());
-                    format!("{} {:.300}", response.status(), body)
+                    format!("{} {:.3000}", response.status(), body)
                 }
                 Reply::CutBody { .. } => "cut".into(),
                 Reply::Lost { .. } => "lost".into(),

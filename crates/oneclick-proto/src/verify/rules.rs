@@ -75,7 +75,8 @@ pub(crate) struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     all: Vec<Row>,
-    known: HashSet<(ListName, ImpactId)>,
+    /// Each as JSON: two purchases may share a time in whole seconds.
+    known: HashSet<(ListName, String)>,
     /// Their places by intact marker (R8), and those without one.
     marked: HashMap<String, Vec<usize>>,
     unclear: Vec<usize>,
@@ -92,7 +93,7 @@ impl Rows {
         page: Vec<Receipt>,
         kept: impl Fn(&Receipt) -> bool,
     ) {
-        let id = |row: &Row| (row.list, ImpactId::from(&row.receipt));
+        let text = |row: &Row| (row.list, serde_json::to_string(&row.receipt).unwrap_or_default());
         let whole = |row: &Receipt| row.time_utc.datetime().timestamp_subsec_nanos() == 0;
         let first = self.all.len();
         // A page with finer times writes them for all of its rows.
@@ -101,7 +102,7 @@ impl Rows {
             let written = fine && receipt.time_utc.to_string().contains('.');
             let coarse = whole(&receipt) && !written;
             let row = Row { list, receipt, coarse };
-            if self.known.contains(&id(&row)) {
+            if self.known.contains(&text(&row)) {
                 continue;
             }
             let place = self.all.len();
@@ -112,7 +113,7 @@ impl Rows {
             self.by_second.entry(at(&row).timestamp()).or_default().push(place);
             self.all.push(row);
         }
-        self.known.extend(self.all[first..].iter().map(id));
+        self.known.extend(self.all[first..].iter().map(text));
     }
 
     /// Those with this marker, in whatever spelling, the earliest first (R8).

@@ -282,15 +282,26 @@ fn a_purchase_is_sent_again_only_if_it_certainly_was_not_made() {
     assert_eq!((error.attempts(), client.transport().asked()), (2, 2));
 }
 
+/// The server's time, from which purchases and receipts are told apart.
+fn account() -> Answer {
+    let mut account = ok(&json!({"user_id": "U1", "email": "a@x.com"})).unwrap();
+    let date = "Mon, 16 Sep 2024 20:34:04 GMT".parse().unwrap();
+    account.headers_mut().insert("date", date);
+    Ok(account)
+}
+
 #[test]
-fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_the_same() {
-    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
-    let record = json!({
+fn a_verified_purchase_is_found_after_its_response_was_lost_and_both_drivers_do_the_same() {
+    let intent = Intent::new("shop", "order-1");
+    let row = json!({
         "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5,
         "metadata": {Intent::METADATA_KEY: intent.marker()},
+        "tracking_id": "x", "impact_initiated": "2024-09-16T20:34:04.429Z",
     });
     let lost = || Err(TransportError::exchange("reset"));
-    let answers = || vec![lost(), page(&[], None), ok(&json!({"user_records": [record]}))];
+    let none = || ok(&json!({"customer_records": []}));
+    let found = || ok(&json!({"user_records": [row]}));
+    let answers = || vec![account(), lost(), none(), page(&[], None), none(), found(), ok(&row)];
     let plant = || PlantTree::new(Trees::of::<5>());
 
     let client = blocking(answers());
@@ -299,7 +310,11 @@ fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_th
     };
     assert_eq!(receipt.time_utc.to_string(), "2024-09-16T20:34:04.429Z");
     let asked = client.transport().asked.lock().unwrap().clone();
-    assert!(asked[0].ends_with("/v1/plant_tree") && asked[2].contains("/v1/records?"));
+    let paths = ["whoami", "plant_tree", "customer_records", "records"];
+    for (asked, path) in asked.iter().zip(paths) {
+        assert!(asked.contains(&format!("/v1/{path}")), "{asked}");
+    }
+    assert!(asked[6].contains("/v1/track?"));
     let slept = client.transport().slept();
     assert!(slept > Duration::ZERO);
 
@@ -313,24 +328,27 @@ fn a_verified_purchase_is_found_after_its_answer_was_lost_and_both_drivers_do_th
     let full = (0..20).map(|at| (at.to_string(), ""));
     let full = plant().metadata(Metadata::from_pairs(full).unwrap());
     let client = blocking(Vec::new());
-    assert!(matches!(client.buy_verified(&intent, full), Outcome::Rejected(_)));
+    assert!(matches!(client.buy_verified(&intent, full), Outcome::Refused(_)));
     assert_eq!(client.transport().asked(), 0);
 }
 
 #[test]
-fn a_verified_purchase_that_is_answered_takes_one_step() {
-    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+fn a_verified_purchase_that_is_answered_takes_two_steps() {
+    let intent = Intent::new("shop", "order-1");
     let receipt =
         json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
-    let client = blocking(vec![ok(&receipt)]);
+    let client = blocking(vec![account(), ok(&receipt)]);
     let purchase = VerifiedPurchase::new(&intent, PlantTree::new(Trees::of::<5>())).unwrap();
-    let Step::Send(request, sent) = client.start(purchase) else { panic!("the purchase") };
-    assert!(sent.may_buy());
     let transport = client.transport();
-    let outcome = BlockingTransport::send(transport, request);
-    let step = sent.finish(outcome, BlockingTransport::now(transport));
+    let mut step = client.start(purchase);
+    for buys in [false, true] {
+        let Step::Send(request, sent) = step else { panic!("a request") };
+        assert_eq!(sent.may_buy(), buys);
+        let outcome = BlockingTransport::send(transport, request);
+        step = sent.finish(outcome, BlockingTransport::now(transport));
+    }
     assert!(matches!(step, Step::Done(Outcome::Confirmed(_))), "{step:?}");
-    assert_eq!(transport.asked(), 1);
+    assert_eq!(transport.asked(), 2);
 }
 
 #[test]

@@ -67,20 +67,25 @@ fn requests_and_values_hide_them() {
     check(&format!("{:?} {:?}", customers, Pager::new(customers.clone())));
     let Step::Send(request, sent) = start(plant()) else { panic!("a call sends first") };
     check(&format!("{sent:?} {:?}", request.headers()));
-    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    let intent = Intent::new("shop", "order-1");
     let purchase = VerifiedPurchase::new(&intent, plant()).unwrap();
     check(&format!("{purchase:?} {:?}", purchase.purchase()));
-    let step = purchase.start(&api(), RetryPolicy::STANDARD, 0, Duration::ZERO);
-    let Step::Send(_, sent) = step else { panic!("a purchase is sent first") };
-    let state = sent.state().clone();
-    check(&format!("{sent:?} {state:?} {}", serde_json::to_string(&state).unwrap()));
-    let lost = Err::<Response<Vec<u8>>, _>(TransportError::exchange("reset"));
-    // The query of the records holds the address.
-    let Step::Send(_, sent) = sent.finish(lost, Duration::ZERO) else { panic!("a read") };
-    check(&format!("{sent:?}"));
-    let lost = Err::<Response<Vec<u8>>, _>(TransportError::exchange("reset"));
-    let Step::Wait(_, waiting) = sent.finish(lost, Duration::ZERO) else { panic!("a wait") };
-    check(&format!("{waiting:?} {:?}", Settlement::new([state])));
+    let mut step = purchase.start(&api(), RetryPolicy::STANDARD, 0, Duration::ZERO);
+    let account = || Ok(Response::new(r#"{"user_id":"U1","email":"x@y.z"}"#.as_bytes().to_vec()));
+    for number in 0..4 {
+        let Step::Send(_, sent) = step else { panic!("a request") };
+        let state = sent.state().clone();
+        check(&format!("{sent:?} {state:?} {}", serde_json::to_string(&state).unwrap()));
+        let lost = || Err(TransportError::exchange("reset"));
+        step = sent.finish(if number == 0 { account() } else { lost() }, Duration::ZERO);
+        check(&format!("{step:?}"));
+        if let Step::Wait(_, waiting) = step {
+            check(&format!("{waiting:?}"));
+            step = waiting.wake(Duration::ZERO);
+        }
+    }
+    let open = VerifiedPurchase::recover(&intent, plant()).unwrap();
+    check(&format!("{:?}", Settlement::new([open])));
     let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
     check(&format!("{client:?}"));
 }
@@ -253,7 +258,7 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
 /// may know it all the same.
 #[test]
 fn errors_of_a_verified_purchase_hide_all_that_the_purchase_holds() {
-    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    let intent = Intent::new("shop", "order-1");
     for body in echoes() {
         for status in [200, 400, 500] {
             let echo = || -> Result<Response<Vec<u8>>, TransportError> {
@@ -263,21 +268,24 @@ fn errors_of_a_verified_purchase_hide_all_that_the_purchase_holds() {
                 VerifiedPurchase::new(&intent, plant()).unwrap(),
                 VerifiedPurchase::recover(&intent, plant()).unwrap(),
             ] {
-                let mut step = purchase.start(&api(), RetryPolicy::NEVER, 0, Duration::ZERO);
+                let mut now = Duration::ZERO;
+                let mut step = purchase.start(&api(), RetryPolicy::NEVER, 0, now);
                 let outcome = loop {
                     step = match step {
-                        Step::Send(_, sent) => sent.finish(echo(), Duration::ZERO),
-                        Step::Wait(_, waiting) => waiting.wake(Duration::ZERO),
+                        Step::Send(_, sent) => sent.finish(echo(), now),
+                        Step::Wait(wait, waiting) => {
+                            now += wait;
+                            waiting.wake(now)
+                        }
                         Step::Done(outcome) => break outcome,
                     };
                 };
                 check(&format!("{outcome} {outcome:?}"));
                 match &outcome {
-                    Outcome::Rejected(error) | Outcome::NotSent(error) => check_error(error),
-                    Outcome::Unresolved(unresolved) => {
-                        check_error(unresolved.error.as_ref().unwrap());
-                    }
-                    Outcome::Confirmed(receipt) => panic!("{receipt:?}"),
+                    Outcome::Refused(error) => check_error(error),
+                    Outcome::NotBought(not) => not.error.iter().for_each(check_error),
+                    Outcome::Pending(pending) => pending.error.iter().for_each(check_error),
+                    outcome => panic!("{outcome:?}"),
                 }
             }
         }

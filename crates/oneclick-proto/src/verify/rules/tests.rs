@@ -244,6 +244,22 @@ fn r12_a_time_that_another_row_has_names_nothing() {
 }
 
 #[test]
+fn r12_rows_of_different_pages_that_share_a_time_are_two() {
+    let mut rows = Rows::default();
+    let bob = customers("12:00:02", "bob@example.com", json!(null)).1;
+    let ada = || customers("12:00:02", "ada@example.com", marked()).1;
+    rows.add(ListName::Customers, vec![bob], |_| true);
+    // A row that moved over to the next page is one.
+    rows.add(ListName::Customers, vec![ada()], |_| true);
+    rows.add(ListName::Customers, vec![ada()], |_| true);
+    assert_eq!((rows.all.len(), rows.ours(MARKER).len()), (2, 1));
+    // Two on one page are two.
+    let mut rows = Rows::default();
+    rows.add(ListName::Customers, vec![ada(), ada()], |_| true);
+    assert_eq!(rows.ours(MARKER).len(), 2);
+}
+
+#[test]
 fn r12_a_time_in_whole_seconds_is_tracked_only_where_every_purchase_shows() {
     for at in ["12:00:01", "12:00:01.000"] {
         let known = || Known::of([own(at, marked())]);
