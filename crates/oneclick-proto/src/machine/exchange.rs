@@ -1,5 +1,6 @@
 //! One request and its retries, the same for every machine.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -162,6 +163,12 @@ impl Exchange {
             wait,
         }
         .emit();
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ask.operation.fmt(f)
     }
 }
 

@@ -86,8 +86,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 #[must_use = "nothing is bought until the purchase is driven to its end"]
 pub struct VerifiedPurchase {
     sought: Sought,
-    /// The latest failure of a purchase, or of a look.
+    /// The latest failure of a purchase, or to ask for the server's time.
     failure: Option<Error>,
+    /// The latest failure of a look.
+    look_failure: Option<Error>,
     looks: u32,
     failed_looks: u32,
     phase: Phase,
@@ -155,7 +157,7 @@ impl VerifiedPurchase {
             return Err(InvalidValue::Metadata { reason });
         }
         let sought = Sought::new(purchase.with_metadata(metadata), state);
-        Ok(Self { sought, failure: None, looks: 0, failed_looks: 0, phase: Phase::Start })
+        Ok(Self::at(sought, Phase::Start))
     }
 
     /// Sets how long the purchase is looked for, and what is believed of the server.
@@ -176,7 +178,11 @@ impl VerifiedPurchase {
 
     /// One that is absent: it is sent once more as soon as it is started.
     pub(super) fn cleared(sought: Sought) -> Self {
-        Self { sought, failure: None, looks: 0, failed_looks: 0, phase: Phase::Cleared }
+        Self::at(sought, Phase::Cleared)
+    }
+
+    fn at(sought: Sought, phase: Phase) -> Self {
+        Self { sought, failure: None, look_failure: None, looks: 0, failed_looks: 0, phase }
     }
 
     /// The purchase leaves, once the server's time was asked for (R1).
@@ -249,7 +255,7 @@ impl VerifiedPurchase {
             Reading::Ask(ask) => Next::Ask(ask, Self { phase: Phase::Search(search), ..self }),
             Reading::Wait(wait) => Next::Wait(wait, Self { phase: Phase::Search(search), ..self }),
             Reading::Done => {
-                self.failed_looks = 0;
+                (self.failed_looks, self.look_failure) = (0, None);
                 match self.sought.conclude(search.look()) {
                     Conclusion::NotYet => self.look_later(now),
                     Conclusion::Absent if self.may_send() => self.buy(now),
@@ -272,7 +278,8 @@ impl VerifiedPurchase {
         let looked = now.saturating_sub(self.sought.looking.unwrap_or(now));
         let left = self.sought.policy.patience.saturating_sub(looked);
         if left.is_zero() {
-            return Next::Done(outcome(self.sought, Conclusion::NotYet, self.failure, now));
+            let error = self.failure.or(self.look_failure);
+            return Next::Done(outcome(self.sought, Conclusion::NotYet, error, now));
         }
         let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.looks)).min(left);
         let until_late = self.sought.until_late(now);
@@ -379,6 +386,7 @@ impl Machine for VerifiedPurchase {
                     Err(error) => {
                         self.failed_looks += 1;
                         if self.failed_looks < MAX_FAILED_LOOKS || !self.sought.is_late(now) {
+                            self.look_failure = Some(error);
                             return self.look_later(now);
                         }
                         let reason = UnresolvedReason::Unreadable;

@@ -7,14 +7,16 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use super::rules::{ListName, Rows};
 use crate::endpoint::{Page, Receipt};
 use crate::machine::{Answer, Ask};
-use crate::value::{Cursor, DateRange, ImpactId, Limit, SortOrder};
+use crate::value::{Cursor, DateRange, Limit, SortOrder};
 use crate::{Error, ListCustomerRecords, ListRecords};
 
 /// How many rows in order, over a page's end, show that a list is sorted (R14).
 const PROOF: usize = 40;
 /// How far an ascending list may fall back where times are written in whole seconds.
 const ROUNDING: TimeDelta = TimeDelta::milliseconds(1_010);
-/// How long replicas get to catch up before a cursor is tried once more.
+/// How long to wait between the first page of a list and the second. Every replica then
+/// shows what the first page showed, so that a cursor which is a position leads to rows
+/// of that page once more, and is known by it.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// One look at both lists: the newest page of each, and on demand the rest of what may
@@ -31,8 +33,6 @@ pub(crate) struct Look {
     lists: [List; 2],
     /// Whether more than the newest page of each list is read.
     deep: bool,
-    /// Whether a cursor gave the same page twice, once that was tried.
-    cursors_last: Option<bool>,
     waited: bool,
     /// Whether a row could not be read.
     malformed: bool,
@@ -45,9 +45,6 @@ struct List {
     stage: Stage,
     pages: u64,
     cursor: Option<Cursor>,
-    /// The cursor of the first page, and the first row of the second one.
-    second: Option<Cursor>,
-    first_of_second: Option<ImpactId>,
     last: Option<DateTime<Utc>>,
     /// Whether the rows came in the order that was asked for, and how many.
     ordered: bool,
@@ -59,8 +56,6 @@ struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     NewestFirst,
-    /// The rows are there if cursors last.
-    Check,
     OldestFirst,
     Whole,
     /// It cannot be read so that nothing may be missed.
@@ -87,8 +82,6 @@ impl Look {
             stage: Stage::NewestFirst,
             pages: 0,
             cursor: None,
-            second: None,
-            first_of_second: None,
             last: None,
             ordered: true,
             falls: false,
@@ -101,7 +94,6 @@ impl Look {
             max_pages,
             lists: [list(ListName::Customers), list(ListName::Own)],
             deep: false,
-            cursors_last: None,
             waited: false,
             malformed: false,
             rows: Rows::default(),
@@ -135,18 +127,14 @@ impl Look {
         let Some(list) = self.lists.iter().find(|list| list.is_open(self.deep)) else {
             return Reading::Done;
         };
-        let (order, cursor) = match list.stage {
-            Stage::Check => {
-                if !self.waited {
-                    self.waited = true;
-                    return Reading::Wait(CATCH_UP);
-                }
-                (SortOrder::Desc, &list.second)
-            }
-            Stage::OldestFirst => (SortOrder::Asc, &list.cursor),
-            _ => (SortOrder::Desc, &list.cursor),
+        if self.deep && !std::mem::replace(&mut self.waited, true) {
+            return Reading::Wait(CATCH_UP);
+        }
+        let order = match list.stage {
+            Stage::OldestFirst => SortOrder::Asc,
+            _ => SortOrder::Desc,
         };
-        Reading::Ask(ask(list.name, self.days(), order, cursor.clone()))
+        Reading::Ask(ask(list.name, self.days(), order, list.cursor.clone()))
     }
 
     /// From two days before the first moment (R15), whatever zone days are counted in.
@@ -171,19 +159,10 @@ impl Look {
         let page = read(name, answer, personal)?;
         self.malformed |= !page.malformed.is_empty();
         list.cursor = page.cursor;
-        match list.stage {
-            Stage::Check => {
-                let first = page.items.first().map(ImpactId::from);
-                self.cursors_last = Some(first == list.first_of_second);
-            }
-            Stage::OldestFirst => list.take_oldest_first(&page.items, self.until, self.max_pages),
-            _ => list.take_newest_first(&page.items, self.from, self.max_pages),
-        }
-        // What one list shows of its cursors holds for the other list's.
-        if let Some(last) = self.cursors_last {
-            for list in self.lists.iter_mut().filter(|list| list.stage == Stage::Check) {
-                if last { list.stage = Stage::Whole } else { list.restart_oldest_first() }
-            }
+        if list.stage == Stage::OldestFirst {
+            list.take_oldest_first(&page.items, self.until, self.max_pages);
+        } else {
+            list.take_newest_first(&page.items, self.from, self.max_pages);
         }
         let recent = |row: &Receipt| self.from.is_none_or(|from| row.time_utc.datetime() >= from);
         self.rows.add(name, page.items, |row| recent(row) || keep(row));
@@ -202,11 +181,6 @@ impl List {
 
     fn take_newest_first(&mut self, rows: &[Receipt], from: Option<DateTime<Utc>>, max_pages: u64) {
         self.pages += 1;
-        match self.pages {
-            1 => self.second.clone_from(&self.cursor),
-            2 => self.first_of_second = rows.first().map(ImpactId::from),
-            _ => {}
-        }
         for row in rows {
             let time = row.time_utc.datetime();
             self.ordered &= self.last.is_none_or(|last| last >= time);
@@ -217,21 +191,15 @@ impl List {
         let sorted = self.ordered && self.falls && self.rows >= PROOF && self.pages > 1;
         let passed = sorted && from.zip(self.last).is_some_and(|(from, last)| last < from);
         self.stage = match &self.cursor {
-            None if self.pages == 1 => Stage::Whole,
-            None => Stage::Check,
-            Some(_) if passed => Stage::Check,
-            Some(_) if self.pages >= max_pages => Stage::Partly,
-            Some(_) if !self.ordered => {
-                self.restart_oldest_first();
+            None if self.pages == 1 || self.ordered => Stage::Whole,
+            Some(_) if passed => Stage::Whole,
+            Some(_) if self.ordered && self.pages >= max_pages => Stage::Partly,
+            Some(_) if self.ordered => Stage::NewestFirst,
+            _ => {
+                (self.pages, self.rows, self.cursor, self.last) = (0, 0, None, None);
                 Stage::OldestFirst
             }
-            Some(_) => Stage::NewestFirst,
         };
-    }
-
-    fn restart_oldest_first(&mut self) {
-        self.stage = Stage::OldestFirst;
-        (self.pages, self.rows, self.cursor, self.last) = (0, 0, None, None);
     }
 
     /// Older rows show on every replica and move no more, so that nothing is missed

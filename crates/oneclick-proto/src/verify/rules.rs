@@ -159,6 +159,7 @@ pub(crate) enum Fate {
 
 /// What is known of one intent.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Evidence<'a> {
     /// What the latest look showed.
     pub(crate) rows: &'a Rows,
@@ -297,9 +298,10 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
 /// Whether the time of a row names one purchase alone (R12).
 fn names_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
     let same_time = |other: &Row| {
+        let apart = (at(other) - at(row)).abs();
+        // A whole second may be a rounded one, or one that was cut.
         let coarse = row.coarse || other.coarse;
-        let apart = if coarse { TimeDelta::seconds(1) } else { TimeDelta::milliseconds(1) };
-        (at(other) - at(row)).abs() < apart
+        if coarse { apart <= TimeDelta::seconds(1) } else { apart < TimeDelta::milliseconds(1) }
     };
     // The same purchase, on the other list.
     let twin = |other: &Row| {

@@ -143,27 +143,27 @@ fn error<E: Endpoint>(endpoint: E, outcomes: Vec<Outcome>) -> Error {
 
 #[test]
 fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
-    let gone = || Ok(status(404));
+    let gone = || Ok(own(404));
     for outcomes in [
         vec![lost(), refused(), refused()],
         vec![refused(), lost(), refused()],
         vec![lost(), gone()],
-        vec![Ok(status(500)), Ok(status(429)), Ok(status(400))],
+        vec![Ok(status(500)), Ok(own(429)), Ok(own(400))],
     ] {
         assert_eq!(error(cancel(), outcomes).execution(), Execution::Unknown);
     }
-    let outcomes = vec![refused(), Ok(status(429)), gone()];
+    let outcomes = vec![refused(), Ok(own(429)), gone()];
     assert_eq!(error(cancel(), outcomes).execution(), Execution::NotExecuted);
     let outcomes = vec![refused(), lost()];
     assert_eq!(error(plant(), outcomes).execution(), Execution::Unknown);
-    let outcomes = vec![lost(), Ok(status(200))];
-    assert_eq!(error(cancel(), outcomes).execution(), Execution::Executed);
+    let shown = Response::new(br#"{"time_utc":"2024-09-16T20:34:04.429Z"}"#.to_vec());
+    assert_eq!(error(cancel(), vec![lost(), Ok(shown)]).execution(), Execution::Executed);
 }
 
 #[test]
 fn the_server_says_how_long_to_wait_and_the_error_too() {
     let busy = |seconds: &str| {
-        let mut response = status(429);
+        let mut response = own(429);
         response.headers_mut().insert("retry-after", seconds.parse().unwrap());
         Ok(response)
     };
@@ -177,8 +177,8 @@ fn the_server_says_how_long_to_wait_and_the_error_too() {
     assert_eq!((error.attempts(), error.elapsed()), (2, after));
     assert_eq!(
         error.to_string(),
-        "POST /v1/plant_tree: answered 429 Too Many Requests (after 2 attempts); \
-         it was not executed",
+        "POST /v1/plant_tree: answered 429 Too Many Requests: api_error: slow down \
+         (after 2 attempts); it was not executed",
     );
 }
 

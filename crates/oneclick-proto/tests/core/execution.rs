@@ -28,28 +28,43 @@ fn reader(status: u16, limit: usize) -> BodyReader {
     BodyReader::new(head, limit)
 }
 
+/// A response with a body, in the API's own words or not.
+fn response(status: u16, body: &str) -> Outcome {
+    Ok(Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap())
+}
+
+const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
+
+/// The table of executions. It stands in the code in `Error::classify`, and on the page
+/// in the README.
 #[test]
 fn every_status_says_what_the_table_says() {
     use Execution::{NotExecuted, Unknown};
     for status in (100..200).chain(300..1000) {
-        let expected = match status {
-            300..=302
-            | 304..=399
-            | 400
-            | 401
-            | 403
-            | 404
-            | 405
-            | 413
-            | 414
-            | 415
-            | 422
-            | 425
-            | 429 => NotExecuted,
+        let own = match status {
+            307 | 308 => NotExecuted,
+            400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 | 425 | 429 => NotExecuted,
             _ => Unknown,
         };
-        let response = Response::builder().status(status).body(Vec::new()).unwrap();
-        assert_eq!(finish(Ok(response)).execution(), expected, "{status}");
+        assert_eq!(finish(response(status, OWN)).execution(), own, "{status}");
+        // A gateway may have carried the request out before it refused.
+        let strangers = if matches!(status, 307 | 308) { NotExecuted } else { Unknown };
+        for body in ["", "<html>", r#"{"message":"no"}"#, r#"{"type":"x"}"#, "[]"] {
+            assert_eq!(finish(response(status, body)).execution(), strangers, "{status} {body}");
+        }
+    }
+}
+
+#[test]
+fn a_success_that_is_no_receipt_is_executed_only_if_it_shows_a_part_of_one() {
+    for status in [200, 201, 202, 204] {
+        for body in [r#"{"tree_planted":5}"#, r#"{"time_utc":7}"#, r#"{"coral_restored":null}"#] {
+            assert_eq!(finish(response(status, body)).execution(), Execution::Executed, "{body}");
+        }
+        for body in ["", "<html>", OWN, "{}", "null", r#"["tree_planted"]"#, r#"{"tree_planted":5"#]
+        {
+            assert_eq!(finish(response(status, body)).execution(), Execution::Unknown, "{body}");
+        }
     }
 }
 
@@ -68,7 +83,10 @@ fn a_cut_body_says_what_its_status_says_and_a_promise_cut_short_is_unknown() {
     let cut = |status| finish(Err(reader(status, 100).push(b"{\"type").unwrap().cut("eof")));
     assert_eq!(cut(200).execution(), Execution::Unknown);
     assert_eq!(cut(500).execution(), Execution::Unknown);
-    assert_eq!(cut(401).execution(), Execution::NotExecuted);
+    // Whose words they were cannot be read any more.
+    assert_eq!(cut(401).execution(), Execution::Unknown);
+    let whole = finish(Err(reader(401, 100).push(OWN.as_bytes()).unwrap().cut("eof")));
+    assert_eq!(whole.execution(), Execution::NotExecuted);
     assert_eq!(cut(200).body(), b"{\"type");
     assert_eq!(cut(200).status().unwrap(), 200);
 }
@@ -76,9 +94,10 @@ fn a_cut_body_says_what_its_status_says_and_a_promise_cut_short_is_unknown() {
 #[test]
 fn an_answer_that_is_too_large_says_what_its_status_says() {
     let large = |status| finish(Err(reader(status, 3).push(b"1234").unwrap_err()));
-    assert_eq!(large(200).execution(), Execution::Executed);
+    assert_eq!(large(200).execution(), Execution::Unknown);
     assert_eq!(large(503).execution(), Execution::Unknown);
-    assert_eq!(large(400).execution(), Execution::NotExecuted);
+    assert_eq!(large(400).execution(), Execution::Unknown);
+    assert_eq!(large(307).execution(), Execution::NotExecuted);
 }
 
 #[test]
@@ -95,14 +114,25 @@ fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
 
 #[test]
 fn a_message_says_of_a_purchase_whether_it_was_executed() {
-    let status = |status: u16| Ok(Response::builder().status(status).body(Vec::new()).unwrap());
     for (outcome, expected) in [
         (
-            status(307),
+            response(307, ""),
             "answered 307 Temporary Redirect, and redirects are not followed; it was not executed",
         ),
-        (status(500), "answered 500 Internal Server Error; whether it was executed is not known"),
-        (status(200), "the answer does not hold the response: it is empty; it was executed"),
+        (
+            response(500, ""),
+            "answered 500 Internal Server Error; whether it was executed is not known",
+        ),
+        (
+            response(200, ""),
+            "the answer does not hold the response: it is empty; whether it was executed is not \
+             known",
+        ),
+        (
+            response(200, r#"{"tree_planted":5}"#),
+            "the answer does not hold the response: missing field `user_id` at line 1 column 18; \
+             it was executed",
+        ),
     ] {
         let error = finish(outcome);
         assert_eq!(error.to_string(), format!("POST /v1/plant_tree: {expected}"));
@@ -118,13 +148,20 @@ fn a_message_says_of_a_cancellation_that_it_can_be_sent_again() {
     let api = Api::sandbox("test_key").unwrap();
     let cancel = CancelImpact::try_from("U1-2025-03-12T15:22:14.753Z").unwrap();
     for (code, expected) in [
-        (400, "answered 400 Bad Request; it was not executed"),
+        (
+            307,
+            "answered 307 Temporary Redirect, and redirects are not followed; it was not executed",
+        ),
         (
             500,
             "answered 500 Internal Server Error; whether it was executed is not known, and it \
              can be sent again",
         ),
-        (200, "the answer does not hold the response: it is empty; it was executed"),
+        (
+            200,
+            "the answer does not hold the response: it is empty; whether it was executed is not \
+             known, and it can be sent again",
+        ),
     ] {
         let error = api.decode(&cancel, status(code)).unwrap_err();
         assert_eq!(error.to_string(), format!("POST /v1/cancel_impact: {expected}"));

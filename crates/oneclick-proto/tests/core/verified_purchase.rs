@@ -21,7 +21,7 @@ type Answer = Result<Response<Vec<u8>>, TransportError>;
 
 /// What becomes of a purchase.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+pub(super) enum Fate {
     Answered,
     /// Made, shown after a while, and the response lost.
     LostAfter(u64),
@@ -35,25 +35,25 @@ enum Fate {
 }
 
 /// One impact of the ledger.
-struct Bought {
-    row: Value,
+pub(super) struct Bought {
+    pub(super) row: Value,
     visible: Duration,
-    cancelled: bool,
+    pub(super) cancelled: bool,
 }
 
-struct World {
-    fates: VecDeque<Fate>,
-    bought: Vec<Bought>,
-    now: Duration,
+pub(super) struct World {
+    pub(super) fates: VecDeque<Fate>,
+    pub(super) bought: Vec<Bought>,
+    pub(super) now: Duration,
     /// Whether responses have a `Date`.
     dates: bool,
     /// How many of the next reads fail.
-    failing_reads: u32,
+    pub(super) failing_reads: u32,
     /// How each record is shown.
     shown: fn(&mut Value),
     untrackable: bool,
     /// The paths that were asked for.
-    asked: Vec<String>,
+    pub(super) asked: Vec<String>,
     /// What was to be stored before each purchase left.
     states: Vec<PurchaseState>,
 }
@@ -79,7 +79,7 @@ fn recover() -> VerifiedPurchase {
 }
 
 impl World {
-    fn new(fates: &[Fate]) -> Self {
+    pub(super) fn new(fates: &[Fate]) -> Self {
         Self {
             fates: fates.iter().copied().collect(),
             bought: Vec::new(),
@@ -198,14 +198,26 @@ impl World {
     }
 
     fn run(&mut self, purchase: VerifiedPurchase) -> Outcome {
+        let mut states = Vec::new();
+        let outcome = self.drive(purchase, |state: &PurchaseState| states.push(state.clone()));
+        self.states.append(&mut states);
+        outcome
+    }
+
+    /// Drives any machine; `store` takes its state before each purchase.
+    pub(super) fn drive<M: Machine>(
+        &mut self,
+        machine: M,
+        mut store: impl FnMut(&M::State),
+    ) -> M::Output {
         let api = Api::sandbox("test_key").unwrap();
-        let mut step = purchase.start(&api, RetryPolicy::NEVER, 0, self.now);
+        let mut step = machine.start(&api, RetryPolicy::NEVER, 0, self.now);
         for _ in 0..1_000 {
             step = match step {
                 Step::Send(request, sent) => {
                     assert_eq!(sent.may_buy(), request.uri().path() == "/v1/plant_tree");
                     if sent.may_buy() {
-                        self.states.push(sent.state().clone());
+                        store(sent.state());
                     }
                     let outcome = self.answer(&request);
                     sent.finish(outcome, self.now)

@@ -34,18 +34,18 @@ fn sent(purchase: &Purchase) -> PurchaseState {
 type Shown = (ListName, Receipt);
 
 /// A row of the account's own list.
-fn own(at: &str, metadata: serde_json::Value) -> Shown {
+fn own(at: &str, metadata: Value) -> Shown {
     row(json!({"user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "metadata": metadata}))
 }
 
-fn row(json: serde_json::Value) -> Shown {
+fn row(json: Value) -> Shown {
     let record: Record = serde_json::from_value(json).unwrap();
     (ListName::Own, record.into())
 }
 
 /// A row of the customers' list.
-fn customers(at: &str, email: &str, metadata: serde_json::Value) -> Shown {
+fn customers(at: &str, email: &str, metadata: Value) -> Shown {
     let record: CustomerRecord = serde_json::from_value(json!({
         "user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "customer": {"customer_id": "U2", "customer_email": email}, "metadata": metadata,
@@ -54,7 +54,7 @@ fn customers(at: &str, email: &str, metadata: serde_json::Value) -> Shown {
     (ListName::Customers, record.into())
 }
 
-fn marked() -> serde_json::Value {
+fn marked() -> Value {
     json!({"oneclick_intent": MARKER})
 }
 
