@@ -17,6 +17,7 @@ mod core {
     mod golden;
     mod gzip;
     mod hostile;
+    mod look_calls;
     mod paging;
     mod purchase;
     mod requests;

@@ -15,6 +15,9 @@ use crate::{Error, Execution, GetAccount, PlantTree};
 
 /// How many looks in a row may fail before the lists are called unreadable.
 pub(super) const MAX_FAILED_LOOKS: u32 = 3;
+/// How much later another process may see absence count, since a `Date` has whole
+/// seconds.
+const CLOCK_MARGIN: Duration = Duration::from_secs(3);
 /// The first wait between two looks; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -300,7 +303,7 @@ pub(super) fn outcome(
     error: Option<Error>,
     now: Duration,
 ) -> Outcome {
-    let after = sought.until_late(now);
+    let after = sought.until_late(now) + CLOCK_MARGIN;
     let mut state = sought.state;
     match conclusion {
         Conclusion::Confirmed(receipt) => Outcome::Confirmed(receipt),
