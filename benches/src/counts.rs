@@ -45,7 +45,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
     )?;
     ratio(
         "encode `records` with six parameters ÷ write the wire message by hand",
-        2.45,
+        5.6,
         "encode.records",
         "write_records.by_hand",
     )?;
