@@ -13,7 +13,7 @@ use super::{InvalidValue, Timestamp, UserId};
 /// Receipts, records and cancellations turn into one, and so does a tracking
 /// answer if its `tracking_id` can be read. As text it is the API's
 /// `tracking_id`, `{user_id}-{time_utc}`, so one string is all that another
-/// process needs to [track](crate::Track) or [cancel](crate::CancelImpact) it.
+/// process needs to [track](crate::TrackImpact) or [cancel](crate::CancelImpact) it.
 ///
 /// ```
 /// use oneclick_proto::{ImpactId, Receipt};
