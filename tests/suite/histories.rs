@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
-use oneclick_sandbox::behaviour::{DateHeader, ReceiptForm};
+use oneclick_sandbox::behaviour::{DateHeader, ReceiptForm, ServerClock};
 use oneclick_sandbox::{
     Behaviour, Config, Delivery, Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter, Sandbox,
 };
@@ -23,8 +23,6 @@ struct Emulator {
     marker: String,
     /// Its clock when the world began, before a switch shifts it.
     began: DateTime<Utc>,
-    /// The time of the latest exchange.
-    now: Duration,
 }
 
 impl Emulator {
@@ -123,7 +121,7 @@ impl World for Emulator {
         let began = DateTime::from_timestamp(1_740_787_200, 0).unwrap();
         let (order, marker) = (order.clone(), marker.to_owned());
         let sandbox = Sandbox::new(Config::new().seed(dice.number()));
-        let mut world = Self { sandbox, order, marker, began, now: BEGIN };
+        let mut world = Self { sandbox, order, marker, began };
         world.sandbox.set_behaviour(behaviour);
         for before in (1..=*dice.pick(&[0, 2, 15])).rev() {
             world.buy_for_others(dice, BEGIN - Duration::from_secs(120 * before));
@@ -158,7 +156,6 @@ impl World for Emulator {
     }
 
     fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> (Duration, Exchanged) {
-        self.now = now;
         let exchange = self.sandbox.exchange(request, self.time(now));
         let mut response = exchange.response;
         let quick = Duration::from_millis(20);
@@ -187,7 +184,6 @@ impl World for Emulator {
     }
 
     fn pass(&mut self, until: Duration) {
-        self.now = until;
         self.sandbox.catch_up(self.time(until));
     }
 
@@ -195,12 +191,16 @@ impl World for Emulator {
         let ours = |entry: &LedgerEntry| {
             entry.receipt.metadata.get(Intent::METADATA_KEY) == Some(&self.marker)
         };
-        let bought = |entry: LedgerEntry| Bought {
-            time: entry.receipt.time_utc.datetime(),
-            // Nobody cancels here, and what is not made yet is not in the ledger.
-            made_at: Duration::ZERO,
-            cancelled_at: entry.cancelled_on.map(|_| Duration::ZERO),
-            readable: true,
+        let shift = match self.sandbox.behaviour().clock {
+            ServerClock::Ahead { days } => TimeDelta::days(days.into()),
+            ServerClock::Behind { days } => -TimeDelta::days(days.into()),
+            _ => TimeDelta::zero(),
+        };
+        let bought = |entry: LedgerEntry| {
+            let time = entry.receipt.time_utc.datetime();
+            let made_at = (time - shift - self.began).to_std().unwrap();
+            // Nobody cancels here.
+            Bought { time, made_at, cancelled_at: None, readable: true }
         };
         self.ledger().filter(ours).map(bought).collect()
     }

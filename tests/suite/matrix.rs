@@ -12,7 +12,7 @@ use oneclick_proto::{
     Execution, Fragments, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId,
     Intent, ListCustomerRecords, ListCustomers, ListProjects, ListRecords, Outcome, PlantTree,
     Pounds, Purchase, PurchaseState, RestoreCoral, RetryPolicy, TrackImpact, TransportOptions, Trees,
-    VerifiedPurchase, VerifyPolicy,
+    UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use oneclick_sandbox::{Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter, Server};
 
@@ -265,6 +265,12 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
             Outcome::Pending(pending) => {
                 std::thread::sleep(pending.after);
                 pending.state
+            }
+            Outcome::Unresolved(left) if left.reason == UnresolvedReason::SameTime => {
+                // One in a thousand is made at a whole second, in which others buy too.
+                let whole = |id: &ImpactId| id.time_utc().datetime().timestamp_subsec_nanos() == 0;
+                assert!(bought.iter().any(whole), "{what}: {bought:?}");
+                return;
             }
             Outcome::Unresolved(left) => left.state,
             Outcome::TakenBack(ids) => panic!("{what}: nobody cancelled {ids:?}"),
