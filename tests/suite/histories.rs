@@ -48,26 +48,20 @@ impl Emulator {
     }
 }
 
-/// A switch of each row of the emulator's table, or with few exceptions the kind value.
+/// Some switches of the table in the emulator's documentation.
 fn behaviour(dice: &mut Dice) -> Behaviour {
     let share = *dice.pick(&[10, 40, 80]);
     let table = include_str!("../../crates/oneclick-sandbox/src/lib.rs");
     let mut switches = serde_json::Map::new();
-    for row in table.lines().skip_while(|line| !line.contains("# Behaviour")) {
-        let cells: Vec<_> = row.split(" | ").collect();
-        let [name, values, _] = cells[..] else { continue };
-        let Some(name) = name.strip_prefix("//! | `").and_then(|name| name.strip_suffix('`')) else {
-            continue;
-        };
-        let mut values: Vec<_> = values.split("`, `").map(|value| value.trim_matches('`')).collect();
-        values.remove(0);
-        if dice.percent(share) && !values.is_empty() {
-            let value = *dice.pick(&values);
-            let json = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-            switches.insert(name.to_owned(), json);
-        }
-        if name == "other_software" {
-            break;
+    let rows = table.lines().skip_while(|line| !line.starts_with("//! | `metadata` |"));
+    for row in rows.take_while(|line| line.starts_with("//! | `")) {
+        let cells: Vec<_> = row.split(" | ").map(|cell| cell.trim_matches('`')).collect();
+        let values: Vec<_> = cells[2].split("`, `").collect();
+        if dice.percent(share) {
+            let value = *dice.pick(&values[1..]);
+            let object = value.starts_with('{');
+            let json = if object { serde_json::from_str(value).unwrap() } else { value.into() };
+            switches.insert(cells[1].to_owned(), json);
         }
     }
     serde_json::from_value(switches.into()).unwrap()
@@ -136,10 +130,11 @@ impl World for Emulator {
         for _ in 0..=dice.index(3) {
             let rule =
                 FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
-            world.sandbox.inject(match dice.index(3) {
+            let buying = dice.percent(70);
+            let rule = if buying { rule.on(world.order.kind.path()) } else { rule };
+            world.sandbox.inject(match dice.index(2) {
                 0 => rule.times(1 + u32::try_from(dice.index(3)).unwrap()),
-                1 => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])).unwrap(),
-                _ => rule.on(world.order.kind.path()).times(1 + u32::from(dice.percent(50))),
+                _ => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])).unwrap(),
             });
         }
         world
@@ -216,7 +211,10 @@ impl World for Emulator {
 
     fn become_kind(&mut self) {
         // A step of its clock would not be kind.
-        let Behaviour { clock, date, .. } = self.sandbox.behaviour();
+        let Behaviour { clock, mut date, .. } = self.sandbox.behaviour();
+        if date == DateHeader::Absent {
+            date = DateHeader::Apart { seconds: 0 };
+        }
         self.sandbox.clear_faults();
         self.sandbox.set_behaviour(Behaviour::new().clock(clock).date(date));
     }

@@ -268,7 +268,7 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
             }
             Outcome::Unresolved(left) if left.reason == UnresolvedReason::SameTime => {
                 // One in a thousand is made at a whole second, in which others buy too.
-                let whole = |id: &ImpactId| id.time_utc().datetime().timestamp_subsec_nanos() == 0;
+                let whole = |id: &ImpactId| id.time_utc.datetime().timestamp_subsec_nanos() == 0;
                 assert!(bought.iter().any(whole), "{what}: {bought:?}");
                 return;
             }

@@ -289,11 +289,17 @@ impl<W: World> History<W> {
                 continue;
             };
             match self.judge(outcome) {
+                // Somebody may try again what was not bought.
+                Ok(told) if told.end == End::NotBought && !kind && self.dice.percent(50) => {
+                    self.pass(Duration::from_secs(60));
+                    last = Some(told);
+                }
                 Ok(told) => {
                     last = Some(told);
                     break;
                 }
                 Err(after) => {
+                    last = None;
                     let early = !kind && self.dice.percent(20);
                     let wait = if early { after / 2 } else { after };
                     self.pass(wait + Duration::from_secs(1));
