@@ -3,10 +3,10 @@
 //!
 //! Three rules do it. An order is written down as parked, with the state of its
 //! purchase, before its request leaves, so that it stays parked if the response
-//! is lost, the shop crashes or the customer closes the browser. What is parked
-//! is not sent again by anybody who asks. And what is parked is taken up from its
-//! state: looked for in the records, all orders in one walk, and sent once more
-//! only if there is no trace of it.
+//! is lost, the shop crashes or the customer closes the browser. Nobody who asks
+//! again sends what is parked. And what is parked is taken up from its state: all
+//! orders are looked for in one walk, and one is sent once more only if there is
+//! no trace of it long after.
 //!
 //! A refund cancels the tree. That can be repeated as often as it takes.
 //!
@@ -25,8 +25,8 @@ use chrono::Utc;
 use oneclick_examples::{Failure, Place};
 use oneclick_reqwest::{
     AsyncClient, AsyncTransport, CancelImpact, Client, Email, ImpactId, Intent, Machine, Outcome,
-    PlantTree, Purchase, PurchaseState, Reason, Settlement, Step, Transport, TransportError, Trees,
-    VerifiedPurchase,
+    PlantTree, Purchase, PurchaseState, Reason, Settled, Settlement, Step, Transport,
+    TransportError, Trees, VerifiedPurchase,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ enum Tree {
     Planted(ImpactId),
     /// Nobody knows yet.
     Parked,
-    /// It certainly was not planted; the order may be sent again.
+    /// The API refused it.
     NotPlanted,
     /// It was taken back, since the order was.
     Cancelled,
@@ -81,12 +81,11 @@ async fn order(
         // A second click, or a retry: it gets the answer that is known.
         return Ok(Json(tree));
     }
-    Ok(Json(shop.buy(order.id, purchase, true).await))
+    Ok(Json(shop.buy(order.id, purchase).await))
 }
 
-/// What is taken up later keeps the time of its order: that is in the state.
 fn intent(order: u64) -> Intent {
-    Intent::new("axum-shop", &format!("order-{order}:tree"), Utc::now())
+    Intent::new("axum-shop", &format!("order-{order}:tree"))
 }
 
 /// `POST /orders/{id}/refund`
@@ -110,22 +109,19 @@ async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tr
 }
 
 impl Shop {
-    /// Parks an order that is to be sent; `Some` if it must not be.
+    /// Parks an order that is new; `Some` if it is not.
     fn park(&self, id: u64, purchase: &VerifiedPurchase) -> Option<Tree> {
         let mut book = self.book();
-        match book.get(&id) {
-            Some(Entry { tree, .. }) if !matches!(tree, Tree::NotPlanted) => Some(tree.clone()),
-            _ => {
-                let (state, purchase) = (purchase.state().clone(), purchase.purchase().clone());
-                book.insert(id, Entry { purchase, state, tree: Tree::Parked });
-                None
-            }
+        if let Some(entry) = book.get(&id) {
+            return Some(entry.tree.clone());
         }
+        let (state, purchase) = (purchase.state().clone(), purchase.purchase().clone());
+        book.insert(id, Entry { purchase, state, tree: Tree::Parked });
+        None
     }
 
-    /// Drives a purchase to its end, or just to its first wait if a customer waits
-    /// for the answer: then the order stays parked.
-    async fn buy(&self, id: u64, purchase: VerifiedPurchase, customer_waits: bool) -> Tree {
+    /// Drives a purchase to its end, or to its first wait: then it stays parked.
+    async fn buy(&self, id: u64, purchase: VerifiedPurchase) -> Tree {
         let transport = self.client.transport();
         let mut step = self.client.start(purchase);
         loop {
@@ -136,10 +132,9 @@ impl Shop {
                     }
                     sent.finish(transport.send(request).await, transport.now())
                 }
-                Step::Wait(..) if customer_waits => return Tree::Parked,
-                Step::Wait(wait, waiting) => {
-                    transport.sleep(wait).await;
-                    waiting.wake(transport.now())
+                Step::Wait(_, waiting) => {
+                    self.store(id, waiting.state());
+                    return Tree::Parked;
                 }
                 Step::Done(outcome) => return self.end(id, outcome),
             };
@@ -149,14 +144,19 @@ impl Shop {
     /// Writes down how a purchase ended.
     fn end(&self, id: u64, outcome: Outcome) -> Tree {
         println!("  order {id}: {outcome}");
-        let tree = match outcome {
-            Outcome::Confirmed(receipt) => Tree::Planted(receipt.into()),
-            Outcome::Rejected(_) | Outcome::NotSent(_) => Tree::NotPlanted,
-            Outcome::Unresolved(left) => {
-                self.store(id, &left.state);
-                Tree::Parked
-            }
+        let (tree, state) = match outcome {
+            Outcome::Confirmed(receipt) => (Tree::Planted(receipt.into()), None),
+            Outcome::Refused(_) => (Tree::NotPlanted, None),
+            Outcome::TakenBack(_) => (Tree::Cancelled, None),
+            // It is tried again when it is taken up.
+            Outcome::NotBought(not) => (Tree::Parked, Some(not.state)),
+            Outcome::Pending(pending) => (Tree::Parked, Some(pending.state)),
+            // Here a real shop calls a person.
+            Outcome::Unresolved(left) => (Tree::Parked, Some(left.state)),
         };
+        if let Some(state) = state {
+            self.store(id, &state);
+        }
         self.settle(id, tree.clone());
         tree
     }
@@ -176,18 +176,27 @@ impl Shop {
     /// Takes up what is parked. A real shop does it every few minutes, for
     /// orders that have been parked for longer than any handler takes.
     async fn reconcile(&self) -> Result<(), Failure> {
-        let mut parked = self.book().clone();
-        parked.retain(|_, entry| matches!(entry.tree, Tree::Parked));
-        // One walk finds them all.
-        let states = parked.values().map(|entry| entry.state.clone());
-        let outcomes = self.client.run(Settlement::new(states)).await;
-        for ((id, entry), outcome) in parked.into_iter().zip(outcomes) {
-            let Outcome::Unresolved(left) = outcome else {
-                self.end(id, outcome);
+        let mut parked = Vec::new();
+        for (id, entry) in self.book().clone() {
+            if !matches!(entry.tree, Tree::Parked) {
                 continue;
+            }
+            let sent = entry.state.sends() > 0;
+            let purchase = VerifiedPurchase::resume(&intent(id), entry.purchase, entry.state)?;
+            parked.push((id, sent, purchase));
+        }
+        let (sent, unsent): (Vec<_>, Vec<_>) = parked.into_iter().partition(|parked| parked.1);
+        // One walk finds them all.
+        let (ids, sent): (Vec<_>, Vec<_>) =
+            sent.into_iter().map(|(id, _, purchase)| (id, purchase)).unzip();
+        for (id, settled) in ids.into_iter().zip(self.client.run(Settlement::new(sent)).await) {
+            match settled {
+                Settled::Done(outcome) => self.end(id, *outcome),
+                Settled::Absent(purchase) => self.buy(id, *purchase).await,
             };
-            let purchase = VerifiedPurchase::resume(&intent(id), entry.purchase, left.state)?;
-            self.buy(id, purchase, false).await;
+        }
+        for (id, _, purchase) in unsent {
+            self.buy(id, purchase).await;
         }
         Ok(())
     }
@@ -256,8 +265,8 @@ fn post_json(url: &str, body: String) -> Result<String, Failure> {
     Ok(answer.into_body().read_to_string()?)
 }
 
-/// A transport that loses every response while an outage lasts. The requests
-/// have been executed by then.
+/// A transport that loses responses while an outage lasts: that of a purchase, which
+/// was executed by then, and those of the reads that look for it.
 #[derive(Clone)]
 struct Unlucky {
     inner: Transport,
@@ -271,8 +280,9 @@ impl AsyncTransport for Unlucky {
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Self::Body>, TransportError> {
+        let asks_who = request.uri().path() == "/v1/whoami";
         let response = self.inner.send(request).await?;
-        let lost = self.outage.load(Ordering::Relaxed);
+        let lost = self.outage.load(Ordering::Relaxed) && !asks_who;
         if lost { Err(TransportError::exchange("lost on purpose")) } else { Ok(response) }
     }
 

@@ -1,50 +1,98 @@
-//! What a lost answer costs: ten thousand orders against a sandbox that
-//! executes every purchase and loses three of ten answers, once with a loop that
-//! tries again and once with purchases that are verified.
+//! What a lost response costs: ten thousand orders against an emulator that executes
+//! every purchase and loses three of ten responses. Once with a loop that tries again,
+//! once with purchases that are verified, and once with the same on a server that is
+//! less kind: it drops metadata, and writes addresses in lower case.
 //!
 //! ```sh
 //! cargo run --release --example double_spend
 //! ```
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use oneclick_examples::Failure;
-use oneclick_sandbox::{Fault, FaultRule, Server};
-use oneclick_ureq::{Cents, Client, Customer, DonateMoney, Intent, Outcome, RetryPolicy};
+use oneclick_sandbox::behaviour::{AddressForm, MetadataForm};
+use oneclick_sandbox::{Behaviour, Fault, FaultRule, Server};
+use oneclick_ureq::{
+    Cents, Client, Customer, DonateMoney, Intent, Outcome, RetryPolicy, Settled, Settlement,
+    VerifiedPurchase, VerifyPolicy,
+};
 
 const ORDERS: u32 = 10_000;
 const DOLLAR: Cents = Cents::of::<100>();
+/// What is not found at once is looked for again when all orders are through. This
+/// server executes at once or never, so a second is long enough.
+const POLICY: VerifyPolicy =
+    VerifyPolicy::STANDARD.patience(Duration::ZERO).absence_after(Duration::from_secs(1));
 
 fn main() -> Result<(), Failure> {
-    println!("{ORDERS} orders donate a dollar each; of ten answers three are lost.");
-    let naive = run("tried again", |client, order| {
-        let donation = donation(order)?;
-        // What many a shop does: not answered, so not bought, so once more.
-        Ok((0..5).any(|_| client.donate_money(donation.clone()).is_ok()))
-    })?;
-    let verified = run("verified", |client, order| {
-        let key = format!("order-{order}:dollar");
-        let intent = Intent::new("double_spend", &key, SystemTime::now());
-        Ok(matches!(client.buy_verified(&intent, donation(order)?), Outcome::Confirmed(_)))
-    })?;
+    println!("{ORDERS} orders donate a dollar each; of ten responses three are lost.");
+    let kind = Behaviour::new();
+    let unkind = kind.metadata(MetadataForm::Dropped).address(AddressForm::LowerCase);
+    let columns = [
+        ("tried again", run("tried again", kind, try_again)?),
+        ("verified", run("verified", kind, verify)?),
+        ("on an unkind one", run("unkind", unkind, verify)?),
+    ];
 
-    println!("\n{:<16}{:>12}{:>12}", "", "tried again", "verified");
+    println!();
+    let titles = columns.iter().map(|(title, _)| format!("{title:>18}"));
+    println!("{:<14}{}", "", titles.collect::<String>());
     for (name, figure) in FIGURES {
-        println!("{name:<16}{:>12}{:>12}", figure(&naive), figure(&verified));
+        let figures = columns.iter().map(|(_, figures)| format!("{:>18}", figure(figures)));
+        println!("{name:<14}{}", figures.collect::<String>());
     }
     Ok(())
 }
 
+/// What a shop knows of an order.
+enum Known {
+    Bought,
+    NotBought,
+    /// Nothing yet.
+    Pending(VerifiedPurchase),
+    /// A person has to look at it.
+    Unresolved,
+}
+
+/// What many a shop does: not answered, so not bought, so once more.
+fn try_again(client: &Client, order: u32) -> Result<Known, Failure> {
+    let donation = donation(order)?;
+    let bought = (0..5).any(|_| client.donate_money(donation.clone()).is_ok());
+    Ok(if bought { Known::Bought } else { Known::NotBought })
+}
+
+fn verify(client: &Client, order: u32) -> Result<Known, Failure> {
+    let intent = Intent::new("double_spend", &format!("order-{order}:dollar"));
+    let purchase = VerifiedPurchase::new(&intent, donation(order)?)?.policy(POLICY);
+    Ok(match client.run(purchase) {
+        Outcome::Pending(pending) => {
+            let purchase = VerifiedPurchase::resume(&intent, donation(order)?, pending.state)?;
+            Known::Pending(purchase.policy(POLICY))
+        }
+        outcome => known(&outcome),
+    })
+}
+
+fn known(outcome: &Outcome) -> Known {
+    match outcome {
+        Outcome::Confirmed(_) => Known::Bought,
+        Outcome::Refused(_) | Outcome::NotBought(_) | Outcome::TakenBack(_) => Known::NotBought,
+        Outcome::Pending(_) | Outcome::Unresolved(_) => Known::Unresolved,
+    }
+}
+
 fn donation(order: u32) -> Result<DonateMoney, Failure> {
-    let customer = Customer::new(format!("customer-{order}@example.com"))?;
+    let customer = Customer::new(format!("Customer-{order}@example.com"))?;
     Ok(DonateMoney::new(DOLLAR).customer(customer).notify(false))
 }
 
 /// What was bought for how many orders.
+#[derive(Default)]
 struct Figures {
     confirmed: u64,
+    unresolved: u64,
     bought: u64,
     bought_twice: u64,
     lost: u64,
@@ -54,49 +102,73 @@ struct Figures {
 /// A line of the table.
 type Figure = (&'static str, fn(&Figures) -> u64);
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 7] = [
     ("orders", |_| ORDERS.into()),
     ("confirmed", |figures| figures.confirmed),
+    ("unresolved", |figures| figures.unresolved),
     ("bought", |figures| figures.bought),
     ("bought twice", |figures| figures.bought_twice),
     ("lost", |figures| figures.lost),
     ("cents wasted", |figures| figures.cents_wasted),
 ];
 
-/// Puts all orders through, and counts in the sandbox's own books.
+/// Puts all orders through, and counts in the emulator's own books.
 fn run(
     name: &'static str,
-    buy: impl Fn(&Client, u32) -> Result<bool, Failure>,
+    behaviour: Behaviour,
+    buy: impl Fn(&Client, u32) -> Result<Known, Failure>,
 ) -> Result<Figures, Failure> {
     let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/donate_money").probability(0.3)?;
-    let sandbox = Server::builder().fault(lost).start()?;
-    let client = Client::with_base_url(sandbox.base_url(), "test_orders")?;
+    let server = Server::builder().behaviour(behaviour).fault(lost).start()?;
+    let client = Client::with_base_url(server.base_url(), "test_orders")?;
     // What is safe to repeat would be repeated anyway; here each try is counted.
     let client = client.with_retry(RetryPolicy::NEVER);
 
     let style = ProgressStyle::with_template("{msg:>12} {bar:40} {pos}/{len}")?;
     let progress = ProgressBar::new(ORDERS.into()).with_style(style).with_message(name);
-    let mut confirmed = 0;
+    let mut orders = Vec::new();
     for order in 0..ORDERS {
-        confirmed += u64::from(buy(&client, order)?);
+        orders.push(buy(&client, order)?);
         progress.inc(1);
     }
     progress.finish();
 
+    let mut figures = Figures::default();
+    let mut pending = Vec::new();
+    let mut count = |order: Known| match order {
+        Known::Bought => figures.confirmed += 1,
+        Known::NotBought => {}
+        Known::Unresolved => figures.unresolved += 1,
+        Known::Pending(purchase) => pending.push(purchase),
+    };
+    orders.into_iter().for_each(&mut count);
+    if !pending.is_empty() {
+        // One second, and what `Date` rounds away.
+        std::thread::sleep(Duration::from_secs(4));
+    }
+    for settled in client.run(Settlement::new(pending)) {
+        let outcome = match settled {
+            Settled::Done(outcome) => *outcome,
+            Settled::Absent(purchase) => client.run(*purchase),
+        };
+        match known(&outcome) {
+            Known::Bought => figures.confirmed += 1,
+            Known::Unresolved => figures.unresolved += 1,
+            Known::NotBought | Known::Pending(_) => {}
+        }
+    }
+
     let mut donations: HashMap<String, u64> = HashMap::new();
-    if let Some(account) = sandbox.sandbox().account("test_orders") {
+    if let Some(account) = server.sandbox().account("test_orders") {
         for entry in account.ledger().filter(|entry| entry.cancelled_on.is_none()) {
             let customer = entry.receipt.customer.map(|customer| customer.customer_id);
             *donations.entry(customer.unwrap_or_default()).or_default() += 1;
         }
     }
-    let bought: u64 = donations.values().sum();
+    figures.bought = donations.values().sum();
     let paid = u64::try_from(donations.len()).unwrap_or_default();
-    Ok(Figures {
-        confirmed,
-        bought,
-        bought_twice: donations.values().filter(|times| **times > 1).count() as u64,
-        lost: u64::from(ORDERS) - paid,
-        cents_wasted: (bought - paid) * DOLLAR.get(),
-    })
+    figures.bought_twice = donations.values().filter(|times| **times > 1).count() as u64;
+    figures.lost = u64::from(ORDERS) - paid;
+    figures.cents_wasted = (figures.bought - paid) * DOLLAR.get();
+    Ok(figures)
 }

@@ -10,7 +10,8 @@ behaviours! {
     an_answer_is_read
     every_status_keeps_status_type_message_and_body_and_says_what_was_executed
     a_body_that_is_no_json_is_kept
-    a_2xx_that_does_not_hold_the_response_was_executed
+    only_the_apis_own_words_prove_that_nothing_was_executed
+    a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt
     what_the_server_echoes_is_in_no_message
     a_chunked_answer_is_read
     an_informational_answer_is_not_the_answer
@@ -37,14 +38,15 @@ fn an_answer_is_read<S: Subject>() {
 fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S: Subject>() {
     use Execution::{NotExecuted, Unknown};
     for (status, execution) in [
-        (300, NotExecuted),
-        (304, NotExecuted),
+        (300, Unknown),
+        (304, Unknown),
         (400, NotExecuted),
         (401, NotExecuted),
         (403, NotExecuted),
         (404, NotExecuted),
         (405, NotExecuted),
         (408, Unknown),
+        (409, NotExecuted),
         (413, NotExecuted),
         (414, NotExecuted),
         (415, NotExecuted),
@@ -83,18 +85,39 @@ fn a_body_that_is_no_json_is_kept<S: Subject>() {
     assert_eq!(error.body(), html.as_bytes());
 }
 
-fn a_2xx_that_does_not_hold_the_response_was_executed<S: Subject>() {
-    for body in ["", "null", "<html></html>", "{\"user_id\":\"U1\"", "{}", "\u{0}"] {
+fn only_the_apis_own_words_prove_that_nothing_was_executed<S: Subject>() {
+    for status in [400, 401, 403, 404, 405, 409, 413, 414, 415, 422, 425, 429] {
+        for body in ["", "<html></html>", r#"{"message":"no"}"#, r#"{"type":"api_error"}"#] {
+            let peer = Peer::answering(response(&format!("{status} X"), "", body));
+            let error = S::new(&peer.url()).fails(plant());
+            assert_eq!(error.execution(), Execution::Unknown, "{status} {body}");
+        }
+    }
+}
+
+fn a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt<S: Subject>() {
+    use Execution::{Executed, Unknown};
+    for (body, execution) in [
+        ("", Unknown),
+        ("null", Unknown),
+        ("<html></html>", Unknown),
+        ("{\"user_id\":\"U1\"", Unknown),
+        ("{}", Unknown),
+        ("\u{0}", Unknown),
+        (r#"{"type":"api_error","message":"no"}"#, Unknown),
+        (r#"{"time_utc":"2024-09-16T20:34:04.429Z"}"#, Executed),
+        (r#"{"user_id":"U1","tree_planted":5}"#, Executed),
+    ] {
         for status in ["200 OK", "201 Created"] {
             let peer = Peer::answering(response(status, "", body));
             let error = S::new(&peer.url()).fails(plant());
             assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
-            assert_eq!(error.execution(), Execution::Executed);
+            assert_eq!(error.execution(), execution, "{body}");
             assert_eq!(error.body(), body.as_bytes());
         }
     }
     let peer = Peer::answering("HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!(S::new(&peer.url()).fails(plant()).execution(), Execution::Executed);
+    assert_eq!(S::new(&peer.url()).fails(plant()).execution(), Unknown);
 }
 
 fn what_the_server_echoes_is_in_no_message<S: Subject>() {

@@ -19,6 +19,7 @@ mod limits;
 mod lists;
 mod matrix;
 mod own;
+mod promises;
 mod proxies;
 mod redirects;
 mod retries;

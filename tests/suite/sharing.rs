@@ -49,7 +49,7 @@ fn clients_are_shared_and_their_futures_cross_threads() {
     sent(&reqwest.client.plant_tree(plant()));
     let hyper = Hyper::new(&peer.url());
     sent(&hyper.client.whoami());
-    let intent = Intent::new("shop", "order-1", std::time::SystemTime::now());
+    let intent = Intent::new("shop", "order-1");
     sent(&hyper.client.buy_verified(&intent, plant()));
     sent(&hyper.client.records(oneclick_proto::ListRecords::new()));
 }

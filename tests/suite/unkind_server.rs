@@ -127,6 +127,10 @@ impl UnkindServer {
         }
     }
 
+    pub(crate) fn dimensions(&self) -> &Dimensions {
+        &self.dimensions
+    }
+
     /// One exchange that begins at `now`.
     pub(crate) fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> Reply {
         self.serving = true;
