@@ -279,8 +279,7 @@ impl Dialogue {
     fn once(&mut self, which: u8, how: u8, retry: RetryPolicy) {
         let at = usize::from(which % 4);
         let mut order = self.orders[at].take().unwrap_or_else(|| Order::new(at));
-        let not_bought =
-            matches!(order.outcome, Some(Outcome::Refused(_) | Outcome::NotBought(_)));
+        let not_bought = matches!(order.outcome, Some(Outcome::Refused(_) | Outcome::NotBought(_)));
         match how % 16 {
             // What was certainly not bought is meant anew.
             1 if not_bought => (order.begun, order.stored) = (false, None),
@@ -342,10 +341,12 @@ impl Dialogue {
                 Outcome::NotBought(not) => assert!(live.is_empty() && !not.state.may_send()),
                 Outcome::Unresolved(left) => match left.reason {
                     UnresolvedReason::Candidates => assert!(!left.found.is_empty()),
-                    // A whole second, in which others bought too.
+                    // One of those within its second was made at a whole one.
                     UnresolvedReason::SameTime => {
-                        let fraction = |id: &ImpactId| id.time_utc.datetime().timestamp_subsec_nanos();
-                        assert!(live.iter().any(|id| fraction(id) == 0), "{live:?}");
+                        let whole = |entry: &LedgerEntry| {
+                            entry.receipt.time_utc.datetime().timestamp_subsec_nanos() == 0
+                        };
+                        assert!(self.world.ledger().iter().any(whole), "{live:?}");
                     }
                     UnresolvedReason::BoughtTwice => assert!(wild && live.len() > 1),
                     reason => panic!("nothing is in the way any more: {reason:?}"),

@@ -128,8 +128,7 @@ impl World for Emulator {
             return world;
         }
         for _ in 0..=dice.index(3) {
-            let rule =
-                FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
+            let rule = FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
             let buying = dice.percent(70);
             let rule = if buying { rule.on(world.order.kind.path()) } else { rule };
             world.sandbox.inject(match dice.index(2) {
@@ -207,6 +206,10 @@ impl World for Emulator {
             (impact.kind.as_str(), impact.amount) == (self.order.kind.field(), amount)
                 && entry.receipt.metadata.get(Intent::METADATA_KEY).is_none()
         })
+    }
+
+    fn times(&self) -> Vec<DateTime<Utc>> {
+        self.ledger().map(|entry| entry.receipt.time_utc.datetime()).collect()
     }
 
     fn become_kind(&mut self) {
