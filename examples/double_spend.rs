@@ -51,7 +51,7 @@ enum Known {
     Bought,
     NotBought,
     /// Nothing yet.
-    Pending(VerifiedPurchase),
+    Pending(Box<VerifiedPurchase>),
     /// A person has to look at it.
     Unresolved,
 }
@@ -69,7 +69,7 @@ fn verify(client: &Client, order: u32) -> Result<Known, Failure> {
     Ok(match client.run(purchase) {
         Outcome::Pending(pending) => {
             let purchase = VerifiedPurchase::resume(&intent, donation(order)?, pending.state)?;
-            Known::Pending(purchase.policy(POLICY))
+            Known::Pending(Box::new(purchase.policy(POLICY)))
         }
         outcome => known(&outcome),
     })
@@ -139,7 +139,7 @@ fn run(
         Known::Bought => figures.confirmed += 1,
         Known::NotBought => {}
         Known::Unresolved => figures.unresolved += 1,
-        Known::Pending(purchase) => pending.push(purchase),
+        Known::Pending(purchase) => pending.push(*purchase),
     };
     orders.into_iter().for_each(&mut count);
     if !pending.is_empty() {

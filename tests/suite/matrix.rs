@@ -269,9 +269,9 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
             Outcome::Unresolved(left) if left.reason == UnresolvedReason::SameTime => {
                 // One in a thousand is made at a whole second, which then may be that of
                 // all others within the second (R12).
-                let times = ledger(server).into_iter().map(|entry| entry.receipt.time_utc);
+                let mut times = ledger(server).into_iter().map(|entry| entry.receipt.time_utc);
                 let whole = |time: Timestamp| time.datetime().timestamp_subsec_nanos() == 0;
-                assert!(times.map(whole).any(|whole| whole), "{what}: {bought:?}");
+                assert!(times.any(whole), "{what}: {bought:?}");
                 return;
             }
             Outcome::Unresolved(left) => left.state,

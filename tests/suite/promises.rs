@@ -173,7 +173,7 @@ impl<W: World> History<W> {
         };
         let mut verified = verified.unwrap().policy(self.world.policy());
         if self.begun && self.dice.percent(20) {
-            let mut settled = self.drive(Settlement::new([verified]), &mut death, |_| None)?;
+            let mut settled = self.drive(Settlement::new([verified]), &mut death, |()| None)?;
             match settled.pop().expect("one for each") {
                 Settled::Done(outcome) => return Some(*outcome),
                 Settled::Absent(absent) => verified = *absent,
@@ -306,7 +306,7 @@ impl<W: World> History<W> {
                     let early = !kind && self.dice.percent(20);
                     let wait = if early { after / 2 } else { after };
                     self.pass(wait + Duration::from_secs(1));
-                    pending = self.now - BEGIN;
+                    pending = self.now.saturating_sub(BEGIN);
                 }
             }
         }
@@ -496,13 +496,13 @@ impl Unkind {
                 Duration::from_secs(100) + seconds(dice, 3_500)
             };
             let marked = kind || dice.percent(50);
-            self.server.buy_for_others(&other(dice, marked), BEGIN - ago);
+            self.server.buy_for_others(&other(dice, marked), BEGIN.saturating_sub(ago));
         }
         for _ in 0..busy * dice.index(3) {
             self.events.push((BEGIN + seconds(dice, 1_200), Event::Buy(other(dice, true))));
         }
         if !kind && dice.percent(25) {
-            for _ in 0..1 + busy {
+            for _ in 0..=busy {
                 self.events.push((BEGIN + seconds(dice, 1_200), Event::Buy(other(dice, false))));
             }
         }
