@@ -10,10 +10,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
 use oneclick_examples::Failure;
-use oneclick_sandbox::behaviour::{AddressForm, MetadataForm};
-use oneclick_sandbox::{Behaviour, Fault, FaultRule, Server};
+use oneclick_sandbox::behaviour::{AddressForm, DateHeader, MetadataForm};
+use oneclick_sandbox::{Behaviour, Fault, FaultRule, ManualClock, Server};
 use oneclick_ureq::{
     Cents, Client, Customer, DonateMoney, Intent, Outcome, RetryPolicy, Settled, Settlement,
     VerifiedPurchase, VerifyPolicy,
@@ -21,14 +22,15 @@ use oneclick_ureq::{
 
 const ORDERS: u32 = 10_000;
 const DOLLAR: Cents = Cents::of::<100>();
-/// What is not found at once is looked for again when all orders are through. This
-/// server executes at once or never, so a second is long enough.
-const POLICY: VerifyPolicy =
-    VerifyPolicy::STANDARD.patience(Duration::ZERO).absence_after(Duration::from_secs(1));
+/// By the emulator's clock.
+const BETWEEN_ORDERS: Duration = Duration::from_millis(1_003);
+/// What is not found at once is looked for again when all orders are through.
+const POLICY: VerifyPolicy = VerifyPolicy::STANDARD.patience(Duration::ZERO);
 
 fn main() -> Result<(), Failure> {
     println!("{ORDERS} orders donate a dollar each; of ten responses three are lost.");
-    let kind = Behaviour::new();
+    // `Date` is written by the emulator's clock too.
+    let kind = Behaviour::new().date(DateHeader::Apart { seconds: 0 });
     let unkind = kind.metadata(MetadataForm::Dropped).address(AddressForm::LowerCase);
     let columns = [
         ("tried again", run("tried again", kind, try_again)?),
@@ -51,7 +53,7 @@ enum Known {
     Bought,
     NotBought,
     /// Nothing yet.
-    Pending(VerifiedPurchase),
+    Pending(Box<VerifiedPurchase>),
     /// A person has to look at it.
     Unresolved,
 }
@@ -69,7 +71,7 @@ fn verify(client: &Client, order: u32) -> Result<Known, Failure> {
     Ok(match client.run(purchase) {
         Outcome::Pending(pending) => {
             let purchase = VerifiedPurchase::resume(&intent, donation(order)?, pending.state)?;
-            Known::Pending(purchase.policy(POLICY))
+            Known::Pending(Box::new(purchase.policy(POLICY)))
         }
         outcome => known(&outcome),
     })
@@ -119,7 +121,8 @@ fn run(
     buy: impl Fn(&Client, u32) -> Result<Known, Failure>,
 ) -> Result<Figures, Failure> {
     let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/donate_money").probability(0.3)?;
-    let server = Server::builder().behaviour(behaviour).fault(lost).start()?;
+    let clock = ManualClock::new(Utc::now());
+    let server = Server::builder().clock(clock.clone()).behaviour(behaviour).fault(lost).start()?;
     let client = Client::with_base_url(server.base_url(), "test_orders")?;
     // What is safe to repeat would be repeated anyway; here each try is counted.
     let client = client.with_retry(RetryPolicy::NEVER);
@@ -129,6 +132,7 @@ fn run(
     let mut orders = Vec::new();
     for order in 0..ORDERS {
         orders.push(buy(&client, order)?);
+        clock.advance(BETWEEN_ORDERS);
         progress.inc(1);
     }
     progress.finish();
@@ -139,13 +143,11 @@ fn run(
         Known::Bought => figures.confirmed += 1,
         Known::NotBought => {}
         Known::Unresolved => figures.unresolved += 1,
-        Known::Pending(purchase) => pending.push(purchase),
+        Known::Pending(purchase) => pending.push(*purchase),
     };
     orders.into_iter().for_each(&mut count);
-    if !pending.is_empty() {
-        // One second, and what `Date` rounds away.
-        std::thread::sleep(Duration::from_secs(4));
-    }
+    // By then whatever was not made will never be.
+    clock.advance(Duration::from_secs(3_600));
     for settled in client.run(Settlement::new(pending)) {
         let outcome = match settled {
             Settled::Done(outcome) => *outcome,

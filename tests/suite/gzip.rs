@@ -51,7 +51,8 @@ fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Subject>() {
         assert_eq!(error.execution(), Execution::Unknown);
         assert_eq!(error.body(), body);
         let encoding = encoding.replace("\r\ncontent-encoding:", ",").to_ascii_lowercase();
-        let says = format!("has the content-encoding {encoding}, which was not taken off; whether it was");
+        let says =
+            format!("has the content-encoding {encoding}, which was not taken off; whether it was");
         assert!(error.to_string().contains(&says), "{error}");
 
         let peer = Peer::answering(encoded("401 X", &encoding, &body));

@@ -8,7 +8,8 @@ use http::Request;
 use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
 use oneclick_sandbox::behaviour::{DateHeader, ReceiptForm, ServerClock};
 use oneclick_sandbox::{
-    Behaviour, Config, Delivery, Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter, Sandbox,
+    Account, Behaviour, Config, Delivery, Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter,
+    Sandbox,
 };
 
 use crate::promises::{ARRIVED, BEGIN, Bought, Exchanged, World, cut, hold};
@@ -44,7 +45,7 @@ impl Emulator {
     }
 
     fn ledger(&self) -> impl Iterator<Item = LedgerEntry> {
-        self.sandbox.account(KEY).into_iter().flat_map(|account| account.ledger())
+        self.sandbox.account(KEY).into_iter().flat_map(Account::ledger)
     }
 }
 
@@ -118,7 +119,7 @@ impl World for Emulator {
         let mut world = Self { sandbox, order, marker, began };
         world.sandbox.set_behaviour(behaviour);
         for before in (1..=*dice.pick(&[0, 2, 15])).rev() {
-            world.buy_for_others(dice, BEGIN - Duration::from_secs(120 * before));
+            world.buy_for_others(dice, BEGIN.saturating_sub(Duration::from_secs(120 * before)));
         }
         if kind {
             for fault in [Fault::DropBefore, Fault::ApplyThenDrop] {
@@ -128,8 +129,7 @@ impl World for Emulator {
             return world;
         }
         for _ in 0..=dice.index(3) {
-            let rule =
-                FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
+            let rule = FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
             let buying = dice.percent(70);
             let rule = if buying { rule.on(world.order.kind.path()) } else { rule };
             world.sandbox.inject(match dice.index(2) {
@@ -207,6 +207,10 @@ impl World for Emulator {
             (impact.kind.as_str(), impact.amount) == (self.order.kind.field(), amount)
                 && entry.receipt.metadata.get(Intent::METADATA_KEY).is_none()
         })
+    }
+
+    fn times(&self) -> Vec<DateTime<Utc>> {
+        self.ledger().map(|entry| entry.receipt.time_utc.datetime()).collect()
     }
 
     fn become_kind(&mut self) {

@@ -12,15 +12,20 @@ use oneclick_proto::{
     Api, BlockingClient, BlockingTransport, BodyReader, Client, ImpactId, Intent, RetryPolicy,
     TransportError,
 };
-use oneclick_sandbox::{Fault as Rule, FaultRule, LedgerEntry, Sandbox};
+use oneclick_sandbox::behaviour::DateHeader;
+use oneclick_sandbox::{Behaviour, Fault as Rule, FaultRule, LedgerEntry, Sandbox};
 
 pub const KEY: &str = "test_5ecretKey";
-pub const SETTLE: Duration = Duration::from_secs(30);
+/// Until when a request that was given up has arrived, and a record shows. Together with
+/// [`TIMEOUT`] and what `Date` is off, less than absence takes to be believed.
+pub const ARRIVED: Duration = Duration::from_secs(800);
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What proves that a request was not executed, and what proves nothing.
-const REFUSED: [u16; 13] = [301, 302, 307, 308, 400, 401, 403, 404, 405, 413, 415, 422, 425];
-const UNCERTAIN: [u16; 9] = [303, 408, 418, 500, 501, 502, 503, 504, 520];
+const REFUSED: [u16; 12] = [307, 308, 400, 401, 403, 404, 405, 409, 413, 415, 422, 425];
+const UNCERTAIN: [u16; 11] = [301, 302, 303, 408, 418, 500, 501, 502, 503, 504, 520];
+/// What proves nothing in a stranger's words, who may have passed the request on.
+const STRANGER: [u16; 12] = [301, 303, 400, 401, 404, 408, 409, 422, 425, 429, 502, 504];
 
 /// What goes wrong with one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +68,8 @@ impl Fault {
     /// Zero is none, so that what is not there goes well.
     fn new([kind, detail]: [u8; 2], verified: bool, wild: bool) -> Option<Self> {
         let at = usize::from(detail);
-        // Up to just below the settle time, or far beyond it.
-        let most = SETTLE.as_millis() as u64 * if wild { 4 } else { 1 } - 1;
+        // As long as is allowed, or far beyond it.
+        let most = ARRIVED.as_millis() as u64 * if wild { 4 } else { 1 };
         let millis = most * u64::from(detail) / 255;
         Some(match kind % 16 {
             1 => Self::Connect,
@@ -79,7 +84,7 @@ impl Fault {
             7 => Self::TooLarge(at),
             8 => Self::Status { status: REFUSED[at % REFUSED.len()], executed: false },
             9 => Self::Status { status: UNCERTAIN[at % UNCERTAIN.len()], executed: false },
-            10 => Self::Status { status: UNCERTAIN[at % UNCERTAIN.len()], executed: true },
+            10 => Self::Status { status: STRANGER[at % STRANGER.len()], executed: true },
             11 => Self::Busy { seconds: detail / 4, date: detail % 2 == 0 },
             12 => Self::Late(TIMEOUT * u32::from(detail) / 128),
             13 => Self::Delayed(Duration::from_millis(millis)),
@@ -136,9 +141,12 @@ pub struct State {
 }
 
 impl World {
-    pub fn new(seed: u8, wild: bool, foreign: &[u8]) -> Self {
+    /// `date` is by how many seconds the `Date` header is off.
+    pub fn new(seed: u8, wild: bool, date: i64, foreign: &[u8]) -> Self {
+        let mut sandbox = Sandbox::default();
+        sandbox.set_behaviour(Behaviour::new().date(DateHeader::Apart { seconds: date }));
         Self(Arc::new(Mutex::new(State {
-            sandbox: Sandbox::default(),
+            sandbox,
             now: Duration::ZERO,
             start: DateTime::from_timestamp(1_741_792_934, 0).unwrap(),
             wild,
@@ -281,7 +289,12 @@ impl State {
         let succeeded = head.status.is_success();
         match fault {
             Some(Fault::Lost | Fault::Hidden { lost: true, .. }) => return Err(lost()),
-            Some(Fault::Status { status, .. }) => return Ok(self.answer(status)),
+            Some(Fault::Status { status, .. }) => {
+                let mut answer = self.answer(status);
+                // The API's own words would be proof that it was not executed.
+                *answer.body_mut() = b"<html></html>".to_vec();
+                return Ok(answer);
+            }
             Some(Fault::Cut(at)) => {
                 let piece = &body[..at.min(body.len())];
                 return Err(BodyReader::new(head, usize::MAX).push(piece)?.cut("closed"));
