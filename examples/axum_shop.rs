@@ -177,26 +177,20 @@ impl Shop {
     /// orders that have been parked for longer than any handler takes.
     async fn reconcile(&self) -> Result<(), Failure> {
         let mut parked = Vec::new();
+        let mut ids = Vec::new();
         for (id, entry) in self.book().clone() {
-            if !matches!(entry.tree, Tree::Parked) {
-                continue;
+            if matches!(entry.tree, Tree::Parked) {
+                let purchase = VerifiedPurchase::resume(&intent(id), entry.purchase, entry.state)?;
+                parked.push(purchase);
+                ids.push(id);
             }
-            let sent = entry.state.sends() > 0;
-            let purchase = VerifiedPurchase::resume(&intent(id), entry.purchase, entry.state)?;
-            parked.push((id, sent, purchase));
         }
-        let (sent, unsent): (Vec<_>, Vec<_>) = parked.into_iter().partition(|parked| parked.1);
         // One walk finds them all.
-        let (ids, sent): (Vec<_>, Vec<_>) =
-            sent.into_iter().map(|(id, _, purchase)| (id, purchase)).unzip();
-        for (id, settled) in ids.into_iter().zip(self.client.run(Settlement::new(sent)).await) {
+        for (id, settled) in ids.into_iter().zip(self.client.run(Settlement::new(parked)).await) {
             match settled {
                 Settled::Done(outcome) => self.end(id, *outcome),
                 Settled::Absent(purchase) => self.buy(id, *purchase).await,
             };
-        }
-        for (id, _, purchase) in unsent {
-            self.buy(id, purchase).await;
         }
         Ok(())
     }

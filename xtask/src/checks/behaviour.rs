@@ -105,7 +105,7 @@ pub(crate) fn fuzz(shell: &Shell) -> Result<String, Stop> {
 }
 
 /// cargo-mutants over the core, as `.cargo/mutants.toml` says. It takes the better
-/// part of an hour; `MUTATION_SHARD=0/4` takes the first quarter.
+/// part of an hour; `MUTATION_SHARD=0/8` takes the first eighth.
 pub(crate) fn mutation(shell: &Shell) -> Result<String, Stop> {
     shell.tool("cargo-mutants", None)?;
     let mut run = shell

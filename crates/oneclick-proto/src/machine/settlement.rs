@@ -61,6 +61,10 @@ impl Settlement {
 /// What one of them ends with.
 fn settled(sought: Sought, conclusion: Conclusion, error: Option<Error>, now: Duration) -> Settled {
     match conclusion {
+        // What was never sent is absent without a wait.
+        Conclusion::NotYet if sought.state.sends() == 0 => {
+            Settled::Absent(Box::new(VerifiedPurchase::cleared(sought)))
+        }
         Conclusion::Absent if sought.state.may_send() => {
             Settled::Absent(Box::new(VerifiedPurchase::cleared(sought)))
         }

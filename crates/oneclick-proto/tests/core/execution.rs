@@ -42,8 +42,9 @@ fn every_status_says_what_the_table_says() {
     use Execution::{NotExecuted, Unknown};
     for status in (100..200).chain(300..1000) {
         let own = match status {
-            307 | 308 => NotExecuted,
-            400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 | 425 | 429 => NotExecuted,
+            307 | 308 | 400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 | 425 | 429 => {
+                NotExecuted
+            }
             _ => Unknown,
         };
         assert_eq!(finish(response(status, OWN)).execution(), own, "{status}");

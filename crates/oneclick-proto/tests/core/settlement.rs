@@ -153,3 +153,14 @@ fn the_same_state_twice_gets_the_same_outcome_twice_and_none_asks_nothing() {
     assert!(world.drive(Settlement::new([]), |()| {}).is_empty());
     assert!(world.asked.is_empty());
 }
+
+/// A shop may store its intent long before it buys.
+#[test]
+fn a_purchase_that_was_never_sent_is_absent_at_once() {
+    let mut world = World::new(&[]);
+    let stored = VerifiedPurchase::new(&intent(0), tree(0)).unwrap().state().clone();
+    let began = world.now;
+    let settled = settle(&mut world, &[stored]);
+    assert!(matches!(&*settled, [Settled::Absent(_)]), "{settled:?}");
+    assert!(world.now < began + Duration::from_secs(1), "it waits for nothing");
+}
