@@ -195,8 +195,8 @@ impl Api {
         personal: impl FnOnce() -> Vec<String>,
     ) -> Result<E::Response, Error> {
         let read = E::read(body).or_else(|error| match mend::surrogates(body) {
-            Some(mended) if error.is_syntax() => E::read(&mended),
-            _ => Err(error),
+            Some(mended) => E::read(&mended),
+            None => Err(error),
         });
         read.map_err(|error| Error::decode(head, body, &error, &self.hidden(personal())))
     }

@@ -91,6 +91,12 @@ pub trait Machine: Sized {
     #[doc(hidden)]
     fn answered(self, answer: Answer<'_>, now: Duration) -> Next<Self>;
 
+    /// Its latest question, which was not executed, is asked once more.
+    #[doc(hidden)]
+    fn asked_again(&mut self, now: Duration) {
+        let _ = now;
+    }
+
     /// Texts that a response may repeat and no error message may show.
     #[doc(hidden)]
     fn personal(&self) -> Vec<String>;
@@ -187,9 +193,12 @@ impl<M: Machine> Waiting<M> {
     }
 
     /// The next step, once the wait is over.
-    pub fn wake(self, now: Duration) -> Step<M> {
+    pub fn wake(mut self, now: Duration) -> Step<M> {
         match self.then {
-            Then::Resend(exchange) => exchange.send(self.machine, now),
+            Then::Resend(exchange) => {
+                self.machine.asked_again(now);
+                exchange.send(self.machine, now)
+            }
             Then::Proceed(context) => context.follow(self.machine.proceed(now), now),
         }
     }

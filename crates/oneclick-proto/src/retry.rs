@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 
@@ -130,11 +130,13 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     http_date(headers.get(DATE)?.to_str().ok()?.trim())
 }
 
-/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7).
+/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7). One that no server can
+/// mean is none: times are reckoned from it, and stored.
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
     let forms = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
     let date = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
-    forms.iter().find_map(date).map(|date| date.and_utc())
+    let date = forms.iter().find_map(date)?.and_utc();
+    (1970..9000).contains(&date.year()).then_some(date)
 }
 
 #[cfg(test)]
@@ -250,5 +252,13 @@ mod tests {
         assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", None), None);
         assert_eq!(asked("Mon, 06 Nov 1994 08:51:37 GMT", now), None);
         assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", Some("now")), None);
+        for date in [
+            "Mon, 31 Dec +262142 23:59:59 GMT",
+            "Thu, 01 Jan -262143 00:00:00 GMT",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+        ] {
+            assert_eq!(asked(date, now), None, "{date}");
+        }
     }
 }

@@ -104,8 +104,8 @@ pub(crate) fn fuzz(shell: &Shell) -> Result<String, Stop> {
     Ok(format!("{targets} targets, up to {FUZZ_RUNS} runs each"))
 }
 
-/// cargo-mutants over the core, as `.cargo/mutants.toml` says. It takes the better
-/// part of an hour; `MUTATION_SHARD=0/8` takes the first eighth.
+/// cargo-mutants over the core, as `.cargo/mutants.toml` says. It takes more than
+/// an hour; `MUTATION_SHARD=0/8` takes the first eighth.
 pub(crate) fn mutation(shell: &Shell) -> Result<String, Stop> {
     shell.tool("cargo-mutants", None)?;
     let mut run = shell

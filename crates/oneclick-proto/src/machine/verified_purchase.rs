@@ -143,7 +143,7 @@ impl VerifiedPurchase {
     /// The purchase of an intent that another process may have worked on without
     /// leaving its state: it is looked for as far back as there are records, and never
     /// sent (R2). [`PurchaseState::allow_another`] on the state of the outcome, then
-    /// [`resume`](Self::resume), sends it all the same.
+    /// [`resume`](Self::resume), sends it if no row is it or may be it (R16).
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -206,7 +206,7 @@ impl VerifiedPurchase {
         }
         state.sends = state.sends.saturating_add(1);
         self.phase = Phase::Buy { sent: now };
-        (self.failure, self.sought.looking) = (None, None);
+        (self.failure, self.sought.looking, self.looks) = (None, None, 0);
         Next::Ask(self.sought.purchase.ask(), self)
     }
 
@@ -303,7 +303,7 @@ pub(super) fn outcome(
     error: Option<Error>,
     now: Duration,
 ) -> Outcome {
-    let after = sought.until_late(now) + CLOCK_MARGIN;
+    let after = sought.until_late(now).saturating_add(CLOCK_MARGIN);
     let mut state = sought.state;
     match conclusion {
         Conclusion::Confirmed(receipt) => Outcome::Confirmed(receipt),
@@ -315,8 +315,9 @@ pub(super) fn outcome(
             Outcome::Pending(Pending { after, error, state })
         }
         Conclusion::Absent => {
-            // R6
-            if error.as_ref().is_some_and(Error::is_rate_limit) {
+            // R6: one in the API's own words was not counted in the first place (R5).
+            let unclear = |error: &Error| error.execution() == Execution::Unknown;
+            if error.as_ref().is_some_and(|error| error.is_rate_limit() && unclear(error)) {
                 state.sends = state.sends.saturating_sub(1);
             }
             not_bought(state, error)
@@ -357,6 +358,16 @@ impl Machine for VerifiedPurchase {
         }
     }
 
+    /// What is stored before it leaves again says when that was (R1).
+    fn asked_again(&mut self, now: Duration) {
+        if let Phase::Buy { sent } = &mut self.phase {
+            *sent = now;
+            if let Some(clock) = self.sought.clock {
+                self.sought.state.until = Some(clock.latest(now).into());
+            }
+        }
+    }
+
     fn answered(mut self, answer: Answer<'_>, now: Duration) -> Next<Self> {
         self.sought.hear(answer.date(), now);
         let purchase = &self.sought.purchase;
@@ -368,11 +379,13 @@ impl Machine for VerifiedPurchase {
                     self.phase = Phase::Clock;
                     self.buy(now)
                 }
-                Err(error) => {
+                Err(error) if self.sought.state.sends == 0 => {
                     self.failure = Some(error);
-                    if self.sought.state.sends == 0 {
-                        return Next::Done(self.not_bought());
-                    }
+                    Next::Done(self.not_bought())
+                }
+                // It says nothing about the purchase that left before.
+                Err(error) => {
+                    self.look_failure = Some(error);
                     self.look_later(now)
                 }
             },

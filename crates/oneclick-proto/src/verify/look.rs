@@ -45,10 +45,11 @@ struct List {
     stage: Stage,
     pages: u64,
     cursor: Option<Cursor>,
+    /// The first of its times, and the furthest from it in the order asked for.
+    first: Option<DateTime<Utc>>,
     last: Option<DateTime<Utc>>,
-    /// Whether the rows came in the order that was asked for, and how many.
+    /// Whether the rows came in that order, and how many.
     ordered: bool,
-    falls: bool,
     rows: usize,
 }
 
@@ -82,9 +83,9 @@ impl Look {
             stage: Stage::NewestFirst,
             pages: 0,
             cursor: None,
+            first: None,
             last: None,
             ordered: true,
-            falls: false,
             rows: 0,
         };
         Self {
@@ -159,13 +160,16 @@ impl Look {
         let page = read(name, answer, personal)?;
         self.malformed |= !page.malformed.is_empty();
         list.cursor = page.cursor;
-        if list.stage == Stage::OldestFirst {
-            list.take_oldest_first(&page.items, self.until, self.max_pages);
-        } else {
-            list.take_newest_first(&page.items, self.from, self.max_pages);
-        }
+        let times: Vec<_> = page.items.iter().map(|row| row.time_utc.datetime()).collect();
         let recent = |row: &Receipt| self.from.is_none_or(|from| row.time_utc.datetime() >= from);
-        self.rows.add(name, page.items, |row| recent(row) || keep(row));
+        let repeated = self.rows.add(name, page.items, |row| recent(row) || keep(row));
+        if list.stage == Stage::OldestFirst {
+            list.take_oldest_first(&times, self.until, self.max_pages);
+        } else {
+            // Where rows move from page to page, some may move past the reader.
+            list.ordered &= !repeated;
+            list.take_newest_first(&times, self.from, self.max_pages);
+        }
         Ok(())
     }
 }
@@ -179,16 +183,21 @@ impl List {
         }
     }
 
-    fn take_newest_first(&mut self, rows: &[Receipt], from: Option<DateTime<Utc>>, max_pages: u64) {
+    fn take_newest_first(
+        &mut self,
+        times: &[DateTime<Utc>],
+        from: Option<DateTime<Utc>>,
+        max_pages: u64,
+    ) {
         self.pages += 1;
-        for row in rows {
-            let time = row.time_utc.datetime();
+        for &time in times {
             self.ordered &= self.last.is_none_or(|last| last >= time);
-            self.falls |= self.last.is_some_and(|last| last > time);
+            self.first = self.first.or(Some(time));
             self.last = Some(time);
         }
-        self.rows += rows.len();
-        let sorted = self.ordered && self.falls && self.rows >= PROOF && self.pages > 1;
+        self.rows += times.len();
+        let falls = self.first > self.last;
+        let sorted = self.ordered && falls && self.rows >= PROOF && self.pages > 1;
         let passed = sorted && from.zip(self.last).is_some_and(|(from, last)| last < from);
         self.stage = match &self.cursor {
             None if self.pages == 1 || self.ordered => Stage::Whole,
@@ -197,6 +206,7 @@ impl List {
             Some(_) if self.ordered => Stage::NewestFirst,
             _ => {
                 (self.pages, self.rows, self.cursor, self.last) = (0, 0, None, None);
+                self.first = None;
                 Stage::OldestFirst
             }
         };
@@ -206,24 +216,26 @@ impl List {
     /// between two pages, whatever cursors are.
     fn take_oldest_first(
         &mut self,
-        rows: &[Receipt],
+        times: &[DateTime<Utc>],
         until: Option<DateTime<Utc>>,
         max_pages: u64,
     ) {
         self.pages += 1;
-        self.rows += rows.len();
-        for row in rows {
-            let time = row.time_utc.datetime();
-            let past = until.is_some_and(|until| time > until);
-            if past && self.rows >= PROOF && self.pages > 1 {
-                self.stage = Stage::Whole;
-                return;
-            }
-            if !past && self.last.is_some_and(|last| time < last - ROUNDING) {
+        for &time in times {
+            if self.last.is_some_and(|last| time < last - ROUNDING) {
                 self.stage = Stage::Partly;
                 return;
             }
-            self.last = Some(time);
+            let rises =
+                self.first.zip(self.last).is_some_and(|(first, last)| last > first + ROUNDING);
+            let sorted = rises && self.rows >= PROOF && self.pages > 1;
+            if sorted && until.is_some_and(|until| time > until) {
+                self.stage = Stage::Whole;
+                return;
+            }
+            self.first = self.first.or(Some(time));
+            self.last = self.last.max(Some(time));
+            self.rows += 1;
         }
         match &self.cursor {
             None => self.stage = Stage::Whole,
@@ -262,5 +274,47 @@ fn read(
     match name {
         ListName::Own => answer.read::<ListRecords>(personal).map(receipts),
         ListName::Customers => answer.read::<ListCustomerRecords>(personal).map(receipts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: i64 = 30;
+
+    fn moment(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    /// What becomes of a list that is asked for with the oldest first, after three pages
+    /// of these seconds, where no purchase was made after second 20.
+    fn read(second_of: impl Fn(i64) -> i64) -> Stage {
+        let look = Look::new(Duration::ZERO, None, None, 100);
+        let [mut list, _] = look.lists;
+        (list.stage, list.cursor) = (Stage::OldestFirst, Some(Cursor::new("next")));
+        for page in 0..3 {
+            let times = (page * PAGE..(page + 1) * PAGE).map(|row| moment(second_of(row)));
+            list.take_oldest_first(&times.collect::<Vec<_>>(), Some(moment(20)), 100);
+            if list.stage != Stage::OldestFirst {
+                break;
+            }
+        }
+        list.stage
+    }
+
+    #[test]
+    fn a_walk_ends_early_only_in_the_order_that_was_asked_for() {
+        assert_eq!(read(|row| row), Stage::Whole);
+        assert_eq!(read(|row| row / 4), Stage::Whole);
+        // The newest first all the same: old rows may be to come.
+        assert_eq!(read(|row| 1_000 - row), Stage::Partly);
+        assert_eq!(read(|row| 1_000 - row / 4), Stage::Partly);
+        // One that fell among those that are past.
+        assert_eq!(read(|row| if row == 25 { 3 } else { row }), Stage::Partly);
+        // All of one time: in no order yet.
+        assert_eq!(read(|_| 1_000), Stage::OldestFirst);
+        // Rounding is no disorder.
+        assert_eq!(read(|row| row + (row + 1) % 2), Stage::Whole);
     }
 }

@@ -36,6 +36,7 @@
 //! * **R17** Absent after one send: send again. After as many as are allowed: not bought.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -46,10 +47,14 @@ use crate::endpoint::Receipt;
 use crate::purchase::Purchase;
 use crate::value::{Email, ImpactId};
 
+/// A thousand years, which any time can be moved by.
+const LONGEST: TimeDelta = TimeDelta::days(365_250);
 /// How far apart the times of one purchase may be written (R9).
 const SAME_PURCHASE: TimeDelta = TimeDelta::seconds(2);
 /// How many purchases with one marker are looked into.
 const MOST_MARKED: usize = 6;
+/// How many rows with one marker are: each purchase on both lists, twice over.
+const MOST_ROWS: usize = 4 * MOST_MARKED;
 /// How long a marker is, in hexadecimal digits.
 const MARKER_DIGITS: usize = 32;
 /// The fewest digits of a cut marker that name it (R8).
@@ -76,7 +81,8 @@ pub(crate) struct Row {
 pub(crate) struct Rows {
     all: Vec<Row>,
     /// Each as JSON: two purchases may share a time in whole seconds.
-    known: HashSet<(ListName, String)>,
+    /// As its hash: the text names customers, and what is debugged is logged.
+    known: HashSet<u64>,
     /// Their places by intact marker (R8), and those without one.
     marked: HashMap<String, Vec<usize>>,
     unclear: Vec<usize>,
@@ -85,24 +91,30 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Adds the rows of a page that are kept. A row that moved over from an earlier page
-    /// is no other one; two of one time on one page are two.
+    /// Adds the rows of a page that are kept, and tells whether one of them was on an
+    /// earlier page. Such a row is no other one; two of one time on one page are two.
     pub(crate) fn add(
         &mut self,
         list: ListName,
         page: Vec<Receipt>,
         kept: impl Fn(&Receipt) -> bool,
-    ) {
-        let text = |row: &Row| (row.list, serde_json::to_string(&row.receipt).unwrap_or_default());
+    ) -> bool {
+        let hasher = self.known.hasher().clone();
+        let hash = |row: &Row| {
+            let text = serde_json::to_string(&row.receipt).unwrap_or_default();
+            hasher.hash_one((row.list, text))
+        };
         let whole = |row: &Receipt| row.time_utc.datetime().timestamp_subsec_nanos() == 0;
         let first = self.all.len();
+        let mut repeated = false;
         // A page with finer times writes them for all of its rows.
         let fine = page.iter().any(|row| !whole(row));
         for receipt in page.into_iter().filter(|row| kept(row)) {
             let written = fine && receipt.time_utc.to_string().contains('.');
             let coarse = whole(&receipt) && !written;
             let row = Row { list, receipt, coarse };
-            if self.known.contains(&text(&row)) {
+            if self.known.contains(&hash(&row)) {
+                repeated = true;
                 continue;
             }
             let place = self.all.len();
@@ -113,7 +125,8 @@ impl Rows {
             self.by_second.entry(at(&row).timestamp()).or_default().push(place);
             self.all.push(row);
         }
-        self.known.extend(self.all[first..].iter().map(text));
+        self.known.extend(self.all[first..].iter().map(hash));
+        repeated
     }
 
     /// Those with this marker, in whatever spelling, the earliest first (R8).
@@ -263,7 +276,7 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
     }
     let found = || groups.iter().map(|group| ImpactId::from(&group[0].receipt)).collect();
     let unresolved = |reason| Conclusion::Unresolved(reason, found());
-    if groups.len() > MOST_MARKED {
+    if groups.len() > MOST_MARKED || ours.len() > MOST_ROWS {
         return unresolved(UnresolvedReason::BoughtTwice);
     }
     if !ours.iter().all(|row| is_as_asked(&row.receipt, purchase)) {
@@ -366,16 +379,17 @@ fn folded(address: &str) -> (String, String) {
 /// in Unicode or punycode.
 fn may_be_the_same(shown: &str, asked: &Email) -> bool {
     let ((shown, shown_domain), (asked, asked_domain)) = (folded(shown), folded(asked.as_str()));
-    let international = |label: &str| !label.is_ascii() || label.starts_with("xn--");
-    let same_label =
-        |(one, other): (&str, &str)| one == other || international(one) && international(other);
     let same_local = shown == asked || !shown.is_ascii() || !asked.is_ascii();
-    let labels = shown_domain.split('.').count() == asked_domain.split('.').count();
-    same_local && labels && shown_domain.split('.').zip(asked_domain.split('.')).all(same_label)
+    // Some letters become others, and a dot may be one that is not ASCII.
+    let international = |domain: &str| !domain.is_ascii() || domain.contains("xn--");
+    let same_domain = shown_domain == asked_domain
+        || international(&shown_domain)
+        || international(&asked_domain);
+    same_local && same_domain
 }
 
 pub(super) fn span(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+    TimeDelta::from_std(duration).map_or(LONGEST, |span| span.min(LONGEST))
 }
 
 #[cfg(test)]

@@ -114,7 +114,6 @@ impl ServerClock {
 
     /// The server's time at a moment, to about a second.
     fn at(&self, now: Duration) -> DateTime<Utc> {
-        let span = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
         let time = self.date.checked_add_signed(span(now.saturating_sub(self.heard)));
         let time =
             time.and_then(|time| time.checked_sub_signed(span(self.heard.saturating_sub(now))));

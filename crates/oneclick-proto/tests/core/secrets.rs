@@ -85,7 +85,20 @@ fn requests_and_values_hide_them() {
         }
     }
     let open = VerifiedPurchase::recover(&intent, plant()).unwrap();
-    check(&format!("{:?}", Settlement::new([open])));
+    let settlement = Settlement::new([open]);
+    check(&format!("{settlement:?}"));
+    let Step::Send(_, sent) = settlement.start(&api(), RetryPolicy::NEVER, 0, Duration::ZERO)
+    else {
+        panic!("it reads a list")
+    };
+    let row = json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
+        "customer": {"customer_id": "U2", "customer_name": NAME, "customer_email": EMAIL},
+        "metadata": {"for": NAME}});
+    let page = json!({"customer_records": [row]}).to_string().into_bytes();
+    let Step::Send(_, sent) = sent.finish(Ok(Response::new(page)), Duration::ZERO) else {
+        panic!("it reads the other list")
+    };
+    check(&format!("{sent:?}"));
     let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
     check(&format!("{client:?}"));
 }

@@ -424,6 +424,55 @@ fn r6_a_strangers_429_is_unknown_and_does_not_count_if_the_purchase_is_absent() 
 }
 
 #[test]
+fn r6_a_429_takes_no_send_back_but_its_own_and_none_twice() {
+    let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
+    // The second purchase was not executed (R5); the first one may have been.
+    let mut world = World::new(&[Fate::LostBefore, Fate::Status(429, false, OWN)]);
+    let not = not_bought(world.run(new().policy(policy)));
+    assert_eq!((not.state.sends(), world.sends()), (1, 2));
+}
+
+#[test]
+fn r1_what_is_stored_before_a_retry_says_when_it_leaves() {
+    let api = Api::sandbox("test_key").unwrap();
+    let patient = RetryPolicy::STANDARD.attempts(1_000).deadline(60 * MINUTE);
+    let world = World::new(&[]);
+    let mut step = new().start(&api, patient, 0, world.now);
+    let mut stored = Vec::new();
+    let mut now = world.now;
+    while stored.len() < 2 {
+        step = match step {
+            Step::Send(_, sent) if sent.may_buy() => {
+                stored.push(serde_json::to_value(sent.state()).unwrap());
+                sent.finish(Err::<Response<Vec<u8>>, _>(TransportError::connect("refused")), now)
+            }
+            Step::Send(request, sent) => sent.finish(World::new(&[]).answer(&request), now),
+            Step::Wait(_, waiting) => {
+                now += 20 * MINUTE;
+                waiting.wake(now)
+            }
+            Step::Done(outcome) => panic!("{outcome}"),
+        };
+    }
+    let time = |number: usize, field: &str| -> DateTime<Utc> {
+        stored[number][field].as_str().unwrap().parse().unwrap()
+    };
+    assert_eq!(time(0, "from"), time(1, "from"), "it may have been the first");
+    assert_eq!(time(1, "until") - time(0, "until"), TimeDelta::minutes(20));
+    assert_eq!([&stored[0]["sends"], &stored[1]["sends"]], [1, 1]);
+}
+
+/// Never to be sent again, and whatever the ledger's clock shows.
+#[test]
+fn no_policy_overflows() {
+    let policy = VerifyPolicy::STANDARD.absence_after(Duration::MAX).clock_tolerance(Duration::MAX);
+    for fate in [Fate::Answered, Fate::LostAfter(0)] {
+        confirmed(World::new(&[fate]).run(new().policy(policy)));
+    }
+    pending(World::new(&[Fate::LostBefore]).run(new().policy(policy)));
+}
+
+#[test]
 fn r7_everything_else_is_unknown() {
     for fate in [
         Fate::LostAfter(0),
