@@ -17,6 +17,7 @@ mod core {
     mod golden;
     mod gzip;
     mod hostile;
+    mod lists;
     mod look_calls;
     mod paging;
     mod purchase;

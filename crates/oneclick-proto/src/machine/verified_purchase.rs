@@ -179,8 +179,10 @@ impl VerifiedPurchase {
         self.sought
     }
 
-    /// One that is absent: it is sent once more as soon as it is started.
+    /// One that is absent: it is sent once more as soon as it is started, which may be
+    /// by another driver, on another clock.
     pub(super) fn cleared(sought: Sought) -> Self {
+        let sought = Sought { clock: None, looking: None, given_up: None, ..sought };
         Self::at(sought, Phase::Cleared)
     }
 
@@ -304,6 +306,7 @@ pub(super) fn outcome(
     now: Duration,
 ) -> Outcome {
     let after = sought.until_late(now).saturating_add(CLOCK_MARGIN);
+    let error = error.or(sought.untracked);
     let mut state = sought.state;
     match conclusion {
         Conclusion::Confirmed(receipt) => Outcome::Confirmed(receipt),

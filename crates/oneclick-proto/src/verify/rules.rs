@@ -168,6 +168,8 @@ pub(crate) enum Fate {
     TakenBack,
     /// The API does not know it, or knows another purchase by its id.
     Unknown,
+    /// The API did not say.
+    Unanswered,
 }
 
 /// What is known of one intent.
@@ -284,23 +286,28 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
     }
     let mut standing = Vec::new();
     let mut unknown = None;
-    for group in &groups {
-        // R12: of the rows of one purchase, one that its time names.
-        let named = group.iter().find(|row| names_one(row, ours, evidence));
-        let Some(row) = named else {
-            unknown = Some(UnresolvedReason::SameTime);
-            continue;
-        };
-        // R10, R11
-        match evidence.fates.get(&ImpactId::from(&row.receipt)) {
-            None => return Conclusion::Track((*row).clone()),
-            Some(Fate::Stands) => standing.push(&row.receipt),
-            Some(Fate::TakenBack) => {}
-            Some(Fate::Unknown) => unknown = Some(UnresolvedReason::Untrackable),
+    let mut unanswered = false;
+    'groups: for group in &groups {
+        let (mut reason, mut silent) = (UnresolvedReason::SameTime, false);
+        // R12: any row of one purchase will do, if its time names it.
+        for row in group.iter().filter(|row| names_one(row, ours, evidence)) {
+            // R10, R11
+            match evidence.fates.get(&ImpactId::from(&row.receipt)) {
+                None => return Conclusion::Track((*row).clone()),
+                Some(Fate::Stands) => {
+                    standing.push(&row.receipt);
+                    continue 'groups;
+                }
+                Some(Fate::TakenBack) => continue 'groups,
+                Some(Fate::Unknown) => reason = UnresolvedReason::Untrackable,
+                Some(Fate::Unanswered) => silent = true,
+            }
         }
+        unknown = unknown.or(Some(reason));
+        unanswered |= silent;
     }
     match (unknown, &*standing) {
-        (Some(reason), _) if evidence.late => unresolved(reason),
+        (Some(reason), _) if evidence.late && !unanswered => unresolved(reason),
         (Some(_), _) => Conclusion::NotYet,
         (None, []) => Conclusion::TakenBack(found()),
         (None, [receipt]) => Conclusion::Confirmed((*receipt).clone()),

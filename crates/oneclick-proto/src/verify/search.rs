@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::look::{Look, Reading};
-use super::rules::{Conclusion, Fate, is_ours};
+use super::rules::{Conclusion, is_ours};
 use super::sought::Sought;
 use super::tracker::Tracker;
 use crate::Error;
@@ -25,6 +25,7 @@ impl Search {
     pub(crate) fn new(sought: &mut [Sought], now: Duration) -> Self {
         for sought in &mut *sought {
             sought.fates.clear();
+            sought.untracked = None;
             sought.looking.get_or_insert(now);
         }
         // A purchase at an unknown time opens that end of the window.
@@ -46,8 +47,12 @@ impl Search {
             if let Some((place, tracker)) = &mut self.tracking {
                 match tracker.next() {
                     Some(ask) => return Reading::Ask(ask),
-                    None => sought[*place].fates.insert(tracker.id(), Fate::Unknown),
-                };
+                    None => {
+                        let (fate, failure) = tracker.end();
+                        sought[*place].fates.insert(tracker.id(), fate);
+                        sought[*place].untracked = failure.or(sought[*place].untracked.take());
+                    }
+                }
                 self.tracking = None;
             }
             match self.look.next() {

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::rules::{Conclusion, Evidence, Fate, conclude, span};
 use super::{Look, PurchaseState, VerifyPolicy};
+use crate::Error;
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, UserId};
 
@@ -25,9 +26,11 @@ pub(crate) struct Sought {
     /// When the latest purchase of this process was given up.
     pub(crate) given_up: Option<Duration>,
     /// Whether a look showed the marker.
-    seen_before: bool,
+    pub(crate) seen_before: bool,
     /// What tracking said since the latest look began.
     pub(crate) fates: HashMap<ImpactId, Fate>,
+    /// Why tracking said nothing.
+    pub(crate) untracked: Option<Error>,
 }
 
 impl Sought {
@@ -42,6 +45,7 @@ impl Sought {
             given_up: None,
             seen_before: false,
             fates: HashMap::new(),
+            untracked: None,
         }
     }
 

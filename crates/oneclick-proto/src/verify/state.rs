@@ -93,9 +93,10 @@ impl PurchaseState {
     }
 
     /// Allows one more purchase, should none be found: for a person who has made sure
-    /// that nothing was bought and that no other process works on the intent.
+    /// that nothing was bought and that no other process works on the intent. Takes no
+    /// purchase away that was allowed before.
     pub fn allow_another(&mut self) {
-        self.allowed = self.sends.saturating_add(1);
+        self.allowed = self.allowed.max(self.sends.saturating_add(1));
     }
 
     /// The server's time before the first purchase left.

@@ -1,10 +1,12 @@
 //! Finds out whether a purchase that was seen still stands (R10).
 
+use http::StatusCode;
+
 use super::rules::{Fate, Row};
 use crate::machine::{Answer, Ask};
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, UserId};
-use crate::{GetAccount, TrackImpact};
+use crate::{Error, GetAccount, TrackImpact};
 
 /// Tracks one row: by its own id, by the account's and by the customer's, until one
 /// of them names it.
@@ -17,6 +19,8 @@ pub(super) struct Tracker {
     /// Whether the account's id is asked for.
     asking: bool,
     asked: bool,
+    /// The latest failure that says nothing about the purchase.
+    failure: Option<Error>,
 }
 
 impl Tracker {
@@ -25,12 +29,18 @@ impl Tracker {
         let mut ids: Vec<_> =
             customer.map(|shown| shown.customer_id.as_str().into()).into_iter().collect();
         ids.push(row.receipt.user_id.clone());
-        Self { row, ids, account, asking: false, asked: false }
+        Self { row, ids, account, asking: false, asked: false, failure: None }
     }
 
     /// What names the row among the evidence.
     pub(super) fn id(&self) -> ImpactId {
         ImpactId::from(&self.row.receipt)
+    }
+
+    /// What is known if nothing names it, and why that is no more.
+    pub(super) fn end(&mut self) -> (Fate, Option<Error>) {
+        let failure = self.failure.take();
+        (if failure.is_some() { Fate::Unanswered } else { Fate::Unknown }, failure)
     }
 
     pub(super) fn account(&self) -> Option<UserId> {
@@ -58,16 +68,31 @@ impl Tracker {
         purchase: &Purchase,
     ) -> Option<Fate> {
         if std::mem::take(&mut self.asking) {
-            let account = answer.read::<GetAccount>(personal).ok()?;
-            self.ids.push(account.user_id.clone());
-            self.account = Some(account.user_id);
+            match answer.read::<GetAccount>(personal) {
+                Ok(account) => {
+                    self.ids.push(account.user_id.clone());
+                    self.account = Some(account.user_id);
+                }
+                Err(error) => self.failure = Some(error),
+            }
             return None;
         }
         self.ids.pop();
-        let tracking = answer.read::<TrackImpact>(personal).ok()?;
-        if tracking.impact != purchase.impact() {
-            return None;
+        match answer.read::<TrackImpact>(personal) {
+            Ok(tracking) if tracking.impact != purchase.impact() => None,
+            Ok(tracking) if tracking.cancelled_on.is_some() => Some(Fate::TakenBack),
+            Ok(_) => Some(Fate::Stands),
+            Err(error) => {
+                if !error.status().is_some_and(is_of_the_id) {
+                    self.failure = Some(error);
+                }
+                None
+            }
         }
-        Some(if tracking.cancelled_on.is_some() { Fate::TakenBack } else { Fate::Stands })
     }
+}
+
+/// Whether a status refuses the id that was tracked, and not the call.
+fn is_of_the_id(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 410 | 422)
 }

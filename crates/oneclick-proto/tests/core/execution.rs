@@ -101,6 +101,27 @@ fn an_answer_that_is_too_large_says_what_its_status_says() {
     assert_eq!(large(307).execution(), Execution::NotExecuted);
 }
 
+/// Another attempt would be too large again; one that broke off may arrive whole.
+#[test]
+fn a_read_is_sent_again_after_a_cut_body_and_not_after_one_that_is_too_large() {
+    let repeated = |error| {
+        let api = Api::sandbox("test_key").unwrap();
+        let call = Call::new(GetAccount);
+        let Step::Send(_, sent) = call.start(&api, RetryPolicy::STANDARD, 0, Duration::ZERO) else {
+            panic!("a call sends first");
+        };
+        matches!(sent.finish::<Vec<u8>>(Err(error), Duration::ZERO), Step::Wait(..))
+    };
+    for (status, too_large) in [(200, false), (206, false), (404, false), (503, true)] {
+        let large = reader(status, 3).push(b"1234").unwrap_err();
+        assert_eq!(repeated(large), too_large, "{status}");
+    }
+    for (status, cut) in [(200, true), (206, true), (404, false), (503, true)] {
+        let broken = reader(status, 100).push(b"{").unwrap().cut("eof");
+        assert_eq!(repeated(broken), cut, "{status}");
+    }
+}
+
 #[test]
 fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
     use std::error::Error as _;

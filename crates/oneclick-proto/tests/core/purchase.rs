@@ -174,8 +174,9 @@ fn metadata_is_refused_with_the_words_of_its_constructor() {
         let purchase = plant(json!({"metadata": {"key": wrong}}));
         assert!(serde_json::from_value::<Purchase>(purchase).is_err(), "{wrong}");
     }
-    assert!(serde_json::from_value::<Metadata>(json!("text")).is_err());
-    assert!(serde_json::from_value::<Metadata>(json!(null)).is_err());
+    let expected = |what| format!("invalid type: {what}, expected an object with string values");
+    assert_eq!(refused::<Metadata>(&json!("text")), expected("string \"text\""));
+    assert_eq!(refused::<Metadata>(&json!(null)), expected("null"));
 }
 
 #[test]

@@ -17,6 +17,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// From when absence counts.
 const LATE: Duration = Duration::from_secs(900);
 
+/// A refusal in the API's own words.
+const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
+
 type Answer = Result<Response<Vec<u8>>, TransportError>;
 
 /// What becomes of a purchase.
@@ -51,7 +54,8 @@ pub(super) struct World {
     pub(super) failing_reads: u32,
     /// How each record is shown.
     shown: fn(&mut Value),
-    untrackable: bool,
+    /// The statuses of the calls that fail, by path.
+    pub(super) failing: fn(&str) -> Option<u16>,
     /// The paths that were asked for.
     pub(super) asked: Vec<String>,
     /// What was to be stored before each purchase left.
@@ -87,7 +91,7 @@ impl World {
             dates: true,
             failing_reads: 0,
             shown: |_| {},
-            untrackable: false,
+            failing: |_| None,
             asked: Vec::new(),
             states: Vec::new(),
         }
@@ -111,6 +115,9 @@ impl World {
         let path = request.uri().path().to_owned();
         self.asked.push(path.clone());
         self.now += Duration::from_millis(100);
+        if let Some(status) = (self.failing)(request.uri().path_and_query().unwrap().as_str()) {
+            return self.respond(status, OWN);
+        }
         match &*path {
             "/v1/plant_tree" => self.plant(&serde_json::from_slice(request.body()).unwrap()),
             "/v1/whoami" => self.respond(200, r#"{"user_id":"U1","email":"me@example.com"}"#),
@@ -141,10 +148,8 @@ impl World {
                     query.contains("user_id=U1&")
                         && query.contains(bought.row["time_utc"].as_str().unwrap())
                 };
-                let Some(bought) = self.bought.iter().find(named).filter(|_| !self.untrackable)
-                else {
-                    let body = r#"{"type":"invalid_request_error","message":"no such impact"}"#;
-                    return self.respond(404, body);
+                let Some(bought) = self.bought.iter().find(named) else {
+                    return self.respond(404, OWN);
                 };
                 let time = &bought.row["time_utc"];
                 let cancelled = bought.cancelled.then_some(time);
@@ -335,6 +340,7 @@ fn r2_without_its_state_an_intent_is_looked_for_and_never_sent() {
     assert_eq!(world.sends(), 0);
     // Until a person says so.
     state.allow_another();
+    assert!(state.may_send());
     world.fates.push_back(Fate::Answered);
     confirmed(world.run(resume(state)));
     assert_eq!((world.sends(), world.bought.len()), (1, 1));
@@ -377,8 +383,6 @@ fn r4_any_other_success_is_unknown_and_wedges_nothing() {
         }
     }
 }
-
-const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
 
 #[test]
 fn r5_what_certainly_was_not_made_is_not_counted() {
@@ -506,13 +510,52 @@ fn r10_a_row_is_tracked_by_each_id_that_may_name_it() {
     assert_eq!(tracked, 2);
     // Nothing names it.
     let mut world = World::new(&[Fate::LostAfter(0)]);
-    world.untrackable = true;
+    world.failing = untrackable::<404>;
     let state = pending(world.run(new())).state;
     world.now += LATE;
     let left = unresolved(world.run(resume(state)), UnresolvedReason::Untrackable);
-    assert_eq!(left.found.len(), 1);
-    world.untrackable = false;
+    assert!(left.found.len() == 1 && left.error.is_none());
+    world.failing = |_| None;
     confirmed(world.run(resume(left.state)));
+}
+
+fn untrackable<const STATUS: u16>(path: &str) -> Option<u16> {
+    path.starts_with("/v1/track").then_some(STATUS)
+}
+
+#[test]
+fn r10_only_a_refusal_of_the_id_says_that_it_names_nothing() {
+    let late = |failing: fn(&str) -> Option<u16>| {
+        let mut world = World::new(&[Fate::LostAfter(0)]);
+        world.failing = untrackable::<404>;
+        let state = pending(world.run(new())).state;
+        world.now += LATE;
+        world.failing = failing;
+        let outcome = world.run(resume(state));
+        (world, outcome)
+    };
+    let refusals = [untrackable::<400>, untrackable::<404>, untrackable::<410>, untrackable::<422>];
+    for refusal in refusals {
+        unresolved(late(refusal).1, UnresolvedReason::Untrackable);
+    }
+    let failures = [
+        untrackable::<401>,
+        untrackable::<408>,
+        untrackable::<429>,
+        untrackable::<500>,
+        |path: &str| match path {
+            "/v1/whoami" => Some(503),
+            _ => untrackable::<404>(path),
+        },
+    ];
+    for failure in failures {
+        let (mut world, outcome) = late(failure);
+        let left = pending(outcome);
+        assert!(left.error.unwrap().status().is_some_and(|status| status != 404));
+        world.failing = |_| None;
+        confirmed(world.run(resume(left.state)));
+        assert_eq!(world.sends(), 1);
+    }
 }
 
 #[test]
@@ -702,9 +745,6 @@ fn an_outcome_is_a_line_that_may_be_logged() {
     let mut world = World::new(&[Fate::Status(401, false, OWN)]);
     let line = world.run(new()).to_string();
     assert!(line.starts_with("not bought, and refused: POST /v1/plant_tree"), "{line}");
-    let mut world = World::new(&[Fate::LostAfter(0)]);
-    world.shown = |row| row["user_id"] = "U1\nERROR".into();
-    world.untrackable = true;
     let id = "U1\nERROR-2025-03-12T15:22:14.001Z".parse().unwrap();
     let line = Outcome::TakenBack(vec![id]).to_string();
     assert_eq!(line.lines().count(), 1);

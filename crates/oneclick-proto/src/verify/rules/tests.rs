@@ -192,6 +192,25 @@ fn r9_rows_within_two_seconds_are_one_purchase() {
     twice("12:00:03.500").gives(&tree(), "track U1-2025-03-12T12:00:03.500Z");
 }
 
+/// The lists may write one purchase in two ways, of which tracking takes one.
+#[test]
+fn r9_any_row_of_a_purchase_may_tell_its_fate() {
+    let other = "U1-2025-03-12T12:00:01.501Z";
+    let rows = || Known::of([own("12:00:01.500", marked()), own("12:00:01.501", marked())]);
+    for silent in [Fate::Unknown, Fate::Unanswered] {
+        rows().fate(ID, silent).gives(&tree(), &format!("track {other}"));
+        let told = |fate| rows().fate(ID, silent).fate(other, fate);
+        told(Fate::Stands).gives(&tree(), &format!("confirmed {other}"));
+        told(Fate::TakenBack).gives(&tree(), "taken back 1");
+    }
+    rows().fate(ID, Fate::Stands).gives(&tree(), &format!("confirmed {ID}"));
+    rows().fate(ID, Fate::TakenBack).gives(&tree(), "taken back 1");
+    let neither = |one, two| rows().fate(ID, one).fate(other, two);
+    neither(Fate::Unknown, Fate::Unknown).gives(&tree(), "Untrackable 1");
+    neither(Fate::Unknown, Fate::Unanswered).gives(&tree(), "not yet");
+    neither(Fate::Unanswered, Fate::Unknown).gives(&tree(), "not yet");
+}
+
 #[test]
 fn r10_what_is_seen_is_tracked_and_confirms_at_once() {
     let known = || Known::of([own("12:00:01.500", marked())]).early();
@@ -201,6 +220,9 @@ fn r10_what_is_seen_is_tracked_and_confirms_at_once() {
     known().fate(ID, Fate::Unknown).gives(&tree(), "not yet");
     let late = Known::of([own("12:00:01.500", marked())]).fate(ID, Fate::Unknown);
     late.gives(&tree(), "Untrackable 1");
+    // A question without an answer is asked again, however late it is.
+    let late = Known::of([own("12:00:01.500", marked())]).fate(ID, Fate::Unanswered);
+    late.gives(&tree(), "not yet");
 }
 
 #[test]
@@ -226,6 +248,8 @@ fn r11_of_several_one_that_stands_confirms_and_nothing_else_does() {
     known(Fate::TakenBack, Fate::TakenBack).gives(&tree(), "taken back 2");
     known(Fate::Stands, Fate::Stands).gives(&tree(), "BoughtTwice 2");
     known(Fate::Stands, Fate::Unknown).gives(&tree(), "Untrackable 2");
+    known(Fate::Unanswered, Fate::Unknown).gives(&tree(), "not yet");
+    known(Fate::Stands, Fate::Unanswered).gives(&tree(), "not yet");
     let many = (0..7).map(|number| own(&format!("12:00:{:02}.500", 3 * number), marked()));
     Known::of(many).gives(&tree(), "BoughtTwice 7");
 }
