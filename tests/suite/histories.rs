@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::Request;
+use http::{Method, Request};
 use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
 use oneclick_sandbox::behaviour::{DateHeader, ReceiptForm, ServerClock};
 use oneclick_sandbox::{
@@ -157,7 +157,7 @@ impl World for Emulator {
         let whole = |mut response: http::Response<Vec<u8>>, at: usize| {
             response.body_mut().truncate(at);
             let (head, body) = response.into_parts();
-            BodyReader::new(head, usize::MAX).push(&body)?.finish()
+            BodyReader::new(&Method::GET, head, usize::MAX).push(&body)?.finish()
         };
         let length = response.body().len();
         match exchange.delivery {

@@ -1,8 +1,10 @@
 //! Servers that send too much.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oneclick_proto::{Execution, Phase, TransportOptions};
+use oneclick_proto::{Error, ErrorKind, Execution, Phase, TransportOptions};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, response};
@@ -13,7 +15,8 @@ behaviours! {
     an_endless_body_is_given_up_at_the_limit
     an_endless_head_is_given_up
     a_length_that_is_declared_and_never_comes_is_not_allocated
-    an_error_answer_that_is_too_large_is_unknown
+    of_a_long_error_body_only_so_much_is_read_as_is_kept
+    a_receipt_that_is_too_large_is_not_read
     timeouts_without_end_are_long_ones
 }
 
@@ -84,14 +87,43 @@ fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Subject>() {
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
 }
 
-fn an_error_answer_that_is_too_large_is_unknown<S: Subject>() {
-    let body = "x".repeat(1000);
-    for status in ["400 X", "500 X"] {
-        let peer = Peer::answering(response(status, "", &body));
-        let error = S::at(&peer.url(), &capped(100)).fails(plant());
-        assert_eq!(phase(&error), Some(Phase::TooLarge));
+fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Subject>() {
+    for (status, body) in [("400 X", "x"), ("500 X", "x"), ("503 X", OWN_BEGINNING)] {
+        let written = Arc::new(AtomicUsize::new(0));
+        let count = written.clone();
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            wire.write(
+                format!("HTTP/1.1 {status}\r\ncontent-length: 99999999\r\n\r\n{body}").as_bytes(),
+            );
+            let piece = [b'x'; 0x4000];
+            // Far more than the buffers of a socket hold, if anybody takes it.
+            for _ in 0..4_000 {
+                if !wire.write(&piece) {
+                    break;
+                }
+                count.fetch_add(piece.len(), Ordering::Relaxed);
+            }
+        });
+        let error = S::new(&peer.url()).fails(plant());
+        assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
+        assert_eq!(error.body().len(), Error::MAX_BODY_BYTES);
+        drop(peer);
+        let written = written.load(Ordering::Relaxed);
+        assert!(written < 32 << 20, "{written} bytes were taken");
     }
+}
+
+/// The API's own words, if they ended.
+const OWN_BEGINNING: &str = r#"{"type":"invalid_request_error","message":""#;
+
+fn a_receipt_that_is_too_large_is_not_read<S: Subject>() {
+    let body = format!("{RECEIPT}{}", " ".repeat(Error::MAX_BODY_BYTES));
+    let peer = Peer::answering(response("200 OK", "", &body));
+    let error = S::new(&peer.url()).fails(plant());
+    assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+    assert_eq!(error.execution(), Execution::Unknown);
 }
 
 fn timeouts_without_end_are_long_ones<S: Subject>() {

@@ -20,7 +20,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use oneclick_proto::{
     Api, BodyReader, CaptureCarbon, Customer, Fragments, Intent, Machine, Outcome, Phase,
     PlantTree, Pounds, Purchase, PurchaseState, RestoreCoral, RetryPolicy, Settled, Settlement,
@@ -79,7 +79,7 @@ pub(crate) struct Bought {
 /// A body that breaks off.
 pub(crate) fn cut(response: Response<Vec<u8>>) -> TransportError {
     let (head, body) = response.into_parts();
-    let reader = BodyReader::new(head, usize::MAX).push(&body);
+    let reader = BodyReader::new(&Method::GET, head, usize::MAX).push(&body);
     reader.map_or_else(|error| error, |reader| reader.cut("closed"))
 }
 

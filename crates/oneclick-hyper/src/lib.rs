@@ -125,6 +125,7 @@ where
         if GUNZIP.is_some() {
             request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        let method = request.method().clone();
         let deadline = tokio::time::Instant::now() + self.timeout;
         let request = request.map(|body| Full::new(body.into()));
         let answer = tokio::time::timeout_at(deadline, self.call(request));
@@ -132,11 +133,11 @@ where
             Ok(answer) => answer?.into_parts(),
             Err(elapsed) => return Err(TransportError::exchange(elapsed).timed_out(true)),
         };
-        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader = BodyReader::new(&method, head, self.max_response_bytes).gunzip(GUNZIP);
         let mut body = std::pin::pin!(body);
-        loop {
+        while reader.wants_more() {
             match tokio::time::timeout_at(deadline, body.frame()).await {
-                Ok(None) => return reader.finish(),
+                Ok(None) => break,
                 Ok(Some(Ok(frame))) => {
                     if let Ok(mut data) = frame.into_data() {
                         use bytes::Buf;
@@ -151,6 +152,7 @@ where
                 Err(elapsed) => return Err(reader.cut(elapsed).timed_out(true)),
             }
         }
+        reader.finish()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -61,14 +61,14 @@ impl BlockingTransport for PlainSocket {
         };
         // 3. The answer began: its status is known, and a failure carries it.
         let length = head.headers.get(CONTENT_LENGTH).and_then(length);
-        let mut body = BodyReader::new(head, self.options.max_response_bytes);
+        let mut body = BodyReader::new(request.method(), head, self.options.max_response_bytes);
         let Some(length) = length else {
             return Err(body.cut("an answer without content-length is not understood here"));
         };
-        // One byte more than is allowed shows that the answer is too large.
-        let length = length.min(self.options.max_response_bytes.saturating_add(1));
-        match body.read_to_end(reader.take(length as u64)) {
-            Ok(read) if read < length => Err(body.cut("the connection was closed")),
+        match body.read_to_end(reader.take(length)) {
+            Ok(read) if (read as u64) < length && body.wants_more() => {
+                Err(body.cut("the connection was closed"))
+            }
             Ok(_) => body.finish(),
             Err(error) => Err(failed(error, |error| body.cut(error))),
         }
@@ -152,7 +152,7 @@ fn invalid() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1")
 }
 
-fn length(header: &HeaderValue) -> Option<usize> {
+fn length(header: &HeaderValue) -> Option<u64> {
     header.to_str().ok()?.parse().ok()
 }
 

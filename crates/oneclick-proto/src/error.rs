@@ -262,6 +262,21 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.is_timeout())
     }
 
+    /// Whether the response was larger than
+    /// [`max_response_bytes`](crate::TransportOptions::max_response_bytes).
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(&self.0.kind, ErrorKind::Transport(error) if error.phase() == Phase::TooLarge)
+    }
+
+    /// Says so if a page of one item is too large.
+    pub(crate) fn of_one_item(mut self, items: u64) -> Self {
+        if items == 1 && self.is_too_large() {
+            self.0.detail = "it holds a single item".to_owned();
+        }
+        self
+    }
+
     /// The `Date` of an error response.
     pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
         self.0.date
@@ -300,7 +315,7 @@ impl Error {
             (ErrorKind::Decode, _) if self.0.proof => (Executed, Repeat::Never),
             (ErrorKind::Decode, _) => (Unknown, Repeat::Never),
             (ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => (Executed, Repeat::Never),
-            (ErrorKind::Transport(error), 200..300) if error.phase() == Phase::TooLarge => {
+            (ErrorKind::Transport(error), _) if error.phase() == Phase::TooLarge => {
                 (Unknown, Repeat::Never)
             }
             // No response (status 0), or one that promised success and broke off.

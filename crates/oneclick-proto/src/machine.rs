@@ -93,9 +93,7 @@ pub trait Machine: Sized {
 
     /// Its latest question, which was not executed, is asked once more.
     #[doc(hidden)]
-    fn asked_again(&mut self, now: Duration) {
-        let _ = now;
-    }
+    fn asked_again(&mut self, _now: Duration) {}
 
     /// Texts that a response may repeat and no error message may show.
     #[doc(hidden)]

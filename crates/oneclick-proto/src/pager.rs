@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::endpoint::{List, Page};
+use crate::endpoint::{List, ListItem, Page};
 use crate::error::Operation;
 use crate::value::{Cursor, Limit};
 use crate::{Error, ErrorKind};
@@ -12,7 +12,13 @@ use crate::{Error, ErrorKind};
 /// [`request`](Self::request) says what to send next, and what became of it
 /// goes into [`take`](Self::take). The walk ends after the last page, at a cap,
 /// and after an error; then `request` is `None` for good. A list that would
-/// never end, in circles or in empty pages, ends with an error of `request`.
+/// never end, in circles or in empty pages, ends with an error of `request`. A page
+/// that is [too large](Error::is_too_large) is asked for again with half the limit.
+///
+/// Where a cursor is a position, items that are added during the walk move the others
+/// on. Items that moved on to the next page are not handed out again. If more are added
+/// than a page holds, some come twice; if items are removed, some are missed. Walk in
+/// ascending order, or up to a date that has passed, where that matters.
 ///
 /// ```
 /// use oneclick_proto::{Api, Pager, ListRecords};
@@ -29,15 +35,18 @@ use crate::{Error, ErrorKind};
 ///     let request = request?;
 ///     queries.push(api.encode(&request)?.uri().query().map(str::to_owned));
 ///     let answer = http::Response::new(answers.next().unwrap());
-///     let page = pager.take(api.decode(&request, answer))?;
-///     assert!(page.items.len() <= 1);
+///     if let Some(page) = pager.take(api.decode(&request, answer))? {
+///         assert!(page.items.len() <= 1);
+///     }
 /// }
 /// assert_eq!(queries, [None, Some("cursor=a%2B%2F%3D".to_owned())]);
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Pager<L> {
+pub struct Pager<L: List> {
     list: L,
+    /// The latest item that was handed out, if it is known by itself.
+    last: Option<L::Item>,
     next: State,
     pages_left: Option<u64>,
     items_left: Option<u64>,
@@ -70,6 +79,7 @@ impl<L: List> Pager<L> {
         let landmark = list.cursor().cloned();
         Self {
             list,
+            last: None,
             next: State::More,
             pages_left: None,
             items_left: None,
@@ -117,30 +127,51 @@ impl<L: List> Pager<L> {
         }
         let list = self.list.clone();
         let Some(left) = self.items_left else { return Some(Ok(list)) };
-        // Without a limit a page is ten: asking for fewer needs one.
-        let size = list.limit().map_or(10, Limit::get);
         match Limit::new(left) {
-            Ok(limit) if left < size => Some(Ok(list.with_limit(limit))),
+            Ok(limit) if left < self.size() => Some(Ok(list.with_limit(limit))),
             _ => Some(Ok(list)),
         }
     }
 
+    /// How many items a page may hold.
+    fn size(&self) -> u64 {
+        // Without a limit a page is ten: asking for fewer needs one.
+        self.list.limit().map_or(10, Limit::get)
+    }
+
     /// Takes what became of [`request`](Self::request), and gives it back; a
-    /// page is shortened if it holds more than the cap allows.
+    /// page is shortened if it holds more than the cap allows. `None` if the page was
+    /// too large: the next request asks for it again, with half the limit.
     ///
     /// # Errors
     /// The failure itself; the walk has then ended.
-    pub fn take(&mut self, outcome: Result<Page<L::Item>, Error>) -> Result<Page<L::Item>, Error> {
-        match outcome {
-            Ok(page) => Ok(self.accept(page)),
-            Err(error) => {
-                self.next = State::Failed;
-                Err(error)
+    pub fn take(
+        &mut self,
+        outcome: Result<Page<L::Item>, Error>,
+    ) -> Result<Option<Page<L::Item>>, Error> {
+        let error = match outcome {
+            Ok(page) => return Ok(Some(self.accept(page))),
+            Err(error) => error,
+        };
+        let asked = self.items_left.map_or(self.size(), |left| left.min(self.size()));
+        if let Some(half) = Limit::new(asked / 2).ok().filter(|_| error.is_too_large()) {
+            self.list = self.list.clone().with_limit(half);
+            // A list that somebody else defined may have no limit.
+            if self.size() < asked {
+                return Ok(None);
             }
         }
+        self.next = State::Failed;
+        Err(error.of_one_item(asked))
     }
 
     fn accept(&mut self, mut page: Page<L::Item>) -> Page<L::Item> {
+        // What moved on to this page was handed out before.
+        let moved = page.items.iter().position(|item| Some(item) == self.last.as_ref());
+        page.items.drain(..moved.map_or(0, |place| place + 1));
+        if let Some(last) = page.items.last() {
+            self.last = last.is_unique().then(|| last.clone());
+        }
         let fits = self.items_left.is_none_or(|left| page.items.len() as u64 <= left);
         match &page.cursor {
             // A server that ignores the limit: a later walk reads this page again.
@@ -190,7 +221,7 @@ impl<L: List> Pager<L> {
     }
 }
 
-impl<L> fmt::Debug for Pager<L> {
+impl<L: List> fmt::Debug for Pager<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pager")
             .field("next", &self.next)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use http::HeaderMap;
-use http::header::{DATE, HeaderName, RETRY_AFTER};
+use http::header::{DATE, RETRY_AFTER};
 
 use crate::setters::setters;
 
@@ -109,20 +109,33 @@ fn draw(seed: u64, attempt: u32, bound: Duration) -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos((nanos % NANOS_PER_SECOND) as u64)
 }
 
-/// How long an answer asks to wait: its `Retry-After`, in seconds or as a date.
+/// How long a response asks to wait: its longest `Retry-After`, in seconds, rounded
+/// up, or as a date.
 ///
-/// A date is held against the answer's own `Date`, since the two clocks need
-/// not agree; without one it says nothing. One that has passed is no wait.
+/// A date counts from the response's own `Date`, since the two clocks need not
+/// agree; without one it says nothing, and neither does one that has passed.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    let value = text(RETRY_AFTER)?;
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than fit are more than anybody waits.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    let now = date(headers);
+    let until = |text: &str| (http_date(text)? - now?).to_std().ok();
+    let fields = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+    // A proxy may have joined several into one; a date has a comma of its own.
+    let read = |field: &str| {
+        let seconds = field.split(',').filter_map(|part| whole_seconds(part.trim())).max();
+        seconds.or_else(|| until(field.trim()))
+    };
+    fields.filter_map(read).max()
+}
+
+/// A number of seconds, rounded up; more than fit are more than anybody waits.
+fn whole_seconds(text: &str) -> Option<Duration> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if whole.is_empty() || fraction.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
     }
-    let now = date(headers)?;
-    let wait = http_date(value)? - now;
-    Some(wait.max(TimeDelta::zero()).to_std().unwrap_or_default())
+    let more = fraction.bytes().any(|digit| digit != b'0');
+    let whole: u64 = whole.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_secs(whole.saturating_add(more.into())))
 }
 
 /// When a response was made: its `Date`.
@@ -230,12 +243,34 @@ mod tests {
         assert_eq!(asked(" 120 ", None), Some(Duration::from_secs(120)));
         let most = asked("99999999999999999999999", None);
         assert_eq!(most, Some(Duration::from_secs(u64::MAX)));
-        for wrong in ["", "-1", "+1", "1.5", "1e3", "soon", "１"] {
+        for (text, seconds) in [
+            ("299.997", 300),
+            ("0.001", 1),
+            ("7.000", 7),
+            ("0.0", 0),
+            ("5, 120, 60", 120),
+            ("soon, 5", 5),
+            ("99999999999999999999999.5", u64::MAX),
+        ] {
+            assert_eq!(asked(text, None), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "-1", "+1", "1.", ".5", "1.-5", "-0.5", "1e3", "0x10", "soon", "１"] {
             let header = http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap();
             let headers = HeaderMap::from_iter([(RETRY_AFTER, header)]);
             assert_eq!(retry_after(&headers), None, "{wrong}");
         }
         assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn the_longest_of_several_counts() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let fields = ["7", "Sun, 06 Nov 1994 08:51:37 GMT", "soon", "60.5"];
+        let fields = fields.into_iter().map(|field| (RETRY_AFTER, field.parse().unwrap()));
+        let mut headers: HeaderMap = fields.collect();
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(61)));
+        headers.insert(DATE, date.parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
     }
 
     #[test]
@@ -248,7 +283,8 @@ mod tests {
         ] {
             assert_eq!(asked(date, now), Some(Duration::from_secs(120)), "{date}");
         }
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:36 GMT", now), Some(Duration::ZERO));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::ZERO));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:36 GMT", now), None);
         assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", None), None);
         assert_eq!(asked("Mon, 06 Nov 1994 08:51:37 GMT", now), None);
         assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", Some("now")), None);

@@ -14,13 +14,13 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
 pub use gzip::Gunzip;
 pub(crate) use gzip::encoding;
 
-use crate::Api;
 use crate::setters::setters;
+use crate::{Api, Error};
 
 /// What lies behind a failure of a transport.
 type Cause = Box<dyn StdError + Send + Sync>;
@@ -131,8 +131,9 @@ pub struct TransportOptions {
     /// How many idle connections are kept per host; set it to the number of
     /// calls you run at once. Default: 256.
     pub max_idle_per_host: usize,
-    /// The largest body of an answer, in bytes, with its gzip taken off. Default:
-    /// 32 MiB, far above any page of a thousand records.
+    /// The largest body of a read's response, in bytes, with its gzip taken off.
+    /// Default: 32 MiB. A walk asks for shorter pages where one is larger. Of any
+    /// other response at most [`Error::MAX_BODY_BYTES`] are read.
     pub max_response_bytes: usize,
 }
 
@@ -286,14 +287,19 @@ impl StdError for TransportError {
     }
 }
 
-/// Collects the body of an answer up to a limit, for transports that receive
+/// Collects the body of a response up to a limit, for transports that receive
 /// it in pieces.
 ///
+/// Only a read has a long body. Of the response to any other request
+/// [`Error::MAX_BODY_BYTES`] are the limit, and of an error response no more than
+/// those are kept: stop reading once [`wants_more`](Self::wants_more) is `false`.
+///
 /// ```
+/// use http::Method;
 /// use oneclick_proto::{BodyReader, Phase};
 ///
 /// let (head, ()) = http::Response::new(()).into_parts();
-/// let reader = BodyReader::new(head, 8).push(b"1234").unwrap();
+/// let reader = BodyReader::new(&Method::GET, head, 8).push(b"1234").unwrap();
 /// let error = reader.push(b"56789").unwrap_err();
 /// assert_eq!(error.phase(), Phase::TooLarge);
 /// ```
@@ -301,18 +307,24 @@ impl StdError for TransportError {
 pub struct BodyReader {
     answer: Response<Vec<u8>>,
     limit: usize,
+    /// Whether what is beyond the limit is left out, and not a failure.
+    excerpt: bool,
     /// Set until the gzip that the body is in is taken off.
     gunzip: Option<Gunzip>,
 }
 
 impl BodyReader {
-    /// Starts with the head of an answer; `limit` is the largest body, in bytes.
-    pub fn new(head: http::response::Parts, limit: usize) -> Self {
+    /// Starts with the request's method and the head of its response; `limit` is the
+    /// largest body of a read, in bytes.
+    pub fn new(method: &Method, head: http::response::Parts, limit: usize) -> Self {
+        let excerpt = !head.status.is_success();
+        let long = *method == Method::GET && !excerpt;
+        let limit = if long { limit } else { limit.min(Error::MAX_BODY_BYTES) };
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
         // What a server announces is believed up to here.
         let body = Vec::with_capacity(limit.min(announced).min(256 * 1024));
-        Self { answer: Response::from_parts(head, body), limit, gunzip: None }
+        Self { answer: Response::from_parts(head, body), limit, excerpt, gunzip: None }
     }
 
     /// Takes gzip off the body, given a decoder, if the head says that the body
@@ -328,11 +340,20 @@ impl BodyReader {
     /// # Errors
     /// [`Phase::TooLarge`] once the pieces together exceed the limit.
     pub fn push(mut self, piece: &[u8]) -> Result<Self, TransportError> {
-        if piece.len() > self.room() {
+        let fits = piece.len().min(self.room());
+        if fits < piece.len() && !self.excerpt {
             return Err(self.fail(Phase::TooLarge, None));
         }
-        self.answer.body_mut().extend_from_slice(piece);
+        self.answer.body_mut().extend_from_slice(&piece[..fits]);
         Ok(self)
+    }
+
+    /// Whether another piece would be kept, or be a failure. If not,
+    /// [`finish`](Self::finish) without the rest of the body.
+    #[must_use]
+    pub fn wants_more(&self) -> bool {
+        let read = self.answer.body().len();
+        if self.excerpt { read < self.most() } else { read <= self.most() }
     }
 
     /// Adds all that a reader has and says how many bytes that was; keeps what came
@@ -343,7 +364,7 @@ impl BodyReader {
     /// use oneclick_proto::{BodyReader, Phase};
     ///
     /// let (head, ()) = http::Response::new(()).into_parts();
-    /// let mut reader = BodyReader::new(head, 8);
+    /// let mut reader = BodyReader::new(&http::Method::GET, head, 8);
     /// assert_eq!(reader.read_to_end(&b"12345678"[..])?, 8);
     /// reader.read_to_end(&b"9"[..])?;
     /// assert_eq!(reader.finish().unwrap_err().phase(), Phase::TooLarge);
@@ -353,7 +374,8 @@ impl BodyReader {
     /// # Errors
     /// That of the reader.
     pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<usize> {
-        let most = u64::try_from(self.room()).unwrap_or(u64::MAX).saturating_add(1);
+        let most = u64::try_from(self.room()).unwrap_or(u64::MAX);
+        let most = most.saturating_add((!self.excerpt).into());
         reader.take(most).read_to_end(self.answer.body_mut())
     }
 
@@ -389,6 +411,7 @@ impl BodyReader {
 
     /// Takes the gzip off, once, and keeps what can be read of it.
     fn unpack(&mut self) -> Result<(), (Phase, Option<Cause>)> {
+        let incomplete = !self.wants_more();
         let Some(gunzip) = self.gunzip.take() else { return Ok(()) };
         if self.answer.body().is_empty() {
             return Ok(());
@@ -403,9 +426,11 @@ impl BodyReader {
             self.answer.headers_mut().remove(CONTENT_LENGTH);
         }
         match read {
-            _ if too_large => Err((Phase::TooLarge, None)),
-            Err(error) => Err((Phase::Body, Some(format!("its gzip is broken: {error}").into()))),
-            Ok(_) => Ok(()),
+            _ if too_large && !self.excerpt => Err((Phase::TooLarge, None)),
+            Err(error) if !incomplete => {
+                Err((Phase::Body, Some(format!("its gzip is broken: {error}").into())))
+            }
+            _ => Ok(()),
         }
     }
 

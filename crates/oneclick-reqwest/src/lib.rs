@@ -143,7 +143,8 @@ impl AsyncTransport for Transport {
             request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let asked = Arc::<AtomicBool>::default();
-        let reads = request.method() == Method::GET;
+        let method = request.method().clone();
+        let reads = method == Method::GET;
         let request = request.map(|body| match body.into() {
             body if reads => body,
             body => reqwest::Body::wrap(Body { body, asked: asked.clone() }),
@@ -162,17 +163,18 @@ impl AsyncTransport for Transport {
         *head.status_mut() = answer.status();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
         let (head, ()) = head.into_parts();
-        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
-        loop {
+        let mut reader = BodyReader::new(&method, head, self.max_response_bytes).gunzip(GUNZIP);
+        while reader.wants_more() {
             match answer.chunk().await {
                 Ok(Some(chunk)) => reader = reader.push(&chunk)?,
-                Ok(None) => return reader.finish(),
+                Ok(None) => break,
                 Err(error) => {
                     let timed_out = error.is_timeout();
                     return Err(reader.cut(error.without_url()).timed_out(timed_out));
                 }
             }
         }
+        reader.finish()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -140,7 +140,8 @@ impl BlockingTransport for Transport {
         if GUNZIP.is_some() {
             head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let asked = (head.method != Method::GET).then(Arc::<AtomicBool>::default);
+        let method = head.method.clone();
+        let asked = (method != Method::GET).then(Arc::<AtomicBool>::default);
         let body = match &asked {
             Some(asked) => {
                 head.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -167,7 +168,7 @@ impl BlockingTransport for Transport {
         })?;
 
         let (head, mut body) = answer.into_parts();
-        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader = BodyReader::new(&method, head, self.max_response_bytes).gunzip(GUNZIP);
         match reader.read_to_end(body.as_reader()) {
             Ok(_) => reader.finish(),
             Err(error) => {

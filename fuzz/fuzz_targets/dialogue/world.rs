@@ -297,10 +297,10 @@ impl State {
             }
             Some(Fault::Cut(at)) => {
                 let piece = &body[..at.min(body.len())];
-                return Err(BodyReader::new(head, usize::MAX).push(piece)?.cut("closed"));
+                return Err(BodyReader::new(&Method::GET, head, usize::MAX).push(piece)?.cut("closed"));
             }
             Some(Fault::TooLarge(limit)) if limit < body.len() => {
-                return BodyReader::new(head, limit).push(&body)?.finish();
+                return BodyReader::new(&Method::GET, head, limit).push(&body)?.finish();
             }
             Some(Fault::Damaged(at, byte)) => {
                 let at = at.min(body.len() - 1);
@@ -320,7 +320,7 @@ impl State {
             }
             _ => {}
         }
-        BodyReader::new(head, usize::MAX).push(&body)?.finish()
+        BodyReader::new(&Method::GET, head, usize::MAX).push(&body)?.finish()
     }
 
     /// An answer of something in front of the server.

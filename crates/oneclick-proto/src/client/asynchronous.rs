@@ -90,21 +90,25 @@ impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Stream for 
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.in_flight.is_none() {
-            let request = match this.pager.request() {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(request)) => request,
+        loop {
+            if this.in_flight.is_none() {
+                let request = match this.pager.request() {
+                    None => return Poll::Ready(None),
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Some(Ok(request)) => request,
+                };
+                let client = this.client.clone();
+                this.in_flight = Some(Box::pin(async move { client.send(request).await }));
+            }
+            let Some(call) = &mut this.in_flight else {
+                return Poll::Ready(None);
             };
-            let client = this.client.clone();
-            this.in_flight = Some(Box::pin(async move { client.send(request).await }));
+            let page = ready!(call.as_mut().poll(context));
+            this.in_flight = None;
+            if let Some(page) = this.pager.take(page).transpose() {
+                return Poll::Ready(Some(page));
+            }
         }
-        let Some(call) = &mut this.in_flight else {
-            return Poll::Ready(None);
-        };
-        let page = ready!(call.as_mut().poll(context));
-        this.in_flight = None;
-        Poll::Ready(Some(this.pager.take(page)))
     }
 }
 

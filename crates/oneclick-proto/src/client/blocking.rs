@@ -49,7 +49,7 @@ impl<T: BlockingTransport> Client<T, Mode> {
 /// The pages of a list, one after the other; it ends after an error, which is
 /// one of [`Client::send`] or of [`Pager::request`].
 #[must_use = "nothing is sent until the first page is asked for"]
-pub struct Pages<T, L> {
+pub struct Pages<T, L: List> {
     client: Client<T, Mode>,
     pager: Pager<L>,
 }
@@ -66,12 +66,16 @@ impl<T: BlockingTransport, L: List> Iterator for Pages<T, L> {
     type Item = Result<Page<L::Item>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let outcome = self.pager.request()?.and_then(|request| self.client.send(request));
-        Some(self.pager.take(outcome))
+        loop {
+            let outcome = self.pager.request()?.and_then(|request| self.client.send(request));
+            if let Some(page) = self.pager.take(outcome).transpose() {
+                return Some(page);
+            }
+        }
     }
 }
 
-impl<T, L> fmt::Debug for Pages<T, L> {
+impl<T, L: List> fmt::Debug for Pages<T, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages").field("pager", &self.pager).finish_non_exhaustive()
     }

@@ -115,6 +115,11 @@ impl CustomerRecord {
 
 impl ListItem for CustomerRecord {
     const FIELD: &'static str = "customer_records";
+
+    /// Two may be equal in all they show if their time is in whole seconds.
+    fn is_unique(&self) -> bool {
+        self.time_utc.datetime().timestamp_subsec_nanos() != 0
+    }
 }
 
 row!(CustomerRecord, |record| Some(&record.customer));

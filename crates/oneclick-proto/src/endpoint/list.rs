@@ -32,9 +32,15 @@ pub trait List: Endpoint<Response = Page<Self::Item>> + Clone {
 }
 
 /// An item of a list.
-pub trait ListItem: Serialize + de::DeserializeOwned {
+pub trait ListItem: Clone + PartialEq + Serialize + de::DeserializeOwned {
     /// The name of the field that holds the items of a page.
     const FIELD: &'static str;
+
+    /// Whether no other item can be equal to it. A walk does not hand such an item out
+    /// twice if it moved on to the next page.
+    fn is_unique(&self) -> bool {
+        true
+    }
 }
 
 /// One page of a list: the answer of `GET /v1/records`, `/v1/customer_records`

@@ -106,6 +106,11 @@ impl Record {
 
 impl ListItem for Record {
     const FIELD: &'static str = "user_records";
+
+    /// Two may be equal in all they show if their time is in whole seconds.
+    fn is_unique(&self) -> bool {
+        self.time_utc.datetime().timestamp_subsec_nanos() != 0
+    }
 }
 
 row!(Record, |_| None);

@@ -44,6 +44,7 @@ struct List {
     name: ListName,
     stage: Stage,
     pages: u64,
+    limit: Limit,
     cursor: Option<Cursor>,
     /// The first of its times, and the furthest from it in the order asked for.
     first: Option<DateTime<Utc>>,
@@ -82,6 +83,7 @@ impl Look {
             name,
             stage: Stage::NewestFirst,
             pages: 0,
+            limit: Limit::of::<1000>(),
             cursor: None,
             first: None,
             last: None,
@@ -135,7 +137,7 @@ impl Look {
             Stage::OldestFirst => SortOrder::Asc,
             _ => SortOrder::Desc,
         };
-        Reading::Ask(ask(list.name, self.days(), order, list.cursor.clone()))
+        Reading::Ask(list.ask(self.days(), order))
     }
 
     /// From two days before the first moment (R15), whatever zone days are counted in.
@@ -157,7 +159,10 @@ impl Look {
             return Ok(());
         };
         let name = list.name;
-        let page = read(name, answer, personal)?;
+        let page = match read(name, answer, personal) {
+            Err(error) if error.is_too_large() && list.halve() => return Ok(()),
+            page => page?,
+        };
         self.malformed |= !page.malformed.is_empty();
         list.cursor = page.cursor;
         let times: Vec<_> = page.items.iter().map(|row| row.time_utc.datetime()).collect();
@@ -181,6 +186,28 @@ impl List {
             Stage::Whole | Stage::Partly => false,
             _ => deep || self.pages == 0,
         }
+    }
+
+    /// Its next page, without any filter (R15).
+    fn ask(&self, dates: DateRange, order: SortOrder) -> Ask {
+        let (limit, cursor) = (self.limit, self.cursor.clone());
+        match self.name {
+            ListName::Own => {
+                let list = ListRecords::new().dates(dates).limit(limit).sort_order(order);
+                Ask::of(&ListRecords { cursor, ..list })
+            }
+            ListName::Customers => {
+                let list = ListCustomerRecords::new().dates(dates).limit(limit).sort_order(order);
+                Ask::of(&ListCustomerRecords { cursor, ..list })
+            }
+        }
+    }
+
+    /// Asks for half as many rows from now on, after a page that was too large.
+    fn halve(&mut self) -> bool {
+        let half = Limit::new(self.limit.get() / 2);
+        self.limit = half.as_ref().copied().unwrap_or(self.limit);
+        half.is_ok()
     }
 
     fn take_newest_first(
@@ -241,23 +268,6 @@ impl List {
             None => self.stage = Stage::Whole,
             Some(_) if self.pages >= max_pages => self.stage = Stage::Partly,
             Some(_) => {}
-        }
-    }
-}
-
-/// A page of a list, without any filter (R15).
-fn ask(name: ListName, dates: DateRange, order: SortOrder, cursor: Option<Cursor>) -> Ask {
-    let limit = Limit::of::<1000>();
-    match name {
-        ListName::Own => {
-            let mut list = ListRecords::new().dates(dates).limit(limit).sort_order(order);
-            list.cursor = cursor;
-            Ask::of(&list)
-        }
-        ListName::Customers => {
-            let mut list = ListCustomerRecords::new().dates(dates).limit(limit).sort_order(order);
-            list.cursor = cursor;
-            Ask::of(&list)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::Once;
 use std::time::Duration;
 
-use http::Response;
+use http::{Method, Response};
 use oneclick_proto::{
     Api, BodyReader, Call, Customer, Email, Endpoint, GetAccount, ListCustomers, Machine,
     PlantTree, RetryPolicy, Step, TransportError, Trees,
@@ -143,8 +143,8 @@ fn the_type_of_an_error_is_one_of_a_few_words() {
         (lost(), "exchange"),
         (Err(TransportError::exchange("slow").timed_out(true)), "timeout"),
         (Err(TransportError::connect("refused")), "connect"),
-        (Err(BodyReader::new(head(), 9).cut("eof")), "body"),
-        (Err(BodyReader::new(head(), 1).push(b"12").unwrap_err()), "too_large"),
+        (Err(BodyReader::new(&Method::GET, head(), 9).cut("eof")), "body"),
+        (Err(BodyReader::new(&Method::GET, head(), 1).push(b"12").unwrap_err()), "too_large"),
         (answer(200, "what?"), "decode"),
         (answer(404, ""), "404"),
     ];

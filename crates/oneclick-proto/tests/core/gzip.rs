@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use http::Response;
+use http::{Method, Response};
 use oneclick_proto::{
     Api, BodyReader, Error, ErrorKind, Execution, Gunzip, Phase, PlantTree, TransportError, Trees,
 };
@@ -12,7 +12,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 fn reader(decoder: Option<Gunzip>, limit: usize) -> BodyReader {
     let head = Response::builder().header("content-encoding", "gzip").header("content-length", 3);
     let (head, ()) = head.body(()).unwrap().into_parts();
-    BodyReader::new(head, limit).gunzip(decoder)
+    BodyReader::new(&Method::GET, head, limit).gunzip(decoder)
 }
 
 fn finish(decoder: Gunzip, limit: usize) -> Result<Response<Vec<u8>>, TransportError> {
@@ -95,7 +95,8 @@ fn gzip_is_taken_off_under_its_two_names_and_nothing_else_is() {
             head = head.header("content-encoding", *encoding);
         }
         let (head, ()) = head.body(()).unwrap().into_parts();
-        let reader = BodyReader::new(head, 100).gunzip(Some(other)).push(b"abc").unwrap();
+        let reader =
+            BodyReader::new(&Method::GET, head, 100).gunzip(Some(other)).push(b"abc").unwrap();
         reader.finish().unwrap().into_body()
     };
     for encodings in [&["gzip"][..], &["GZip"], &["x-gzip"], &[" gzip "]] {

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use oneclick_proto::{
-    Api, Intent, Machine, Outcome, PlantTree, RetryPolicy, Step, Trees, UnresolvedReason,
-    VerifiedPurchase, VerifyPolicy,
+    Api, BodyReader, Intent, Machine, Outcome, PlantTree, RetryPolicy, Step, TransportError, Trees,
+    UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use serde_json::{Value, json};
 
 /// Seconds before the purchase left; later ones are positive.
 const FROM: i64 = -60;
+/// The server's time.
+const DATE: &str = "Wed, 12 Mar 2025 16:00:00 GMT";
 /// No purchase was made later than this.
 const UNTIL: i64 = 10 + 900;
 
@@ -20,6 +22,8 @@ struct Lists {
     newest_first: Vec<Vec<Value>>,
     oldest_first: Vec<Vec<Value>>,
     policy: VerifyPolicy,
+    /// The most rows that a response can hold.
+    fit: u64,
     /// What was asked of the own list.
     asked: Vec<String>,
 }
@@ -35,6 +39,7 @@ impl Lists {
             newest_first: pages(newest_first),
             oldest_first: pages(oldest_first),
             policy: VerifyPolicy::STANDARD,
+            fit: 1_000,
             asked: Vec::new(),
         }
     }
@@ -56,7 +61,7 @@ impl Lists {
             }
             other => panic!("{other}"),
         };
-        let response = Response::builder().header("date", "Wed, 12 Mar 2025 16:00:00 GMT");
+        let response = Response::builder().header("date", DATE);
         response.body(body.to_string().into_bytes()).unwrap()
     }
 
@@ -76,7 +81,15 @@ impl Lists {
         let mut step = purchase.policy(self.policy).start(&api, RetryPolicy::NEVER, 0, now);
         for _ in 0..1_000 {
             step = match step {
-                Step::Send(request, sent) => sent.finish(Ok(self.answer(&request)), now),
+                Step::Send(request, sent) => {
+                    let limit =
+                        request.uri().query().and_then(|query| query.split("limit=").nth(1));
+                    let limit =
+                        limit.map_or(0, |limit| limit.split('&').next().unwrap().parse().unwrap());
+                    let outcome =
+                        if limit > self.fit { Err(too_large()) } else { Ok(self.answer(&request)) };
+                    sent.finish(outcome, now)
+                }
                 Step::Wait(wait, waiting) => {
                     now += wait;
                     waiting.wake(now)
@@ -102,6 +115,12 @@ impl Lists {
             other => panic!("{other}"),
         }
     }
+}
+
+fn too_large() -> TransportError {
+    let head = Response::builder().header("date", DATE);
+    let (head, ()) = head.body(()).unwrap().into_parts();
+    BodyReader::new(&Method::GET, head, 0).push(b"x").unwrap_err()
 }
 
 /// A row with a marker of its own.
@@ -195,6 +214,19 @@ fn no_more_pages_are_read_than_the_policy_allows() {
     disordered.swap(7, 9);
     limited(&disordered, &rising(-100, 1, 200)).reads(1, 3, false);
     limited(&disordered, &rising(-100, 1, 75)).reads(1, 3, true);
+}
+
+#[test]
+fn a_page_that_is_too_large_is_asked_for_with_half_the_limit() {
+    let mut lists = Lists { fit: 300, ..Lists::of(25, &falling(1_000, 17, 50), &[]) };
+    let outcome = lists.look();
+    assert!(matches!(outcome, Outcome::NotBought(_)), "{outcome}");
+    assert!(lists.asked.iter().all(|query| query.contains("limit=250")), "{:?}", lists.asked);
+    // No row fits: it fails as any look may.
+    let mut lists = Lists { fit: 0, ..Lists::of(25, &falling(1_000, 17, 50), &[]) };
+    let Outcome::Unresolved(left) = lists.look() else { panic!("unreadable") };
+    assert_eq!(left.reason, UnresolvedReason::Unreadable);
+    assert!(left.error.unwrap().is_too_large());
 }
 
 /// From two days before the purchase may have been made, whatever zone days are in.

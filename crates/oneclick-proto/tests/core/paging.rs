@@ -1,7 +1,11 @@
-//! Walks through lists, ended by the list, by caps and by errors.
+//! Walks through lists, ended by the list, by caps and by errors, through pages that are
+//! too large and rows that move.
+
+use std::time::Duration;
 
 use oneclick_proto::{
-    Api, Cursor, Error, ErrorKind, ImpactKind, Limit, List, ListRecords, Page, Pager, Record,
+    Api, BodyReader, Call, Cursor, Endpoint, Error, ErrorKind, ImpactKind, Limit, List,
+    ListRecords, Machine, Page, Pager, Record, RetryPolicy, Step,
 };
 use proptest::prelude::*;
 
@@ -24,7 +28,7 @@ fn serve(request: &ListRecords, items: usize) -> Page<Record> {
 fn walk(pager: &mut Pager<ListRecords>, items: usize) -> Vec<i64> {
     let mut seen = Vec::new();
     while let Some(request) = pager.request() {
-        let page = pager.take(Ok(serve(&request.unwrap(), items))).unwrap();
+        let page = pager.take(Ok(serve(&request.unwrap(), items))).unwrap().unwrap();
         seen.extend(page.items.iter().map(|record| record.impact.amount));
     }
     seen
@@ -103,7 +107,7 @@ fn a_server_that_ignores_the_limit_loses_nothing() {
     let mut pager = Pager::new(ListRecords::new()).max_items(5);
     let request = pager.request().unwrap().unwrap();
     assert_eq!(request.limit, Some(Limit::of::<5>()));
-    let page = pager.take(Ok(serve(&ListRecords::new(), 100))).unwrap();
+    let page = pager.take(Ok(serve(&ListRecords::new(), 100))).unwrap().unwrap();
     assert_eq!(page.items.len(), 5);
     // The page is read again, rather than its second half skipped.
     assert_eq!(pager.cursor(), None);
@@ -153,5 +157,146 @@ fn a_cap_asks_for_no_more_than_is_left() {
         }
         let request = Pager::new(list).max_items(cap).request().unwrap().unwrap();
         assert_eq!(request.limit.map(Limit::get), asked, "{limit:?} {cap}");
+    }
+}
+
+fn too_large() -> Error {
+    let (head, ()) = http::Response::new(()).into_parts();
+    let error = BodyReader::new(&http::Method::GET, head, 0).push(b"x").unwrap_err();
+    let api = Api::sandbox("test_key").unwrap();
+    let call = Call::new(ListRecords::new());
+    let Step::Send(_, sent) = call.start(&api, RetryPolicy::NEVER, 0, Duration::ZERO) else {
+        panic!("a call sends first");
+    };
+    match sent.finish::<Vec<u8>>(Err(error), Duration::ZERO) {
+        Step::Done(result) => result.unwrap_err(),
+        step => panic!("{step:?}"),
+    }
+}
+
+/// Walks where no more than `fit` items fit into a response; the limits asked for.
+fn walk_of_large_items(pager: &mut Pager<ListRecords>, fit: u64) -> (Vec<i64>, Vec<u64>) {
+    let (mut seen, mut limits) = (Vec::new(), Vec::new());
+    while let Some(request) = pager.request() {
+        let request = request.unwrap();
+        let limit = request.limit.map_or(10, Limit::get);
+        limits.push(limit);
+        let page = if limit > fit { Err(too_large()) } else { Ok(serve(&request, 30)) };
+        if let Ok(Some(page)) = pager.take(page) {
+            seen.extend(page.items.iter().map(|record| record.impact.amount));
+        }
+    }
+    (seen, limits)
+}
+
+#[test]
+fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
+    let all: Vec<i64> = (0..30).collect();
+    let list = || ListRecords::new().limit(Limit::of::<1000>());
+    let (seen, limits) = walk_of_large_items(&mut Pager::new(list()), 20);
+    assert_eq!(seen, all);
+    assert_eq!(limits, [1000, 500, 250, 125, 62, 31, 15, 15]);
+    // Without a limit a page is ten.
+    let (seen, limits) = walk_of_large_items(&mut Pager::new(ListRecords::new()), 5);
+    assert_eq!((seen, &limits[..3]), (all, &[10, 5, 5][..]));
+    // What a cap asks for is halved too.
+    let mut capped = Pager::new(list()).max_items(8);
+    let (seen, limits) = walk_of_large_items(&mut capped, 6);
+    assert_eq!((seen.len(), &*limits), (8, &[8, 4, 4][..]));
+    assert_eq!(capped.cursor().unwrap().as_str(), "8");
+}
+
+#[test]
+fn a_single_item_that_is_too_large_ends_the_walk_and_is_said() {
+    let mut pager = Pager::new(ListRecords::new().limit(Limit::of::<3>()));
+    let (seen, limits) = walk_of_large_items(&mut pager, 0);
+    assert_eq!((&*seen, &*limits), (&[][..], &[3, 1][..]));
+    let mut pager = Pager::new(ListRecords::new().limit(Limit::of::<1>()));
+    let error = pager.take(Err(too_large())).unwrap_err();
+    assert!(error.is_too_large());
+    assert!(error.to_string().contains("it holds a single item"), "{error}");
+    let longer = Pager::new(ListRecords::new()).take(Err(too_large())).unwrap();
+    assert!(longer.is_none());
+    // Another failure is none of the limit's.
+    let mut pager = Pager::new(ListRecords::new());
+    let other = pager.take(Err(Limit::new(0).map(drop).unwrap_err().into())).unwrap_err();
+    assert!(!other.is_too_large() && pager.request().is_none());
+}
+
+/// A list of the caller's whose pages are as long as they are.
+#[test]
+fn a_list_without_a_limit_fails_once() {
+    #[derive(Clone, Debug, serde::Serialize)]
+    struct Fixed;
+
+    impl Endpoint for Fixed {
+        const METHOD: http::Method = http::Method::GET;
+        const PATH: &'static str = "/v1/records";
+        const IDEMPOTENT: bool = true;
+        type Response = Page<Record>;
+    }
+
+    impl List for Fixed {
+        type Item = Record;
+
+        fn with_cursor(self, _: Cursor) -> Self {
+            self
+        }
+
+        fn with_limit(self, _: Limit) -> Self {
+            self
+        }
+
+        fn cursor(&self) -> Option<&Cursor> {
+            None
+        }
+
+        fn limit(&self) -> Option<Limit> {
+            None
+        }
+    }
+
+    let mut pager = Pager::new(Fixed);
+    assert!(pager.take(Err(too_large())).is_err());
+    assert!(pager.request().is_none());
+}
+
+fn record(second: u32, fraction: &str) -> Record {
+    serde_json::from_value(serde_json::json!({"user_id": "U1", "tree_planted": 1,
+        "time_utc": format!("2024-09-16T20:34:{second:02}{fraction}Z")}))
+    .unwrap()
+}
+
+/// What a walk hands out of pages of these seconds.
+fn handed_out(fraction: &str, pages: &[&[u32]]) -> Vec<usize> {
+    let mut pager = Pager::new(ListRecords::new());
+    let take = |(number, page): (usize, &&[u32])| {
+        pager.request().unwrap().unwrap();
+        let items = page.iter().map(|second| record(*second, fraction)).collect();
+        let cursor = Some(Cursor::new(format!("after {number}")));
+        pager.take(Ok(Page::new(items, cursor))).unwrap().unwrap().items.len()
+    };
+    pages.iter().enumerate().map(take).collect()
+}
+
+#[test]
+fn items_that_moved_to_the_next_page_are_not_handed_out_again() {
+    // Nothing, one item and two items were added before the second page was read.
+    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[6, 5, 4]]), [3, 3]);
+    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[7, 6, 5], &[4, 3]]), [3, 2, 2]);
+    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[8, 7, 6]]), [3, 1]);
+    // A whole page, and then it goes on.
+    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[9, 8, 7], &[7, 6, 5]]), [3, 0, 2]);
+    // Two purchases of one second may be equal in all that is shown.
+    assert_eq!(handed_out("", &[&[9, 8, 7], &[7, 6, 5]]), [3, 3]);
+    // An item that is known by itself does not stand for one that is not.
+    let mut pager = Pager::new(ListRecords::new());
+    for (items, fresh) in [
+        (vec![record(9, ".001")], 1),
+        (vec![record(8, "")], 1),
+        (vec![record(9, ".001"), record(8, "")], 2),
+    ] {
+        let page = Page::new(items, Some(Cursor::new("next")));
+        assert_eq!(pager.take(Ok(page)).unwrap().unwrap().items.len(), fresh);
     }
 }

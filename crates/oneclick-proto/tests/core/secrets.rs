@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use http::Response;
+use http::{Method, Response};
 use oneclick_proto::{
     Account, Api, ApiKey, BaseUrl, BodyReader, Call, CancelImpact, Cancellation, Client, Cursor,
     Customer, CustomerRecord, CustomerSummary, Email, Endpoint, Error, ErrorBody, ErrorKind,
@@ -114,9 +114,13 @@ fn debug_forms_name_their_types() {
     let (head, ()) = Response::new(()).into_parts();
     for (shown, name) in [
         (format!("{:?}", ApiKey::new(KEY).unwrap()), "ApiKey"),
+        (format!("{:?}", start(plant())), "Send(POST /v1/plant_tree"),
         (format!("{client:?}"), "Client { base_url: https://sandbox.1clickimpact.com"),
         (format!("{:?}", Pager::new(ListCustomers::new())), "Pager { next: More"),
-        (format!("{:?}", BodyReader::new(head, 7)), "BodyReader { status: 200, bytes: 0, limit: 7"),
+        (
+            format!("{:?}", BodyReader::new(&Method::GET, head, 7)),
+            "BodyReader { status: 200, bytes: 0, limit: 7",
+        ),
         (format!("{:?}", TransportError::connect("x")), "TransportError { phase: Connect"),
         (format!("{:?}", Email::new(EMAIL).unwrap()), "Email("),
         (format!("{:?}", Cursor::new(EMAIL)), "Cursor("),
@@ -209,7 +213,7 @@ fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
 
     impl Endpoint for Own {
         type Response = serde_json::Value;
-        const METHOD: http::Method = http::Method::POST;
+        const METHOD: Method = Method::POST;
         const PATH: &'static str = "/v1/own";
         const IDEMPOTENT: bool = true;
     }
@@ -258,11 +262,15 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
                 let answer = Response::builder().status(status).header("x-echo", EMAIL);
                 answer.body(()).unwrap().into_parts().0
             };
-            let reader = BodyReader::new(head(), 10_000).push(body.as_bytes()).unwrap();
+            let reader =
+                BodyReader::new(&Method::GET, head(), 10_000).push(body.as_bytes()).unwrap();
             check(&format!("{reader:?}"));
             finish(plant(), reader.cut("eof"));
-            let reader = BodyReader::new(head(), body.len()).push(body.as_bytes()).unwrap();
-            finish(plant(), reader.push(b"x").unwrap_err());
+            let reader =
+                BodyReader::new(&Method::GET, head(), body.len()).push(body.as_bytes()).unwrap();
+            if let Err(error) = reader.push(b"x") {
+                finish(plant(), error);
+            }
         }
     }
 }

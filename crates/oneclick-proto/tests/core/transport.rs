@@ -4,10 +4,10 @@ use std::error::Error as _;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyReader, Call, Email,
-    GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step, TransportError,
+    Error, GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step, TransportError,
     TransportOptions,
 };
 
@@ -108,7 +108,7 @@ fn a_failure_keeps_what_it_was_told() {
 
 fn reader(status: u16, limit: usize) -> BodyReader {
     let (head, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
-    BodyReader::new(head, limit)
+    BodyReader::new(&Method::GET, head, limit)
 }
 
 #[test]
@@ -134,10 +134,44 @@ fn a_body_that_ends_in_a_failure_keeps_its_status() {
     let error = body.read_to_end(b"12".chain(Broken)).unwrap_err();
     let error = body.cut(error);
     assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_GATEWAY)));
-    let mut body = reader(404, 1);
+    let mut body = reader(206, 1);
     body.read_to_end(&b"12"[..]).unwrap();
+    assert!(!body.wants_more());
     let error = body.finish().unwrap_err();
-    assert_eq!((error.phase(), error.status()), (Phase::TooLarge, Some(StatusCode::NOT_FOUND)));
+    let status = Some(StatusCode::PARTIAL_CONTENT);
+    assert_eq!((error.phase(), error.status()), (Phase::TooLarge, status));
+}
+
+/// What nobody keeps is not read: callers by the dozen may get long error pages at once.
+#[test]
+fn of_an_error_response_only_so_much_is_read_as_is_kept() {
+    for (limit, kept) in [(usize::MAX, Error::MAX_BODY_BYTES), (100, 100)] {
+        for status in [304, 404, 503] {
+            let mut body = reader(status, limit);
+            assert_eq!(body.read_to_end(io::repeat(b'x')).unwrap(), kept);
+            assert!(!body.wants_more());
+            assert_eq!(body.finish().unwrap().into_body().len(), kept);
+
+            let mut body = reader(status, limit).push(&vec![b'x'; kept - 1]).unwrap();
+            assert!(body.wants_more());
+            body = body.push(b"yz").unwrap();
+            assert!(!body.wants_more());
+            assert!(body.finish().unwrap().into_body().ends_with(b"xy"));
+        }
+    }
+}
+
+#[test]
+fn only_the_response_to_a_read_may_be_long() {
+    let head = || Response::builder().body(()).unwrap().into_parts().0;
+    let most = Error::MAX_BODY_BYTES;
+    for method in [Method::POST, Method::PUT] {
+        let body = BodyReader::new(&method, head(), usize::MAX).push(&vec![b'x'; most]).unwrap();
+        assert!(body.wants_more());
+        assert_eq!(body.push(b"x").unwrap_err().phase(), Phase::TooLarge);
+    }
+    let body = BodyReader::new(&Method::GET, head(), usize::MAX).push(&vec![b'x'; most]).unwrap();
+    assert!(body.push(b"x").is_ok());
 }
 
 /// An answer in something that calls itself gzip may still say what is wrong.
@@ -162,7 +196,8 @@ fn what_is_no_gzip_at_all_stays_as_it_is() {
     for (decoder, body) in [(broken as Gunzip, &b"out"[..]), (broken_later, b"in")] {
         let head = Response::builder().status(400).header("content-encoding", "gzip");
         let (head, ()) = head.body(()).unwrap().into_parts();
-        let reader = BodyReader::new(head, 10).gunzip(Some(decoder)).push(b"out").unwrap();
+        let reader =
+            BodyReader::new(&Method::GET, head, 10).gunzip(Some(decoder)).push(b"out").unwrap();
         let error = reader.finish().unwrap_err();
         assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_REQUEST)));
         // What came of the body is in the error of the call.

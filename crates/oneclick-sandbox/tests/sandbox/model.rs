@@ -152,7 +152,7 @@ impl Pair {
         let mut pager = Pager::new(list.with_limit(limit));
         let mut items = Vec::new();
         while let Some(request) = pager.request() {
-            let page = pager.take(self.send(&request.unwrap())).unwrap();
+            let page = pager.take(self.send(&request.unwrap())).unwrap().unwrap();
             assert!(page.items.len() as u64 <= limit.get());
             assert!(page.cursor.is_none() || page.items.len() as u64 == limit.get());
             items.extend(page.items);
