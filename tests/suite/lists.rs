@@ -1,6 +1,6 @@
 //! Lists across pages, over every adapter.
 
-use oneclick_proto::{Cursor, ErrorKind, Limit, ListRecords, Pounds};
+use oneclick_proto::{Cursor, ErrorKind, Limit, ListRecords, Metadata, Pounds, TransportOptions};
 use oneclick_sandbox::Server;
 
 use crate::behaviours;
@@ -11,6 +11,7 @@ behaviours! {
     a_list_is_walked_across_its_pages
     a_walk_with_a_cap_is_resumed_from_a_cursor
     a_list_that_goes_in_circles_ends_with_an_error
+    a_page_that_is_too_large_is_read_in_smaller_ones
     a_list_ends_after_an_error
 }
 
@@ -54,8 +55,28 @@ fn a_list_that_goes_in_circles_ends_with_an_error<S: Subject>() {
     let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
     let error = items.last().unwrap().as_ref().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
-    assert_eq!(items.len(), 3);
+    // The row of the second page was handed out before.
+    assert_eq!(items.len(), 2);
     assert_eq!(peer.requests().len(), 2);
+}
+
+/// A thousand records with the longest metadata are more than the default limit.
+fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Subject>() {
+    let sandbox = Server::start().unwrap();
+    let client = S::new(sandbox.base_url());
+    let pairs = (0..Metadata::MAX_PAIRS).map(|key| (key.to_string(), "x".repeat(400)));
+    let metadata = Metadata::from_pairs(pairs).unwrap();
+    for amount in 1..=25 {
+        let ocean = oneclick_proto::CleanOcean::new(Pounds::new(amount).unwrap());
+        client.send(ocean.metadata(metadata.clone())).unwrap();
+    }
+    let list = ListRecords::new().limit(Limit::of::<1000>());
+    let capped =
+        |bytes| S::at(sandbox.base_url(), &TransportOptions::new().max_response_bytes(bytes));
+    assert_eq!(amounts(&capped(100_000), list.clone(), u64::MAX), (1..=25).collect::<Vec<_>>());
+    let items = capped(5_000).walk(list, u64::MAX);
+    let [Err(error)] = &*items else { panic!("{items:?}") };
+    assert!(error.is_too_large() && error.to_string().contains("a single item"), "{error}");
 }
 
 fn a_list_ends_after_an_error<S: Subject>() {

@@ -272,7 +272,7 @@ impl Error {
     /// Says so if a page of one item is too large.
     pub(crate) fn of_one_item(mut self, items: u64) -> Self {
         if items == 1 && self.is_too_large() {
-            self.0.detail = "it holds a single item".to_owned();
+            self.0.detail.push_str("it holds a single item");
         }
         self
     }

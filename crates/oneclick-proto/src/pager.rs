@@ -153,7 +153,8 @@ impl<L: List> Pager<L> {
             Ok(page) => return Ok(Some(self.accept(page))),
             Err(error) => error,
         };
-        let asked = self.items_left.map_or(self.size(), |left| left.min(self.size()));
+        let size = self.size();
+        let asked = self.items_left.map_or(size, |left| left.min(size));
         if let Some(half) = Limit::new(asked / 2).ok().filter(|_| error.is_too_large()) {
             self.list = self.list.clone().with_limit(half);
             // A list that somebody else defined may have no limit.

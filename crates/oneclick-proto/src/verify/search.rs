@@ -45,14 +45,13 @@ impl Search {
     pub(crate) fn next(&mut self, sought: &mut [Sought]) -> Reading {
         loop {
             if let Some((place, tracker)) = &mut self.tracking {
-                match tracker.next() {
-                    Some(ask) => return Reading::Ask(ask),
-                    None => {
-                        let (fate, failure) = tracker.end();
-                        sought[*place].fates.insert(tracker.id(), fate);
-                        sought[*place].untracked = failure.or(sought[*place].untracked.take());
-                    }
+                if let Some(ask) = tracker.next() {
+                    return Reading::Ask(ask);
                 }
+                let open = &mut sought[*place];
+                let (fate, failure) = tracker.end();
+                open.fates.insert(tracker.id(), fate);
+                open.untracked = failure.or_else(|| open.untracked.take());
                 self.tracking = None;
             }
             match self.look.next() {

@@ -33,7 +33,7 @@ impl Lists {
     fn of(size: usize, newest_first: &[i64], oldest_first: &[i64]) -> Self {
         let pages = |seconds: &[i64]| {
             let pages = seconds.chunks(size);
-            pages.map(|page| page.iter().map(row).collect()).collect()
+            pages.map(|page| page.iter().copied().map(row).collect()).collect()
         };
         Self {
             newest_first: pages(newest_first),
@@ -124,9 +124,9 @@ fn too_large() -> TransportError {
 }
 
 /// A row with a marker of its own.
-fn row(second: &i64) -> Value {
+fn row(second: i64) -> Value {
     let start: DateTime<Utc> = "2025-03-12T15:00:00.001Z".parse().unwrap();
-    let time = start + TimeDelta::seconds(*second);
+    let time = start + TimeDelta::seconds(second);
     json!({"user_id": "U1", "tree_planted": 5, "metadata":
         {Intent::METADATA_KEY: format!("{:032x}", time.timestamp())},
         "time_utc": time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)})

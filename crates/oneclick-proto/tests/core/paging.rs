@@ -269,12 +269,12 @@ fn record(second: u32, fraction: &str) -> Record {
 
 /// What a walk hands out of pages of these seconds.
 fn handed_out(fraction: &str, pages: &[&[u32]]) -> Vec<usize> {
-    let mut pager = Pager::new(ListRecords::new());
+    let mut walk = Pager::new(ListRecords::new());
     let take = |(number, page): (usize, &&[u32])| {
-        pager.request().unwrap().unwrap();
+        walk.request().unwrap().unwrap();
         let items = page.iter().map(|second| record(*second, fraction)).collect();
         let cursor = Some(Cursor::new(format!("after {number}")));
-        pager.take(Ok(Page::new(items, cursor))).unwrap().unwrap().items.len()
+        walk.take(Ok(Page::new(items, cursor))).unwrap().unwrap().items.len()
     };
     pages.iter().enumerate().map(take).collect()
 }
