@@ -36,7 +36,7 @@ fn response(status: u16, body: &str) -> Outcome {
 const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
 
 /// The table of executions. It stands in the code in `Error::classify`, and on the page
-/// in the README.
+/// in `docs/failures.md`.
 #[test]
 fn every_status_says_what_the_table_says() {
     use Execution::{NotExecuted, Unknown};

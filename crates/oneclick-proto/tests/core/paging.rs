@@ -218,9 +218,12 @@ fn a_single_item_that_is_too_large_ends_the_walk_and_is_said() {
     let longer = Pager::new(ListRecords::new()).take(Err(too_large())).unwrap();
     assert!(longer.is_none());
     // Another failure is none of the limit's.
-    let mut pager = Pager::new(ListRecords::new());
-    let other = pager.take(Err(Limit::new(0).map(drop).unwrap_err().into())).unwrap_err();
-    assert!(!other.is_too_large() && pager.request().is_none());
+    for limit in [1, 2] {
+        let mut pager = Pager::new(ListRecords::new().limit(Limit::new(limit).unwrap()));
+        let other = pager.take(Err(Limit::new(0).unwrap_err().into())).unwrap_err();
+        assert!(!other.is_too_large() && pager.request().is_none());
+        assert!(!other.to_string().contains("a single item"), "{other}");
+    }
 }
 
 /// A list of the caller's whose pages are as long as they are.
