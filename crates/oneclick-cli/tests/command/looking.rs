@@ -282,14 +282,13 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
 }
 
 #[test]
-fn the_commands_of_the_readme_do_what_it_says() {
+fn the_commands_of_both_readmes_do_what_they_say() {
     use std::process::Command;
 
-    let readme = include_str!("../../../../README.md");
-    let section = readme.split("### At the command line").nth(1).unwrap();
-    let block = section.split("```").nth(1).unwrap();
-    let commands: Vec<_> = block.lines().filter(|line| line.starts_with("oneclick ")).collect();
-    assert!(commands.len() >= 5, "{commands:?}");
+    let both = concat!(include_str!("../../../../README.md"), include_str!("../../README.md"));
+    let local = |line: &&str| line.starts_with("oneclick --local ");
+    let commands: Vec<_> = both.lines().filter(local).collect();
+    assert!(commands.len() >= 7, "{commands:?}");
     let place = Place::of("http://127.0.0.1:1");
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick"));
     for command in commands {
