@@ -3,7 +3,6 @@
 mod base_url;
 mod encode;
 mod key;
-mod mend;
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ pub use key::ApiKey;
 
 use crate::error::Operation;
 use crate::value::InvalidValue;
-use crate::{Endpoint, Error};
+use crate::{Endpoint, Error, mend};
 
 /// The header that carries the key.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -194,9 +193,9 @@ impl Api {
         body: &[u8],
         personal: impl FnOnce() -> Vec<String>,
     ) -> Result<E::Response, Error> {
-        let read = E::read(body).or_else(|error| match mend::surrogates(body) {
-            Some(mended) => E::read(&mended),
-            None => Err(error),
+        let read = E::read(body).or_else(|error| {
+            let mended = mend::value(body).and_then(|value| serde_json::to_vec(&value).ok());
+            mended.and_then(|mended| E::read(&mended).ok()).ok_or(error)
         });
         read.map_err(|error| Error::decode(head, body, &error, &self.hidden(personal())))
     }

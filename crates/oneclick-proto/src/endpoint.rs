@@ -27,6 +27,8 @@ use serde::de::DeserializeOwned;
 pub use action::{Action, Receipt};
 pub use list::{List, ListItem, Page};
 
+use crate::value::InvalidValue;
+
 /// One endpoint of the API: the fields of its request, and the type of its response.
 ///
 /// A request is named by a verb and what it is about, its response by the noun:
@@ -78,6 +80,14 @@ pub trait Endpoint: Serialize {
     /// Whether sending the request twice does what sending it once does
     /// (RFC 9110, 9.2.2). A purchase is not: it is never repeated on a guess.
     const IDEMPOTENT: bool;
+
+    /// Checks what the types of the fields do not, before a request is written.
+    ///
+    /// # Errors
+    /// Why the request must not be sent.
+    fn check(&self) -> Result<(), InvalidValue> {
+        Ok(())
+    }
 
     /// Reads the body of a 2xx response.
     ///

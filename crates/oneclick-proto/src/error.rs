@@ -1,5 +1,6 @@
 //! What went wrong, and whether money may have moved.
 
+mod reason;
 mod redact;
 
 use std::borrow::Cow;
@@ -12,7 +13,9 @@ use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use self::reason::Reason;
 use crate::endpoint::Endpoint;
+use crate::mend;
 use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
 use crate::value::{ImpactKind, InvalidValue};
@@ -141,6 +144,9 @@ struct Inner {
     status: Option<StatusCode>,
     error_type: Option<ErrorType>,
     message: Option<String>,
+    /// Whether both are the API's own words, and not those of a gateway before it, which
+    /// may have executed the request.
+    own: bool,
     /// Whether a 2xx response shows a part of a receipt.
     proof: bool,
     /// What `Display` says about this failure beyond its kind.
@@ -242,8 +248,9 @@ impl Error {
         self.0.error_type.as_ref()
     }
 
-    /// The API's own message, which may repeat what was sent; `None` if no answer
-    /// arrived that holds one.
+    /// Why the request failed, in the server's words: the API's `message`, or whatever
+    /// reason a gateway gives as JSON, as plain text or as the title of a page. It may
+    /// repeat what was sent. `None` if no response arrived that gives one.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
@@ -321,10 +328,8 @@ impl Error {
             // No response (status 0), or one that promised success and broke off.
             (ErrorKind::Transport(_), 0 | 200..300) => (Unknown, Repeat::IfIdempotent),
             (ErrorKind::Status(_) | ErrorKind::Transport(_), status) => match status {
-                425 | 429 if self.is_the_apis_own() => (NotExecuted, Repeat::Always),
-                400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422
-                    if self.is_the_apis_own() =>
-                {
+                425 | 429 if self.0.own => (NotExecuted, Repeat::Always),
+                400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 if self.0.own => {
                     (NotExecuted, Repeat::Never)
                 }
                 // Both ask for the same request at another address (RFC 9110, 15.4.8).
@@ -333,12 +338,6 @@ impl Error {
                 _ => (Unknown, Repeat::Never),
             },
         }
-    }
-
-    /// Whether the error is in the API's own words, and not in those of a gateway
-    /// before it, which may have executed the request.
-    fn is_the_apis_own(&self) -> bool {
-        self.0.error_type.is_some() && self.0.message.is_some()
     }
 
     /// A transport that could not be set up.
@@ -414,6 +413,7 @@ impl Error {
             status: None,
             error_type: None,
             message: None,
+            own: false,
             proof: false,
             detail: String::new(),
             body: Vec::new(),
@@ -428,28 +428,22 @@ impl Error {
 
     /// Keeps an error answer and reads its type and message, if it has any.
     fn answer(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8], hidden: &[String]) {
-        /// An error body of which any part may be missing or something else.
-        #[derive(Deserialize)]
-        struct Loose {
-            #[serde(rename = "type", default)]
-            error_type: serde_json::Value,
-            #[serde(default)]
-            message: serde_json::Value,
-        }
-
         self.keep(status, body);
         self.0.retry_after = retry_after(headers);
         self.0.date = date(headers);
-        let Ok(loose) = serde_json::from_slice::<Loose>(body) else {
+        let Reason { error_type, message, own } = Reason::of(body);
+        if error_type.is_none() && message.is_none() {
             self.0.detail = encoded(headers, body, hidden).unwrap_or_default();
             return;
-        };
-        self.0.error_type = loose.error_type.as_str().map(ErrorType::from);
-        self.0.message = loose.message.as_str().map(str::to_owned);
-        let said = [loose.error_type.as_str(), loose.message.as_str()];
-        let said: Vec<_> =
-            said.into_iter().flatten().map(|text| redact::redact(text, hidden)).collect();
+        }
+        // Elsewhere a type is a number's name, or the address of a page.
+        let shown = error_type.as_deref().filter(|_| own || message.is_none());
+        let said = [shown, message.as_deref()].into_iter().flatten();
+        let said: Vec<_> = said.map(|text| redact::redact(text, hidden)).collect();
         self.0.detail = said.join(": ");
+        self.0.error_type = error_type.map(|name| ErrorType::from(&*name));
+        self.0.message = message;
+        self.0.own = own;
     }
 
     fn what(&self) -> Cow<'static, str> {
@@ -475,8 +469,9 @@ impl Error {
 
 /// Whether a body is a JSON object with the time or the amount of an impact.
 fn shows_receipt(body: &[u8]) -> bool {
-    let fields: serde_json::Map<_, _> = serde_json::from_slice(body).unwrap_or_default();
-    fields.keys().any(|field| field == "time_utc" || ImpactKind::known(field).is_some())
+    let value = mend::value(body).unwrap_or_default();
+    let mut fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
+    fields.any(|field| field == "time_utc" || ImpactKind::known(field).is_some())
 }
 
 /// Why a body cannot be read, if its encoding was not taken off.

@@ -79,6 +79,7 @@
 
 mod api;
 mod machine;
+mod mend;
 mod pager;
 mod purchase;
 mod retry;

@@ -22,6 +22,7 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Result<Self, InvalidValue> {
+        endpoint.check()?;
         let json = serde_json::to_vec(endpoint)
             .map_err(|_| unserializable("its fields cannot be serialised"))?;
         let in_body = E::METHOD != Method::GET;

@@ -24,12 +24,15 @@ impl ApiKey {
     /// Checks a key.
     ///
     /// # Errors
-    /// [`InvalidValue::Key`] if it is empty or holds anything but visible
-    /// ASCII characters, such as the line feed at the end of a file.
+    /// [`InvalidValue::Key`] if it is empty, contains a quotation mark or anything but
+    /// visible ASCII characters, such as the line feed at the end of a file.
     pub fn new(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let key = key.as_ref();
         if key.is_empty() {
             return Err(InvalidValue::Key { reason: "it is empty" });
+        }
+        if key.contains(['"', '\'']) {
+            return Err(InvalidValue::Key { reason: "it contains a quotation mark" });
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let reason = "it holds a space, a line break or another character that is not \

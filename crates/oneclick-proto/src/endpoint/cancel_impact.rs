@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::Endpoint;
 use super::row::{as_field, by_id, identified, impact_of, rest_of};
 use crate::setters::setters;
-use crate::value::{Category, Extra, Impact, ImpactId, Reason, Redacted, Timestamp, UserId};
+use crate::value::{
+    Category, Extra, Impact, ImpactId, InvalidValue, Reason, Redacted, Timestamp, UserId,
+};
 
 /// `POST /v1/cancel_impact`: takes an impact back, such as for a refund.
 ///
@@ -69,6 +71,10 @@ impl Endpoint for CancelImpact {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/cancel_impact";
     const IDEMPOTENT: bool = true;
+
+    fn check(&self) -> Result<(), InvalidValue> {
+        InvalidValue::check_whole("user id", self.impact.user_id.as_str())
+    }
 }
 
 string_enum! {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 use super::Endpoint;
+use super::list::Rows;
 use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, write_day};
 
 /// `GET /v1/impact/daily`: what was done on each day.
@@ -63,6 +64,19 @@ impl Endpoint for GetDailyTotals {
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/impact/daily";
     const IDEMPOTENT: bool = true;
+
+    fn read(body: &[u8]) -> serde_json::Result<DailyTotals> {
+        Rows::read(body)
+    }
+}
+
+impl Rows for DailyTotals {
+    type Row = Day;
+    const FIELD: &'static str = "daily_impact";
+
+    fn rows(&mut self) -> (&mut Vec<Day>, &mut Vec<Value>) {
+        (&mut self.daily_impact, &mut self.malformed)
+    }
 }
 
 /// The days on which an account had an impact: the answer of
@@ -74,6 +88,9 @@ pub struct DailyTotals {
     pub user_id: UserId,
     /// The days; those without an impact are left out.
     pub daily_impact: Vec<Day>,
+    /// Days that could not be read, as the API wrote them.
+    #[serde(skip)]
+    pub malformed: Vec<Value>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -83,7 +100,7 @@ impl DailyTotals {
     /// The days of an account.
     #[must_use]
     pub fn new(user_id: UserId, daily_impact: Vec<Day>) -> Self {
-        Self { user_id, daily_impact, extra: Extra::default() }
+        Self { user_id, daily_impact, malformed: Vec::new(), extra: Extra::default() }
     }
 }
 

@@ -67,25 +67,41 @@ impl<T> Page<T> {
     }
 }
 
-impl<T: ListItem> Page<T> {
-    /// Reads a page. One malformed row costs that row, and `null` is no row.
-    pub(crate) fn read(body: &[u8]) -> serde_json::Result<Self> {
+/// A response with rows: its field of them, the rows, and those that could not be read.
+pub(crate) trait Rows: de::DeserializeOwned {
+    type Row: de::DeserializeOwned;
+    const FIELD: &'static str;
+
+    fn rows(&mut self) -> (&mut Vec<Self::Row>, &mut Vec<Value>);
+
+    /// Reads it. One malformed row costs that row, and `null` is no row.
+    fn read(body: &[u8]) -> serde_json::Result<Self> {
         json(body).or_else(|error: serde_json::Error| {
             let Ok(mut fields) = json::<Map<String, Value>>(body) else { return Err(error) };
-            let rows = match fields.insert(T::FIELD.to_owned(), Value::Array(Vec::new())) {
+            let all = match fields.insert(Self::FIELD.to_owned(), Value::Array(Vec::new())) {
                 Some(Value::Array(rows)) => rows,
                 Some(Value::Null) => Vec::new(),
                 _ => return Err(error),
             };
-            let mut page = Self::deserialize(Value::Object(fields))?;
-            for row in rows {
-                match T::deserialize(&row) {
-                    Ok(item) => page.items.push(item),
-                    Err(_) => page.malformed.push(row),
+            let mut read = Self::deserialize(Value::Object(fields))?;
+            let (rows, malformed) = read.rows();
+            for row in all {
+                match Self::Row::deserialize(&row) {
+                    Ok(item) => rows.push(item),
+                    Err(_) => malformed.push(row),
                 }
             }
-            Ok(page)
+            Ok(read)
         })
+    }
+}
+
+impl<T: ListItem> Rows for Page<T> {
+    type Row = T;
+    const FIELD: &'static str = T::FIELD;
+
+    fn rows(&mut self) -> (&mut Vec<T>, &mut Vec<Value>) {
+        (&mut self.items, &mut self.malformed)
     }
 }
 
@@ -118,9 +134,6 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
                 let (mut items, mut cursor, mut extra) = (None, None, Extra::default());
                 while let Some(field) = map.next_key::<String>()? {
                     if field == T::FIELD {
-                        if items.is_some() {
-                            return Err(de::Error::duplicate_field(T::FIELD));
-                        }
                         items = Some(map.next_value()?);
                     } else if field == "cursor" {
                         cursor = map.next_value::<Option<Cursor>>()?;
@@ -183,8 +196,13 @@ macro_rules! list {
             const PATH: &'static str = $path;
             const IDEMPOTENT: bool = true;
 
+            fn check(&self) -> Result<(), $crate::value::InvalidValue> {
+                let cursor = self.cursor.as_ref().map_or("", $crate::value::Cursor::as_str);
+                $crate::value::InvalidValue::check_whole("cursor", cursor)
+            }
+
             fn read(body: &[u8]) -> serde_json::Result<Self::Response> {
-                $crate::endpoint::Page::read(body)
+                $crate::endpoint::list::Rows::read(body)
             }
         }
 

@@ -2,8 +2,10 @@
 
 use http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::Endpoint;
+use super::list::Rows;
 use crate::setters::setters;
 use crate::value::Extra;
 
@@ -62,6 +64,19 @@ impl Endpoint for ListProjects {
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/projects";
     const IDEMPOTENT: bool = true;
+
+    fn read(body: &[u8]) -> serde_json::Result<ProjectList> {
+        Rows::read(body)
+    }
+}
+
+impl Rows for ProjectList {
+    type Row = Project;
+    const FIELD: &'static str = "projects";
+
+    fn rows(&mut self) -> (&mut Vec<Project>, &mut Vec<Value>) {
+        (&mut self.projects, &mut self.malformed)
+    }
 }
 
 string_enum! {
@@ -99,6 +114,9 @@ string_enum! {
 pub struct ProjectList {
     /// The projects.
     pub projects: Vec<Project>,
+    /// Projects that could not be read, as the API wrote them.
+    #[serde(skip)]
+    pub malformed: Vec<Value>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -108,7 +126,7 @@ impl ProjectList {
     /// A list of projects.
     #[must_use]
     pub fn new(projects: Vec<Project>) -> Self {
-        Self { projects, extra: Extra::default() }
+        Self { projects, malformed: Vec::new(), extra: Extra::default() }
     }
 }
 

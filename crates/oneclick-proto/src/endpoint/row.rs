@@ -241,12 +241,6 @@ impl<'de> Deserialize<'de> for Row {
                 };
                 while let Some(field) = map.next_key()? {
                     match field {
-                        Field::UserId if user_id.is_some() => {
-                            return Err(de::Error::duplicate_field("user_id"));
-                        }
-                        Field::TimeUtc if time_utc.is_some() => {
-                            return Err(de::Error::duplicate_field("time_utc"));
-                        }
                         Field::UserId => user_id = Some(map.next_value()?),
                         Field::TimeUtc => time_utc = Some(map.next_value()?),
                         Field::Category => category = map.next_value()?,

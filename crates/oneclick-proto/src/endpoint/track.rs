@@ -59,6 +59,10 @@ impl Endpoint for TrackImpact {
     const METHOD: Method = Method::GET;
     const PATH: &'static str = "/v1/track";
     const IDEMPOTENT: bool = true;
+
+    fn check(&self) -> Result<(), InvalidValue> {
+        InvalidValue::check_whole("user id", self.impact.user_id.as_str())
+    }
 }
 
 /// How far an impact has come: the answer of `GET /v1/track`.

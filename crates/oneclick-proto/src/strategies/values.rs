@@ -41,11 +41,11 @@ arbitrary! {
     CancelMessage = open(Self::KNOWN);
     TreeCategory = Just(Self::Food);
     SortOrder = prop_oneof![Just(Self::Asc), Just(Self::Desc)];
-    Cursor = prop_oneof!["[A-Za-z0-9+/]{1,40}={0,2}", "\\PC{1,20}"].prop_map(Self::new);
+    Cursor = prop_oneof!["[A-Za-z0-9+/]{1,40}={0,2}", whole("\\PC{1,20}")].prop_map(Self::new);
     Metadata = metadata();
     RecordedMetadata = prop_oneof![any::<Metadata>().prop_map(Self::from), recorded()];
     Reason = characters(Reason::MAX_CHARS).prop_filter_map("too long", |reason| Self::new(reason).ok());
-    UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}", "\\PC{1,12}"].prop_map(Self::from);
+    UserId = prop_oneof!["U[0-9]{1,12}", "[a-z0-9-]{1,40}", whole("\\PC{1,12}")].prop_map(Self::from);
     Extra = prop_oneof![3 => Just(Self::default()), 1 => extra()];
     Timestamp = timestamp();
     ImpactId = (any::<UserId>(), any::<Timestamp>()).prop_map(|(id, time)| Self::new(id, time));
@@ -80,6 +80,11 @@ where
         4 => proptest::sample::select(known),
         1 => "new_[a-z]{1,12}".prop_map(|name| T::from(name.as_str())),
     ]
+}
+
+/// Text that is not damaged.
+fn whole(pattern: &'static str) -> impl Strategy<Value = String> {
+    pattern.prop_map(|text| text.replace(char::REPLACEMENT_CHARACTER, "x"))
 }
 
 fn email() -> impl Strategy<Value = Email> {

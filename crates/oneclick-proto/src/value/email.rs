@@ -11,8 +11,9 @@ use super::InvalidValue;
 /// `GET /v1/customer_records` and `GET /v1/customers`.
 ///
 /// Only what is certainly wrong is refused, since a purchase must not fail on
-/// an address that works: no `@`, nothing before or after it, a control
-/// character, a space outside quotes, an empty label in the domain, more than
+/// an address that works: no `@`, nothing before or after it, a control or invisible
+/// character, U+FFFD, a space or one of `()<>[]:;,\` outside quotes, an empty label or
+/// punctuation in the domain, more than
 /// 254 bytes. Hidden in `Debug`, and there is no `Display`: use
 /// [`as_str`](Self::as_str).
 ///
@@ -75,13 +76,37 @@ fn fault(address: &str) -> Option<&'static str> {
     if !quoted && local.contains('@') {
         return Some("it has more than one @");
     }
+    if address.chars().any(is_invisible) {
+        return Some("it contains an invisible character, or one that stands for lost text");
+    }
+    if !quoted && local.contains(|char| "()<>[]:;,\\\"".contains(char)) {
+        return Some("it contains one of ()<>[]:;,\\\" outside quotes");
+    }
     if domain.contains(char::is_whitespace) || (!quoted && local.contains(char::is_whitespace)) {
         return Some("it contains a space");
+    }
+    // `[127.0.0.1]` is a domain, too.
+    let literal = domain.starts_with('[') && domain.ends_with(']');
+    let wrong =
+        |char: char| char.is_ascii() && !char.is_ascii_alphanumeric() && !"-._".contains(char);
+    if !literal && domain.contains(wrong) {
+        return Some("its domain contains punctuation that no domain has");
     }
     if domain.split('.').any(str::is_empty) {
         return Some("its domain has an empty label");
     }
     None
+}
+
+/// Characters that nobody types and that no address has: what a copied text brings along,
+/// or what turns its direction round. Joiners (U+200C, U+200D) are part of some scripts.
+fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffd}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// As [`Email::new`].
@@ -138,6 +163,13 @@ mod tests {
             "\"a@b\"@x.com",
             "a@[127.0.0.1]",
             "a'b@x.com",
+            "a_b@x_y.com",
+            "a!#$%&*+-/=?^`{|}~b@x.com",
+            "\"<a>,b\"@x.com",
+            "نامه\u{200c}ای@example.com",
+            "ada@bücher.example",
+            "ada@xn--bcher-kva.example",
+            "用户@例子.广告",
             ".a.@x.com",
             &format!("{}@x.com", "a".repeat(Email::MAX_BYTES - 6)),
         ] {
@@ -159,6 +191,23 @@ mod tests {
             "secret@x.com\r\nbcc: y@z.com",
             "secret@a@b",
             "\"@secret.com",
+            "secret@example,com",
+            "<secret@example.com>",
+            "Ada <secret@example.com>",
+            "secret@example.com>",
+            "mailto:secret@example.com",
+            "secret@example.com;bob@example.com",
+            "secret,bob@example.com",
+            "secret@example/com",
+            "secret@exa mple.com",
+            "secret\u{200b}@example.com",
+            "\u{feff}secret@example.com",
+            "secret@example\u{2060}.com",
+            "secret@example.com\u{200e}",
+            "\u{202e}secret@example.com",
+            "\u{2066}secret\u{2069}@example.com",
+            "secr\u{ad}et@example.com",
+            "secr\u{fffd}t@example.com",
             &format!("{}@secret.com", "a".repeat(Email::MAX_BYTES - 10)),
         ] {
             let error = Email::new(address).unwrap_err();

@@ -267,6 +267,11 @@ impl ImpactFinder {
         let new = Impact { kind, amount };
         // A zero of a known kind says nothing once another stands.
         match place {
+            // The same field twice: the last one counts.
+            Some(old) if old.kind == new.kind => {
+                *old = new;
+                None
+            }
             Some(old) if old.amount != 0 || new.amount == 0 => {
                 (new.amount != 0 || is_other(&new)).then_some(new)
             }

@@ -57,6 +57,11 @@ pub enum InvalidValue {
     },
     /// Text that is not the id of an impact.
     ImpactId,
+    /// A text of a response that arrived damaged, and names nothing any more.
+    Damaged {
+        /// What it would have been, such as `cursor`.
+        what: &'static str,
+    },
     /// The stored state of a purchase that is another one.
     OtherPurchase {
         /// What differs: `intent`, `kind of impact`, `amount` or `customer`.
@@ -114,6 +119,15 @@ pub enum InvalidValue {
 }
 
 impl InvalidValue {
+    /// Checks that a text which the API gave arrived whole.
+    pub(crate) fn check_whole(what: &'static str, text: &str) -> Result<(), Self> {
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            Err(Self::Damaged { what })
+        } else {
+            Ok(())
+        }
+    }
+
     /// Checks how many characters a text has.
     pub(crate) fn check_length(what: &'static str, text: &str, max: usize) -> Result<(), Self> {
         let characters = text.chars().count();
@@ -143,6 +157,10 @@ impl fmt::Display for InvalidValue {
             Self::ImpactId => f.write_str(
                 "not the id of an impact: a user id, a hyphen and a timestamp, such as \
                      U123-2024-09-16T20:34:04.429Z",
+            ),
+            Self::Damaged { what } => write!(
+                f,
+                "the {what} is damaged: it contains U+FFFD, which stands for text that was lost",
             ),
             Self::OtherPurchase { what } => write!(
                 f,

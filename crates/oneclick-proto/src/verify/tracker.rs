@@ -6,7 +6,7 @@ use super::rules::{Fate, Row};
 use crate::machine::{Answer, Ask};
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, UserId};
-use crate::{Error, GetAccount, TrackImpact};
+use crate::{Error, ErrorKind, GetAccount, TrackImpact};
 
 /// Tracks one row: by its own id, by the account's and by the customer's, until one
 /// of them names it.
@@ -83,7 +83,9 @@ impl Tracker {
             Ok(tracking) if tracking.cancelled_on.is_some() => Some(Fate::TakenBack),
             Ok(_) => Some(Fate::Stands),
             Err(error) => {
-                if !error.status().is_some_and(is_of_the_id) {
+                // An id that arrived damaged is not even asked for.
+                let refused = matches!(error.kind(), ErrorKind::Invalid(_));
+                if !refused && !error.status().is_some_and(is_of_the_id) {
                     self.failure = Some(error);
                 }
                 None

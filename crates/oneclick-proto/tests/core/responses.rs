@@ -3,9 +3,11 @@
 use std::fmt::Debug;
 
 use oneclick_proto::{
-    Account, Api, Cancellation, Category, CustomerRecord, Day, Impact, ImpactKind, ImpactTotals,
-    ListRecords, Page, Project, ProjectType, Receipt, Record, RecordedMetadata, Timestamp, Totals,
-    Tracking, UserId,
+    Account, Api, CancelImpact, Cancellation, Category, Cursor, Customer, CustomerRecord, Day,
+    Endpoint, Error, Execution, GetAccount, GetDailyTotals, Impact, ImpactId, ImpactKind,
+    ImpactTotals, InvalidValue, ListCustomerRecords, ListCustomers, ListProjects, ListRecords,
+    Page, Pager, PlantTree, Project, ProjectType, Receipt, Record, RecordedMetadata, Timestamp,
+    Totals, TrackImpact, Tracking, Trees, UserId,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -433,13 +435,6 @@ fn what_is_of_another_type_is_told() {
     assert!(row.contains("expected an impact"), "{row}");
     let amount = told::<Record>(r#"{"tree_planted":"5"}"#);
     assert!(amount.contains("expected an amount that is a whole number of 64 bits"), "{amount}");
-    for twice in ["user_id", "time_utc"] {
-        let time = "2024-09-16T20:34:04.429Z";
-        let text = format!(
-            r#"{{"user_id":"{time}","time_utc":"{time}","{twice}":"{time}","tree_planted":1}}"#
-        );
-        assert!(told::<Record>(&text).contains(&format!("duplicate field `{twice}`")));
-    }
     let metadata: RecordedMetadata = serde_json::from_str(r#"{"b":1,"a":"x"}"#).unwrap();
     assert_eq!((metadata.len(), metadata.get("a")), (2, Some("x")));
 }
@@ -464,4 +459,182 @@ fn ids_and_times_hash_as_they_compare() {
     let times =
         ["2024-09-16T20:34:04.429Z", "2024-09-16T20:34:04.430Z", "2024-09-16T20:34:04.429z"];
     check(&times.map(|time| time.parse::<Timestamp>().unwrap()));
+}
+
+fn decode<E: Endpoint>(endpoint: &E, body: impl AsRef<[u8]>) -> Result<E::Response, Error> {
+    Api::sandbox("test_key").unwrap().decode(endpoint, http::Response::new(body))
+}
+
+/// At every depth.
+#[test]
+fn of_a_key_that_is_written_twice_the_last_counts() {
+    let row = r#"{"user_id":"U0","user_id":"U1","time_utc":"2024-09-16T20:34:04Z",
+        "time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,"tree_planted":2,
+        "kelp_grown":3,"kelp_grown":0,"category":"x","category":"food","soil":1.5,"soil":"peat",
+        "metadata":{"order":"A","order":"B"},"metadata":{"order":"C","order":"D"}}"#;
+    let check = |record: &Record| {
+        assert_eq!(ImpactId::from(record).to_string(), "U1-2024-09-16T20:34:04.429Z");
+        assert_eq!(record.impact, Impact::new(ImpactKind::TreePlanted, 2));
+        assert_eq!(record.category.as_ref().unwrap().as_str(), "food");
+        assert_eq!(record.metadata.get("order"), Some("D"));
+        assert_eq!(record.extra.get("soil").unwrap(), "peat");
+    };
+    check(&serde_json::from_str(row).unwrap());
+    let page = format!(r#"{{"cursor":"a","user_records":[],"user_records":[{row}],"cursor":"b"}}"#);
+    let page = decode(&ListRecords::new(), page).unwrap();
+    check(&page.items[0]);
+    assert_eq!((page.items.len(), page.cursor.unwrap().as_str()), (1, "b"));
+    let receipt = decode(&PlantTree::new(Trees::of::<1>()), row).unwrap();
+    assert_eq!((receipt.user_id.as_str(), receipt.impact.amount), ("U1", 2));
+    let account = r#"{"user_id":"U0","user_id":"U1","email":"a@x.com","email":"b@x.com"}"#;
+    assert_eq!(decode(&GetAccount, account).unwrap().user_id.as_str(), "U1");
+    let days = r#"{"user_id":"U1","daily_impact":[{"date":"2024-09-15","date":"2024-09-16",
+        "tree_planted":1,"tree_planted":2}]}"#;
+    let days = decode(&GetDailyTotals::new(), days).unwrap();
+    assert_eq!(days.daily_impact[0].date.to_string(), "2024-09-16");
+    assert_eq!(days.daily_impact[0].totals.get(&ImpactKind::TreePlanted), 2);
+}
+
+/// Every list, page or not.
+#[test]
+fn null_is_no_row_and_a_malformed_row_costs_itself_alone() {
+    fn check<E: Endpoint>(
+        endpoint: &E,
+        (field, beside): (&str, Value),
+        good: &Value,
+        count: impl Fn(&E::Response) -> usize,
+        malformed: impl Fn(&E::Response) -> &[Value],
+    ) where
+        E::Response: Debug,
+    {
+        let body = |rows: Value| {
+            let mut body = beside.clone();
+            body[field] = rows;
+            decode(endpoint, body.to_string())
+        };
+        let empty = body(json!(null)).unwrap();
+        assert_eq!((count(&empty), malformed(&empty).len()), (0, 0), "{field}");
+        let bad = [json!(null), json!("x"), json!({}), json!([good])];
+        let rows: Vec<_> = bad.iter().flat_map(|bad| [good.clone(), bad.clone()]).collect();
+        let read = body(rows.into()).unwrap();
+        assert_eq!((count(&read), malformed(&read)), (4, &bad[..]), "{field}");
+        for wrong in [json!("x"), json!({"0": good}), json!(5)] {
+            assert!(body(wrong).is_err(), "{field}");
+        }
+        assert!(decode(endpoint, beside.to_string()).is_err(), "{field}");
+    }
+    let row = json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
+        "customer": {"customer_id": "U2", "customer_email": "a@x.com"}});
+    let page = |field| (field, json!({"cursor": null}));
+    check(&ListRecords::new(), page("user_records"), &row, |p| p.items.len(), |p| &p.malformed);
+    check(
+        &ListCustomerRecords::new(),
+        page("customer_records"),
+        &row,
+        |page| page.items.len(),
+        |page| &page.malformed,
+    );
+    let customer = json!({"customer_id": "U2", "customer_email": "a@x.com",
+        "onboarded_on": "2024-09-16T20:34:04.429Z"});
+    check(&ListCustomers::new(), page("customers"), &customer, |p| p.items.len(), |p| &p.malformed);
+    check(
+        &GetDailyTotals::new(),
+        ("daily_impact", json!({"user_id": "U1"})),
+        &json!({"date": "2024-09-16", "tree_planted": 1}),
+        |days| days.daily_impact.len(),
+        |days| &days.malformed,
+    );
+    check(
+        &ListProjects::new(),
+        ("projects", json!({})),
+        &json!({"project_id": "P1", "name": "Coast", "type": "ocean", "available": true}),
+        |list| list.projects.len(),
+        |list| &list.malformed,
+    );
+}
+
+/// A server cut a text inside a character, as an escape or as bytes, or wrote a mark first.
+#[test]
+fn damaged_text_is_mended_wherever_it_stands() {
+    let record = |text: &str| {
+        format!(
+            r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,
+                "metadata":{{"note":"{text}","{text}":"x"}},"soil {text}":["{text}"]}}"#
+        )
+    };
+    let mut bytes = record("tree ~").into_bytes();
+    bytes.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xc3);
+    for body in [record(r"tree \ud83c").into_bytes(), bytes] {
+        let receipt = decode(&PlantTree::new(Trees::of::<1>()), &body).unwrap();
+        assert_eq!(receipt.metadata.get("note"), Some("tree \u{fffd}"));
+        assert_eq!(receipt.metadata.get("tree \u{fffd}"), Some("x"));
+        assert_eq!(receipt.extra.get("soil tree \u{fffd}").unwrap()[0], "tree \u{fffd}");
+        let marked = [b"\xef\xbb\xbf", &*body].concat();
+        assert_eq!(decode(&PlantTree::new(Trees::of::<1>()), marked).unwrap(), receipt);
+        let page = [br#"{"user_records":[null,"#, &*body, b"]}"].concat();
+        let page = decode(&ListRecords::new(), page).unwrap();
+        assert_eq!((page.items.len(), page.malformed.len()), (1, 1));
+        assert_eq!(page.items[0].metadata, receipt.metadata);
+    }
+}
+
+/// Whoever would track or cancel by it would name something else.
+#[test]
+fn a_damaged_cursor_or_id_is_never_sent_back() {
+    let api = Api::sandbox("test_key").unwrap();
+    let body = br#"{"user_records":[{"user_id":"U\ud83c","time_utc":"2024-09-16T20:34:04.429Z",
+        "tree_planted":1}],"cursor":"a\ud83c"}"#;
+    let mut pager = Pager::new(ListRecords::new());
+    let first = pager.request().unwrap().unwrap();
+    let page = pager.take(decode(&first, body)).unwrap().unwrap();
+    let second = pager.request().unwrap().unwrap();
+    let damaged = |what| InvalidValue::Damaged { what };
+    assert_eq!(api.encode(&second).unwrap_err(), damaged("cursor"));
+    let record = &page.items[0];
+    assert_eq!(api.encode(&TrackImpact::from(record)).unwrap_err(), damaged("user id"));
+    assert_eq!(api.encode(&CancelImpact::from(record)).unwrap_err(), damaged("user id"));
+    for cursor in [Some("a\u{fffd}"), None] {
+        let mut customers = ListCustomers::new();
+        customers.cursor = cursor.map(Cursor::new);
+        assert_eq!(api.encode(&customers).is_err(), cursor.is_some());
+        let mut records = ListCustomerRecords::new();
+        records.cursor = cursor.map(Cursor::new);
+        assert_eq!(api.encode(&records).is_err(), cursor.is_some());
+    }
+    assert!(damaged("cursor").to_string().starts_with("the cursor is damaged: it contains U+FFFD"));
+}
+
+/// The reason is shown whoever wrote it; whether it is proof is another question.
+#[test]
+fn an_error_shows_its_reason_in_whatever_form_it_stands() {
+    let plant =
+        PlantTree::new(Trees::of::<1>()).customer(Customer::new("ada@example.com").unwrap());
+    let failed = |body: &str| {
+        let response = http::Response::builder().status(400).body(body.to_owned()).unwrap();
+        Api::sandbox("test_key").unwrap().decode(&plant, response).unwrap_err()
+    };
+    let own = failed("\u{feff}{\"type\":\"key_error\",\"message\":\"no tree\\ud83c\"}");
+    assert!(own.to_string().contains("400 Bad Request: key_error: no tree\u{fffd}"), "{own}");
+    assert_eq!(own.execution(), Execution::NotExecuted);
+    for body in [
+        r#"{"Message":"no trees"}"#,
+        r#"{"error":{"type":"key_error","message":"no trees"}}"#,
+        r#"{"errors":[{"message":"no trees"}]}"#,
+        r#"[{"type":"key_error","message":"no trees"}]"#,
+        r#"{"type":"about:blank","title":"Bad Request","detail":"no trees"}"#,
+        "no trees",
+        "<html><title>no trees</title></html>",
+    ] {
+        let error = failed(body);
+        assert!(error.to_string().contains("400 Bad Request: no trees"), "{error}");
+        assert_eq!(error.message(), Some("no trees"), "{body}");
+        assert_eq!(error.execution(), Execution::Unknown, "{body}");
+    }
+    for body in
+        [r#"{"detail":"no ada@example.com"}"#, r#"["ada@example.com"]"#, "no ada@example.com"]
+    {
+        let error = failed(body);
+        assert!(error.to_string().contains("withheld"), "{error}");
+        assert!(error.message().unwrap().contains("ada@example.com"));
+    }
 }

@@ -1,10 +1,25 @@
-//! Mends JSON that a server cut inside a character.
+//! Mends the body of a response that some server or gateway damaged.
+
+use serde_json::Value;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The JSON that a body most likely meant; `None` if it is none all the same.
+///
+/// A byte order mark is skipped. What is no text, such as half a character where somebody
+/// cut it, becomes U+FFFD. Of a key that is written twice in one object the last counts.
+pub(crate) fn value(body: &[u8]) -> Option<Value> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let text = String::from_utf8_lossy(body);
+    serde_json::from_str(&text)
+        .or_else(|_| serde_json::from_slice(&surrogates(text.as_bytes()).unwrap_or_default()))
+        .ok()
+}
 
 /// Replaces the escapes of halves of surrogate pairs, which no text can hold, by that of
 /// U+FFFD; `None` if there are none.
-pub(super) fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
-    let mut mended = body.to_vec();
-    let mut changed = false;
+fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = None;
     let mut at = 0;
     while let Some(found) = body.get(at..).and_then(|rest| rest.iter().position(|b| *b == b'\\')) {
         at += found;
@@ -12,8 +27,8 @@ pub(super) fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
         let pair =
             unit.is_some_and(is_leading) && self::unit(body, at + 6).is_some_and(is_trailing);
         if !pair && unit.is_some_and(|unit| is_leading(unit) || is_trailing(unit)) {
+            let mended = mended.get_or_insert_with(|| body.to_vec());
             mended[at + 2..at + 6].copy_from_slice(b"fffd");
-            changed = true;
         }
         // An escape has two bytes, or six.
         at += match unit {
@@ -22,7 +37,7 @@ pub(super) fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
             None => 2,
         };
     }
-    changed.then_some(mended)
+    mended
 }
 
 /// The number in the escape `\uXXXX` at a place.
@@ -57,6 +72,21 @@ mod tests {
         ] {
             let found = surrogates(json.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
             assert_eq!(found.as_deref(), mended, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_json_but_for_its_text_is_read() {
+        for (body, mended) in [
+            (&b"\xef\xbb\xbf{\"a\":1}"[..], Some(r#"{"a":1}"#)),
+            (b"{\"a\":1,\"b\":2,\"a\":{\"c\":3,\"c\":4}}", Some(r#"{"a":{"c":4},"b":2}"#)),
+            (b"\"caf\xc3\"", Some("\"caf\u{fffd}\"")),
+            (b"[\"\xc3\",\"\\ud83d\"]", Some("[\"\u{fffd}\",\"\u{fffd}\"]")),
+            (b"\xef\xbb\xbf", None),
+            (b"{\"a\":", None),
+            (b"<html>", None),
+        ] {
+            assert_eq!(value(body).map(|value| value.to_string()).as_deref(), mended);
         }
     }
 }

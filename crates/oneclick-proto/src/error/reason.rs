@@ -1,0 +1,157 @@
+//! Finds the reason in the body of an error response, whoever wrote it.
+
+use serde_json::Value;
+
+use crate::mend;
+
+/// The names under which servers and gateways write it, the most telling first.
+const NAMES: [&str; 11] = [
+    "message",
+    "Message",
+    "detail",
+    "error_description",
+    "description",
+    "reason",
+    "msg",
+    "error",
+    "errors",
+    "title",
+    "Error",
+];
+/// How deep it is looked for.
+const DEPTH: u32 = 4;
+/// How many of several reasons are kept.
+const MOST: usize = 5;
+
+/// What an error response says.
+#[derive(Default)]
+pub(super) struct Reason {
+    pub(super) error_type: Option<String>,
+    pub(super) message: Option<String>,
+    /// Whether both stand where the API itself writes them: `type` and `message` of a
+    /// JSON object. No other form proves that a request was not executed.
+    pub(super) own: bool,
+}
+
+impl Reason {
+    pub(super) fn of(body: &[u8]) -> Self {
+        let Some(value) = mend::value(body) else {
+            return Self { message: of_text(&String::from_utf8_lossy(body)), ..Self::default() };
+        };
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let own = text("type").is_some() && text("message").is_some();
+        let message = text("message").or_else(|| of_value(&value, DEPTH));
+        Self { error_type: text("type"), message, own }
+    }
+}
+
+fn of_value(value: &Value, depth: u32) -> Option<String> {
+    if depth == 0 {
+        return None;
+    }
+    match value {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
+        Value::Array(values) => {
+            joined(values.iter().filter_map(|value| of_value(value, depth - 1)))
+        }
+        Value::Object(fields) => {
+            let named = NAMES.iter().filter_map(|name| fields.get(*name));
+            let mut named = named.filter_map(|value| of_value(value, depth - 1));
+            // An object of the fields that are wrong, each with its reasons.
+            let by_field = || {
+                let reason =
+                    |(name, value)| Some(format!("{name}: {}", of_value(value, depth - 1)?));
+                joined(fields.iter().filter_map(reason))
+            };
+            named.next().or_else(|| (depth < DEPTH).then(by_field).flatten())
+        }
+        _ => None,
+    }
+}
+
+fn joined(reasons: impl Iterator<Item = String>) -> Option<String> {
+    let reasons: Vec<_> = reasons.take(MOST).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Plain text is its own reason. A page has a title, and JSON that broke off has none.
+fn of_text(text: &str) -> Option<String> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = match text.chars().next()? {
+        '<' => {
+            let lower = text.to_ascii_lowercase();
+            let start = lower.find("<title>")? + "<title>".len();
+            let end = start + lower[start..].find('<')?;
+            text[start..end].trim()
+        }
+        '{' | '[' | '"' => return None,
+        _ => text,
+    };
+    let is_text = !text.contains(|char: char| char.is_control() && !char.is_whitespace());
+    (is_text && !text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_found_in_whatever_form_it_stands() {
+        for (body, expected) in [
+            (r#"{"type":"x","message":"no trees"}"#, Some("no trees")),
+            (r#"{"message":"no trees","error":"Bad Request"}"#, Some("no trees")),
+            (r#"{"Message":"no trees"}"#, Some("no trees")),
+            (r#"{"error":"no trees"}"#, Some("no trees")),
+            (r#"{"error":{"code":7,"message":"no trees"}}"#, Some("no trees")),
+            (r#"{"error":"invalid","error_description":"no trees"}"#, Some("no trees")),
+            (r#"{"errors":["no trees","no soil"]}"#, Some("no trees; no soil")),
+            (r#"{"errors":[{"detail":"no trees"},{"msg":"no soil"}]}"#, Some("no trees; no soil")),
+            (r#"{"errors":{"amount":["too many","odd"]}}"#, Some("amount: too many; odd")),
+            (r#"[{"message":"no trees"}]"#, Some("no trees")),
+            (r#"["no trees"]"#, Some("no trees")),
+            (r#""no trees""#, Some("no trees")),
+            (
+                r#"{"type":"about:blank","title":"Bad Request","detail":"no trees"}"#,
+                Some("no trees"),
+            ),
+            (r#"{"type":"about:blank","title":"no trees"}"#, Some("no trees")),
+            ("\u{feff}{\"message\":\"no trees\"}", Some("no trees")),
+            (r#"{"message":"no tree\ud83c"}"#, Some("no tree\u{fffd}")),
+            ("no trees\n", Some("no trees")),
+            ("<html><head><TITLE> no trees </TITLE></head>", Some("no trees")),
+            ("<html><title>no trees", None),
+            ("<html>", None),
+            (r#"{"message":"no tr"#, None),
+            (r#"{"code":7}"#, None),
+            (r#"{"message":"","error":" "}"#, None),
+            ("7", None),
+            ("\u{0}\u{1}", None),
+            (" ", None),
+        ] {
+            let reason = Reason::of(body.as_bytes());
+            let message = reason.message.filter(|message| !message.is_empty());
+            assert_eq!(message.as_deref(), expected, "{body}");
+        }
+        let many: Vec<_> = (0..9).map(|number| number.to_string()).collect();
+        let body = serde_json::to_vec(&many).unwrap();
+        assert_eq!(Reason::of(&body).message.unwrap(), "0; 1; 2; 3; 4");
+        let deep = format!("{}\"no trees\"{}", "[".repeat(4), "]".repeat(4));
+        assert_eq!(Reason::of(deep.as_bytes()).message, None);
+    }
+
+    #[test]
+    fn only_the_apis_own_form_is_the_apis_own() {
+        assert!(Reason::of(br#"{"type":"api_error","message":"no"}"#).own);
+        for body in [
+            r#"{"type":"about:blank","title":"Forbidden","detail":"no"}"#,
+            r#"{"message":"no"}"#,
+            r#"{"error":{"type":"api_error","message":"no"}}"#,
+            r#"[{"type":"api_error","message":"no"}]"#,
+            r#"{"type":7,"message":"no"}"#,
+            r#"{"type":"api_error","message":null,"detail":"no"}"#,
+            "no",
+        ] {
+            assert!(!Reason::of(body.as_bytes()).own, "{body}");
+        }
+    }
+}
