@@ -43,8 +43,11 @@ fn retry_after(text: &str, date: Option<&str>) {
     let Some(after) = header(text) else { return };
     let read = wait(after, date.and_then(header));
     let text = text.trim();
-    if is_number(text) {
-        assert_eq!(read, Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX))));
+    if let Some(seconds) = seconds(text) {
+        let read = read.expect("a number of seconds").as_secs_f64();
+        // Beyond that a float is not exact.
+        let most = 1e15;
+        assert_eq!(read.min(most), seconds.min(most), "{text:?}");
         return;
     }
     // Without a date beside it only a number of seconds says how long.
@@ -61,18 +64,25 @@ fn retry_after(text: &str, date: Option<&str>) {
         read.or_else(|| since_1970(text).inspect(|time| check_sloppy(text, time.as_secs())))
     };
     let (until, now) = (moment(text), moment(date));
-    let expected = until.zip(now).map(|(until, now)| until.saturating_sub(now));
+    let expected = until.zip(now).and_then(|(until, now)| until.checked_sub(now));
     assert_eq!(read, expected, "{text:?} {date:?}");
 }
 
 /// The moment that a text is read as.
 fn since_1970(text: &str) -> Option<Duration> {
     let epoch = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
-    wait(text.parse().ok()?, Some(epoch)).filter(|_| !is_number(text.trim()))
+    wait(text.parse().ok()?, Some(epoch)).filter(|_| seconds(text).is_none())
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// The longest of some numbers of seconds, each rounded up.
+fn seconds(text: &str) -> Option<f64> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |part: &str| {
+        let (whole, fraction) = part.split_once('.').unwrap_or((part, "0"));
+        let more = f64::from(fraction.bytes().any(|digit| digit != b'0'));
+        (digits(whole) && digits(fraction)).then(|| whole.parse::<f64>().expect("digits") + more)
+    };
+    text.split(',').map(str::trim).filter_map(number).reduce(f64::max)
 }
 
 /// What httpdate does not read may be read all the same, if it differs by letter
@@ -140,7 +150,8 @@ fn every_date_is_read(numbers: [u8; 11]) {
     let until = number([f, g, h, i, j]) % (most(second) + 1);
     let header = |form, moment| write(form, moment).parse::<HeaderValue>().unwrap();
     let read = wait(header(second, until), Some(header(first, now)));
-    assert_eq!(read, Some(Duration::from_secs(until.saturating_sub(now))), "{now} {until}");
+    // One that has passed says nothing.
+    assert_eq!(read, until.checked_sub(now).map(Duration::from_secs), "{now} {until}");
 }
 
 /// All the ways to write a moment.

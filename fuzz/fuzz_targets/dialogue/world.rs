@@ -297,7 +297,9 @@ impl State {
             }
             Some(Fault::Cut(at)) => {
                 let piece = &body[..at.min(body.len())];
-                return Err(BodyReader::new(&Method::GET, head, usize::MAX).push(piece)?.cut("closed"));
+                return Err(BodyReader::new(&Method::GET, head, usize::MAX)
+                    .push(piece)?
+                    .cut("closed"));
             }
             Some(Fault::TooLarge(limit)) if limit < body.len() => {
                 return BodyReader::new(&Method::GET, head, limit).push(&body)?.finish();
