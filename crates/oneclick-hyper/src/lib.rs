@@ -15,9 +15,13 @@
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
 //! what carries them: hyper-util's pooled client ([`Pool`]), one connection
 //! ([`Connection`]), or any service that takes the same types
-//! ([`Transport::from_service`]). Redirects are not followed, no proxy is used,
-//! and what carries a call sends it once: only [`RetryPolicy`] says what is sent
-//! again, which is no purchase that may have been made.
+//! ([`Transport::from_service`]). Redirects are not followed, and what carries a call sends
+//! it once: only [`RetryPolicy`] says what is sent again, which is no purchase that may
+//! have been made.
+//! The pool goes for `https://` through the proxy that the environment names, as [`Proxy`]
+//! reads it: `http`, `socks5` or `socks5h`. It sees no more than the host. `http://` goes
+//! through none, and no client is made if the proxy cannot be used, as one with the scheme
+//! `https`, `socks4` or `socks4a` cannot be here.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.

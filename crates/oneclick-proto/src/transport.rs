@@ -6,6 +6,7 @@
 //! first byte of the request left, is what [`TransportError`] is for.
 
 mod gzip;
+mod proxy;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,6 +19,7 @@ use http::{Request, Response, StatusCode};
 
 pub use gzip::Gunzip;
 pub(crate) use gzip::encoding;
+pub use proxy::{Proxy, ProxyError, ProxyScheme};
 
 use crate::Api;
 use crate::setters::setters;

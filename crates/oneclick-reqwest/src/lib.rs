@@ -16,8 +16,9 @@
 //! what carries them. Redirects are not followed, and what carries a call sends
 //! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
 //! that may have been made.
-//! `https://` goes through the proxy that the environment names, which sees no
-//! more than the host; `http://` through none.
+//! `https://` goes through the proxy that the environment names, as [`Proxy`] reads it:
+//! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
+//! no client is made if the proxy cannot be used.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
@@ -92,7 +93,8 @@ impl Transport {
     /// say.
     ///
     /// # Errors
-    /// A machine without a trust store, or https without the feature `tls`.
+    /// A machine without a trust store, a proxy in the environment that cannot be used, or
+    /// https without the feature `tls`.
     pub fn builder(
         api: &Api,
         options: &TransportOptions,
@@ -102,6 +104,8 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // It reads the environment otherwise than the other transports do.
+            .no_proxy()
             // Its own decoders leave an answer of several members half read, and
             // are there as soon as any crate of the build asks for them.
             .no_gzip()
@@ -111,9 +115,13 @@ impl Transport {
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host);
-        if !api.base_url().is_https() {
-            // A proxy would read the key, and loopback needs none.
-            builder = builder.no_proxy();
+        if let Some(proxy) = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))? {
+            // Its parser would show what it stumbles over.
+            let mut through = reqwest::Proxy::all(proxy.url()).map_err(|_| proxy.unsupported())?;
+            if let Some((user, password)) = &proxy.credentials {
+                through = through.basic_auth(user, password);
+            }
+            builder = builder.proxy(through);
         }
         Ok(tls::configure(builder, api)?)
     }

@@ -16,8 +16,9 @@
 //! what carries them. Redirects are not followed, and what carries a call sends
 //! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
 //! that may have been made.
-//! `https://` goes through the proxy that the environment names, which sees no
-//! more than the host; `http://` through none.
+//! `https://` goes through the proxy that the environment names, as [`Proxy`] reads it:
+//! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
+//! no client is made if the proxy cannot be used.
 //!
 //! ureq logs through the `log` crate. At the level `trace`, and there alone, it
 //! prints the bytes that it sends, the key among them: keep `ureq` and
@@ -66,8 +67,9 @@ pub struct Transport {
 impl Transport {
     /// Carries calls over an agent that you configured yourself.
     ///
-    /// Its TLS and pool stay as they are, and its proxy for `https://`; no proxy
-    /// is shown a key in clear text. Timeouts are those of `options`; redirects
+    /// Its TLS and pool stay as they are, and its proxy for `https://`, which ureq takes
+    /// from the environment in its own way unless it is set; no proxy is shown a key in
+    /// clear text. Timeouts are those of `options`; redirects
     /// are not followed and a status is no error, whatever the agent says.
     ///
     /// ```
@@ -113,11 +115,10 @@ impl Connect for Transport {
             .max_idle_age(options.idle_timeout)
             .max_idle_connections(options.max_idle_per_host)
             .max_idle_connections_per_host(options.max_idle_per_host);
+        let named = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))?;
+        builder = builder.proxy(named.map(|proxy| through(&proxy)).transpose()?);
         if api.base_url().is_https() {
             builder = tls::configure(builder)?;
-        } else {
-            // A proxy would read the key, and loopback needs none.
-            builder = builder.proxy(None);
         }
         Ok(Self {
             agent: builder.build().into(),
@@ -185,6 +186,23 @@ impl BlockingTransport for Transport {
     fn now(&self) -> Duration {
         self.start.elapsed()
     }
+}
+
+/// The proxy as ureq has it.
+fn through(proxy: &Proxy) -> Result<ureq::Proxy, ProxyError> {
+    let mut builder = ureq::Proxy::builder(match proxy.scheme {
+        ProxyScheme::Http => ureq::ProxyProtocol::Http,
+        ProxyScheme::Https => ureq::ProxyProtocol::Https,
+        ProxyScheme::Socks4 => ureq::ProxyProtocol::Socks4,
+        ProxyScheme::Socks4a => ureq::ProxyProtocol::Socks4A,
+        ProxyScheme::Socks5 => ureq::ProxyProtocol::Socks5,
+        ProxyScheme::Socks5h => ureq::ProxyProtocol::Socks5h,
+    });
+    builder = builder.host(&proxy.host).port(proxy.port);
+    if let Some((user, password)) = &proxy.credentials {
+        builder = builder.username(user).password(password);
+    }
+    builder.build().map_err(|_| proxy.unsupported())
 }
 
 /// Takes gzip off an answer; the feature has it asked for.
