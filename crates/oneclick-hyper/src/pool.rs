@@ -40,6 +40,8 @@ impl Pool {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        tcp.set_tcp_user_timeout(Some(TransportOptions::TCP_USER_TIMEOUT));
         // Shared out among a host's addresses, so that one that is silent
         // leaves time for the next.
         tcp.set_connect_timeout(Some(options.connect_timeout));

@@ -115,6 +115,10 @@ impl Transport {
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host);
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        {
+            builder = builder.tcp_user_timeout(TransportOptions::TCP_USER_TIMEOUT);
+        }
         if let Some(proxy) = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))? {
             // Its parser would show what it stumbles over.
             let mut through = reqwest::Proxy::all(proxy.url()).map_err(|_| proxy.unsupported())?;

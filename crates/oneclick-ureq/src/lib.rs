@@ -32,6 +32,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod connector;
+
 use std::error::Error as StdError;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -51,10 +53,8 @@ pub type Client = BlockingClient<Transport>;
 
 /// A [`ureq::Agent`] as a transport.
 ///
-/// Looking a name up and connecting may take
-/// [`connect_timeout`](TransportOptions::connect_timeout) each. Of a read, unlike
-/// a purchase, ureq does not say whether it was sent: one whose TLS handshake
-/// was cut short counts as sent.
+/// A call on a kept connection starts no thread; one that connects starts one to look the
+/// name up.
 #[derive(Clone, Debug)]
 pub struct Transport {
     agent: Agent,
@@ -101,7 +101,6 @@ macro_rules! configure {
             .max_redirects_will_error(false)
             .accept_encoding(AutoHeaderValue::None)
             .timeout_global(Some($options.timeout))
-            .timeout_resolve(Some($options.connect_timeout))
             .timeout_connect(Some($options.connect_timeout))
     };
 }
@@ -121,7 +120,7 @@ impl Connect for Transport {
             builder = tls::configure(builder)?;
         }
         Ok(Self {
-            agent: builder.build().into(),
+            agent: connector::agent(builder.build()),
             overrides: None,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
@@ -153,7 +152,8 @@ impl BlockingTransport for Transport {
         let mut request = Request::from_parts(head, body);
         if let Some(options) = &self.overrides {
             let clear = request.uri().scheme() == Some(&Scheme::HTTP);
-            let mut builder = configure!(self.agent.configure_request(request), options);
+            let mut builder = configure!(self.agent.configure_request(request), options)
+                .timeout_resolve(Some(options.connect_timeout));
             if clear {
                 builder = builder.proxy(None);
             }
@@ -173,7 +173,7 @@ impl BlockingTransport for Transport {
             Ok(_) => reader.finish(),
             Err(error) => {
                 let error = ureq::Error::from(error);
-                let timed_out = matches!(error, ureq::Error::Timeout(_));
+                let timed_out = is_timeout(&error);
                 Err(reader.cut(error).timed_out(timed_out))
             }
         }
@@ -234,44 +234,54 @@ impl Read for Body {
 fn connecting(error: &ureq::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     use ureq::Error::{
-        BadUri, ConnectProxyFailed, ConnectionFailed, HostNotFound, Http, InvalidProxyUrl, Io,
-        RequireHttpsOnly, Timeout as TimedOut, Tls, TlsRequired,
+        BadUri, ConnectProxyFailed, ConnectionFailed, HostNotFound, Io, RequireHttpsOnly,
+        Timeout as TimedOut, Tls, TlsRequired,
     };
     match error {
         BadUri(_)
         | ConnectProxyFailed(_)
         | ConnectionFailed
         | HostNotFound
-        | Http(_)
-        | InvalidProxyUrl
         | RequireHttpsOnly(_)
         | Tls(_)
         | TlsRequired
         | TimedOut(Timeout::Resolve | Timeout::Connect) => true,
-        Io(error)
-            if matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable) =>
-        {
-            true
+        Io(error) => {
+            matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
         }
-        // The standard library gives failed look-ups no kind of their own.
-        Io(error) if error.to_string().starts_with("failed to lookup address") => true,
-        error => tls::refused(error),
+        _ => false,
     }
 }
 
 /// Sorts a failure into before and after the request could be executed.
 fn failed(error: ureq::Error, unsent: bool) -> TransportError {
-    use ureq::Error::{BadUri, RequireHttpsOnly};
-    let timed_out = matches!(error, ureq::Error::Timeout(_));
-    // These two print the URI, and with it a customer's address.
-    let error = match error {
-        BadUri(_) => BadUri("..".to_owned()),
-        RequireHttpsOnly(_) => RequireHttpsOnly("..".to_owned()),
-        error => error,
+    use ureq::Error::{BadUri, Other, RequireHttpsOnly};
+    let (error, unsent) = match error {
+        Other(other) => match other.downcast::<connector::NotConnected>() {
+            Ok(error) => (error.innermost(), true),
+            Err(other) => (Other(other), unsent),
+        },
+        // These two print the URI, and with it a customer's address.
+        BadUri(_) => (BadUri("..".to_owned()), unsent),
+        RequireHttpsOnly(_) => (RequireHttpsOnly("..".to_owned()), unsent),
+        error => (error, unsent),
     };
+    let timed_out = is_timeout(&error);
     let failed =
         if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
+}
+
+/// Whether a timeout is over, or one within TLS, which hands it on as a failure of I/O.
+fn is_timeout(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Timeout(_) => true,
+        ureq::Error::Io(error) => error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<ureq::Error>())
+            .is_some_and(is_timeout),
+        _ => false,
+    }
 }
 
 #[cfg(feature = "tls")]
@@ -298,19 +308,6 @@ mod tls {
             .root_certs(RootCerts::PlatformVerifier);
         Ok(builder.tls_config(tls.build()))
     }
-
-    /// Whether TLS could not be set up, or the certificate was refused: both
-    /// are before the request.
-    pub(super) fn refused(error: &ureq::Error) -> bool {
-        match error {
-            ureq::Error::Rustls(_) => true,
-            ureq::Error::Io(error) => error
-                .get_ref()
-                .and_then(|cause| cause.downcast_ref::<rustls::Error>())
-                .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_))),
-            _ => false,
-        }
-    }
 }
 
 #[cfg(not(feature = "tls"))]
@@ -324,9 +321,5 @@ mod tls {
         _: ConfigBuilder<AgentScope>,
     ) -> Result<ConfigBuilder<AgentScope>, &'static str> {
         Err("https needs the feature `tls` of oneclick-ureq")
-    }
-
-    pub(super) fn refused(_: &ureq::Error) -> bool {
-        false
     }
 }

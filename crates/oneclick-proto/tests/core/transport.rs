@@ -88,11 +88,27 @@ fn no_duration_is_longer_than_a_year_and_no_shorter_one_is_changed() {
     let clamped = endless.clamped();
     assert_eq!(
         (clamped.connect_timeout, clamped.timeout, clamped.idle_timeout),
-        (year, year, year)
+        (year * 9 / 10, year, year)
     );
     assert_eq!((clamped.max_idle_per_host, clamped.max_response_bytes), (3, 5));
     let usual = TransportOptions::new().timeout(Duration::from_secs(365 * 86_400 - 1));
     assert_eq!(usual.clamped(), usual);
+}
+
+/// So that a timeout that is over while connecting is known to be one.
+#[test]
+fn connecting_is_given_up_before_the_attempt_is() {
+    let options = |connect, timeout| {
+        TransportOptions::new()
+            .connect_timeout(Duration::from_millis(connect))
+            .timeout(Duration::from_millis(timeout))
+    };
+    for (connect, timeout, expected) in
+        [(10_000, 30_000, 10_000), (10_000, 1_000, 900), (900, 1_000, 900), (901, 1_000, 900)]
+    {
+        let clamped = options(connect, timeout).clamped();
+        assert_eq!(clamped, options(expected, timeout));
+    }
 }
 
 #[test]

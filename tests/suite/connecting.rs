@@ -1,0 +1,105 @@
+//! What comes before the first byte of HTTP: whatever goes wrong there executed nothing.
+
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use oneclick_proto::{Execution, GetAccount, Phase, TransportOptions};
+use socket2::{Domain, Socket, Type};
+
+use crate::behaviours;
+use crate::peer::{Peer, RECEIPT, response};
+use crate::subject::{KEY, Subject, phase, plant};
+
+behaviours! {
+    a_timeout_that_is_over_while_connecting_executed_nothing
+    a_timeout_that_is_over_in_the_handshake_executed_nothing
+}
+
+/// Shorter than `connect_timeout`, which is ten seconds.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A read and a purchase that time out before they were sent.
+fn assert_unsent<S: Subject>(url: &str) {
+    let client = S::at(url, &TransportOptions::new().timeout(TIMEOUT));
+    let start = Instant::now();
+    for error in [client.fails(plant()), client.fails(GetAccount)] {
+        assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+        assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+        assert!(error.is_timeout(), "{error:?}");
+    }
+    assert!(start.elapsed() < 5 * TIMEOUT, "{:?}", start.elapsed());
+}
+
+/// A listener that takes no more connections, and what fills it.
+fn full() -> (Socket, SocketAddr, Vec<TcpStream>) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 100, "the backlog has no end");
+    }
+    (socket, address, waiting)
+}
+
+fn a_timeout_that_is_over_while_connecting_executed_nothing<S: Subject>() {
+    let (_listener, address, _waiting) = full();
+    assert_unsent::<S>(&format!("http://{address}"));
+    assert_unsent::<S>(&format!("https://{address}"));
+}
+
+fn a_timeout_that_is_over_in_the_handshake_executed_nothing<S: Subject>() {
+    let peer = Peer::start(|_, wire| wire.silence());
+    assert_unsent::<S>(&peer.url().replace("http://", "https://"));
+}
+
+/// ureq resolves names in a thread as soon as there is a timeout. The numbers of threads
+/// are those of a process, so this takes one of its own.
+#[test]
+fn a_call_of_ureq_on_a_kept_connection_starts_no_thread() {
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let url = peer.url().replace("127.0.0.1", "localhost");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_threads-of-ureq"));
+    child.env("ONECLICK_API_KEY", KEY).env("ONECLICK_BASE_URL", url);
+    let child = child.output().unwrap();
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(String::from_utf8_lossy(&child.stdout), "0 started\n", "{said}");
+    assert_eq!((peer.requests().len(), peer.connections()), (101, 1));
+}
+
+#[cfg(target_os = "linux")]
+mod kernel {
+    use std::os::fd::OwnedFd;
+
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    use socket2::SockRef;
+
+    use super::*;
+
+    behaviours! {
+        the_kernel_gives_up_what_nobody_acknowledges
+    }
+
+    /// The sockets of this process that are connected to an address.
+    fn sockets_to(address: SocketAddr) -> Vec<OwnedFd> {
+        let me = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        let numbers = std::fs::read_dir("/proc/self/fd").unwrap();
+        let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let sockets = numbers.filter_map(|fd| pidfd_getfd(&me, fd, PidfdGetfdFlags::empty()).ok());
+        let peer = |fd: &OwnedFd| SockRef::from(fd).peer_addr().ok()?.as_socket();
+        sockets.filter(|fd| peer(fd) == Some(address)).collect()
+    }
+
+    fn the_kernel_gives_up_what_nobody_acknowledges<S: Subject>() {
+        let peer = Peer::answering(response("200 OK", "", RECEIPT));
+        let client = S::new(&peer.url());
+        client.send(plant()).unwrap();
+        let sockets = sockets_to(peer.address());
+        assert_eq!(sockets.len(), 1, "{client:?}");
+        let timeout = SockRef::from(&sockets[0]).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(TransportOptions::TCP_USER_TIMEOUT));
+    }
+}
