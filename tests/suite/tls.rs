@@ -1,6 +1,6 @@
 //! TLS, with certificates made here.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -36,7 +36,13 @@ pub(crate) struct Secure {
 }
 
 impl Secure {
+    /// Answers with a receipt, and closes as TLS does.
     pub(crate) fn start() -> Self {
+        Self::answering(response("200 OK", "connection: close\r\n", RECEIPT), true)
+    }
+
+    /// Answers with these bytes and closes, with a `close_notify` or without.
+    fn answering(answer: Vec<u8>, notify: bool) -> Self {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(names).unwrap();
@@ -62,7 +68,14 @@ impl Secure {
                         break;
                     }
                     connections.fetch_add(1, Ordering::SeqCst);
-                    serve(stream.unwrap(), config.clone(), &requests);
+                    if let Some(mut stream) = request(stream.unwrap(), config.clone()) {
+                        requests.fetch_add(1, Ordering::SeqCst);
+                        drop(stream.write_all(&answer));
+                        if notify {
+                            stream.conn.send_close_notify();
+                        }
+                        drop(stream.flush());
+                    }
                 }
             }
         });
@@ -107,9 +120,11 @@ impl Drop for Secure {
     }
 }
 
-/// Answers one request, with a receipt, and closes.
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, requests: &AtomicUsize) {
-    use std::io::Read;
+/// Takes one request.
+fn request(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> Option<StreamOwned<ServerConnection, TcpStream>> {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
     let mut request = Vec::new();
@@ -118,15 +133,10 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, requests: &AtomicUsize) {
     while !request.ends_with(b"}") {
         match stream.read(&mut piece) {
             Ok(length @ 1..) => request.extend(&piece[..length]),
-            _ => return,
+            _ => return None,
         }
     }
-    requests.fetch_add(1, Ordering::SeqCst);
-    let answer = response("200 OK", "connection: close\r\n", RECEIPT);
-    if stream.write_all(&answer).is_ok() {
-        stream.conn.send_close_notify();
-        drop(stream.flush());
-    }
+    Some(stream)
 }
 
 #[test]
@@ -204,6 +214,35 @@ fn the_default_clients_trust_what_the_system_trusts() {
     let child = run_trusting(&server, |_| {});
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
     assert_eq!(server.requests(), 3);
+}
+
+/// A connection that anybody can cut does not show where an answer without a length ends.
+#[test]
+fn an_answer_cut_without_a_close_notify_is_whole_if_it_is_json() {
+    let ends_with_connection = |body: &str| {
+        let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}");
+        Secure::answering(answer.into_bytes(), false)
+    };
+    let server = ends_with_connection(RECEIPT);
+    let child = run_trusting(&server, |_| {});
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    assert_eq!(server.requests(), 3);
+
+    for body in ["", &RECEIPT[..RECEIPT.len() - 1], "<html></html>"] {
+        let server = ends_with_connection(body);
+        let child = run_trusting(&server, |_| {});
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert_eq!(said.matches("the answer was cut short").count(), 3, "{body}: {said}");
+        assert_eq!(said.matches("(Unknown)").count(), 3, "{body}: {said}");
+        // None of them bought twice.
+        assert_eq!(server.requests(), 3, "{body}");
+    }
+    // With a length, what is there may be JSON and is cut all the same.
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{RECEIPT}");
+    let server = Secure::answering(answer.into_bytes(), false);
+    let child = run_trusting(&server, |_| {});
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(said.matches("the answer was cut short").count(), 3, "{said}");
 }
 
 #[test]

@@ -136,7 +136,7 @@ where
             Ok(answer) => answer?.into_parts(),
             Err(elapsed) => return Err(TransportError::exchange(elapsed).timed_out(true)),
         };
-        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader = BodyReader::new(head, self.max_response_bytes).http1().gunzip(GUNZIP);
         let mut body = std::pin::pin!(body);
         loop {
             match tokio::time::timeout_at(deadline, body.frame()).await {
@@ -151,8 +151,8 @@ where
                         }
                     }
                 }
-                Ok(Some(Err(error))) => return Err(reader.cut(error)),
-                Err(elapsed) => return Err(reader.cut(elapsed).timed_out(true)),
+                Ok(Some(Err(error))) => return reader.broken(error, false),
+                Err(elapsed) => return reader.broken(elapsed, true),
             }
         }
     }

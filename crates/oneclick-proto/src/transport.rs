@@ -14,8 +14,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{Request, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode, Version};
 
 pub use gzip::Gunzip;
 pub(crate) use gzip::encoding;
@@ -319,6 +319,8 @@ pub struct BodyReader {
     limit: usize,
     /// Set until the gzip that the body is in is taken off.
     gunzip: Option<Gunzip>,
+    /// Whether nothing but the end of the connection says where the body ends.
+    ends_with_connection: bool,
 }
 
 impl BodyReader {
@@ -328,7 +330,24 @@ impl BodyReader {
         let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
         // What a server announces is believed up to here.
         let body = Vec::with_capacity(limit.min(announced).min(256 * 1024));
-        Self { answer: Response::from_parts(head, body), limit, gunzip: None }
+        Self {
+            answer: Response::from_parts(head, body),
+            limit,
+            gunzip: None,
+            ends_with_connection: false,
+        }
+    }
+
+    /// Says that the answer came over HTTP/1: a body whose head announces neither its
+    /// length nor chunks ends with the connection, and so looks whole wherever that is
+    /// cut. Such a body then counts as whole if it is one complete JSON value.
+    pub fn http1(mut self) -> Self {
+        let (status, headers) = (self.answer.status(), self.answer.headers());
+        self.ends_with_connection = self.answer.version() <= Version::HTTP_11
+            && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+            && !headers.contains_key(CONTENT_LENGTH)
+            && !headers.contains_key(TRANSFER_ENCODING);
+        self
     }
 
     /// Takes gzip off the body, given a decoder, if the head says that the body
@@ -376,21 +395,43 @@ impl BodyReader {
     /// The complete answer.
     ///
     /// # Errors
-    /// Of gzip that is cut or damaged [`Phase::Body`], of more than the limit
-    /// [`Phase::TooLarge`].
+    /// Of gzip that is cut or damaged, and of a body that ends with the connection
+    /// ([`http1`](Self::http1)) and in the middle of its JSON, [`Phase::Body`]; of more
+    /// than the limit [`Phase::TooLarge`].
     pub fn finish(mut self) -> Result<Response<Vec<u8>>, TransportError> {
         if self.answer.body().len() > self.most() {
             return Err(self.fail(Phase::TooLarge, None));
         }
         match self.unpack() {
-            Ok(()) => Ok(self.answer),
             Err((phase, source)) => Err(self.fail(phase, source)),
+            Ok(()) if self.ends_with_connection && !is_complete(self.answer.body()) => {
+                Err(self.fail(Phase::Body, Some("it is not one complete JSON value".into())))
+            }
+            Ok(()) => Ok(self.answer),
         }
     }
 
     /// The failure of an answer whose body stopped arriving.
     pub fn cut(self, source: impl Into<Cause>) -> TransportError {
         self.fail(Phase::Body, Some(source.into()))
+    }
+
+    /// As [`cut`](Self::cut), unless the body ends with the connection
+    /// ([`http1`](Self::http1)) and is complete, however the connection ended: without
+    /// TLS's close, by a reset, or not in time.
+    ///
+    /// # Errors
+    /// [`Phase::Body`], from `source`.
+    pub fn broken(
+        mut self,
+        source: impl Into<Cause>,
+        timed_out: bool,
+    ) -> Result<Response<Vec<u8>>, TransportError> {
+        let whole = self.answer.body().len() <= self.most() && self.unpack().is_ok();
+        if whole && self.ends_with_connection && is_complete(self.answer.body()) {
+            return Ok(self.answer);
+        }
+        Err(self.cut(source).timed_out(timed_out))
     }
 
     /// How much may arrive in all.
@@ -434,6 +475,14 @@ impl BodyReader {
             ..TransportError::new(phase, source)
         }
     }
+}
+
+/// Whether a body is one whole JSON value that nothing could be added to.
+fn is_complete(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // A number may have more digits.
+    !body.last().is_some_and(u8::is_ascii_digit)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 impl fmt::Debug for BodyReader {

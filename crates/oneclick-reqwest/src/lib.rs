@@ -172,16 +172,17 @@ impl AsyncTransport for Transport {
         }
         let mut head = Response::new(());
         *head.status_mut() = answer.status();
+        *head.version_mut() = answer.version();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
         let (head, ()) = head.into_parts();
-        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader = BodyReader::new(head, self.max_response_bytes).http1().gunzip(GUNZIP);
         loop {
             match answer.chunk().await {
                 Ok(Some(chunk)) => reader = reader.push(&chunk)?,
                 Ok(None) => return reader.finish(),
                 Err(error) => {
                     let timed_out = error.is_timeout();
-                    return Err(reader.cut(error.without_url()).timed_out(timed_out));
+                    return reader.broken(error.without_url(), timed_out);
                 }
             }
         }

@@ -168,13 +168,13 @@ impl BlockingTransport for Transport {
         })?;
 
         let (head, mut body) = answer.into_parts();
-        let mut reader = BodyReader::new(head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader = BodyReader::new(head, self.max_response_bytes).http1().gunzip(GUNZIP);
         match reader.read_to_end(body.as_reader()) {
             Ok(_) => reader.finish(),
             Err(error) => {
                 let error = ureq::Error::from(error);
                 let timed_out = is_timeout(&error);
-                Err(reader.cut(error).timed_out(timed_out))
+                reader.broken(error, timed_out)
             }
         }
     }

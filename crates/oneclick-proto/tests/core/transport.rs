@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyReader, Call, Email,
     GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step, TransportError,
@@ -154,6 +154,64 @@ fn a_body_that_ends_in_a_failure_keeps_its_status() {
     body.read_to_end(&b"12"[..]).unwrap();
     let error = body.finish().unwrap_err();
     assert_eq!((error.phase(), error.status()), (Phase::TooLarge, Some(StatusCode::NOT_FOUND)));
+}
+
+/// A body whose length nothing announces looks whole wherever it was cut.
+#[test]
+fn a_body_that_ends_with_the_connection_is_whole_if_it_is_json() {
+    let reader = |headers: &[(&str, &str)], status: u16, version, body: &str| {
+        let mut head = Response::builder().status(status).version(version);
+        for (name, value) in headers {
+            head = head.header(*name, *value);
+        }
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        BodyReader::new(head, 100).http1().push(body.as_bytes()).unwrap()
+    };
+    for (body, whole) in [
+        (r#"{"a":[1,"}"]}"#, true),
+        (" [1] \r\n", true),
+        ("\u{feff}{}", true),
+        (r#"{"half":"\ud800"}"#, true),
+        ("true", true),
+        ("\"text\"", true),
+        ("12 ", true),
+        ("12", false),
+        ("", false),
+        ("{", false),
+        (r#"{"a":1"#, false),
+        (r#"{"a":1}{"#, false),
+        ("<html></html>", false),
+        ("tru", false),
+    ] {
+        let bare = || reader(&[], 200, Version::HTTP_11, body);
+        // However the connection ended.
+        for outcome in [bare().finish(), bare().broken("reset", false), bare().broken("", true)] {
+            assert_eq!(outcome.is_ok(), whole, "{body}");
+            if let Err(error) = outcome {
+                assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::OK)));
+            }
+        }
+        assert_eq!(bare().broken("", true).is_err_and(|error| error.is_timeout()), !whole);
+        // What announces its end, or has no body, is whole where the transport says so.
+        for (headers, status, version) in [
+            (&[("content-length", "5")][..], 200, Version::HTTP_11),
+            (&[("transfer-encoding", "chunked")], 200, Version::HTTP_11),
+            (&[], 204, Version::HTTP_11),
+            (&[], 304, Version::HTTP_11),
+            (&[], 200, Version::HTTP_2),
+        ] {
+            let announced = || reader(headers, status, version, body);
+            assert!(announced().finish().is_ok());
+            let error = announced().broken("reset", false).unwrap_err();
+            assert_eq!((error.phase(), error.is_timeout()), (Phase::Body, false));
+        }
+        assert_eq!(reader(&[], 200, Version::HTTP_10, body).finish().is_ok(), whole);
+    }
+    // More than the limit is no whole body.
+    let mut body = reader(&[], 200, Version::HTTP_11, "[");
+    let rest = format!("{}]", " ".repeat(99));
+    body.read_to_end(rest.as_bytes()).unwrap();
+    assert!(body.broken("reset", false).is_err());
 }
 
 /// An answer in something that calls itself gzip may still say what is wrong.
