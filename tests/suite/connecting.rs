@@ -4,8 +4,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use oneclick_proto::{Execution, GetAccount, Phase, TransportOptions};
+use oneclick_proto::{
+    Api, AsyncClient, AsyncTransport, Connect, Execution, GetAccount, ListCustomers, Phase,
+    RetryPolicy, TransportOptions,
+};
 use socket2::{Domain, Socket, Type};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, response};
@@ -54,6 +58,58 @@ fn a_timeout_that_is_over_while_connecting_executed_nothing<S: Subject>() {
 fn a_timeout_that_is_over_in_the_handshake_executed_nothing<S: Subject>() {
     let peer = Peer::start(|_, wire| wire.silence());
     assert_unsent::<S>(&peer.url().replace("http://", "https://"));
+}
+
+/// What drives a kept connection lives in the runtime that it was made in.
+fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<Runtime>) {
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let api = Api::with_base_url(peer.url(), KEY).unwrap();
+    let options = TransportOptions::new().connect_timeout(TIMEOUT);
+    let client = AsyncClient::<T>::with_options(api, &options).unwrap();
+    let client = client.with_retry(RetryPolicy::NEVER);
+    // One connection for each of the calls below.
+    let first = runtime();
+    first.block_on(async {
+        let (a, b) = tokio::join!(client.send(plant()), client.send(plant()));
+        assert!(a.is_ok() && b.is_ok());
+    });
+    let first = end(first);
+    let (second, before) = (runtime(), peer.requests().len());
+    let start = Instant::now();
+    let purchase = second.block_on(client.send(plant())).map(drop);
+    let read = second.block_on(client.send(ListCustomers::new())).map(drop);
+    for outcome in [purchase, read] {
+        match outcome {
+            Err(error) if phase(&error).is_some() => {
+                assert!(first.is_some(), "a new connection can be made: {error:?}");
+                assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+                assert!(error.is_timeout(), "{error:?}");
+            }
+            // Or a receipt that is no list.
+            _ => assert!(peer.requests().len() > before),
+        }
+    }
+    assert!(start.elapsed() < 5 * TIMEOUT, "{:?}", start.elapsed());
+    // What was withdrawn stays so once the first runtime goes on.
+    let sent = peer.requests().len();
+    if let Some(first) = first {
+        first.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
+    }
+    assert_eq!(peer.requests().len(), sent);
+    second.block_on(client.send(plant())).unwrap();
+}
+
+#[test]
+fn a_client_whose_first_runtime_is_gone_connects_anew() {
+    outlives_its_runtime::<oneclick_reqwest::Transport>(|_| None);
+    outlives_its_runtime::<oneclick_hyper::Transport>(|_| None);
+}
+
+#[test]
+fn a_client_whose_first_runtime_stands_still_executed_nothing() {
+    outlives_its_runtime::<oneclick_reqwest::Transport>(Some);
+    outlives_its_runtime::<oneclick_hyper::Transport>(Some);
 }
 
 /// ureq resolves names in a thread as soon as there is a timeout. The numbers of threads

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper_util::rt::TokioIo;
-use oneclick_hyper::Connection;
+use oneclick_hyper::{Connection, RequestBody};
 use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, TransportOptions};
 use oneclick_sandbox::Server;
 
@@ -93,7 +91,7 @@ async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>
     let address = url.strip_prefix("http://").unwrap();
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (sender, driver) =
-        hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        hyper::client::conn::http1::handshake::<_, RequestBody>(TokioIo::new(stream))
             .await
             .unwrap();
     tokio::spawn(driver);
@@ -156,7 +154,7 @@ fn the_pool_can_be_wrapped_in_layers() {
     #[derive(Clone)]
     struct Counted(oneclick_hyper::Pool, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
-    impl tower_service::Service<http::Request<Full<Bytes>>> for Counted {
+    impl tower_service::Service<http::Request<RequestBody>> for Counted {
         type Response = http::Response<hyper::body::Incoming>;
         type Error = hyper_util::client::legacy::Error;
         type Future = hyper_util::client::legacy::ResponseFuture;
@@ -168,7 +166,7 @@ fn the_pool_can_be_wrapped_in_layers() {
             self.0.poll_ready(context)
         }
 
-        fn call(&mut self, request: http::Request<Full<Bytes>>) -> Self::Future {
+        fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
             self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             self.0.call(request)
         }

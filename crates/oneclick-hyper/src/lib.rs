@@ -37,13 +37,15 @@ mod pool;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::header::ACCEPT_ENCODING;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Body;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
 use tower_service::Service;
@@ -63,6 +65,7 @@ pub type Client = AsyncClient<Transport>;
 #[derive(Clone)]
 pub struct Transport<S = Pool> {
     service: S,
+    connect_timeout: Duration,
     timeout: Duration,
     max_response_bytes: usize,
     start: Instant,
@@ -72,13 +75,13 @@ impl<S> Transport<S> {
     /// Carries calls over a service of your own: a connection, a client of
     /// hyper-util over your connector, or a stack of tower layers around one.
     ///
-    /// Of the options, [`timeout`](TransportOptions::timeout) and
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply. The
+    /// Of the options, [`timeout`](TransportOptions::timeout),
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes) and, until the request
+    /// is begun, [`connect_timeout`](TransportOptions::connect_timeout) apply. The
     /// service must send each request at most once, so leave out layers that
     /// retry or follow redirects, and switch hyper-util's
     /// `retry_canceled_requests` off. A failure counts as one before the first
-    /// byte only if it comes from `poll_ready` or has an error of hyper-util's
-    /// client among its sources that says so.
+    /// byte only if the service never read the [`RequestBody`].
     ///
     /// ```
     /// use oneclick_hyper::{Api, AsyncClient, Pool, Transport, TransportOptions};
@@ -93,6 +96,7 @@ impl<S> Transport<S> {
         let options = options.clamped();
         Self {
             service,
+            connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
@@ -115,7 +119,7 @@ impl Connect for Transport {
 
 impl<S, B> AsyncTransport for Transport<S>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     S::Future: Send,
     B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send,
@@ -126,14 +130,25 @@ where
         &self,
         mut request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        if GUNZIP.is_some() {
-            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let deadline = tokio::time::Instant::now() + self.timeout;
-        let request = request.map(|body| Full::new(body.into()));
-        let answer = tokio::time::timeout_at(deadline, self.call(request));
-        let (head, body) = match answer.await {
-            Ok(answer) => answer?.into_parts(),
+        request.headers_mut().insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
+        let start = tokio::time::Instant::now();
+        let (deadline, begin) = (start + self.timeout, start + self.connect_timeout);
+        let gate = BodyGate::default();
+        let mut request =
+            request.map(|body| RequestBody { bytes: body.into(), gate: gate.clone() });
+        hyper::ext::on_informational(&mut request, |_| count_against_the_budget());
+        let mut answer = std::pin::pin!(self.call(request));
+        let answer = match tokio::time::timeout_at(begin, &mut answer).await {
+            Ok(answer) => Ok(answer),
+            // Nothing began to send it: what drives its connection may be gone.
+            Err(elapsed) if gate.withdraw() => {
+                return Err(TransportError::connect(elapsed).timed_out(true));
+            }
+            Err(_) => tokio::time::timeout_at(deadline, answer).await,
+        };
+        let (head, body) = match answer {
+            Ok(Ok(answer)) => answer.into_parts(),
+            Ok(Err(error)) => return Err(failed(error, gate.withdraw())),
             Err(elapsed) => return Err(TransportError::exchange(elapsed).timed_out(true)),
         };
         let mut reader = BodyReader::new(head, self.max_response_bytes).http1().gunzip(GUNZIP);
@@ -167,15 +182,62 @@ where
 }
 
 impl<S> Transport<S> {
-    async fn call<B>(&self, request: Request<Full<Bytes>>) -> Result<Response<B>, TransportError>
+    async fn call<B>(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<B>, Box<dyn StdError + Send + Sync>>
     where
-        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
         S::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let mut service = self.service.clone();
-        poll_fn(|context| service.poll_ready(context)).await.map_err(TransportError::connect)?;
-        service.call(request).await.map_err(|error| failed(error.into()))
+        poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+        service.call(request).await.map_err(Into::into)
     }
+}
+
+/// The body of a request, which is taken back if nothing began to send it.
+///
+/// For hyper it is as good as a `Full<Bytes>`. A service that reads it before it connects
+/// makes each failure one after the first byte.
+#[derive(Debug)]
+pub struct RequestBody {
+    bytes: Bytes,
+    gate: BodyGate,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Withdrawn;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        Poll::Ready(Some(self.gate.take().map(|()| Frame::data(bytes))))
+    }
+
+    /// Asked of an empty body before its head is written.
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty() && self.gate.take().is_ok()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+/// hyper goes through a flood of 1xx until the socket says that the task has had its
+/// share. So each of them counts as much as a read does, and timers run in between.
+fn count_against_the_budget() {
+    let mut context = Context::from_waker(Waker::noop());
+    let consumed = std::pin::pin!(tokio::task::coop::consume_budget()).poll(&mut context);
+    // The next read is what waits.
+    let (Poll::Ready(()) | Poll::Pending) = consumed;
 }
 
 /// Takes gzip off an answer; the feature has it asked for.
@@ -196,15 +258,10 @@ impl<S> fmt::Debug for Transport<S> {
 }
 
 /// Sorts a failure into before and after the first byte of the request.
-fn failed(error: Box<dyn StdError + Send + Sync>) -> TransportError {
-    let mut connecting = false;
+fn failed(error: Box<dyn StdError + Send + Sync>, unsent: bool) -> TransportError {
     let mut timed_out = false;
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
-        connecting |= error.is::<connection::NotSent>()
-            || error
-                .downcast_ref::<hyper_util::client::legacy::Error>()
-                .is_some_and(hyper_util::client::legacy::Error::is_connect);
         timed_out |= error.is::<tokio::time::error::Elapsed>()
             || error
                 .downcast_ref::<std::io::Error>()
@@ -212,6 +269,6 @@ fn failed(error: Box<dyn StdError + Send + Sync>) -> TransportError {
         cause = error.source();
     }
     let failed =
-        if connecting { TransportError::connect(error) } else { TransportError::exchange(error) };
+        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
 }

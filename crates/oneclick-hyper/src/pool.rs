@@ -7,9 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
@@ -18,10 +16,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use oneclick_proto::{Api, Proxy, ProxyError, ProxyScheme, TransportOptions};
 use tower_service::Service;
 
+use crate::RequestBody;
+
 /// A pool of connections, made as they are needed and shared by clones. A call
 /// needs a tokio runtime; [`Transport`](crate::Transport) says more.
 #[derive(Clone)]
-pub struct Pool(Client<WithTimeout<tls::Connector>, Full<Bytes>>);
+pub struct Pool(Client<WithTimeout<tls::Connector>, RequestBody>);
 
 impl Pool {
     /// A pool for an API; no connection is made yet. The proxy that the environment names
@@ -59,7 +59,7 @@ impl Pool {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Pool {
+impl Service<Request<RequestBody>> for Pool {
     type Response = Response<Incoming>;
     type Error = Error;
     type Future = ResponseFuture;
@@ -68,7 +68,7 @@ impl Service<Request<Full<Bytes>>> for Pool {
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    fn call(&mut self, request: Request<RequestBody>) -> ResponseFuture {
         self.0.call(request)
     }
 }

@@ -5,6 +5,7 @@
 //! The other half of the work, sorting failures into before and after the
 //! first byte of the request left, is what [`TransportError`] is for.
 
+mod gate;
 mod gzip;
 mod proxy;
 
@@ -17,8 +18,9 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode, Version};
 
-pub use gzip::Gunzip;
+pub use gate::{BodyGate, Withdrawn};
 pub(crate) use gzip::encoding;
+pub use gzip::{Gunzip, accept_encoding};
 pub use proxy::{Proxy, ProxyError, ProxyScheme};
 
 use crate::Api;

@@ -30,13 +30,11 @@
 
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT_ENCODING, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::ACCEPT_ENCODING;
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
@@ -52,6 +50,7 @@ pub type Client = AsyncClient<Transport>;
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: reqwest::Client,
+    connect_timeout: Duration,
     timeout: Duration,
     max_response_bytes: usize,
     start: Instant,
@@ -65,8 +64,9 @@ impl Transport {
     /// must have redirects off, since reqwest sends the key on to other hosts,
     /// retries off, and no proxy for `http://`. With redirects on, no purchase
     /// is repeated and a call that was redirected fails, but the key has gone
-    /// along. Of the options, [`timeout`](TransportOptions::timeout) and
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply here.
+    /// along. Of the options, [`timeout`](TransportOptions::timeout),
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes) and, until the request
+    /// is begun, [`connect_timeout`](TransportOptions::connect_timeout) apply here.
     ///
     /// ```
     /// use oneclick_reqwest::{Api, Client, Transport, TransportOptions};
@@ -82,6 +82,7 @@ impl Transport {
         let options = options.clamped();
         Self {
             client,
+            connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
@@ -151,21 +152,25 @@ impl AsyncTransport for Transport {
         &self,
         mut request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        if GUNZIP.is_some() {
-            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let asked = Arc::<AtomicBool>::default();
-        let reads = request.method() == Method::GET;
-        let request = request.map(|body| match body.into() {
-            body if reads => body,
-            body => reqwest::Body::wrap(Body { body, asked: asked.clone() }),
-        });
+        request.headers_mut().insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
+        let gate = BodyGate::default();
+        let request =
+            request.map(|body| reqwest::Body::wrap(Body { body: body.into(), gate: gate.clone() }));
         let mut request = reqwest::Request::try_from(request)
             .map_err(|error| TransportError::connect(error.without_url()))?;
         let url = request.url().clone();
         *request.timeout_mut() = Some(self.timeout);
-        let answer = self.client.execute(request).await;
-        let mut answer = answer.map_err(|error| failed(error, asked.load(Ordering::Relaxed)))?;
+        let mut answer = std::pin::pin!(self.client.execute(request));
+        let begun = tokio::time::timeout(self.connect_timeout, &mut answer).await;
+        let answer = match begun {
+            Ok(answer) => answer,
+            // Nothing began to send it: what drives its connection may be gone.
+            Err(elapsed) if gate.withdraw() => {
+                return Err(TransportError::connect(elapsed).timed_out(true));
+            }
+            Err(_) => answer.await,
+        };
+        let mut answer = answer.map_err(|error| failed(error, gate.withdraw()))?;
         if *answer.url() != url {
             // Whatever this answers, it is not the request.
             return Err(TransportError::exchange("the client followed a redirect"));
@@ -204,29 +209,32 @@ const GUNZIP: Option<Gunzip> =
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// The body of a request, which remembers whether it was asked for.
+/// The body of a request.
 ///
 /// A client of the caller's can follow a redirect of a purchase that was
 /// executed, and then fail to connect. Nor can it send this body again.
 struct Body {
     body: reqwest::Body,
-    asked: Arc<AtomicBool>,
+    gate: BodyGate,
 }
 
 impl http_body::Body for Body {
     type Data = <reqwest::Body as http_body::Body>::Data;
-    type Error = reqwest::Error;
+    type Error = Box<dyn StdError + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.asked.store(true, Ordering::Relaxed);
-        Pin::new(&mut self.body).poll_frame(context)
+        if let Err(error) = self.gate.take() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
     }
 
+    /// Asked of an empty body before its head is written.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.gate.take().is_ok()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -235,12 +243,11 @@ impl http_body::Body for Body {
 }
 
 /// Sorts a failure into before and after the first byte of the request.
-fn failed(error: reqwest::Error, asked: bool) -> TransportError {
+fn failed(error: reqwest::Error, unsent: bool) -> TransportError {
     let timed_out = error.is_timeout();
-    let connecting = !asked && (error.is_connect() || error.is_builder());
     let error = error.without_url();
     let failed =
-        if connecting { TransportError::connect(error) } else { TransportError::exchange(error) };
+        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
 }
 

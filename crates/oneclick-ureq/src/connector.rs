@@ -142,7 +142,8 @@ impl<In: Transport> Connector<In> for TcpConnector {
                     let config = details.config;
                     let buffers =
                         LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-                    return Ok(Some(Either::B(Tcp { stream, buffers, until })));
+                    let tcp = Tcp { stream, buffers, held: Vec::new(), until };
+                    return Ok(Some(Either::B(tcp)));
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     failed = Error::Timeout(Timeout::Connect);
@@ -154,10 +155,15 @@ impl<In: Transport> Connector<In> for TcpConnector {
     }
 }
 
+/// How many bytes wait for the rest of a request: more than any of ours has.
+const MOST_HELD: usize = 64 * 1024;
+
 /// A socket.
 struct Tcp {
     stream: TcpStream,
     buffers: LazyBuffers,
+    /// Written once an answer is waited for, so that head and body go out together.
+    held: Vec<u8>,
     /// Until when TLS and proxies have to be done with it.
     until: Option<Instant>,
 }
@@ -172,6 +178,16 @@ impl Tcp {
         }
         if limit.is_zero() { Err(Error::Timeout(timeout.reason)) } else { Ok(limit) }
     }
+
+    fn write_held(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.stream.set_write_timeout(Some(self.limit(timeout)?))?;
+        self.stream.write_all(&self.held).map_err(|error| failed(error, timeout))?;
+        self.held.clear();
+        Ok(())
+    }
 }
 
 impl Transport for Tcp {
@@ -180,12 +196,12 @@ impl Transport for Tcp {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.set_write_timeout(Some(self.limit(timeout)?))?;
-        let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output).map_err(|error| failed(error, timeout))
+        self.held.extend_from_slice(&self.buffers.output()[..amount]);
+        if self.held.len() < MOST_HELD { Ok(()) } else { self.write_held(timeout) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.write_held(timeout)?;
         let until = Instant::now().checked_add(self.limit(timeout)?);
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -36,11 +36,9 @@ mod connector;
 
 use std::error::Error as StdError;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::uri::Scheme;
 use http::{Method, Request, Response};
 #[doc(no_inline)]
@@ -137,14 +135,12 @@ impl BlockingTransport for Transport {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let (mut head, body) = request.into_parts();
-        if GUNZIP.is_some() {
-            head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let asked = (head.method != Method::GET).then(Arc::<AtomicBool>::default);
-        let body = match &asked {
-            Some(asked) => {
+        head.headers.insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
+        let gate = (head.method != Method::GET).then(BodyGate::default);
+        let body = match &gate {
+            Some(gate) => {
                 head.headers.insert(CONTENT_LENGTH, body.len().into());
-                let body = Body { body: io::Cursor::new(body), asked: asked.clone() };
+                let body = Body { body: io::Cursor::new(body), gate: gate.clone() };
                 SendBody::from_owned_reader(body)
             }
             None => SendBody::none(),
@@ -160,10 +156,7 @@ impl BlockingTransport for Transport {
             request = builder.build();
         }
         let answer = self.agent.run(request).map_err(|error| {
-            let unsent = match asked {
-                Some(asked) => !asked.load(Ordering::Relaxed),
-                None => connecting(&error),
-            };
+            let unsent = gate.map_or_else(|| connecting(&error), |gate| gate.withdraw());
             failed(error, unsent)
         })?;
 
@@ -212,19 +205,19 @@ const GUNZIP: Option<Gunzip> =
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// The body of a request, which remembers whether it was asked for.
+/// The body of a purchase.
 ///
 /// ureq connects, sends the head and only then reads the body: one that was
 /// never asked for was not sent, and a POST without its body cannot have been
 /// executed.
 struct Body {
     body: io::Cursor<Vec<u8>>,
-    asked: Arc<AtomicBool>,
+    gate: BodyGate,
 }
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.gate.take().map_err(io::Error::other)?;
         self.body.read(buffer)
     }
 }
