@@ -149,7 +149,9 @@ impl TransportOptions {
     ///
     /// Every transport of this workspace sets this socket option on the connections that
     /// it makes to a server. A proxy acknowledges for itself, so through one it bounds
-    /// nothing.
+    /// nothing. There, on other systems and over a transport of your own
+    /// [`VerifyPolicy::absence_after`](crate::VerifyPolicy::absence_after) has to be longer
+    /// than the system goes on.
     pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// The defaults.

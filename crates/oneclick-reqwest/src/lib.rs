@@ -20,6 +20,9 @@
 //! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
 //! no client is made if the proxy cannot be used.
 //!
+//! Under a flood of 1xx responses a timeout may end late: hyper reads up to 50 MiB of them
+//! in one go, and reqwest has no setting for it. `oneclick-hyper` keeps its timeout.
+//!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
 //! Without it only `http://` to a loopback address works, or a client of your

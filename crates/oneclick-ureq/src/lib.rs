@@ -20,9 +20,12 @@
 //! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
 //! no client is made if the proxy cannot be used.
 //!
-//! ureq logs through the `log` crate. At the level `trace`, and there alone, it
-//! prints the bytes that it sends, the key among them: keep `ureq` and
-//! `ureq_proto` at `debug` or above.
+//! ureq logs through the `log` crate. At the level `trace` it prints the bytes that it
+//! sends, the key among them: keep `ureq` and `ureq_proto` at `debug` or above. Its `debug`
+//! lines hide paths and queries, unless the logger says that `trace` is enabled for the
+//! module `ureq::util`. A logger that compares levels alone says so as soon as any module
+//! is at `trace`, and then they show the e-mail address of a list that is filtered by
+//! customer. With such a logger drop the lines of both.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
