@@ -8,7 +8,9 @@ use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, Tr
 use oneclick_sandbox::Server;
 
 use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{KEY, Reqwest, Subject, Ureq, check_private, impatient, phase, plant};
+use crate::subject::{
+    KEY, Reqwest, Subject, Ureq, check_private, impatient, phase, plant, secret_in,
+};
 
 fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
     ureq_within(&TransportOptions::new(), url, agent)
@@ -168,6 +170,8 @@ fn the_pool_can_be_wrapped_in_layers() {
 
         fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
             self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            // A layer may log what it sees.
+            assert_eq!(secret_in(&format!("{request:?}")), None);
             self.0.call(request)
         }
     }

@@ -1,7 +1,6 @@
 //! One connection as a service.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -62,7 +61,7 @@ impl Service<Request<RequestBody>> for Connection {
         Box::pin(async move {
             to_origin_form(&mut request)?;
             let mut sender = sender.lock().await;
-            sender.ready().await.map_err(NotSent::Closed)?;
+            sender.ready().await?;
             Ok(sender.send_request(request).await?)
         })
     }
@@ -70,37 +69,13 @@ impl Service<Request<RequestBody>> for Connection {
 
 /// On a connection to the server itself the URI is its path alone, and the
 /// rest goes into `host` (RFC 9112, 3.2.1).
-fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), NotSent> {
+fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), &'static str> {
+    const NO_HOST: &str = "the request names no host";
     let uri = std::mem::take(request.uri_mut()).into_parts();
-    let authority = uri.authority.ok_or(NotSent::NoHost)?;
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NotSent::NoHost)?;
+    let authority = uri.authority.ok_or(NO_HOST)?;
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NO_HOST)?;
     request.headers_mut().insert(HOST, host);
     *request.uri_mut() =
         Uri::from(uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")));
     Ok(())
-}
-
-/// Why a connection did not send a request.
-#[derive(Debug)]
-pub(crate) enum NotSent {
-    Closed(hyper::Error),
-    NoHost,
-}
-
-impl fmt::Display for NotSent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed(_) => "the connection is closed",
-            Self::NoHost => "the request names no host",
-        })
-    }
-}
-
-impl StdError for NotSent {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Closed(error) => Some(error),
-            Self::NoHost => None,
-        }
-    }
 }

@@ -137,7 +137,11 @@ where
         let mut request =
             request.map(|body| RequestBody { bytes: body.into(), gate: gate.clone() });
         hyper::ext::on_informational(&mut request, |_| count_against_the_budget());
-        let mut answer = std::pin::pin!(self.call(request));
+        let mut service = self.service.clone();
+        let mut answer = std::pin::pin!(async {
+            poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+            service.call(request).await.map_err(Into::<Box<dyn StdError + Send + Sync>>::into)
+        });
         let answer = match tokio::time::timeout_at(begin, &mut answer).await {
             Ok(answer) => Ok(answer),
             // Nothing began to send it: what drives its connection may be gone.
@@ -181,29 +185,20 @@ where
     }
 }
 
-impl<S> Transport<S> {
-    async fn call<B>(
-        &self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<B>, Box<dyn StdError + Send + Sync>>
-    where
-        S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
-        S::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let mut service = self.service.clone();
-        poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-        service.call(request).await.map_err(Into::into)
-    }
-}
-
 /// The body of a request, which is taken back if nothing began to send it.
 ///
 /// For hyper it is as good as a `Full<Bytes>`. A service that reads it before it connects
 /// makes each failure one after the first byte.
-#[derive(Debug)]
 pub struct RequestBody {
     bytes: Bytes,
     gate: BodyGate,
+}
+
+/// The length alone: a purchase names its customer.
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("length", &self.bytes.len()).finish_non_exhaustive()
+    }
 }
 
 impl Body for RequestBody {

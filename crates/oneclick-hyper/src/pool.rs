@@ -127,22 +127,18 @@ impl Way {
             .map_err(|_| proxy.unsupported())?;
         match proxy.scheme {
             ProxyScheme::Http => {
-                let tunnel = Tunnel::new(at, tcp);
-                Ok(Self::Tunnel(match proxy.authorization() {
-                    Some(authorization) => tunnel.with_auth(authorization),
-                    None => tunnel,
-                }))
+                let mut tunnel = Tunnel::new(at, tcp);
+                if let Some(authorization) = proxy.authorization() {
+                    tunnel = tunnel.with_auth(authorization);
+                }
+                Ok(Self::Tunnel(tunnel))
             }
             ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
-                let here = proxy.scheme == ProxyScheme::Socks5;
-                let socks = SocksV5::new(at, tcp);
-                Ok(Self::Socks(
-                    match proxy.credentials {
-                        Some((user, password)) => socks.with_auth(user, password),
-                        None => socks,
-                    },
-                    here,
-                ))
+                let mut socks = SocksV5::new(at, tcp);
+                if let Some((user, password)) = proxy.credentials {
+                    socks = socks.with_auth(user, password);
+                }
+                Ok(Self::Socks(socks, proxy.scheme == ProxyScheme::Socks5))
             }
             _ => Err(proxy.unsupported()),
         }

@@ -36,19 +36,6 @@ pub(crate) fn agent(config: Config) -> Agent {
 #[derive(Debug)]
 pub(crate) struct NotConnected(pub(crate) Error);
 
-impl NotConnected {
-    /// What failed: a connection to a proxy is marked twice.
-    pub(crate) fn innermost(self) -> Error {
-        match self.0 {
-            Error::Other(other) => match other.downcast::<Self>() {
-                Ok(error) => error.innermost(),
-                Err(other) => Error::Other(other),
-            },
-            error => error,
-        }
-    }
-}
-
 impl fmt::Display for NotConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -103,7 +90,11 @@ impl<C: Connector> Connector for Connecting<C> {
             }
             self.chain.connect(&details, chained)
         };
-        connect().map_err(|error| Error::Other(NotConnected(error).into()))
+        connect().map_err(|error| match error {
+            // Of a connection to a proxy, which is one of these as well.
+            Error::Other(marked) => Error::Other(marked),
+            error => Error::Other(NotConnected(error).into()),
+        })
     }
 }
 

@@ -186,15 +186,10 @@ impl BlockingTransport for Transport {
 
 /// The proxy as ureq has it.
 fn through(proxy: &Proxy) -> Result<ureq::Proxy, ProxyError> {
-    let mut builder = ureq::Proxy::builder(match proxy.scheme {
-        ProxyScheme::Http => ureq::ProxyProtocol::Http,
-        ProxyScheme::Https => ureq::ProxyProtocol::Https,
-        ProxyScheme::Socks4 => ureq::ProxyProtocol::Socks4,
-        ProxyScheme::Socks4a => ureq::ProxyProtocol::Socks4A,
-        ProxyScheme::Socks5 => ureq::ProxyProtocol::Socks5,
-        ProxyScheme::Socks5h => ureq::ProxyProtocol::Socks5h,
-    });
-    builder = builder.host(&proxy.host).port(proxy.port);
+    let protocol = ureq::ProxyProtocol::try_from(&*proxy.scheme.to_string());
+    let mut builder = ureq::Proxy::builder(protocol.map_err(|_| proxy.unsupported())?)
+        .host(&proxy.host)
+        .port(proxy.port);
     if let Some((user, password)) = &proxy.credentials {
         builder = builder.username(user).password(password);
     }
@@ -225,26 +220,15 @@ impl Read for Body {
     }
 }
 
-/// Whether a read failed before it was sent, as far as the failure itself shows
-/// it: a read has no body to watch. Nothing is bought by a read sent again.
+/// Whether a read over an agent of the caller's failed before it was sent, as far as the
+/// failure itself shows it: a read has no body to watch.
 fn connecting(error: &ureq::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    use ureq::Error::{
-        BadUri, ConnectProxyFailed, ConnectionFailed, HostNotFound, Io, RequireHttpsOnly,
-        Timeout as TimedOut, Tls, TlsRequired,
-    };
+    use ureq::Error::{ConnectProxyFailed, HostNotFound, Io, Timeout as TimedOut};
     match error {
-        BadUri(_)
-        | ConnectProxyFailed(_)
-        | ConnectionFailed
-        | HostNotFound
-        | RequireHttpsOnly(_)
-        | Tls(_)
-        | TlsRequired
-        | TimedOut(Timeout::Resolve | Timeout::Connect) => true,
-        Io(error) => {
-            matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+        ConnectProxyFailed(_) | HostNotFound | TimedOut(Timeout::Resolve | Timeout::Connect) => {
+            true
         }
+        Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         _ => false,
     }
 }
@@ -254,7 +238,7 @@ fn failed(error: ureq::Error, unsent: bool) -> TransportError {
     use ureq::Error::{BadUri, Other, RequireHttpsOnly};
     let (error, unsent) = match error {
         Other(other) => match other.downcast::<connector::NotConnected>() {
-            Ok(error) => (error.innermost(), true),
+            Ok(error) => (error.0, true),
             Err(other) => (Other(other), unsent),
         },
         // These two print the URI, and with it a customer's address.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode, Version};
 use oneclick_proto::{
-    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyReader, Call, Email,
-    GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step, TransportError,
-    TransportOptions,
+    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyGate, BodyReader,
+    Call, Email, GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step,
+    TransportError, TransportOptions, accept_encoding,
 };
 
 /// Sends nothing.
@@ -120,6 +120,25 @@ fn a_failure_keeps_what_it_was_told() {
     let slow = TransportError::exchange("slow").timed_out(true);
     assert_eq!((slow.phase(), slow.is_timeout()), (Phase::Exchange, true));
     assert!(!slow.timed_out(false).is_timeout());
+}
+
+/// The one or the other, however often it is asked.
+#[test]
+fn a_body_is_sent_or_withdrawn() {
+    let (sender, owner) = (BodyGate::default(), BodyGate::default());
+    for _ in 0..2 {
+        assert_eq!(sender.clone().take(), Ok(()));
+        assert!(!sender.withdraw());
+        assert!(owner.clone().withdraw());
+        let refused = owner.take().unwrap_err();
+        assert_eq!(refused.to_string(), "the request was withdrawn before its body was sent");
+    }
+}
+
+#[test]
+fn an_encoding_is_asked_for_in_any_case() {
+    assert_eq!(accept_encoding(None), "identity");
+    assert_eq!(accept_encoding(Some(|packed| Box::new(packed))), "gzip");
 }
 
 fn reader(status: u16, limit: usize) -> BodyReader {
