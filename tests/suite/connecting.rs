@@ -112,6 +112,29 @@ fn a_client_whose_first_runtime_stands_still_executed_nothing() {
     outlives_its_runtime::<oneclick_hyper::Transport>(Some);
 }
 
+/// hyper hands such a request back, and says that it was canceled. (reqwest has the same
+/// request sent over another connection.)
+#[test]
+fn a_request_that_hyper_hands_back_unsent_executed_nothing() {
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let client = oneclick_hyper::Client::with_base_url(peer.url(), KEY).unwrap();
+    let client = client.with_retry(RetryPolicy::NEVER);
+    let first = runtime();
+    first.block_on(client.send(plant())).unwrap();
+    // The request waits for the task of its connection, which ends with its runtime.
+    let ending = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        drop(first);
+    });
+    let error = runtime().block_on(client.send(plant())).unwrap_err();
+    ending.join().unwrap();
+    assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
+    assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
+    assert!(!error.is_timeout() && format!("{error:?}").contains("Canceled"), "{error:?}");
+    assert_eq!(peer.requests().len(), 1);
+}
+
 /// ureq resolves names in a thread as soon as there is a timeout. The numbers of threads
 /// are those of a process, so this takes one of its own.
 #[test]
