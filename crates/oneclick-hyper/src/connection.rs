@@ -16,12 +16,15 @@ use tower_service::Service;
 use crate::RequestBody;
 
 /// A connection that you opened, as a service: calls go one after the other,
-/// and once it is closed every call fails before it is sent. HTTP/1.1 only; the
-/// URI goes out as RFC 9112, 3.2.1 has it.
+/// and once it is closed every call fails before it is sent, as does one that waits
+/// longer than [`connect_timeout`](oneclick_proto::TransportOptions::connect_timeout) for
+/// its turn. HTTP/1.1 only; the URI goes out as RFC 9112, 3.2.1 has it.
 ///
 /// ```
-/// /// /// use hyper_util::rt::TokioIo;
-/// use oneclick_hyper::{Api, AsyncClient, Connection, Transport, TransportOptions};
+/// use hyper_util::rt::TokioIo;
+/// use oneclick_hyper::{
+///     Api, AsyncClient, Connection, RequestBody, Transport, TransportOptions,
+/// };
 ///
 /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
 /// let stream = tokio::net::TcpStream::connect("127.0.0.1:8787").await?;
