@@ -73,6 +73,12 @@ fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure>
         let figure = Figure::ratio(ours, &below);
         table.rows.push(Row::ratio(what, Target::AtMost(most), figure));
     }
+    if call != Call::Page {
+        let most = if call == Call::Whoami { 1.1 } else { 1.25 };
+        let figure = Figure::ratio(&seconds[5], &seconds[1]);
+        let what = format!("ureq ÷ hyper, both through the client, {}", call.name());
+        table.rows.push(Row::ratio(what, Target::AtMost(most), figure));
+    }
     for (what, index) in [
         ("bare reqwest", 2),
         ("bare ureq", 4),

@@ -27,9 +27,10 @@ fn an_answer_is_read<S: Subject>() {
     assert!(lower.contains(&format!("\r\nhost: {}\r\n", peer.address())), "{request}");
     assert!(lower.contains("\r\ncontent-type: application/json\r\n"), "{request}");
     assert!(request.contains(&format!(": {KEY}\r\n")), "{request}");
-    let asked = lower.matches("\r\naccept-encoding: gzip\r\n").count();
-    assert_eq!(asked, usize::from(cfg!(feature = "gzip")), "{request}");
-    assert_eq!(asked, lower.matches("accept-encoding").count(), "{request}");
+    // Without the header a server may choose.
+    let encoding = if cfg!(feature = "gzip") { "gzip" } else { "identity" };
+    assert!(lower.contains(&format!("\r\naccept-encoding: {encoding}\r\n")), "{request}");
+    assert_eq!(lower.matches("accept-encoding").count(), 1, "{request}");
     assert!(!lower.contains("transfer-encoding"), "{request}");
     assert_eq!(lower.matches("\r\nuser-agent:").count(), 1, "{request}");
     assert_eq!(lower.matches("\r\naccept:").count(), 1, "{request}");

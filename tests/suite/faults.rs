@@ -22,6 +22,7 @@ behaviours! {
     an_answer_cut_in_its_body_is_unknown_and_keeps_what_came
     a_chunked_answer_cut_in_its_body_is_unknown
     an_error_answer_cut_in_its_body_is_unknown
+    an_answer_that_ends_with_the_connection_is_whole_if_it_is_json
     garbage_instead_of_http_is_unknown
     a_kept_connection_that_closed_does_not_send_the_purchase_twice
     a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice
@@ -155,6 +156,35 @@ fn an_error_answer_cut_in_its_body_is_unknown<S: Subject>() {
             wire.write(&answer[..answer.len() - 5]);
         });
         assert_eq!(error.execution(), Execution::Unknown, "{status}");
+    }
+}
+
+/// Nothing says where it ends but the connection, which may end anywhere.
+fn an_answer_that_ends_with_the_connection_is_whole_if_it_is_json<S: Subject>() {
+    let ending = |body: &'static str, reset: bool| {
+        Peer::start(move |_, wire| {
+            if wire.request().is_none() {
+                return;
+            }
+            wire.write(b"HTTP/1.1 200 OK\r\n\r\n");
+            wire.write(body.as_bytes());
+            if reset {
+                let socket = socket2::SockRef::from(&wire.stream);
+                // Once it arrived.
+                std::thread::sleep(Duration::from_millis(100));
+                socket.set_linger(Some(Duration::ZERO)).unwrap();
+            }
+        })
+    };
+    for reset in [false, true] {
+        let peer = ending(RECEIPT, reset);
+        S::new(&peer.url()).send(plant()).unwrap();
+        for cut in ["", "{", &RECEIPT[..40], &RECEIPT[..RECEIPT.len() - 1], "<html>"] {
+            let peer = ending(cut, reset);
+            let error = S::new(&peer.url()).fails(plant());
+            assert_unknown(&error, Phase::Body);
+            assert_eq!(error.status().unwrap(), 200);
+        }
     }
 }
 

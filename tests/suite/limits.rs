@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oneclick_proto::{Error, ErrorKind, Execution, Phase, TransportOptions};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{Subject, impatient, phase, plant};
+use crate::subject::{Hyper, Subject, Ureq, impatient, phase, plant};
 
 behaviours! {
     a_body_of_the_limit_is_read_and_one_byte_more_is_not
@@ -74,6 +74,34 @@ fn an_endless_head_is_given_up<S: Subject>() {
     let error = S::new(&peer.url()).fails(plant());
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
     assert!(!error.is_timeout());
+}
+
+/// As fast as it goes, or as fast as somebody can read it.
+fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
+    for (line, lines, pause) in [("100 Continue", 1000, 0), ("103 Early Hints", 10, 1)] {
+        let peer = Peer::start(move |_, wire| {
+            wire.request();
+            let flood = format!("HTTP/1.1 {line}\r\n\r\n").repeat(lines);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(30) && wire.write(flood.as_bytes()) {
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+        });
+        let timeout = Duration::from_secs(3);
+        let start = Instant::now();
+        let error = buy(&peer.url(), &TransportOptions::new().timeout(timeout));
+        let took = start.elapsed();
+        assert!(took < timeout * 11 / 10, "{line}: {took:?}");
+        assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_1xx_is_given_up_in_time() {
+    each_flood_of_1xx(|url, options| Ureq::at(url, options).fails(plant()));
+    each_flood_of_1xx(|url, options| Hyper::at(url, options).fails(plant()));
+    // Under reqwest nothing can be set: hyper reads up to 50 MiB in one go, and the timers
+    // of the runtime wait for it. Its crate's documentation says so.
 }
 
 fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Subject>() {

@@ -10,6 +10,7 @@ mod plain_socket;
 mod subject;
 
 mod answers;
+mod connecting;
 mod endpoints;
 mod faults;
 mod gzip;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper_util::rt::TokioIo;
-use oneclick_hyper::Connection;
+use oneclick_hyper::{Connection, RequestBody};
 use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, TransportOptions};
 use oneclick_sandbox::Server;
 
 use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{KEY, Reqwest, Subject, Ureq, check_private, impatient, phase, plant};
+use crate::subject::{
+    KEY, Reqwest, Subject, Ureq, check_private, impatient, phase, plant, secret_in,
+};
 
 fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
     ureq_within(&TransportOptions::new(), url, agent)
@@ -93,7 +93,7 @@ async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>
     let address = url.strip_prefix("http://").unwrap();
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (sender, driver) =
-        hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        hyper::client::conn::http1::handshake::<_, RequestBody>(TokioIo::new(stream))
             .await
             .unwrap();
     tokio::spawn(driver);
@@ -156,7 +156,7 @@ fn the_pool_can_be_wrapped_in_layers() {
     #[derive(Clone)]
     struct Counted(oneclick_hyper::Pool, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
-    impl tower_service::Service<http::Request<Full<Bytes>>> for Counted {
+    impl tower_service::Service<http::Request<RequestBody>> for Counted {
         type Response = http::Response<hyper::body::Incoming>;
         type Error = hyper_util::client::legacy::Error;
         type Future = hyper_util::client::legacy::ResponseFuture;
@@ -168,8 +168,10 @@ fn the_pool_can_be_wrapped_in_layers() {
             self.0.poll_ready(context)
         }
 
-        fn call(&mut self, request: http::Request<Full<Bytes>>) -> Self::Future {
+        fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
             self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            // A layer may log what it sees.
+            assert_eq!(secret_in(&format!("{request:?}")), None);
             self.0.call(request)
         }
     }

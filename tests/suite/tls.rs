@@ -1,8 +1,8 @@
 //! TLS, with certificates made here.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -25,18 +25,25 @@ behaviours! {
     a_server_that_hangs_up_on_the_hello_executed_nothing
 }
 
-/// A TLS server with a certificate of its own for 127.0.0.1.
-struct Secure {
+/// A TLS server with a certificate of its own for 127.0.0.1 and localhost.
+pub(crate) struct Secure {
     port: u16,
     certificate: rcgen::Certificate,
+    connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Secure {
-    fn start() -> Self {
-        let names = vec!["127.0.0.1".to_owned()];
+    /// Answers with a receipt, and closes as TLS does.
+    pub(crate) fn start() -> Self {
+        Self::answering(response("200 OK", "connection: close\r\n", RECEIPT), true)
+    }
+
+    /// Answers with these bytes and closes, with a `close_notify` or without.
+    fn answering(answer: Vec<u8>, notify: bool) -> Self {
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(names).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
@@ -50,22 +57,32 @@ impl Secure {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicUsize::new(0));
         let requests = Arc::new(AtomicUsize::new(0));
         let serving = std::thread::spawn({
-            let (stop, requests) = (stop.clone(), requests.clone());
+            let (stop, connections) = (stop.clone(), connections.clone());
+            let requests = requests.clone();
             move || {
                 for stream in listener.incoming().take(100) {
                     if stop.load(Ordering::SeqCst) {
                         break;
                     }
-                    serve(stream.unwrap(), config.clone(), &requests);
+                    connections.fetch_add(1, Ordering::SeqCst);
+                    if let Some(mut stream) = request(stream.unwrap(), config.clone()) {
+                        requests.fetch_add(1, Ordering::SeqCst);
+                        drop(stream.write_all(&answer));
+                        if notify {
+                            stream.conn.send_close_notify();
+                        }
+                        drop(stream.flush());
+                    }
                 }
             }
         });
-        Self { port, certificate: cert, requests, stop, serving: Some(serving) }
+        Self { port, certificate: cert, connections, requests, stop, serving: Some(serving) }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
@@ -73,7 +90,11 @@ impl Secure {
         Api::with_base_url(self.url(), KEY).unwrap()
     }
 
-    fn requests(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 
@@ -99,9 +120,11 @@ impl Drop for Secure {
     }
 }
 
-/// Answers one request, with a receipt, and closes.
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, requests: &AtomicUsize) {
-    use std::io::Read;
+/// Takes one request.
+fn request(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> Option<StreamOwned<ServerConnection, TcpStream>> {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
     let mut request = Vec::new();
@@ -110,15 +133,10 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, requests: &AtomicUsize) {
     while !request.ends_with(b"}") {
         match stream.read(&mut piece) {
             Ok(length @ 1..) => request.extend(&piece[..length]),
-            _ => return,
+            _ => return None,
         }
     }
-    requests.fetch_add(1, Ordering::SeqCst);
-    let answer = response("200 OK", "connection: close\r\n", RECEIPT);
-    if stream.write_all(&answer).is_ok() {
-        stream.conn.send_close_notify();
-        drop(stream.flush());
-    }
+    Some(stream)
 }
 
 #[test]
@@ -166,28 +184,65 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
 /// The program with the one-line clients, without the machine's own settings.
 fn default_clients() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_default-clients"));
-    for name in ["SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        program.env_remove(name);
+    program.env_remove("SSL_CERT_DIR").env("ONECLICK_API_KEY", KEY);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        program.env_remove(name).env_remove(name.to_uppercase());
     }
     program
+}
+
+/// Runs the one-line clients, which trust the server's certificate.
+pub(crate) fn run_trusting(server: &Secure, program: impl FnOnce(&mut Command)) -> Output {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+    let name = format!("oneclick-{}-{number}.pem", std::process::id());
+    let store = std::env::temp_dir().join(name);
+    let der = base64::engine::general_purpose::STANDARD.encode(server.certificate.der());
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
+    std::fs::write(&store, pem).unwrap();
+    let mut child = default_clients();
+    child.env("ONECLICK_BASE_URL", server.url()).env("SSL_CERT_FILE", &store);
+    program(&mut child);
+    let output = child.output().unwrap();
+    std::fs::remove_file(&store).unwrap();
+    output
 }
 
 #[test]
 fn the_default_clients_trust_what_the_system_trusts() {
     let server = Secure::start();
-    let store = std::env::temp_dir().join(format!("oneclick-{}.pem", server.port));
-    let der = base64::engine::general_purpose::STANDARD.encode(server.certificate.der());
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
-    std::fs::write(&store, pem).unwrap();
-    let child = default_clients()
-        .env("ONECLICK_API_KEY", KEY)
-        .env("ONECLICK_BASE_URL", server.url())
-        .env("SSL_CERT_FILE", &store)
-        .output()
-        .unwrap();
-    std::fs::remove_file(&store).unwrap();
+    let child = run_trusting(&server, |_| {});
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
     assert_eq!(server.requests(), 3);
+}
+
+/// A connection that anybody can cut does not show where an answer without a length ends.
+#[test]
+fn an_answer_cut_without_a_close_notify_is_whole_if_it_is_json() {
+    let ends_with_connection = |body: &str| {
+        let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}");
+        Secure::answering(answer.into_bytes(), false)
+    };
+    let server = ends_with_connection(RECEIPT);
+    let child = run_trusting(&server, |_| {});
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    assert_eq!(server.requests(), 3);
+
+    for body in ["", &RECEIPT[..RECEIPT.len() - 1], "<html></html>"] {
+        let server = ends_with_connection(body);
+        let child = run_trusting(&server, |_| {});
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert_eq!(said.matches("the answer was cut short").count(), 3, "{body}: {said}");
+        assert_eq!(said.matches("(Unknown)").count(), 3, "{body}: {said}");
+        // None of them bought twice.
+        assert_eq!(server.requests(), 3, "{body}");
+    }
+    // With a length, what is there may be JSON and is cut all the same.
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{RECEIPT}");
+    let server = Secure::answering(answer.into_bytes(), false);
+    let child = run_trusting(&server, |_| {});
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(said.matches("the answer was cut short").count(), 3, "{said}");
 }
 
 #[test]
@@ -195,7 +250,6 @@ fn a_machine_without_a_trust_store_is_told_so() {
     let empty = std::env::temp_dir().join(format!("oneclick-empty-{}.pem", std::process::id()));
     std::fs::write(&empty, "").unwrap();
     let child = default_clients()
-        .env("ONECLICK_API_KEY", KEY)
         .env("ONECLICK_BASE_URL", "https://127.0.0.1:1")
         .env("SSL_CERT_FILE", &empty)
         .output()

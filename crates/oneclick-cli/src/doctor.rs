@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use http::header::DATE;
 use http::{HeaderMap, Response};
 use oneclick_ureq::{
-    Api, BaseUrl, BlockingTransport, Connect, GetAccount, Phase, TransportError, TransportOptions,
+    Api, BaseUrl, BlockingTransport, Connect, GetAccount, Phase, Proxy, TransportError,
+    TransportOptions,
 };
 
 use crate::args::Global;
@@ -58,7 +59,19 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         "a URL of one's own"
     };
     report.ok(&format!("the environment: {environment}, {base_url}"))?;
-    report.ok(&format!("the proxy: {}", proxy(base_url)))?;
+    match Proxy::from_vars(base_url, |name| std::env::var_os(name)) {
+        Err(error) => {
+            report.wrong(&error.to_string())?;
+            return report.end();
+        }
+        Ok(Some(proxy)) => report.ok(&format!(
+            "the proxy: {} names {}; it sees no more than the API's host",
+            proxy.variable,
+            proxy.url(),
+        ))?,
+        Ok(None) if base_url.is_https() => report.ok("the proxy: none")?,
+        Ok(None) => report.ok("the proxy: none, since the key would be shown to it without TLS")?,
+    }
     connection(&mut report, &api)?;
     report.end()
 }
@@ -69,28 +82,6 @@ fn prefix(key: &str) -> &'static str {
         key if key.starts_with("test_") => "of the sandbox (test_)",
         key if key.starts_with("live_") => "of production (live_)",
         _ => "with neither test_ nor live_ in front",
-    }
-}
-
-/// Which proxy calls go through, without its user name and password.
-fn proxy(base_url: &BaseUrl) -> String {
-    if !base_url.is_https() {
-        return "none, since the key would be shown to it without TLS".to_owned();
-    }
-    let found = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"].into_iter().find_map(|name| {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let value = set(name).or_else(|| set(&name.to_lowercase()))?;
-        Some((name, value))
-    });
-    match found {
-        None => "none is set".to_owned(),
-        Some((name, value)) => {
-            let host = value.rsplit('@').next().unwrap_or_default();
-            let host = host.rsplit("://").next().unwrap_or_default();
-            format!(
-                "{name} names {host}, unless NO_PROXY excepts the API; it sees no more than its host"
-            )
-        }
     }
 }
 

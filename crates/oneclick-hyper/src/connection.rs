@@ -1,35 +1,35 @@
 //! One connection as a service.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Mutex;
 use tower_service::Service;
 
+use crate::RequestBody;
+
 /// A connection that you opened, as a service: calls go one after the other,
-/// and once it is closed every call fails before it is sent. HTTP/1.1 only; the
-/// URI goes out as RFC 9112, 3.2.1 has it.
+/// and once it is closed every call fails before it is sent, as does one that waits
+/// longer than [`connect_timeout`](oneclick_proto::TransportOptions::connect_timeout) for
+/// its turn. HTTP/1.1 only; the URI goes out as RFC 9112, 3.2.1 has it.
 ///
 /// ```
-/// use bytes::Bytes;
-/// use http_body_util::Full;
 /// use hyper_util::rt::TokioIo;
-/// use oneclick_hyper::{Api, AsyncClient, Connection, Transport, TransportOptions};
+/// use oneclick_hyper::{
+///     Api, AsyncClient, Connection, RequestBody, Transport, TransportOptions,
+/// };
 ///
 /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
 /// let stream = tokio::net::TcpStream::connect("127.0.0.1:8787").await?;
 /// let (sender, driver) =
-///     hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await?;
+///     hyper::client::conn::http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await?;
 /// tokio::spawn(driver);
 /// let transport = Transport::from_service(Connection::new(sender), &TransportOptions::new());
 /// let client = AsyncClient::with_transport(
@@ -40,17 +40,17 @@ use tower_service::Service;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connection(Arc<Mutex<SendRequest<Full<Bytes>>>>);
+pub struct Connection(Arc<Mutex<SendRequest<RequestBody>>>);
 
 impl Connection {
     /// Takes the sending half; the other half must be polled, as hyper says.
     #[must_use]
-    pub fn new(sender: SendRequest<Full<Bytes>>) -> Self {
+    pub fn new(sender: SendRequest<RequestBody>) -> Self {
         Self(Arc::new(Mutex::new(sender)))
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Connection {
+impl Service<Request<RequestBody>> for Connection {
     type Response = Response<Incoming>;
     type Error = Box<dyn StdError + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -59,12 +59,12 @@ impl Service<Request<Full<Bytes>>> for Connection {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let sender = self.0.clone();
         Box::pin(async move {
             to_origin_form(&mut request)?;
             let mut sender = sender.lock().await;
-            sender.ready().await.map_err(NotSent::Closed)?;
+            sender.ready().await?;
             Ok(sender.send_request(request).await?)
         })
     }
@@ -72,37 +72,13 @@ impl Service<Request<Full<Bytes>>> for Connection {
 
 /// On a connection to the server itself the URI is its path alone, and the
 /// rest goes into `host` (RFC 9112, 3.2.1).
-fn to_origin_form(request: &mut Request<Full<Bytes>>) -> Result<(), NotSent> {
+fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), &'static str> {
+    const NO_HOST: &str = "the request names no host";
     let uri = std::mem::take(request.uri_mut()).into_parts();
-    let authority = uri.authority.ok_or(NotSent::NoHost)?;
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NotSent::NoHost)?;
+    let authority = uri.authority.ok_or(NO_HOST)?;
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NO_HOST)?;
     request.headers_mut().insert(HOST, host);
     *request.uri_mut() =
         Uri::from(uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")));
     Ok(())
-}
-
-/// Why a connection did not send a request.
-#[derive(Debug)]
-pub(crate) enum NotSent {
-    Closed(hyper::Error),
-    NoHost,
-}
-
-impl fmt::Display for NotSent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed(_) => "the connection is closed",
-            Self::NoHost => "the request names no host",
-        })
-    }
-}
-
-impl StdError for NotSent {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Closed(error) => Some(error),
-            Self::NoHost => None,
-        }
-    }
 }

@@ -15,9 +15,13 @@
 //! The client's methods are those of [`oneclick_proto::client`]; this crate is
 //! what carries them: hyper-util's pooled client ([`Pool`]), one connection
 //! ([`Connection`]), or any service that takes the same types
-//! ([`Transport::from_service`]). Redirects are not followed, no proxy is used,
-//! and what carries a call sends it once: only [`RetryPolicy`] says what is sent
-//! again, which is no purchase that may have been made.
+//! ([`Transport::from_service`]). Redirects are not followed, and what carries a call sends
+//! it once: only [`RetryPolicy`] says what is sent again, which is no purchase that may
+//! have been made.
+//! The pool goes for `https://` through the proxy that the environment names, as [`Proxy`]
+//! reads it: `http`, `socks5` or `socks5h`. It sees no more than the host. `http://` goes
+//! through none, and no client is made if the proxy cannot be used, as one with the scheme
+//! `https`, `socks4` or `socks4a` cannot be here.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
@@ -33,13 +37,15 @@ mod pool;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::header::ACCEPT_ENCODING;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Body;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
 use tower_service::Service;
@@ -59,6 +65,7 @@ pub type Client = AsyncClient<Transport>;
 #[derive(Clone)]
 pub struct Transport<S = Pool> {
     service: S,
+    connect_timeout: Duration,
     timeout: Duration,
     max_response_bytes: usize,
     start: Instant,
@@ -68,13 +75,13 @@ impl<S> Transport<S> {
     /// Carries calls over a service of your own: a connection, a client of
     /// hyper-util over your connector, or a stack of tower layers around one.
     ///
-    /// Of the options, [`timeout`](TransportOptions::timeout) and
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply. The
+    /// Of the options, [`timeout`](TransportOptions::timeout),
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes) and, until the request
+    /// is begun, [`connect_timeout`](TransportOptions::connect_timeout) apply. The
     /// service must send each request at most once, so leave out layers that
     /// retry or follow redirects, and switch hyper-util's
     /// `retry_canceled_requests` off. A failure counts as one before the first
-    /// byte only if it comes from `poll_ready` or has an error of hyper-util's
-    /// client among its sources that says so.
+    /// byte only if the service never read the [`RequestBody`].
     ///
     /// ```
     /// use oneclick_hyper::{Api, AsyncClient, Pool, Transport, TransportOptions};
@@ -89,6 +96,7 @@ impl<S> Transport<S> {
         let options = options.clamped();
         Self {
             service,
+            connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
@@ -111,7 +119,7 @@ impl Connect for Transport {
 
 impl<S, B> AsyncTransport for Transport<S>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     S::Future: Send,
     B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send,
@@ -122,18 +130,34 @@ where
         &self,
         mut request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        if GUNZIP.is_some() {
-            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
         let method = request.method().clone();
-        let deadline = tokio::time::Instant::now() + self.timeout;
-        let request = request.map(|body| Full::new(body.into()));
-        let answer = tokio::time::timeout_at(deadline, self.call(request));
-        let (head, body) = match answer.await {
-            Ok(answer) => answer?.into_parts(),
+        request.headers_mut().insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
+        let start = tokio::time::Instant::now();
+        let (deadline, begin) = (start + self.timeout, start + self.connect_timeout);
+        let gate = BodyGate::default();
+        let mut request =
+            request.map(|body| RequestBody { bytes: body.into(), gate: gate.clone() });
+        hyper::ext::on_informational(&mut request, |_| count_against_the_budget());
+        let mut service = self.service.clone();
+        let mut answer = std::pin::pin!(async {
+            poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+            service.call(request).await.map_err(Into::<Box<dyn StdError + Send + Sync>>::into)
+        });
+        let answer = match tokio::time::timeout_at(begin, &mut answer).await {
+            Ok(answer) => Ok(answer),
+            // Nothing began to send it: what drives its connection may be gone.
+            Err(elapsed) if gate.withdraw() => {
+                return Err(TransportError::connect(elapsed).timed_out(true));
+            }
+            Err(_) => tokio::time::timeout_at(deadline, answer).await,
+        };
+        let (head, body) = match answer {
+            Ok(Ok(answer)) => answer.into_parts(),
+            Ok(Err(error)) => return Err(failed(error, gate.withdraw())),
             Err(elapsed) => return Err(TransportError::exchange(elapsed).timed_out(true)),
         };
-        let mut reader = BodyReader::new(&method, head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader =
+            BodyReader::new(&method, head, self.max_response_bytes).http1().gunzip(GUNZIP);
         let mut body = std::pin::pin!(body);
         while reader.wants_more() {
             match tokio::time::timeout_at(deadline, body.frame()).await {
@@ -148,8 +172,8 @@ where
                         }
                     }
                 }
-                Ok(Some(Err(error))) => return Err(reader.cut(error)),
-                Err(elapsed) => return Err(reader.cut(elapsed).timed_out(true)),
+                Ok(Some(Err(error))) => return reader.broken(error, false),
+                Err(elapsed) => return reader.broken(elapsed, true),
             }
         }
         reader.finish()
@@ -164,16 +188,54 @@ where
     }
 }
 
-impl<S> Transport<S> {
-    async fn call<B>(&self, request: Request<Full<Bytes>>) -> Result<Response<B>, TransportError>
-    where
-        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
-        S::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let mut service = self.service.clone();
-        poll_fn(|context| service.poll_ready(context)).await.map_err(TransportError::connect)?;
-        service.call(request).await.map_err(|error| failed(error.into()))
+/// The body of a request, which is taken back if nothing began to send it.
+///
+/// For hyper it is as good as a `Full<Bytes>`. A service that reads it before it connects
+/// makes each failure one after the first byte.
+pub struct RequestBody {
+    bytes: Bytes,
+    gate: BodyGate,
+}
+
+/// The length alone: a purchase names its customer.
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("length", &self.bytes.len()).finish_non_exhaustive()
     }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Withdrawn;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        Poll::Ready(Some(self.gate.take().map(|()| Frame::data(bytes))))
+    }
+
+    /// Asked of an empty body before its head is written.
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty() && self.gate.take().is_ok()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+/// hyper goes through a flood of 1xx until the socket says that the task has had its
+/// share. So each of them counts as much as a read does, and timers run in between.
+fn count_against_the_budget() {
+    let mut context = Context::from_waker(Waker::noop());
+    let consumed = std::pin::pin!(tokio::task::coop::consume_budget()).poll(&mut context);
+    // The next read is what waits.
+    let (Poll::Ready(()) | Poll::Pending) = consumed;
 }
 
 /// Takes gzip off an answer; the feature has it asked for.
@@ -194,15 +256,10 @@ impl<S> fmt::Debug for Transport<S> {
 }
 
 /// Sorts a failure into before and after the first byte of the request.
-fn failed(error: Box<dyn StdError + Send + Sync>) -> TransportError {
-    let mut connecting = false;
+fn failed(error: Box<dyn StdError + Send + Sync>, unsent: bool) -> TransportError {
     let mut timed_out = false;
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
-        connecting |= error.is::<connection::NotSent>()
-            || error
-                .downcast_ref::<hyper_util::client::legacy::Error>()
-                .is_some_and(hyper_util::client::legacy::Error::is_connect);
         timed_out |= error.is::<tokio::time::error::Elapsed>()
             || error
                 .downcast_ref::<std::io::Error>()
@@ -210,6 +267,6 @@ fn failed(error: Box<dyn StdError + Send + Sync>) -> TransportError {
         cause = error.source();
     }
     let failed =
-        if connecting { TransportError::connect(error) } else { TransportError::exchange(error) };
+        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
 }

@@ -7,40 +7,48 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::{Client, Error, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use oneclick_proto::{Api, TransportOptions};
+use oneclick_proto::{Api, Proxy, ProxyError, ProxyScheme, TransportOptions};
 use tower_service::Service;
+
+use crate::RequestBody;
 
 /// A pool of connections, made as they are needed and shared by clones. A call
 /// needs a tokio runtime; [`Transport`](crate::Transport) says more.
 #[derive(Clone)]
-pub struct Pool(Client<WithTimeout<tls::Connector>, Full<Bytes>>);
+pub struct Pool(Client<WithTimeout<tls::Connector>, RequestBody>);
 
 impl Pool {
-    /// A pool for an API; no connection is made yet. Wrap it in layers of your
+    /// A pool for an API; no connection is made yet. The proxy that the environment names
+    /// for it is used, as [`Proxy`] reads it, where it is `http`, `socks5` or `socks5h`. Wrap it in layers of your
     /// own and hand it to [`Transport::from_service`](crate::Transport::from_service).
     ///
     /// # Errors
-    /// A machine without a trust store, or https without the feature `tls`.
+    /// A machine without a trust store, a proxy in the environment that cannot be used, or
+    /// https without the feature `tls`.
     pub fn new(
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         let options = options.clamped();
+        let proxy = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        tcp.set_tcp_user_timeout(Some(TransportOptions::TCP_USER_TIMEOUT));
         // Shared out among a host's addresses, so that one that is silent
         // leaves time for the next.
         tcp.set_connect_timeout(Some(options.connect_timeout));
-        let connector =
-            WithTimeout { connector: tls::connector(tcp, api)?, timeout: options.connect_timeout };
+        let connector = WithTimeout {
+            connector: tls::connector(Way::new(tcp, proxy)?, api)?,
+            timeout: options.connect_timeout,
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_timeout)
@@ -51,7 +59,7 @@ impl Pool {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Pool {
+impl Service<Request<RequestBody>> for Pool {
     type Response = Response<Incoming>;
     type Error = Error;
     type Future = ResponseFuture;
@@ -60,7 +68,7 @@ impl Service<Request<Full<Bytes>>> for Pool {
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    fn call(&mut self, request: Request<RequestBody>) -> ResponseFuture {
         self.0.call(request)
     }
 }
@@ -102,6 +110,72 @@ where
     }
 }
 
+/// How a connection is made: straight, or through a proxy.
+#[derive(Clone)]
+enum Way {
+    Direct(HttpConnector),
+    Tunnel(Tunnel<HttpConnector>),
+    /// Whether the API's host is resolved here.
+    Socks(SocksV5<HttpConnector>, bool),
+}
+
+impl Way {
+    fn new(tcp: HttpConnector, proxy: Option<Proxy>) -> Result<Self, ProxyError> {
+        let Some(proxy) = proxy else { return Ok(Self::Direct(tcp)) };
+        // What connects to it needs host and port alone.
+        let at = Uri::try_from(format!("http://{}:{}", proxy.host, proxy.port))
+            .map_err(|_| proxy.unsupported())?;
+        match proxy.scheme {
+            ProxyScheme::Http => {
+                let mut tunnel = Tunnel::new(at, tcp);
+                if let Some(authorization) = proxy.authorization() {
+                    tunnel = tunnel.with_auth(authorization);
+                }
+                Ok(Self::Tunnel(tunnel))
+            }
+            ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
+                let mut socks = SocksV5::new(at, tcp);
+                if let Some((user, password)) = proxy.credentials {
+                    socks = socks.with_auth(user, password);
+                }
+                Ok(Self::Socks(socks, proxy.scheme == ProxyScheme::Socks5))
+            }
+            _ => Err(proxy.unsupported()),
+        }
+    }
+}
+
+impl Service<Uri> for Way {
+    type Response = <HttpConnector as Service<Uri>>::Response;
+    type Error = Box<dyn StdError + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Connectors are always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        match self.clone() {
+            Self::Direct(mut tcp) => Box::pin(async move { Ok(tcp.call(to).await?) }),
+            Self::Tunnel(mut tunnel) => Box::pin(async move { Ok(tunnel.call(to).await?) }),
+            Self::Socks(mut socks, here) => Box::pin(async move {
+                let to = if here { resolved(&to).await? } else { to };
+                Ok(socks.call(to).await?)
+            }),
+        }
+    }
+}
+
+/// The URI with the first address of its host in the place of the name.
+async fn resolved(to: &Uri) -> Result<Uri, Box<dyn StdError + Send + Sync>> {
+    let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = to.port_u16().unwrap_or(443);
+    let mut addresses = tokio::net::lookup_host((host, port)).await?;
+    let address = addresses.next().ok_or("the name has no address")?;
+    Ok(Uri::try_from(format!("https://{address}"))?)
+}
+
 #[cfg(feature = "tls")]
 mod tls {
     //! rustls with ring, and the trust store of the operating system.
@@ -109,14 +183,15 @@ mod tls {
     use std::sync::Arc;
 
     use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-    use hyper_util::client::legacy::connect::HttpConnector;
     use oneclick_proto::Api;
     use rustls::{ClientConfig, RootCertStore};
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    pub(super) type Connector = HttpsConnector<HttpConnector>;
+    use super::Way;
 
-    pub(super) fn connector(tcp: HttpConnector, api: &Api) -> Result<Connector, rustls::Error> {
+    pub(super) type Connector = HttpsConnector<Way>;
+
+    pub(super) fn connector(tcp: Way, api: &Api) -> Result<Connector, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -138,12 +213,13 @@ mod tls {
 mod tls {
     //! No TLS.
 
-    use hyper_util::client::legacy::connect::HttpConnector;
     use oneclick_proto::Api;
 
-    pub(super) type Connector = HttpConnector;
+    use super::Way;
 
-    pub(super) fn connector(tcp: HttpConnector, api: &Api) -> Result<Connector, &'static str> {
+    pub(super) type Connector = Way;
+
+    pub(super) fn connector(tcp: Way, api: &Api) -> Result<Connector, &'static str> {
         if api.base_url().is_https() {
             return Err("https needs the feature `tls` of oneclick-hyper");
         }

@@ -121,8 +121,8 @@ pub use pager::Pager;
 pub use purchase::Purchase;
 pub use retry::RetryPolicy;
 pub use transport::{
-    AsyncTransport, BlockingTransport, BodyReader, Connect, Gunzip, Phase, TransportError,
-    TransportOptions,
+    AsyncTransport, BlockingTransport, BodyGate, BodyReader, Connect, Gunzip, Phase, Proxy,
+    ProxyError, ProxyScheme, TransportError, TransportOptions, Withdrawn, accept_encoding,
 };
 pub use value::{
     Category, Cents, Cursor, Customer, DateRange, Email, Extra, Fragments, Impact, ImpactId,

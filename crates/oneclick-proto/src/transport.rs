@@ -5,7 +5,9 @@
 //! The other half of the work, sorting failures into before and after the
 //! first byte of the request left, is what [`TransportError`] is for.
 
+mod gate;
 mod gzip;
+mod proxy;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,11 +15,13 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, Version};
 
-pub use gzip::Gunzip;
+pub use gate::{BodyGate, Withdrawn};
 pub(crate) use gzip::encoding;
+pub use gzip::{Gunzip, accept_encoding};
+pub use proxy::{Proxy, ProxyError, ProxyScheme};
 
 use crate::setters::setters;
 use crate::{Api, Error};
@@ -118,7 +122,8 @@ pub trait Connect: Sized {
 #[non_exhaustive]
 pub struct TransportOptions {
     /// The longest that resolving, connecting and the TLS handshake may take
-    /// together. Default: 10 seconds.
+    /// together, and nine tenths of [`timeout`](Self::timeout) at most. Default: 10
+    /// seconds.
     pub connect_timeout: Duration,
     /// The longest that one attempt may take, from the first look-up to the
     /// last byte of the answer. Default: 30 seconds, above the 29 seconds
@@ -138,6 +143,18 @@ pub struct TransportOptions {
 }
 
 impl TransportOptions {
+    /// How long sent bytes may wait to be acknowledged before the kernel gives a connection
+    /// up, on Linux and Android: 20 seconds. Otherwise it goes on to deliver the request
+    /// of a process that was killed, or of a call that was given up, for a quarter of an
+    /// hour.
+    ///
+    /// Every transport of this workspace sets this socket option on the connections that
+    /// it makes to a server. A proxy acknowledges for itself, so through one it bounds
+    /// nothing. There, on other systems and over a transport of your own
+    /// [`VerifyPolicy::absence_after`](crate::VerifyPolicy::absence_after) has to be longer
+    /// than the system goes on.
+    pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
+
     /// The defaults.
     #[must_use]
     pub const fn new() -> Self {
@@ -150,14 +167,17 @@ impl TransportOptions {
         }
     }
 
-    /// The same with no duration above a year, the most that every transport
-    /// can add to its clock. Transports apply the options so.
+    /// The same with no duration above a year, the most that every transport can add to
+    /// its clock, and with `connect_timeout` at nine tenths of `timeout` at most.
+    /// Transports apply the options so.
     #[must_use]
     pub fn clamped(&self) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let timeout = self.timeout.min(YEAR);
         Self {
-            connect_timeout: self.connect_timeout.min(YEAR),
-            timeout: self.timeout.min(YEAR),
+            // A timeout that is over while connecting is then known to be one.
+            connect_timeout: self.connect_timeout.min(timeout * 9 / 10),
+            timeout,
             idle_timeout: self.idle_timeout.min(YEAR),
             ..self.clone()
         }
@@ -311,6 +331,8 @@ pub struct BodyReader {
     excerpt: bool,
     /// Set until the gzip that the body is in is taken off.
     gunzip: Option<Gunzip>,
+    /// Whether nothing but the end of the connection says where the body ends.
+    ends_with_connection: bool,
 }
 
 impl BodyReader {
@@ -324,7 +346,26 @@ impl BodyReader {
         let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
         // What a server announces is believed up to here.
         let body = Vec::with_capacity(limit.min(announced).min(256 * 1024));
-        Self { answer: Response::from_parts(head, body), limit, excerpt, gunzip: None }
+        Self {
+            answer: Response::from_parts(head, body),
+            limit,
+            excerpt,
+            gunzip: None,
+            ends_with_connection: false,
+        }
+    }
+
+    /// Says that the answer came over HTTP/1: a body whose head announces neither its
+    /// length nor chunks ends with the connection, and so looks whole wherever that is
+    /// cut. Such a body then counts as whole if it is one complete JSON value.
+    pub fn http1(mut self) -> Self {
+        let (status, headers) = (self.answer.status(), self.answer.headers());
+        self.ends_with_connection = !self.excerpt
+            && self.answer.version() <= Version::HTTP_11
+            && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+            && !headers.contains_key(CONTENT_LENGTH)
+            && !headers.contains_key(TRANSFER_ENCODING);
+        self
     }
 
     /// Takes gzip off the body, given a decoder, if the head says that the body
@@ -382,21 +423,43 @@ impl BodyReader {
     /// The complete answer.
     ///
     /// # Errors
-    /// Of gzip that is cut or damaged [`Phase::Body`], of more than the limit
-    /// [`Phase::TooLarge`].
+    /// Of gzip that is cut or damaged, and of a body that ends with the connection
+    /// ([`http1`](Self::http1)) and in the middle of its JSON, [`Phase::Body`]; of more
+    /// than the limit [`Phase::TooLarge`].
     pub fn finish(mut self) -> Result<Response<Vec<u8>>, TransportError> {
         if self.answer.body().len() > self.most() {
             return Err(self.fail(Phase::TooLarge, None));
         }
         match self.unpack() {
-            Ok(()) => Ok(self.answer),
             Err((phase, source)) => Err(self.fail(phase, source)),
+            Ok(()) if self.ends_with_connection && !is_complete(self.answer.body()) => {
+                Err(self.fail(Phase::Body, Some("it is not one complete JSON value".into())))
+            }
+            Ok(()) => Ok(self.answer),
         }
     }
 
     /// The failure of an answer whose body stopped arriving.
     pub fn cut(self, source: impl Into<Cause>) -> TransportError {
         self.fail(Phase::Body, Some(source.into()))
+    }
+
+    /// As [`cut`](Self::cut), unless the body ends with the connection
+    /// ([`http1`](Self::http1)) and is complete, however the connection ended: without
+    /// TLS's close, by a reset, or not in time.
+    ///
+    /// # Errors
+    /// [`Phase::Body`], from `source`.
+    pub fn broken(
+        mut self,
+        source: impl Into<Cause>,
+        timed_out: bool,
+    ) -> Result<Response<Vec<u8>>, TransportError> {
+        let whole = self.answer.body().len() <= self.most() && self.unpack().is_ok();
+        if whole && self.ends_with_connection && is_complete(self.answer.body()) {
+            return Ok(self.answer);
+        }
+        Err(self.cut(source).timed_out(timed_out))
     }
 
     /// How much may arrive in all.
@@ -443,6 +506,14 @@ impl BodyReader {
             ..TransportError::new(phase, source)
         }
     }
+}
+
+/// Whether a body is one whole JSON value that nothing could be added to.
+fn is_complete(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // A number may have more digits.
+    !body.last().is_some_and(u8::is_ascii_digit)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 impl fmt::Debug for BodyReader {

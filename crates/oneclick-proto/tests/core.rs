@@ -20,6 +20,7 @@ mod core {
     mod lists;
     mod look_calls;
     mod paging;
+    mod proxy;
     mod purchase;
     mod requests;
     mod responses;

@@ -16,8 +16,13 @@
 //! what carries them. Redirects are not followed, and what carries a call sends
 //! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
 //! that may have been made.
-//! `https://` goes through the proxy that the environment names, which sees no
-//! more than the host; `http://` through none.
+//! `https://` goes through the proxy that the environment names, as [`Proxy`] reads it:
+//! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
+//! no client is made if the proxy cannot be used.
+//!
+//! Under a flood of 1xx responses a timeout may end late: hyper reads up to 50 MiB of them
+//! in one go, and reqwest has no setting for it. A release build kept 30 seconds to a
+//! hundredth of a second; in a debug build 3 seconds became 9. `oneclick-hyper` keeps it.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
@@ -29,13 +34,11 @@
 
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT_ENCODING, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::ACCEPT_ENCODING;
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
@@ -51,6 +54,7 @@ pub type Client = AsyncClient<Transport>;
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: reqwest::Client,
+    connect_timeout: Duration,
     timeout: Duration,
     max_response_bytes: usize,
     start: Instant,
@@ -64,8 +68,9 @@ impl Transport {
     /// must have redirects off, since reqwest sends the key on to other hosts,
     /// retries off, and no proxy for `http://`. With redirects on, no purchase
     /// is repeated and a call that was redirected fails, but the key has gone
-    /// along. Of the options, [`timeout`](TransportOptions::timeout) and
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) apply here.
+    /// along. Of the options, [`timeout`](TransportOptions::timeout),
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes) and, until the request
+    /// is begun, [`connect_timeout`](TransportOptions::connect_timeout) apply here.
     ///
     /// ```
     /// use oneclick_reqwest::{Api, Client, Transport, TransportOptions};
@@ -81,6 +86,7 @@ impl Transport {
         let options = options.clamped();
         Self {
             client,
+            connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
@@ -92,7 +98,8 @@ impl Transport {
     /// say.
     ///
     /// # Errors
-    /// A machine without a trust store, or https without the feature `tls`.
+    /// A machine without a trust store, a proxy in the environment that cannot be used, or
+    /// https without the feature `tls`.
     pub fn builder(
         api: &Api,
         options: &TransportOptions,
@@ -102,6 +109,8 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // It reads the environment otherwise than the other transports do.
+            .no_proxy()
             // Its own decoders leave an answer of several members half read, and
             // are there as soon as any crate of the build asks for them.
             .no_gzip()
@@ -111,9 +120,17 @@ impl Transport {
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host);
-        if !api.base_url().is_https() {
-            // A proxy would read the key, and loopback needs none.
-            builder = builder.no_proxy();
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        {
+            builder = builder.tcp_user_timeout(TransportOptions::TCP_USER_TIMEOUT);
+        }
+        if let Some(proxy) = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))? {
+            // Its parser would show what it stumbles over.
+            let mut through = reqwest::Proxy::all(proxy.url()).map_err(|_| proxy.unsupported())?;
+            if let Some((user, password)) = &proxy.credentials {
+                through = through.basic_auth(user, password);
+            }
+            builder = builder.proxy(through);
         }
         Ok(tls::configure(builder, api)?)
     }
@@ -139,38 +156,44 @@ impl AsyncTransport for Transport {
         &self,
         mut request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        if GUNZIP.is_some() {
-            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let asked = Arc::<AtomicBool>::default();
         let method = request.method().clone();
-        let reads = method == Method::GET;
-        let request = request.map(|body| match body.into() {
-            body if reads => body,
-            body => reqwest::Body::wrap(Body { body, asked: asked.clone() }),
-        });
+        request.headers_mut().insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
+        let gate = BodyGate::default();
+        let request =
+            request.map(|body| reqwest::Body::wrap(Body { body: body.into(), gate: gate.clone() }));
         let mut request = reqwest::Request::try_from(request)
             .map_err(|error| TransportError::connect(error.without_url()))?;
         let url = request.url().clone();
         *request.timeout_mut() = Some(self.timeout);
-        let answer = self.client.execute(request).await;
-        let mut answer = answer.map_err(|error| failed(error, asked.load(Ordering::Relaxed)))?;
+        let mut answer = std::pin::pin!(self.client.execute(request));
+        let begun = tokio::time::timeout(self.connect_timeout, &mut answer).await;
+        let answer = match begun {
+            Ok(answer) => answer,
+            // Nothing began to send it: what drives its connection may be gone.
+            Err(elapsed) if gate.withdraw() => {
+                return Err(TransportError::connect(elapsed).timed_out(true));
+            }
+            Err(_) => answer.await,
+        };
+        let mut answer = answer.map_err(|error| failed(error, gate.withdraw()))?;
         if *answer.url() != url {
             // Whatever this answers, it is not the request.
             return Err(TransportError::exchange("the client followed a redirect"));
         }
         let mut head = Response::new(());
         *head.status_mut() = answer.status();
+        *head.version_mut() = answer.version();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
         let (head, ()) = head.into_parts();
-        let mut reader = BodyReader::new(&method, head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader =
+            BodyReader::new(&method, head, self.max_response_bytes).http1().gunzip(GUNZIP);
         while reader.wants_more() {
             match answer.chunk().await {
                 Ok(Some(chunk)) => reader = reader.push(&chunk)?,
                 Ok(None) => break,
                 Err(error) => {
                     let timed_out = error.is_timeout();
-                    return Err(reader.cut(error.without_url()).timed_out(timed_out));
+                    return reader.broken(error.without_url(), timed_out);
                 }
             }
         }
@@ -193,29 +216,32 @@ const GUNZIP: Option<Gunzip> =
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// The body of a request, which remembers whether it was asked for.
+/// The body of a request.
 ///
 /// A client of the caller's can follow a redirect of a purchase that was
 /// executed, and then fail to connect. Nor can it send this body again.
 struct Body {
     body: reqwest::Body,
-    asked: Arc<AtomicBool>,
+    gate: BodyGate,
 }
 
 impl http_body::Body for Body {
     type Data = <reqwest::Body as http_body::Body>::Data;
-    type Error = reqwest::Error;
+    type Error = Box<dyn StdError + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.asked.store(true, Ordering::Relaxed);
-        Pin::new(&mut self.body).poll_frame(context)
+        if let Err(error) = self.gate.take() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
     }
 
+    /// Asked of an empty body before its head is written.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.gate.take().is_ok()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -224,12 +250,11 @@ impl http_body::Body for Body {
 }
 
 /// Sorts a failure into before and after the first byte of the request.
-fn failed(error: reqwest::Error, asked: bool) -> TransportError {
+fn failed(error: reqwest::Error, unsent: bool) -> TransportError {
     let timed_out = error.is_timeout();
-    let connecting = !asked && (error.is_connect() || error.is_builder());
     let error = error.without_url();
     let failed =
-        if connecting { TransportError::connect(error) } else { TransportError::exchange(error) };
+        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
 }
 

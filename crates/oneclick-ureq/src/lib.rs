@@ -16,12 +16,16 @@
 //! what carries them. Redirects are not followed, and what carries a call sends
 //! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
 //! that may have been made.
-//! `https://` goes through the proxy that the environment names, which sees no
-//! more than the host; `http://` through none.
+//! `https://` goes through the proxy that the environment names, as [`Proxy`] reads it:
+//! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
+//! no client is made if the proxy cannot be used.
 //!
-//! ureq logs through the `log` crate. At the level `trace`, and there alone, it
-//! prints the bytes that it sends, the key among them: keep `ureq` and
-//! `ureq_proto` at `debug` or above.
+//! ureq logs through the `log` crate. At the level `trace` it prints the bytes that it
+//! sends, the key among them: keep `ureq` and `ureq_proto` at `debug` or above. Its `debug`
+//! lines hide paths and queries, unless the logger says that `trace` is enabled for the
+//! module `ureq::util`. A logger that compares levels alone says so as soon as any module
+//! is at `trace`, and then they show the e-mail address of a list that is filtered by
+//! customer. With such a logger drop the lines of both.
 //!
 //! Features: `tls` (default) is rustls with ring and the trust store of the
 //! operating system, passed explicitly, so that nothing process-wide is set.
@@ -31,13 +35,13 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod connector;
+
 use std::error::Error as StdError;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::uri::Scheme;
 use http::{Method, Request, Response};
 #[doc(no_inline)]
@@ -50,10 +54,8 @@ pub type Client = BlockingClient<Transport>;
 
 /// A [`ureq::Agent`] as a transport.
 ///
-/// Looking a name up and connecting may take
-/// [`connect_timeout`](TransportOptions::connect_timeout) each. Of a read, unlike
-/// a purchase, ureq does not say whether it was sent: one whose TLS handshake
-/// was cut short counts as sent.
+/// A call on a kept connection starts no thread; one that connects starts one to look the
+/// name up.
 #[derive(Clone, Debug)]
 pub struct Transport {
     agent: Agent,
@@ -66,8 +68,9 @@ pub struct Transport {
 impl Transport {
     /// Carries calls over an agent that you configured yourself.
     ///
-    /// Its TLS and pool stay as they are, and its proxy for `https://`; no proxy
-    /// is shown a key in clear text. Timeouts are those of `options`; redirects
+    /// Its TLS and pool stay as they are, and its proxy for `https://`, which ureq takes
+    /// from the environment in its own way unless it is set; no proxy is shown a key in
+    /// clear text. Timeouts are those of `options`; redirects
     /// are not followed and a status is no error, whatever the agent says.
     ///
     /// ```
@@ -99,7 +102,6 @@ macro_rules! configure {
             .max_redirects_will_error(false)
             .accept_encoding(AutoHeaderValue::None)
             .timeout_global(Some($options.timeout))
-            .timeout_resolve(Some($options.connect_timeout))
             .timeout_connect(Some($options.connect_timeout))
     };
 }
@@ -113,14 +115,13 @@ impl Connect for Transport {
             .max_idle_age(options.idle_timeout)
             .max_idle_connections(options.max_idle_per_host)
             .max_idle_connections_per_host(options.max_idle_per_host);
+        let named = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))?;
+        builder = builder.proxy(named.map(|proxy| through(&proxy)).transpose()?);
         if api.base_url().is_https() {
             builder = tls::configure(builder)?;
-        } else {
-            // A proxy would read the key, and loopback needs none.
-            builder = builder.proxy(None);
         }
         Ok(Self {
-            agent: builder.build().into(),
+            agent: connector::agent(builder.build()),
             overrides: None,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
@@ -137,15 +138,13 @@ impl BlockingTransport for Transport {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let (mut head, body) = request.into_parts();
-        if GUNZIP.is_some() {
-            head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
+        head.headers.insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
         let method = head.method.clone();
-        let asked = (method != Method::GET).then(Arc::<AtomicBool>::default);
-        let body = match &asked {
-            Some(asked) => {
+        let gate = (method != Method::GET).then(BodyGate::default);
+        let body = match &gate {
+            Some(gate) => {
                 head.headers.insert(CONTENT_LENGTH, body.len().into());
-                let body = Body { body: io::Cursor::new(body), asked: asked.clone() };
+                let body = Body { body: io::Cursor::new(body), gate: gate.clone() };
                 SendBody::from_owned_reader(body)
             }
             None => SendBody::none(),
@@ -153,28 +152,27 @@ impl BlockingTransport for Transport {
         let mut request = Request::from_parts(head, body);
         if let Some(options) = &self.overrides {
             let clear = request.uri().scheme() == Some(&Scheme::HTTP);
-            let mut builder = configure!(self.agent.configure_request(request), options);
+            let mut builder = configure!(self.agent.configure_request(request), options)
+                .timeout_resolve(Some(options.connect_timeout));
             if clear {
                 builder = builder.proxy(None);
             }
             request = builder.build();
         }
         let answer = self.agent.run(request).map_err(|error| {
-            let unsent = match asked {
-                Some(asked) => !asked.load(Ordering::Relaxed),
-                None => connecting(&error),
-            };
+            let unsent = gate.map_or_else(|| connecting(&error), |gate| gate.withdraw());
             failed(error, unsent)
         })?;
 
         let (head, mut body) = answer.into_parts();
-        let mut reader = BodyReader::new(&method, head, self.max_response_bytes).gunzip(GUNZIP);
+        let mut reader =
+            BodyReader::new(&method, head, self.max_response_bytes).http1().gunzip(GUNZIP);
         match reader.read_to_end(body.as_reader()) {
             Ok(_) => reader.finish(),
             Err(error) => {
                 let error = ureq::Error::from(error);
-                let timed_out = matches!(error, ureq::Error::Timeout(_));
-                Err(reader.cut(error).timed_out(timed_out))
+                let timed_out = is_timeout(&error);
+                reader.broken(error, timed_out)
             }
         }
     }
@@ -188,6 +186,18 @@ impl BlockingTransport for Transport {
     }
 }
 
+/// The proxy as ureq has it.
+fn through(proxy: &Proxy) -> Result<ureq::Proxy, ProxyError> {
+    let protocol = ureq::ProxyProtocol::try_from(&*proxy.scheme.to_string());
+    let mut builder = ureq::Proxy::builder(protocol.map_err(|_| proxy.unsupported())?)
+        .host(&proxy.host)
+        .port(proxy.port);
+    if let Some((user, password)) = &proxy.credentials {
+        builder = builder.username(user).password(password);
+    }
+    builder.build().map_err(|_| proxy.unsupported())
+}
+
 /// Takes gzip off an answer; the feature has it asked for.
 #[cfg(feature = "gzip")]
 const GUNZIP: Option<Gunzip> =
@@ -195,66 +205,65 @@ const GUNZIP: Option<Gunzip> =
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// The body of a request, which remembers whether it was asked for.
+/// The body of a purchase.
 ///
 /// ureq connects, sends the head and only then reads the body: one that was
 /// never asked for was not sent, and a POST without its body cannot have been
 /// executed.
 struct Body {
     body: io::Cursor<Vec<u8>>,
-    asked: Arc<AtomicBool>,
+    gate: BodyGate,
 }
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.gate.take().map_err(io::Error::other)?;
         self.body.read(buffer)
     }
 }
 
-/// Whether a read failed before it was sent, as far as the failure itself shows
-/// it: a read has no body to watch. Nothing is bought by a read sent again.
+/// Whether a read over an agent of the caller's failed before it was sent, as far as the
+/// failure itself shows it: a read has no body to watch.
 fn connecting(error: &ureq::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    use ureq::Error::{
-        BadUri, ConnectProxyFailed, ConnectionFailed, HostNotFound, Http, InvalidProxyUrl, Io,
-        RequireHttpsOnly, Timeout as TimedOut, Tls, TlsRequired,
-    };
+    use ureq::Error::{ConnectProxyFailed, HostNotFound, Io, Timeout as TimedOut};
     match error {
-        BadUri(_)
-        | ConnectProxyFailed(_)
-        | ConnectionFailed
-        | HostNotFound
-        | Http(_)
-        | InvalidProxyUrl
-        | RequireHttpsOnly(_)
-        | Tls(_)
-        | TlsRequired
-        | TimedOut(Timeout::Resolve | Timeout::Connect) => true,
-        Io(error)
-            if matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable) =>
-        {
+        ConnectProxyFailed(_) | HostNotFound | TimedOut(Timeout::Resolve | Timeout::Connect) => {
             true
         }
-        // The standard library gives failed look-ups no kind of their own.
-        Io(error) if error.to_string().starts_with("failed to lookup address") => true,
-        error => tls::refused(error),
+        Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        _ => false,
     }
 }
 
 /// Sorts a failure into before and after the request could be executed.
 fn failed(error: ureq::Error, unsent: bool) -> TransportError {
-    use ureq::Error::{BadUri, RequireHttpsOnly};
-    let timed_out = matches!(error, ureq::Error::Timeout(_));
-    // These two print the URI, and with it a customer's address.
-    let error = match error {
-        BadUri(_) => BadUri("..".to_owned()),
-        RequireHttpsOnly(_) => RequireHttpsOnly("..".to_owned()),
-        error => error,
+    use ureq::Error::{BadUri, Other, RequireHttpsOnly};
+    let (error, unsent) = match error {
+        Other(other) => match other.downcast::<connector::NotConnected>() {
+            Ok(error) => (error.0, true),
+            Err(other) => (Other(other), unsent),
+        },
+        // These two print the URI, and with it a customer's address.
+        BadUri(_) => (BadUri("..".to_owned()), unsent),
+        RequireHttpsOnly(_) => (RequireHttpsOnly("..".to_owned()), unsent),
+        error => (error, unsent),
     };
+    let timed_out = is_timeout(&error);
     let failed =
         if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
     failed.timed_out(timed_out)
+}
+
+/// Whether a timeout is over, or one within TLS, which hands it on as a failure of I/O.
+fn is_timeout(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Timeout(_) => true,
+        ureq::Error::Io(error) => error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<ureq::Error>())
+            .is_some_and(is_timeout),
+        _ => false,
+    }
 }
 
 #[cfg(feature = "tls")]
@@ -281,19 +290,6 @@ mod tls {
             .root_certs(RootCerts::PlatformVerifier);
         Ok(builder.tls_config(tls.build()))
     }
-
-    /// Whether TLS could not be set up, or the certificate was refused: both
-    /// are before the request.
-    pub(super) fn refused(error: &ureq::Error) -> bool {
-        match error {
-            ureq::Error::Rustls(_) => true,
-            ureq::Error::Io(error) => error
-                .get_ref()
-                .and_then(|cause| cause.downcast_ref::<rustls::Error>())
-                .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_))),
-            _ => false,
-        }
-    }
 }
 
 #[cfg(not(feature = "tls"))]
@@ -307,9 +303,5 @@ mod tls {
         _: ConfigBuilder<AgentScope>,
     ) -> Result<ConfigBuilder<AgentScope>, &'static str> {
         Err("https needs the feature `tls` of oneclick-ureq")
-    }
-
-    pub(super) fn refused(_: &ureq::Error) -> bool {
-        false
     }
 }

@@ -1,7 +1,7 @@
 //! One purchase through each adapter's one-line client, as the environment
-//! describes it; run by the suite with a trust store of its own.
+//! describes it, or through those alone that are named; run by the suite.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::process::ExitCode;
 
 use oneclick_proto::{Error, Trees};
@@ -12,29 +12,46 @@ fn main() -> ExitCode {
         Err(error) => return failed("tokio", &error),
     };
     let trees = Trees::of::<5>();
-    let outcomes = [
-        ("reqwest", runtime.block_on(async { reqwest(trees).await })),
-        (
-            "ureq",
-            oneclick_ureq::Client::from_env().and_then(|client| client.plant_tree(trees).map(drop)),
-        ),
-        ("hyper", runtime.block_on(async { hyper(trees).await })),
-    ];
+    let named: Vec<String> = std::env::args().skip(1).collect();
     let mut code = ExitCode::SUCCESS;
-    for (adapter, outcome) in outcomes {
+    for adapter in ["reqwest", "ureq", "hyper"] {
+        if !named.is_empty() && !named.iter().any(|name| name == adapter) {
+            continue;
+        }
+        let outcome = match adapter {
+            "reqwest" => runtime.block_on(reqwest(trees)),
+            "hyper" => runtime.block_on(hyper(trees)),
+            _ => ureq(trees),
+        };
         if let Err(error) = outcome {
-            code = failed(adapter, &format_args!("{error:#}"));
+            code = failed(adapter, &format_args!("{error:#} ({:?})", error.execution()));
         }
     }
     code
 }
 
+fn ureq(trees: Trees) -> Result<(), Error> {
+    let client = oneclick_ureq::Client::from_env()?;
+    show(&client);
+    client.plant_tree(trees).map(drop)
+}
+
 async fn reqwest(trees: Trees) -> Result<(), Error> {
-    oneclick_reqwest::Client::from_env()?.plant_tree(trees).await.map(drop)
+    let client = oneclick_reqwest::Client::from_env()?;
+    show(&client);
+    client.plant_tree(trees).await.map(drop)
 }
 
 async fn hyper(trees: Trees) -> Result<(), Error> {
-    oneclick_hyper::Client::from_env()?.plant_tree(trees).await.map(drop)
+    let client = oneclick_hyper::Client::from_env()?;
+    show(&client);
+    client.plant_tree(trees).await.map(drop)
+}
+
+fn show(client: &dyn Debug) {
+    if std::env::var_os("ONECLICK_SHOW").is_some() {
+        println!("{client:?}");
+    }
 }
 
 fn failed(adapter: &str, error: &dyn Display) -> ExitCode {

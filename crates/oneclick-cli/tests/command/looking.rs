@@ -4,7 +4,7 @@ use oneclick_sandbox::Server;
 use snapbox::assert_data_eq;
 use snapbox::str;
 
-use super::support::Place;
+use super::support::{Place, ran};
 
 #[test]
 fn account_totals_and_the_life_of_an_impact_are_shown() {
@@ -188,6 +188,43 @@ ok     the account: U[..]
         let wrong = place.run(arguments);
         assert_eq!(wrong.code, 1, "{}{}", wrong.stdout, wrong.stderr);
         assert!(wrong.stdout.contains(expected), "{}", wrong.stdout);
+    }
+}
+
+/// It reads the environment as the client does, which goes past no proxy.
+#[test]
+fn the_doctor_says_which_proxy_is_used() {
+    let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    api.set_nonblocking(true).unwrap();
+    let place = Place::of(&format!("https://{}", api.local_addr().unwrap()));
+    for (vars, expected) in [
+        (
+            &[("HTTPS_PROXY", "socks5://ada:s3cret@127.0.0.1:1")][..],
+            "ok     the proxy: HTTPS_PROXY names socks5://127.0.0.1:1; it sees no more than",
+        ),
+        (
+            &[("all_proxy", "foo://ada:s3cret@127.0.0.1:1")],
+            "wrong  the proxy in all_proxy cannot be used: its scheme is none of",
+        ),
+        (&[("https_proxy", "http://ada:s3cret@[::1")], "wrong  the proxy in https_proxy cannot"),
+    ] {
+        let output = place.command(&["doctor"]).envs(vars.iter().copied()).output().unwrap();
+        let doctor = ran(&output);
+        assert_eq!(doctor.code, 1, "{}", doctor.stdout);
+        assert!(doctor.stdout.contains(expected), "{}", doctor.stdout);
+        let shown = doctor.stdout + &doctor.stderr;
+        assert!(!shown.contains("s3cret") && !shown.contains("ada"), "{shown}");
+        assert!(api.accept().is_err(), "{expected}: it went past the proxy");
+    }
+    // A lone HTTP_PROXY, and one that the API is excepted from, are none.
+    drop(api);
+    for vars in [
+        &[("HTTP_PROXY", "http://127.0.0.1:1")][..],
+        &[("https_proxy", "foo://"), ("no_proxy", "x, 127.0.0.0/8")],
+    ] {
+        let output = place.command(&["doctor"]).envs(vars.iter().copied()).output().unwrap();
+        let shown = ran(&output).stdout;
+        assert!(shown.contains("\nok     the proxy: none\n"), "{shown}");
     }
 }
 

@@ -134,7 +134,6 @@ impl BaseUrl {
     }
 
     /// The host, and the port that is meant.
-    #[cfg(feature = "tracing")]
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
         let usual = if self.is_https() { 443 } else { 80 };
         (self.authority.host(), self.authority.port_u16().unwrap_or(usual))

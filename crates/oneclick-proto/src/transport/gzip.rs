@@ -2,8 +2,7 @@
 
 use std::io::{self, Read};
 
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 /// A decoder of gzip: reads what is in the bytes given, all members of it, and
 /// fails where they are cut or damaged.
@@ -11,6 +10,13 @@ use http::header::CONTENT_ENCODING;
 /// With flate2 it is
 /// `|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed))`.
 pub type Gunzip = for<'a> fn(packed: &'a [u8]) -> Box<dyn Read + 'a>;
+
+/// What a request asks for as `accept-encoding`: gzip with a decoder of it, else
+/// `identity`. Without the header a server may choose any encoding (RFC 9110, 12.5.3).
+#[must_use]
+pub const fn accept_encoding(decoder: Option<Gunzip>) -> HeaderValue {
+    HeaderValue::from_static(if decoder.is_some() { "gzip" } else { "identity" })
+}
 
 /// The encoding of a body, in small letters, if it has any.
 pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {

@@ -4,11 +4,11 @@ use std::error::Error as _;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use oneclick_proto::{
-    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyReader, Call, Email,
-    Error, GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step, TransportError,
-    TransportOptions,
+    Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyGate, BodyReader,
+    Call, Email, Error, GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step,
+    TransportError, TransportOptions, accept_encoding,
 };
 
 /// Sends nothing.
@@ -88,11 +88,27 @@ fn no_duration_is_longer_than_a_year_and_no_shorter_one_is_changed() {
     let clamped = endless.clamped();
     assert_eq!(
         (clamped.connect_timeout, clamped.timeout, clamped.idle_timeout),
-        (year, year, year)
+        (year * 9 / 10, year, year)
     );
     assert_eq!((clamped.max_idle_per_host, clamped.max_response_bytes), (3, 5));
     let usual = TransportOptions::new().timeout(Duration::from_secs(365 * 86_400 - 1));
     assert_eq!(usual.clamped(), usual);
+}
+
+/// So that a timeout that is over while connecting is known to be one.
+#[test]
+fn connecting_is_given_up_before_the_attempt_is() {
+    let options = |connect, timeout| {
+        TransportOptions::new()
+            .connect_timeout(Duration::from_millis(connect))
+            .timeout(Duration::from_millis(timeout))
+    };
+    for (connect, timeout, expected) in
+        [(10_000, 30_000, 10_000), (10_000, 1_000, 900), (900, 1_000, 900), (901, 1_000, 900)]
+    {
+        let clamped = options(connect, timeout).clamped();
+        assert_eq!(clamped, options(expected, timeout));
+    }
 }
 
 #[test]
@@ -104,6 +120,25 @@ fn a_failure_keeps_what_it_was_told() {
     let slow = TransportError::exchange("slow").timed_out(true);
     assert_eq!((slow.phase(), slow.is_timeout()), (Phase::Exchange, true));
     assert!(!slow.timed_out(false).is_timeout());
+}
+
+/// The one or the other, however often it is asked.
+#[test]
+fn a_body_is_sent_or_withdrawn() {
+    let (sender, owner) = (BodyGate::default(), BodyGate::default());
+    for _ in 0..2 {
+        assert_eq!(sender.clone().take(), Ok(()));
+        assert!(!sender.withdraw());
+        assert!(owner.clone().withdraw());
+        let refused = owner.take().unwrap_err();
+        assert_eq!(refused.to_string(), "the request was withdrawn before its body was sent");
+    }
+}
+
+#[test]
+fn an_encoding_is_asked_for_in_any_case() {
+    assert_eq!(accept_encoding(None), "identity");
+    assert_eq!(accept_encoding(Some(|packed| Box::new(packed))), "gzip");
 }
 
 fn reader(status: u16, limit: usize) -> BodyReader {
@@ -172,6 +207,64 @@ fn only_the_response_to_a_read_may_be_long() {
     }
     let body = BodyReader::new(&Method::GET, head(), usize::MAX).push(&vec![b'x'; most]).unwrap();
     assert!(body.push(b"x").is_ok());
+}
+
+/// A body whose length nothing announces looks whole wherever it was cut.
+#[test]
+fn a_body_that_ends_with_the_connection_is_whole_if_it_is_json() {
+    let reader = |headers: &[(&str, &str)], status: u16, version, body: &str| {
+        let mut head = Response::builder().status(status).version(version);
+        for (name, value) in headers {
+            head = head.header(*name, *value);
+        }
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        BodyReader::new(&Method::GET, head, 100).http1().push(body.as_bytes()).unwrap()
+    };
+    for (body, whole) in [
+        (r#"{"a":[1,"}"]}"#, true),
+        (" [1] \r\n", true),
+        ("\u{feff}{}", true),
+        (r#"{"half":"\ud800"}"#, true),
+        ("true", true),
+        ("\"text\"", true),
+        ("12 ", true),
+        ("12", false),
+        ("", false),
+        ("{", false),
+        (r#"{"a":1"#, false),
+        (r#"{"a":1}{"#, false),
+        ("<html></html>", false),
+        ("tru", false),
+    ] {
+        let bare = || reader(&[], 200, Version::HTTP_11, body);
+        // However the connection ended.
+        for outcome in [bare().finish(), bare().broken("reset", false), bare().broken("", true)] {
+            assert_eq!(outcome.is_ok(), whole, "{body}");
+            if let Err(error) = outcome {
+                assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::OK)));
+            }
+        }
+        assert_eq!(bare().broken("", true).is_err_and(|error| error.is_timeout()), !whole);
+        // What announces its end, or has no body, is whole where the transport says so.
+        for (headers, status, version) in [
+            (&[("content-length", "5")][..], 200, Version::HTTP_11),
+            (&[("transfer-encoding", "chunked")], 200, Version::HTTP_11),
+            (&[], 204, Version::HTTP_11),
+            (&[], 304, Version::HTTP_11),
+            (&[], 200, Version::HTTP_2),
+        ] {
+            let announced = || reader(headers, status, version, body);
+            assert!(announced().finish().is_ok());
+            let error = announced().broken("reset", false).unwrap_err();
+            assert_eq!((error.phase(), error.is_timeout()), (Phase::Body, false));
+        }
+        assert_eq!(reader(&[], 200, Version::HTTP_10, body).finish().is_ok(), whole);
+    }
+    // More than the limit is no whole body.
+    let mut body = reader(&[], 200, Version::HTTP_11, "[");
+    let rest = format!("{}]", " ".repeat(99));
+    body.read_to_end(rest.as_bytes()).unwrap();
+    assert!(body.broken("reset", false).is_err());
 }
 
 /// An answer in something that calls itself gzip may still say what is wrong.
