@@ -16,9 +16,10 @@ use crate::{Error, ErrorKind};
 /// that is [too large](Error::is_too_large) is asked for again with half the limit.
 ///
 /// Where a cursor is a position, items that are added during the walk move the others
-/// on. Items that moved on to the next page are not handed out again. If more are added
-/// than a page holds, some come twice; if items are removed, some are missed. Walk in
-/// ascending order, or up to a date that has passed, where that matters.
+/// on. Up to 20 items that moved on to the next page are not handed out again. If more
+/// moved, or if their times are in whole seconds, they come twice; if items are removed,
+/// some are missed. Walk in ascending order, or up to a date that has passed, where that
+/// matters.
 ///
 /// ```
 /// use oneclick_proto::{Api, Pager, ListRecords};
@@ -45,8 +46,8 @@ use crate::{Error, ErrorKind};
 #[derive(Clone)]
 pub struct Pager<L: List> {
     list: L,
-    /// The latest item that was handed out, if it is known by itself.
-    last: Option<L::Item>,
+    /// The latest items that were handed out, up to [`MOVED`].
+    latest: Vec<L::Item>,
     next: State,
     pages_left: Option<u64>,
     items_left: Option<u64>,
@@ -57,6 +58,9 @@ pub struct Pager<L: List> {
     landmark_lasts: u64,
     empty_pages: u32,
 }
+
+/// How many items may move to the next page while a page is read.
+const MOVED: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -79,7 +83,7 @@ impl<L: List> Pager<L> {
         let landmark = list.cursor().cloned();
         Self {
             list,
-            last: None,
+            latest: Vec::new(),
             next: State::More,
             pages_left: None,
             items_left: None,
@@ -168,11 +172,14 @@ impl<L: List> Pager<L> {
 
     fn accept(&mut self, mut page: Page<L::Item>) -> Page<L::Item> {
         // What moved on to this page was handed out before.
-        let moved = page.items.iter().position(|item| Some(item) == self.last.as_ref());
-        page.items.drain(..moved.map_or(0, |place| place + 1));
-        if let Some(last) = page.items.last() {
-            self.last = last.is_unique().then(|| last.clone());
-        }
+        let most = self.latest.len().min(page.items.len());
+        let moved = |items: &[L::Item]| {
+            self.latest.ends_with(items) && items.iter().all(ListItem::is_unique)
+        };
+        let moved = (1..=most).rev().find(|count| moved(&page.items[..*count]));
+        page.items.drain(..moved.unwrap_or(0));
+        self.latest.extend_from_slice(&page.items[page.items.len().saturating_sub(MOVED)..]);
+        self.latest.drain(..self.latest.len().saturating_sub(MOVED));
         let fits = self.items_left.is_none_or(|left| page.items.len() as u64 <= left);
         match &page.cursor {
             // A server that ignores the limit: a later walk reads this page again.

@@ -288,6 +288,13 @@ fn items_that_moved_to_the_next_page_are_not_handed_out_again() {
     assert_eq!(handed_out(".001", &[&[9, 8, 7], &[6, 5, 4]]), [3, 3]);
     assert_eq!(handed_out(".001", &[&[9, 8, 7], &[7, 6, 5], &[4, 3]]), [3, 2, 2]);
     assert_eq!(handed_out(".001", &[&[9, 8, 7], &[8, 7, 6]]), [3, 1]);
+    // An item that was not handed out before stands among them: nothing moved.
+    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[8, 6, 7]]), [3, 3]);
+    // Across a short page, and no more than twenty.
+    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[6], &[8, 7, 6, 5]]), [3, 1, 1]);
+    let page: Vec<u32> = (0..30).rev().collect();
+    assert_eq!(handed_out(".001", &[&page, &page[10..]]), [30, 0]);
+    assert_eq!(handed_out(".001", &[&page, &page[9..]]), [30, 21]);
     // A whole page, and then it goes on.
     assert_eq!(handed_out(".001", &[&[9, 8, 7], &[9, 8, 7], &[7, 6, 5]]), [3, 0, 2]);
     // Two purchases of one second may be equal in all that is shown.
