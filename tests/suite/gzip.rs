@@ -230,7 +230,7 @@ mod taken_off {
 
     fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Subject>() {
         // Smaller than its gzip, and larger.
-        for receipt in [RECEIPT.to_owned(), format!("{RECEIPT}{}", " ".repeat(100_000))] {
+        for receipt in [RECEIPT.to_owned(), format!("{RECEIPT}{}", " ".repeat(50_000))] {
             let peer = Peer::answering(encoded("200 OK", "gzip", &gzip(&receipt)));
             S::at(&peer.url(), &capped(receipt.len())).send(plant()).unwrap();
 
@@ -248,9 +248,10 @@ mod taken_off {
     }
 
     fn gigabytes_in_few_bytes_are_given_up_at_the_limit<S: Subject>() {
-        for status in ["200 OK", "401 X"] {
+        // Of an error response the beginning is kept.
+        for (status, expected) in [("200 OK", Some(Phase::TooLarge)), ("401 X", None)] {
             let error = buy::<S>(encoded(status, "gzip", bomb()));
-            assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
+            assert_eq!(phase(&error), expected, "{error:?}");
             assert_eq!(error.execution(), Execution::Unknown);
             assert_eq!(error.body().len(), Error::MAX_BODY_BYTES);
         }

@@ -138,11 +138,12 @@ fn a_wait_that_is_too_long_ends_the_call<S: Subject>() {
 }
 
 fn a_walk_gets_over_a_page_that_failed<S: Subject>() {
-    let page = |cursor: &str| {
-        let row = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
+    let page = |second: u32, cursor: &str| {
+        let time = format!("2024-09-16T20:34:{second:02}.429Z");
+        let row = format!(r#"{{"user_id":"U1","time_utc":"{time}","tree_planted":1}}"#);
         ok(&format!(r#"{{"user_records":[{row}]{cursor}}}"#))
     };
-    let peer = script(vec![page(r#","cursor":"a""#), Vec::new(), status(503), page("")]);
+    let peer = script(vec![page(4, r#","cursor":"a""#), Vec::new(), status(503), page(5, "")]);
     let items = S::new(&peer.url()).with_retry(soon()).walk(ListRecords::new(), u64::MAX);
     assert_eq!(items.iter().filter(|item| item.is_ok()).count(), 2);
     assert_eq!((items.len(), peer.requests().len()), (2, 4));
