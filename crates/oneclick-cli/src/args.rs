@@ -147,7 +147,7 @@ pub(crate) enum Command {
         /// Which impact.
         id: ImpactId,
         /// Why, in at most 200 characters.
-        #[arg(long, value_parser = reason)]
+        #[arg(long, value_parser = reason, allow_hyphen_values = true)]
         reason: Option<Reason>,
         /// Do not ask, even in production.
         #[arg(long, short)]
@@ -277,17 +277,17 @@ pub(crate) struct PurchaseArgs {
     #[arg(long = "for", value_name = "EMAIL")]
     pub(crate) customer: Option<Email>,
     /// The customer's name.
-    #[arg(long, requires = "customer")]
+    #[arg(long, requires = "customer", allow_hyphen_values = true)]
     pub(crate) name: Option<String>,
     /// Do not tell the customer by e-mail.
     #[arg(long, requires = "customer")]
     pub(crate) silent: bool,
     /// Store a pair of text with it; several may be given.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair, allow_hyphen_values = true)]
     pub(crate) metadata: Vec<(String, String)>,
     /// What it is for, such as an order's number: the same intent is bought
     /// once, however often the command is run. This machine remembers it.
-    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     pub(crate) intent: Option<String>,
     /// Look for the intent without ever sending anything: exits with 0 if it was
     /// bought, 6 if it was taken back, 5 if it was not bought, and 4 if that is
@@ -386,7 +386,7 @@ pub(crate) struct Listing {
     #[arg(long)]
     pub(crate) all: bool,
     /// Go on where an earlier list stopped, with the same other options.
-    #[arg(long, value_name = "CURSOR", value_parser = cursor)]
+    #[arg(long, value_name = "CURSOR", value_parser = cursor, allow_hyphen_values = true)]
     pub(crate) cursor: Option<Cursor>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,

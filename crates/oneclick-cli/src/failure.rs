@@ -114,6 +114,7 @@ fn advice(error: &Error) -> &'static str {
         (_, Some(401 | 403)) => "; check the key with `oneclick doctor`",
         (_, Some(429)) => "; wait a minute and try again",
         (ErrorKind::Status(_), Some(500..)) => "; try again later",
+        (ErrorKind::Transport(_), _) if error.is_too_large() => "",
         (ErrorKind::Transport(_), _) => "; check the connection with `oneclick doctor`",
         _ => "",
     }

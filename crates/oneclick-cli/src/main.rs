@@ -28,7 +28,10 @@ use failure::Failure;
 use session::Session;
 
 fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return print_usage(&usage),
+    };
     let done = interrupt::watch()
         .map_err(|error| Failure::machine("signals", error))
         .and_then(|()| run(&global, command));
@@ -39,6 +42,18 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// Prints the help, the version, or what is wrong with the command line. clap itself
+/// would call it a success whether anything was printed or not.
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    let failure = match usage.print() {
+        Ok(()) if usage.use_stderr() => return ExitCode::from(2),
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error) => Failure::from(error),
+    };
+    failure.print(false);
+    failure.code()
 }
 
 fn run(global: &Global, command: Command) -> Result<(), Failure> {

@@ -343,3 +343,56 @@ fn the_commands_of_both_readmes_do_what_they_say() {
     assert!(read("impact.svg").contains("<svg"));
     assert!(read("customers.csv").contains("tree_planted,5,"), "{}", read("customers.csv"));
 }
+
+/// A disk that is full, for every command that prints. Not every system has one.
+#[test]
+fn output_that_cannot_be_written_is_a_failure_and_none_of_the_connection() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    place.prints(&["plant", "1"]);
+    for command in [
+        &["--help"][..],
+        &["plant", "--help"],
+        &["help"],
+        &["--version"],
+        &["whoami"],
+        &["impact"],
+        &["records"],
+        &["records", "--json"],
+        &["records", "--csv"],
+        &["projects", "--jsonl"],
+        &["man"],
+        &["completions", "bash"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let Ok(full) = full else { return };
+        let failed = ran(&place.command(command).stdout(full).output().unwrap());
+        assert_eq!(failed.code, 1, "{command:?}: {}", failed.stderr);
+        assert!(failed.stderr.starts_with("oneclick: standard output: "), "{}", failed.stderr);
+        assert!(!failed.stderr.contains("connection"), "{}", failed.stderr);
+    }
+}
+
+/// As the command prints them, and as a shell passes them on.
+#[test]
+fn values_may_begin_with_a_hyphen() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let planted = [
+        &["plant", "1", "--for", "ada@example.com", "--name", "-Ada", "--intent", "-order"][..],
+        &["plant", "1", "--for", "ada@example.com", "--metadata", "-a=-b"],
+    ];
+    for command in planted {
+        let done = place.run(command);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let customers = place.prints(&["customers", "--jsonl"]);
+    assert!(customers.contains("-Ada"), "{customers}");
+    let records = place.prints(&["customer-records", "--jsonl"]);
+    assert!(records.contains(r#""-a":"-b""#), "{records}");
+    for cursor in [&["--cursor", "-v1"][..], &["--cursor=-v1"]] {
+        let refused = place.run(&[&["records"], cursor].concat());
+        // It was sent: only the API knows its cursors.
+        assert!(refused.stderr.contains("GET /v1/records"), "{}", refused.stderr);
+    }
+}
