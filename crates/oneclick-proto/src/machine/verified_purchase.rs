@@ -182,7 +182,7 @@ impl VerifiedPurchase {
     /// One that is absent: it is sent once more as soon as it is started, which may be
     /// by another driver, on another clock.
     pub(super) fn cleared(sought: Sought) -> Self {
-        let sought = Sought { clock: None, looking: None, given_up: None, ..sought };
+        let sought = Sought { clock: None, looking: None, ..sought };
         Self::at(sought, Phase::Cleared)
     }
 

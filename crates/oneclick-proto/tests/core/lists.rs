@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Method, Request, Response};
 use oneclick_proto::{
-    Api, BodyReader, Intent, Machine, Outcome, PlantTree, RetryPolicy, Step, TransportError, Trees,
-    UnresolvedReason, VerifiedPurchase, VerifyPolicy,
+    Api, BodyReader, Intent, Machine, Outcome, PlantTree, RetryPolicy, Settled, Settlement, Step,
+    TransportError, Trees, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use serde_json::{Value, json};
 
@@ -65,20 +65,15 @@ impl Lists {
         response.body(body.to_string().into_bytes()).unwrap()
     }
 
-    /// Looks for a purchase that was sent twice, the first time at second 0.
+    /// Looks for it.
     fn look(&mut self) -> Outcome {
-        let intent = Intent::new("shop", "order-1");
-        let tree = || PlantTree::new(Trees::of::<5>());
-        let purchase = VerifiedPurchase::new(&intent, tree()).unwrap();
-        let mut state = serde_json::to_value(purchase.state()).unwrap();
-        state["sends"] = 2.into();
-        state["from"] = "2025-03-12T15:00:00Z".into();
-        state["until"] = "2025-03-12T15:00:10Z".into();
-        let state = serde_json::from_value(state).unwrap();
-        let purchase = VerifiedPurchase::resume(&intent, tree(), state).unwrap();
+        self.drive(sent_twice().policy(self.policy))
+    }
+
+    fn drive<M: Machine>(&mut self, machine: M) -> M::Output {
         let api = Api::sandbox("test_key").unwrap();
         let mut now = Duration::from_secs(1_000);
-        let mut step = purchase.policy(self.policy).start(&api, RetryPolicy::NEVER, 0, now);
+        let mut step = machine.start(&api, RetryPolicy::NEVER, 0, now);
         for _ in 0..1_000 {
             step = match step {
                 Step::Send(request, sent) => {
@@ -117,6 +112,19 @@ impl Lists {
     }
 }
 
+/// A purchase that was sent twice, the first time at second 0.
+fn sent_twice() -> VerifiedPurchase {
+    let intent = Intent::new("shop", "order-1");
+    let tree = || PlantTree::new(Trees::of::<5>());
+    let purchase = VerifiedPurchase::new(&intent, tree()).unwrap();
+    let mut state = serde_json::to_value(purchase.state()).unwrap();
+    state["sends"] = 2.into();
+    state["from"] = "2025-03-12T15:00:00Z".into();
+    state["until"] = "2025-03-12T15:00:10Z".into();
+    let state = serde_json::from_value(state).unwrap();
+    VerifiedPurchase::resume(&intent, tree(), state).unwrap()
+}
+
 fn too_large() -> TransportError {
     let head = Response::builder().header("date", DATE);
     let (head, ()) = head.body(()).unwrap().into_parts();
@@ -149,6 +157,18 @@ fn the_newest_first_are_read_until_they_are_older_than_the_purchase() {
     let to_the_moment = falling(FROM + 49, 1, 50);
     Lists::of(25, &[to_the_moment, falling(FROM - 2, 1, 50)].concat(), &[]).reads(3, 0, true);
     Lists::of(25, &falling(FROM + 48, 1, 100), &[]).reads(2, 0, true);
+}
+
+/// One walk for all of them.
+#[test]
+fn a_settlement_reads_the_same_pages() {
+    let mut lists = Lists::of(25, &falling(1_000, 17, 200), &[]);
+    let settled = lists.drive(Settlement::new([sent_twice(), sent_twice()]));
+    assert_eq!(lists.asked.len(), 3, "{:?}", lists.asked);
+    for settled in settled {
+        let Settled::Done(outcome) = settled else { panic!("{settled:?}") };
+        assert!(matches!(*outcome, Outcome::NotBought(_)), "{outcome}");
+    }
 }
 
 #[test]

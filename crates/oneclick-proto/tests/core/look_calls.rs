@@ -23,6 +23,8 @@ struct Busy {
     made: Option<i64>,
     /// Every path, and how many of the calls were part of the latest look.
     asked: Vec<String>,
+    /// How many of them asked for a further page.
+    further: u32,
 }
 
 impl Busy {
@@ -52,14 +54,18 @@ impl Busy {
                 self.made = made.then(|| self.millis());
                 Err(TransportError::exchange("reset"))
             }
-            "/v1/records" => Ok(self.respond(&self.page(request, "user_records"))),
-            "/v1/customer_records" => Ok(self.respond(&self.page(request, "customer_records"))),
+            "/v1/records" | "/v1/customer_records" => {
+                let own = request.uri().path() == "/v1/records";
+                let page =
+                    self.page(request, if own { "user_records" } else { "customer_records" });
+                Ok(self.respond(&page))
+            }
             other => panic!("{other}"),
         }
     }
 
     /// A page, newest first.
-    fn page(&self, request: &Request<Vec<u8>>, field: &str) -> serde_json::Value {
+    fn page(&mut self, request: &Request<Vec<u8>>, field: &str) -> serde_json::Value {
         let query = request.uri().query().unwrap();
         let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value);
@@ -72,6 +78,7 @@ impl Busy {
         let day =
             day.map_or(i64::MIN, |day| day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
         let oldest = (newest - self.records / 2).max(day.div_euclid(EVERY));
+        self.further += u32::from(value("cursor").is_some());
         let before = value("cursor").map_or(newest, |cursor| cursor.parse().unwrap());
         let mut rows = Vec::new();
         let mut at = before;
@@ -128,17 +135,22 @@ fn tree() -> PlantTree {
 #[test]
 fn a_look_takes_three_calls_where_it_finds_and_ten_where_it_does_not() {
     for records in [1_000_000, 5_000_000] {
-        let mut busy = Busy { now: Duration::ZERO, records, made: None, asked: Vec::new() };
+        let mut busy =
+            Busy { now: Duration::ZERO, records, made: None, asked: Vec::new(), further: 0 };
         let outcome = busy.run(VerifiedPurchase::new(&intent(), tree()).unwrap(), true);
         assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
         let expected = ["whoami", "plant_tree", "customer_records", "records", "track"];
         assert_eq!(busy.asked, expected.map(|path| format!("/v1/{path}")));
 
-        let mut busy = Busy { now: Duration::ZERO, records, made: None, asked: Vec::new() };
+        let mut busy =
+            Busy { now: Duration::ZERO, records, made: None, asked: Vec::new(), further: 0 };
         let outcome = busy.run(VerifiedPurchase::new(&intent(), tree()).unwrap(), false);
         let Outcome::Pending(pending) = outcome else { panic!("{outcome}") };
         // Each of the looks until then takes two.
-        assert_eq!((busy.asked.len() - 2) % 2, 0);
+        for look in busy.asked[2..].chunks(2) {
+            assert_eq!(look, ["/v1/customer_records", "/v1/records"]);
+        }
+        assert_eq!(busy.further, 0, "the newest page of each");
         busy.now += pending.after;
         busy.asked.clear();
         let resumed = VerifiedPurchase::resume(&intent(), tree(), pending.state).unwrap();

@@ -115,6 +115,10 @@ fn debug_forms_name_their_types() {
     for (shown, name) in [
         (format!("{:?}", ApiKey::new(KEY).unwrap()), "ApiKey"),
         (format!("{:?}", start(plant())), "Send(POST /v1/plant_tree"),
+        (
+            format!("{:?}", VerifiedPurchase::new(&Intent::new("a", "b"), plant()).unwrap()),
+            "VerifiedPurchase { purchase",
+        ),
         (format!("{client:?}"), "Client { base_url: https://sandbox.1clickimpact.com"),
         (format!("{:?}", Pager::new(ListCustomers::new())), "Pager { next: More"),
         (

@@ -100,6 +100,25 @@ fn each_list_is_read_once_for_all() {
     assert_eq!(world.bought.len(), fates.len());
 }
 
+/// The one that runs it later looks for as long as anybody who begins.
+#[test]
+fn one_that_is_absent_may_be_run_long_after() {
+    let mut world = World::new(&[]);
+    let states = send(&mut world, &[Fate::LostBefore]);
+    world.now += LATE;
+    let Some(Settled::Absent(purchase)) = settle(&mut world, &states).pop() else {
+        panic!("absent")
+    };
+    world.now += LATE;
+    world.asked.clear();
+    world.failing = |path| (path == "/v1/whoami").then_some(503);
+    world.fates.push_back(Fate::Answered);
+    let outcome = world.drive(*purchase, |state| assert_eq!(state.sends(), 2));
+    assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
+    let expected = ["whoami", "customer_records", "records", "plant_tree"];
+    assert_eq!(world.asked, expected.map(|path| format!("/v1/{path}")));
+}
+
 #[test]
 fn before_absence_counts_what_is_not_seen_is_pending() {
     let mut world = World::new(&[]);
@@ -131,6 +150,7 @@ fn lists_that_cannot_be_read_leave_all_open() {
     world.now += LATE;
     world.failing_reads = 1_000;
     let settled = settle(&mut world, &states);
+    assert_eq!(lists(&world), 3, "it is tried three times");
     for (number, settled) in settled.iter().enumerate() {
         let Outcome::Unresolved(left) = outcome(settled) else { panic!("{settled:?}") };
         assert_eq!(left.reason, UnresolvedReason::Unreadable);

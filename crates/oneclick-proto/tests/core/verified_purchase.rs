@@ -54,6 +54,10 @@ pub(super) struct World {
     pub(super) failing_reads: u32,
     /// How each record is shown.
     shown: fn(&mut Value),
+    /// What tracking says of an amount.
+    tracked: fn(&Value) -> Value,
+    /// From when the lists show nothing.
+    gone: Option<Duration>,
     /// The statuses of the calls that fail, by path.
     pub(super) failing: fn(&str) -> Option<u16>,
     /// The paths that were asked for.
@@ -91,6 +95,8 @@ impl World {
             dates: true,
             failing_reads: 0,
             shown: |_| {},
+            tracked: Value::clone,
+            gone: None,
             failing: |_| None,
             asked: Vec::new(),
             states: Vec::new(),
@@ -131,7 +137,9 @@ impl World {
                 }
                 let own = path == "/v1/records";
                 let shown = self.bought.iter().rev().filter(|bought| {
-                    bought.visible <= self.now && bought.row["customer"].is_null() == own
+                    bought.visible <= self.now
+                        && self.gone.is_none_or(|gone| self.now < gone)
+                        && bought.row["customer"].is_null() == own
                 });
                 let rows = shown.map(|bought| {
                     let mut row = bought.row.clone();
@@ -154,7 +162,8 @@ impl World {
                 let time = &bought.row["time_utc"];
                 let cancelled = bought.cancelled.then_some(time);
                 let tracking = json!({"tracking_id": "x", "impact_initiated": time,
-                    "tree_planted": bought.row["tree_planted"], "cancelled_on": cancelled});
+                    "tree_planted": (self.tracked)(&bought.row["tree_planted"]),
+                    "cancelled_on": cancelled});
                 self.respond(200, &tracking.to_string())
             }
             // Nothing is ever cancelled by a conclusion.
@@ -309,6 +318,38 @@ fn r1_without_a_date_a_receipt_does_not_confirm_and_the_record_does() {
 }
 
 #[test]
+fn r1_a_time_that_is_heard_with_the_first_response_dates_that_purchase_alone() {
+    let api = Api::sandbox("test_key").unwrap();
+    let mut world = World::new(&[Fate::Status(500, false, "")]);
+    let mut step = new().start(&api, RetryPolicy::NEVER, 0, world.now);
+    let from = loop {
+        step = match step {
+            Step::Send(request, sent) => {
+                // The server's first response has no time.
+                world.dates = sent.may_buy();
+                let outcome = world.answer(&request);
+                sent.finish(outcome, world.now)
+            }
+            Step::Wait(_, waiting) => {
+                break serde_json::to_value(waiting.state()).unwrap()["from"].clone();
+            }
+            Step::Done(outcome) => panic!("{outcome}"),
+        };
+    };
+    let from: DateTime<Utc> = from.as_str().unwrap().parse().unwrap();
+    assert!((world.time() - from).abs() < TimeDelta::seconds(3), "{from}");
+
+    // When the first of several left is not known.
+    let mut world = World::new(&[Fate::LostBefore]);
+    let state = pending(world.run(recover())).state;
+    world.now += LATE;
+    let mut state = not_bought(world.run(resume(state))).state;
+    state.allow_another();
+    let state = pending(world.run(resume(state))).state;
+    assert_eq!(serde_json::to_value(state).unwrap()["from"], Value::Null);
+}
+
+#[test]
 fn r1_nothing_is_sent_while_the_server_does_not_answer() {
     let mut world = World::new(&[]);
     world.fates.clear();
@@ -325,6 +366,9 @@ fn r1_nothing_is_sent_while_the_server_does_not_answer() {
     };
     let not = not_bought(refuse(Err(TransportError::exchange("reset"))));
     assert!(not.error.is_some() && not.state.sends() == 0);
+    // Its time is not that of a purchase.
+    let not = not_bought(refuse(world.respond(503, "")));
+    assert_eq!(serde_json::to_value(not.state).unwrap()["until"], Value::Null);
     let body = r#"{"type":"key_error","message":"API Key does not exist"}"#;
     let refused = refuse(Ok(Response::builder().status(401).body(body.into()).unwrap()));
     assert!(matches!(refused, Outcome::Refused(_)), "{refused}");
@@ -519,6 +563,18 @@ fn r10_a_row_is_tracked_by_each_id_that_may_name_it() {
     confirmed(world.run(resume(left.state)));
 }
 
+/// The handle of a purchase may be that of another one.
+#[test]
+fn r10_what_tracking_names_must_be_what_was_asked_for() {
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.tracked = |_| 6.into();
+    let state = pending(world.run(new())).state;
+    world.now += LATE;
+    let left = unresolved(world.run(resume(state)), UnresolvedReason::Untrackable);
+    world.tracked = Value::clone;
+    confirmed(world.run(resume(left.state)));
+}
+
 fn untrackable<const STATUS: u16>(path: &str) -> Option<u16> {
     path.starts_with("/v1/track").then_some(STATUS)
 }
@@ -564,8 +620,13 @@ fn r11_two_that_stand_are_for_a_person_and_nothing_is_cancelled() {
     // The first one shows up far too late.
     confirmed(world.run(resume(state.clone())));
     world.now += Duration::from_secs(3_000);
+    // Neither is named by its own id; the account's is asked for once.
+    world.shown = |row| row["user_id"] = "u1".into();
+    world.asked.clear();
     let left = unresolved(world.run(resume(state)), UnresolvedReason::BoughtTwice);
     assert_eq!(left.found.len(), 2);
+    assert_eq!(world.asked.iter().filter(|path| *path == "/v1/whoami").count(), 1);
+    world.shown = |_| {};
     // A person cancels one of them.
     world.bought[0].cancelled = true;
     let receipt = confirmed(world.run(resume(left.state)));
@@ -586,6 +647,9 @@ fn r13_a_lost_purchase_is_looked_for_within_the_patience_and_then_pending() {
     assert!((MINUTE..MINUTE + Duration::from_secs(5)).contains(&took), "{took:?}");
     assert!((LATE..LATE + took).contains(&(left.after + took)), "{:?}", left.after);
     assert!(left.error.is_some() && left.state.sends() == 1);
+    // The waits between looks grow.
+    let lists = world.asked.iter().filter(|path| path.contains("records")).count();
+    assert!(lists < 20, "{lists}");
     world.now += Duration::from_secs(60);
     confirmed(world.run(resume(left.state)));
 }
@@ -608,6 +672,17 @@ fn r13_absence_is_counted_by_the_servers_clock_across_processes() {
     let state = pending(world.run(resume(state))).state;
     world.now += LATE;
     confirmed(world.run(resume(state)));
+}
+
+/// A replica that lags may hide it again: it was bought all the same.
+#[test]
+fn r13_what_was_seen_and_is_gone_is_for_a_person() {
+    let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    world.failing = untrackable::<404>;
+    world.gone = Some(world.now + MINUTE / 6);
+    unresolved(world.run(new().policy(policy)), UnresolvedReason::SeenAndGone);
+    assert_eq!(world.sends(), 1);
 }
 
 #[test]

@@ -182,6 +182,18 @@ fn r8_only_an_intact_marker_is_anothers() {
     }
 }
 
+/// Older rows are kept if they are ours.
+#[test]
+fn r8_a_row_is_ours_by_its_marker() {
+    let ours = |metadata| is_ours(&own("12:00:01.500", metadata).1, MARKER);
+    assert!(ours(marked()));
+    assert!(ours(json!({"oneclick_intent": MARKER.to_uppercase()})));
+    assert!(ours(json!({"note": format!("intent {MARKER}")})));
+    assert!(!ours(json!({"oneclick_intent": MARKER.replace('1', "2")})));
+    assert!(!ours(json!({"oneclick_intent": "order-1"})));
+    assert!(!ours(json!(null)));
+}
+
 #[test]
 fn r9_rows_within_two_seconds_are_one_purchase() {
     let twice = |second: &str| {
