@@ -34,9 +34,9 @@ fn under_load(table: &mut Table) -> Result<(), Failure> {
         table.notes.push("This system does not pin to a core: expect noise.".to_owned());
     }
     let body = r#"{"amount":5,"customer_email":"ada@example.com"}"#;
-    let whoami = "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: test_load\r\n\r\n";
+    let whoami = "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_load\r\n\r\n";
     let plant_tree = format!(
-        "POST /v1/plant_tree HTTP/1.1\r\nhost: x\r\nx-api-key: test_load\r\n\
+        "POST /v1/plant_tree HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_load\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len(),
     );

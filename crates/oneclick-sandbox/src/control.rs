@@ -45,12 +45,13 @@ pub(crate) fn answer(shared: &Shared, request: &Request<Vec<u8>>) -> Response<Ve
 fn execute(shared: &Shared, request: &Request<Vec<u8>>) -> Result<Value, Problem> {
     // A page from elsewhere can send a POST without a body unasked; its browser
     // says so.
-    if request.method() != Method::GET && request.headers().contains_key(ORIGIN) {
+    let method = problem::without_head(request.method());
+    if method != Method::GET && request.headers().contains_key(ORIGIN) {
         let message = "the sandbox is not controlled by web pages: send this without `Origin`";
         return Err(Problem::invalid(message).status(StatusCode::FORBIDDEN));
     }
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    match (method, path) {
+    let path = request.uri().path();
+    match (method.as_str(), path) {
         ("GET", "/_sandbox/faults") => {}
         ("POST", "/_sandbox/faults") => {
             let rule: FaultRule = read(request, RULES)?;
@@ -119,10 +120,7 @@ fn read<T: DeserializeOwned>(request: &Request<Vec<u8>>, example: &str) -> Resul
 
 fn lost(path: &str) -> Problem {
     if let Some((path, methods)) = PATHS.iter().find(|(known, _)| *known == path) {
-        let methods = methods.join(", ");
-        return Problem::invalid(format!("{path} takes {methods} only"))
-            .status(StatusCode::METHOD_NOT_ALLOWED)
-            .allow(methods);
+        return Problem::method(path, methods.iter().copied());
     }
     let paths: Vec<_> = PATHS.iter().map(|(path, _)| *path).collect();
     Problem::invalid(format!("there is no such path; there are {}", paths.join(", ")))

@@ -113,8 +113,10 @@
 //!
 //! A server answers tests in any language under `/_sandbox/`, in JSON and
 //! without a key; a body needs `Content-Type: application/json`. Faults never
-//! hit these paths. A web page cannot change anything: what has an `Origin` is
-//! refused, and no CORS header is ever sent.
+//! hit these paths. A web page can neither change nor read anything: a request
+//! that changes something is refused if it has an `Origin`, no CORS header is ever
+//! sent, and a page whose own name leads to this machine has that name in `Host`,
+//! to which the server does not answer (see [`ServerBuilder::allow_host`]).
 //!
 //! | request | does |
 //! |---|---|
@@ -214,6 +216,13 @@
 //! Names, places and texts are there in five languages, English if none is
 //! asked for; another `type` or `locale` gets 400, an id that is not there 404.
 //!
+//! **HTTP.** HEAD is answered as GET is, without the body. An HTTP/1.1 request
+//! without `Host`, one with two and one whose `Host` is not a host and a port get
+//! 400. Any host but a loopback name gets 421 unless it is allowed
+//! ([`ServerBuilder::allow_host`]); a target in absolute form counts instead of the
+//! header. Neither is in the log. A client that closes its sending side after its
+//! request gets its response.
+//!
 //! **Connections** that are idle for 60 seconds are closed
 //! ([`ServerBuilder::read_timeout`]); a body that does not arrive within the
 //! same time gets 408.
@@ -223,12 +232,14 @@
 mod clock;
 mod control;
 mod delivery;
+mod host;
 mod log;
 mod server;
 mod shared;
 mod state;
 
 pub use clock::{Clock, ManualClock};
+pub use host::{HostName, InvalidHost};
 pub use log::Logged;
 pub use server::{Server, ServerBuilder};
 pub use state::behaviour;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use oneclick_sandbox::Server;
+use oneclick_sandbox::{HostName, Server, ServerBuilder};
 
 const HELP: &str = "\
 The 1ClickImpact API on this machine, for tests and for development without a
@@ -17,18 +17,22 @@ Usage: oneclick-sandbox [OPTIONS]
 
 Options:
   --listen ADDRESS  where to listen; port 0 picks a free one [127.0.0.1:8787]
+  --allow-host NAME answer to this name in the Host header too, such as that of
+                    a container; may be given several times
   --seed NUMBER     what ids are derived from [0]
-  --lenient         pass over unknown fields of a POST instead of refusing them
+  --lenient         ignore unknown fields of a POST instead of refusing them
   --help            show this
   --version         show the version
 
 When it is ready it prints one line, its base URL. SIGINT and SIGTERM stop it.
-Under /_sandbox/ it takes faults and switches for unkind behaviour, tells and
-sets its clock, and shows what was received and what was really bought.
+It answers to loopback names alone unless --allow-host adds some. Under
+/_sandbox/ you can set faults, switches for unkind behaviour and the clock, and
+read what was received and what was really bought.
 ";
 
 struct Options {
     listen: SocketAddr,
+    allow_hosts: Vec<HostName>,
     seed: u64,
     lenient: bool,
 }
@@ -46,13 +50,22 @@ fn main() -> ExitCode {
         }
     };
     let done = match command {
-        Command::Run(options) => run(&options),
-        Command::Print(text) => io::stdout().write_all(text.as_bytes()),
+        Command::Run(options) => run(options),
+        Command::Print(text) => print(&text),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // As if SIGPIPE had ended it: the reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
         Err(error) => fail(1, error),
     }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        io::Error::new(error.kind(), format!("the output could not be written: {error}"))
+    })
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
@@ -62,12 +75,17 @@ fn fail(code: u8, error: impl Display) -> ExitCode {
 }
 
 fn command() -> Result<Command, lexopt::Error> {
-    let mut options =
-        Options { listen: SocketAddr::from(([127, 0, 0, 1], 8787)), seed: 0, lenient: false };
+    let mut options = Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+        allow_hosts: Vec::new(),
+        seed: 0,
+        lenient: false,
+    };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("listen") => options.listen = arguments.value()?.parse_with(listen)?,
+            Long("allow-host") => options.allow_hosts.push(arguments.value()?.parse()?),
             Long("seed") => options.seed = arguments.value()?.parse()?,
             Long("lenient") => options.lenient = true,
             Long("help") | Short('h') => return Ok(Command::Print(HELP.to_owned())),
@@ -85,29 +103,22 @@ fn listen(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "--listen takes an IP address and a port, such as 127.0.0.1:8787")
 }
 
-fn run(options: &Options) -> io::Result<()> {
+fn run(options: Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         // Before the line is printed: whoever reads it may send a signal.
         let stopped = signal()?;
-        let server = Server::builder()
-            .listen(options.listen)
-            .seed(options.seed)
-            .lenient(options.lenient)
-            .start()
-            .map_err(|error| {
-                io::Error::new(
-                    error.kind(),
-                    format!("cannot listen on {}: {error}", options.listen),
-                )
-            })?;
-        if !options.listen.ip().is_loopback() {
+        let Options { listen, allow_hosts, seed, lenient } = options;
+        let builder = Server::builder().listen(listen).seed(seed).lenient(lenient);
+        let builder = allow_hosts.into_iter().fold(builder, ServerBuilder::allow_host);
+        let server = builder.start().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+        })?;
+        if !listen.ip().is_loopback() {
             let warning = "others on the network can reach this sandbox";
             writeln!(io::stderr(), "oneclick-sandbox: {warning}")?;
         }
-        let mut stdout = io::stdout();
-        writeln!(stdout, "{}", server.base_url())?;
-        stdout.flush()?;
+        print(&format!("{}\n", server.base_url()))?;
         stopped.await;
         Ok(())
     })

@@ -1,9 +1,10 @@
 //! The sandbox on a socket.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::control;
 use crate::delivery::Broken;
+use crate::host::{HostName, Hosts};
 use crate::log::Logged;
 use crate::shared::{Shared, Watch};
 use crate::state::problem::Problem;
@@ -49,7 +52,7 @@ const DISCARDED_BYTES: usize = 64 * MAX_BODY_BYTES;
 /// let mut connection = TcpStream::connect(server.address())?;
 /// write!(
 ///     connection,
-///     "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: test_doc\r\nconnection: close\r\n\r\n",
+///     "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_doc\r\nconnection: close\r\n\r\n",
 /// )?;
 /// let mut answer = String::new();
 /// connection.read_to_string(&mut answer)?;
@@ -84,6 +87,7 @@ impl Server {
             faults: Vec::new(),
             behaviour: Behaviour::new(),
             clock: Clock::System,
+            allowed_hosts: Vec::new(),
             // Longer than clients keep idle connections (50 seconds).
             read_timeout: Duration::from_secs(60),
             watch: None,
@@ -144,6 +148,7 @@ pub struct ServerBuilder {
     faults: Vec<FaultRule>,
     behaviour: Behaviour,
     clock: Clock,
+    allowed_hosts: Vec<HostName>,
     read_timeout: Duration,
     watch: Option<Watch>,
 }
@@ -155,6 +160,7 @@ impl fmt::Debug for ServerBuilder {
             .field("config", &self.config)
             .field("faults", &self.faults)
             .field("behaviour", &self.behaviour)
+            .field("allowed_hosts", &self.allowed_hosts)
             .finish_non_exhaustive()
     }
 }
@@ -162,10 +168,27 @@ impl fmt::Debug for ServerBuilder {
 impl ServerBuilder {
     /// Where to listen; port 0 picks a free one. Default: `127.0.0.1:0`.
     ///
-    /// On an address that others reach, they can read and write what is in the
-    /// sandbox: there is nothing that keeps them out.
+    /// Whoever can reach the address can read and change everything in the sandbox:
+    /// there is no access control. Their clients need [`allow_host`](Self::allow_host).
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = address.into();
+        self
+    }
+
+    /// Answers to one more name in the `Host` header, with any port, such as that of a
+    /// container. Default: the loopback names (`localhost`, `*.localhost`, `127.0.0.0/8`
+    /// and `[::1]`), and the address of [`listen`](Self::listen) if it is a single one.
+    /// Requests to any other name get a 421, because a web page can have its own name
+    /// lead to this server.
+    ///
+    /// ```
+    /// use oneclick_sandbox::Server;
+    ///
+    /// let server = Server::builder().allow_host("emulator".parse()?).start()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_host(mut self, name: HostName) -> Self {
+        self.allowed_hosts.push(name);
         self
     }
 
@@ -207,9 +230,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Has each request of the API told to somebody, once it is decided what is
-    /// answered; those under `/_sandbox/` are not told. The answer, and all others,
-    /// wait for it, so it must not call this server. The last one set counts.
+    /// Calls `watch` with each API request once its response has been chosen, but not
+    /// with requests under `/_sandbox/`. All responses wait for it, so it must not call
+    /// this server. Set again, it replaces the earlier one.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -221,7 +244,7 @@ impl ServerBuilder {
     ///     .on_request(move |logged| drop(sender.send((logged.path.clone(), logged.status))))
     ///     .start()?;
     /// # let mut client = std::net::TcpStream::connect(server.address())?;
-    /// # write!(client, "GET /v1/trees HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    /// # write!(client, "GET /v1/trees HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     /// # client.read_to_end(&mut Vec::new())?;
     ///
     /// // A client has asked for something that the API does not have.
@@ -246,7 +269,8 @@ impl ServerBuilder {
             sandbox.inject(rule);
         }
         sandbox.set_behaviour(self.behaviour);
-        let shared = Arc::new(Shared::new(sandbox, self.clock, self.watch));
+        let hosts = Hosts::new(self.allowed_hosts, address);
+        let shared = Arc::new(Shared::new(sandbox, self.clock, hosts, self.watch));
         let read_timeout = self.read_timeout;
 
         let (stop, stopped) = watch::channel(());
@@ -299,6 +323,9 @@ async fn answer(
         return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).answer()));
     };
     let request = Request::from_parts(head, body?);
+    if let Err(problem) = shared.hosts.check(&request) {
+        return Ok(whole(problem.answer()));
+    }
     if request.uri().path().starts_with(control::PREFIX) {
         return Ok(whole(control::answer(shared, &request)));
     }
@@ -374,52 +401,46 @@ async fn connection(
 ) {
     // Answers are small, and the other side waits for each.
     let _ = stream.set_nodelay(true);
-    // A second handle, for what hyper would not write.
-    let Ok((stream, spare)) = twice(stream) else { return };
     let broken = Arc::new(Mutex::new(None));
     let service = service_fn(|request| {
         let (shared, broken) = (shared.clone(), broken.clone());
-        async move {
+        Box::pin(async move {
             match answer(&shared, read_timeout, request).await {
                 Ok(Answer::Whole(response)) => Ok(response),
-                // An error of the service ends the connection without an answer.
+                // An error of the service ends the connection without a response.
                 Ok(Answer::Broken(answer)) => {
                     *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
                     Err(io::Error::other("on purpose"))
                 }
                 Err(error) => Err(io::Error::other(error)),
             }
-        }
+        })
     });
-    {
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(read_timeout)
-                .serve_connection(TokioIo::new(stream), service)
-        );
-        // Whatever ends a connection is the client's doing, and the client knows.
-        tokio::select! {
-            _ = connection.as_mut() => {}
-            _ = stopped.changed() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-                return;
-            }
-        }
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(read_timeout)
+        // A client may close its sending side as soon as it has sent its request.
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // Whatever ends a connection is the client's doing, and the client knows.
+    let stops = tokio::select! {
+        _ = poll_fn(|context| connection.poll_without_shutdown(context)) => false,
+        _ = stopped.changed() => true,
+    };
+    if stops {
+        Pin::new(&mut connection).graceful_shutdown();
+        let _ = connection.await;
+        return;
     }
+    let mut stream = connection.into_parts().io.into_inner();
     let broken = broken.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(broken) = broken {
-        tokio::select! {
-            _ = broken.write(spare) => {}
-            _ = stopped.changed() => {}
-        }
+    let Some(broken) = broken else {
+        let _ = stream.shutdown().await;
+        return;
+    };
+    // What hyper would not write.
+    tokio::select! {
+        _ = broken.write(stream, read_timeout) => {}
+        _ = stopped.changed() => {}
     }
-}
-
-/// Two handles of one connection.
-fn twice(stream: TcpStream) -> io::Result<(TcpStream, TcpStream)> {
-    let stream = stream.into_std()?;
-    let spare = stream.try_clone()?;
-    Ok((TcpStream::from_std(stream)?, TcpStream::from_std(spare)?))
 }

@@ -1,4 +1,4 @@
-//! What all connections share: the sandbox, its clock, and a log.
+//! What all connections share: the sandbox, its clock, its names and a log.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,26 +8,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 
 use crate::clock::Clock;
+use crate::host::Hosts;
 use crate::log::{Log, Logged};
 use crate::state::{Exchange, Sandbox};
 
-/// The sandbox, its clock, and what it was asked.
+/// The sandbox, its clock, the names that it answers to, and what it was asked.
 pub(crate) struct Shared {
     sandbox: Mutex<Sandbox>,
     clock: Clock,
+    pub(crate) hosts: Hosts,
     /// By how many milliseconds the system's clock was set on.
     offset: AtomicI64,
     log: Mutex<Log>,
     watch: Option<Watch>,
 }
 
-/// Is told of each request.
+/// Called with each API request.
 pub(crate) type Watch = Arc<dyn Fn(&Logged) + Send + Sync>;
 
 impl Shared {
-    pub(crate) fn new(sandbox: Sandbox, clock: Clock, watch: Option<Watch>) -> Self {
+    pub(crate) fn new(sandbox: Sandbox, clock: Clock, hosts: Hosts, watch: Option<Watch>) -> Self {
         let (sandbox, log) = (Mutex::new(sandbox), Mutex::default());
-        Self { sandbox, clock, offset: AtomicI64::new(0), log, watch }
+        Self { sandbox, clock, hosts, offset: AtomicI64::new(0), log, watch }
     }
 
     pub(crate) fn sandbox(&self) -> MutexGuard<'_, Sandbox> {

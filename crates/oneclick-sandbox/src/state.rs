@@ -43,7 +43,7 @@ pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_
 use account::Purchase;
 use behaviour::DateHeader;
 use fault::Faults;
-use problem::{Problem, answer, http_date};
+use problem::{Problem, answer, http_date, without_body};
 use route::Route;
 use view::View;
 
@@ -144,6 +144,14 @@ impl Sandbox {
         request: &Request<impl AsRef<[u8]>>,
         now: DateTime<Utc>,
     ) -> Exchange {
+        let mut exchange = self.get_or_post(request, now);
+        if request.method() == Method::HEAD {
+            exchange.response = without_body(exchange.response);
+        }
+        exchange
+    }
+
+    fn get_or_post(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
         if !self.is_unkind {
             return self.execute(request, now);
         }

@@ -8,6 +8,7 @@ mod sandbox {
     mod command;
     mod control;
     mod faults;
+    mod http;
     mod lists;
     mod model;
     mod projects;

@@ -1,8 +1,8 @@
 //! Answers that tell a developer what to fix.
 
 use chrono::{DateTime, Utc};
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
 use oneclick_proto::{ErrorBody, ErrorType};
 use serde::Serialize;
 
@@ -47,9 +47,17 @@ impl Problem {
         self
     }
 
-    /// The methods that the path takes.
-    pub(crate) fn allow(mut self, methods: String) -> Self {
-        self.allow = Some(methods);
+    /// The path does not take the method: 405. What takes GET takes HEAD too.
+    pub(crate) fn method<'m>(path: &str, methods: impl Iterator<Item = &'m str>) -> Self {
+        let with_head = methods.map(|method| if method == "GET" { "GET, HEAD" } else { method });
+        let methods = with_head.collect::<Vec<_>>().join(", ");
+        let problem = Self::invalid(format!("{path} takes {methods} only"));
+        Self { allow: Some(methods), ..problem }.status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(mut self, hint: &str) -> Self {
+        self.message.push_str(hint);
         self
     }
 
@@ -71,6 +79,19 @@ pub(crate) fn answer(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
+}
+
+/// The response to the HEAD of what was answered: its headers, and no body.
+pub(crate) fn without_body(mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+    let length = std::mem::take(response.body_mut()).len();
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    response
+}
+
+/// The method that decides about a request: a HEAD is a GET without the body of its
+/// response.
+pub(crate) fn without_head(method: &Method) -> &Method {
+    if *method == Method::HEAD { &Method::GET } else { method }
 }
 
 /// A moment as HTTP headers have it (RFC 9110, 5.6.7).

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use super::problem::{Problem, letters};
+use super::problem::{Problem, letters, without_head};
 use super::{Input, Parsed, action, cancel, list, project, read, track};
 
 /// One thing that can be asked for.
@@ -76,23 +76,21 @@ pub(super) fn find<'p>(
     method: &Method,
     path: &'p str,
 ) -> Result<(&'static Route, &'p str), Problem> {
+    let method = without_head(method);
     let here = ROUTES.iter().filter_map(|route| Some((route, route.segment(path)?)));
     let here: Vec<_> = here.collect();
     if here.is_empty() {
         return Err(lost(path));
     }
     here.iter().find(|(route, _)| route.method == *method).copied().ok_or_else(|| {
-        let methods: Vec<_> = here.iter().map(|(route, _)| route.method.as_str()).collect();
-        let (allow, path) = (methods.join(", "), here[0].0.path);
-        let hint = if method == Method::POST {
-            let posts = ROUTES.iter().filter(|route| route.method == Method::POST);
-            let posts: Vec<_> = posts.map(|route| route.path).collect();
-            format!("; send a POST to {}", posts.join(", "))
-        } else {
-            String::new()
-        };
-        let message = format!("{path} takes {allow} only{hint}");
-        Problem::invalid(message).status(StatusCode::METHOD_NOT_ALLOWED).allow(allow)
+        let methods = here.iter().map(|(route, _)| route.method.as_str());
+        let problem = Problem::method(here[0].0.path, methods);
+        if method != Method::POST {
+            return problem;
+        }
+        let posts = ROUTES.iter().filter(|route| route.method == Method::POST);
+        let posts: Vec<_> = posts.map(|route| route.path).collect();
+        problem.hint(&format!("; send a POST to {}", posts.join(", ")))
     })
 }
 

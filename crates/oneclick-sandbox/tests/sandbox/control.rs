@@ -19,7 +19,7 @@ pub(crate) fn send(
     let body = body.unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nx-api-key: test_control\r\nconnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_control\r\nconnection: close\r\n\
          {typed}content-length: {}\r\n\r\n{body}",
         body.len(),
     )
@@ -192,7 +192,8 @@ fn whoever_watches_may_look_at_the_sandbox() {
         .unwrap();
     let mut client = TcpStream::connect(server.address()).unwrap();
     *place.lock().unwrap() = Some(server);
-    write!(client, "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: test_a\r\n\r\n").unwrap();
+    write!(client, "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_a\r\n\r\n")
+        .unwrap();
     assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok(1));
     let server = place.lock().unwrap().take();
     drop(server);
@@ -226,12 +227,12 @@ fn whoever_is_lost_is_told_the_way() {
     let message = refused(&server, 404, "GET", "/_sandbox/fault", None);
     assert!(message.contains("/_sandbox/faults") && message.contains("/_sandbox/state"));
     for (method, path, allow) in [
-        ("PUT", "/_sandbox/faults", "GET, POST, DELETE"),
-        ("DELETE", "/_sandbox/clock", "GET, PUT"),
+        ("PUT", "/_sandbox/faults", "GET, HEAD, POST, DELETE"),
+        ("DELETE", "/_sandbox/clock", "GET, HEAD, PUT"),
         ("GET", "/_sandbox/clock/advance", "POST"),
         ("GET", "/_sandbox/reset", "POST"),
-        ("DELETE", "/_sandbox/requests", "GET"),
-        ("POST", "/_sandbox/state", "GET"),
+        ("DELETE", "/_sandbox/requests", "GET, HEAD"),
+        ("POST", "/_sandbox/state", "GET, HEAD"),
     ] {
         let (head, _) = send(&server, method, path, None);
         assert!(head.starts_with("HTTP/1.1 405 "), "{method} {path}: {head}");

@@ -21,7 +21,7 @@ fn wire(server: &Server) -> (String, bool) {
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     write!(
         stream,
-        "POST {TREES} HTTP/1.1\r\nhost: x\r\nx-api-key: test_wire\r\n\
+        "POST {TREES} HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_wire\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{TREE}",
         TREE.len(),
     )
