@@ -216,6 +216,32 @@ fn the_default_clients_trust_what_the_system_trusts() {
     assert_eq!(server.requests(), 3);
 }
 
+/// The one-line clients call a host that is not this machine's loopback without TLS if
+/// `ONECLICK_INSECURE=1` says so. Connecting to 0.0.0.0 reaches this machine on Unix.
+#[cfg(unix)]
+#[test]
+fn clear_text_to_another_host_takes_a_variable() {
+    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let url = peer.url().replace("127.0.0.1", "0.0.0.0");
+    let run = |insecure: Option<&str>| {
+        let mut child = default_clients();
+        child.env("ONECLICK_BASE_URL", &url).env_remove("ONECLICK_INSECURE");
+        if let Some(insecure) = insecure {
+            child.env("ONECLICK_INSECURE", insecure);
+        }
+        child.output().unwrap()
+    };
+    for refused in [None, Some("0"), Some("true")] {
+        let child = run(refused);
+        let said = String::from_utf8_lossy(&child.stderr).into_owned();
+        assert!(!child.status.success() && said.contains("ONECLICK_INSECURE=1"), "{said}");
+        assert_eq!(peer.connections(), 0);
+    }
+    let child = run(Some("1"));
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    assert_eq!(peer.requests().len(), 3);
+}
+
 /// A connection that anybody can cut does not show where an answer without a length ends.
 #[test]
 fn an_answer_cut_without_a_close_notify_is_whole_if_it_is_json() {

@@ -73,12 +73,11 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
     if global.sandbox && !key.starts_with("test_") {
         return other("test_", "the sandbox");
     }
-    let var =
-        |name: &str| if name == KEY { Some(key.to_owned()) } else { std::env::var(name).ok() };
-    Ok(match &global.base_url {
-        Some(url) => Api::with_base_url(url, key)?,
-        None => Api::from_vars(var)?,
-    })
+    Ok(Api::from_vars(|name| match (name, &global.base_url) {
+        (KEY, _) => Some(key.to_owned()),
+        ("ONECLICK_BASE_URL", Some(url)) => Some(url.clone()),
+        _ => std::env::var(name).ok(),
+    })?)
 }
 
 /// The key, which is never printed.

@@ -111,7 +111,24 @@ impl Api {
     ///
     /// `ONECLICK_API_KEY` holds the key; its prefix, `test_` or `live_`,
     /// chooses the environment. `ONECLICK_BASE_URL`, where it is set, is used
-    /// instead, and is needed for a key with neither prefix.
+    /// instead, and is needed for a key with neither prefix. It is read by
+    /// [`BaseUrl::new`], or, if `ONECLICK_INSECURE` is `1`, by
+    /// [`BaseUrl::insecure`]: then `http://` reaches any host, such as a local
+    /// sandbox in another container, and everything travels in clear text.
+    /// No other value of `ONECLICK_INSECURE` has an effect.
+    ///
+    /// ```
+    /// use oneclick_proto::Api;
+    ///
+    /// let var = |name: &str| match name {
+    ///     "ONECLICK_API_KEY" => Some("test_doc".to_owned()),
+    ///     "ONECLICK_BASE_URL" => Some("http://emulator:8787".to_owned()),
+    ///     "ONECLICK_INSECURE" => Some("1".to_owned()),
+    ///     _ => None,
+    /// };
+    /// assert_eq!(Api::from_vars(var)?.base_url().to_string(), "http://emulator:8787");
+    /// # Ok::<(), oneclick_proto::InvalidValue>(())
+    /// ```
     ///
     /// # Errors
     /// [`InvalidValue`] if a variable is missing or cannot be used.
@@ -122,6 +139,9 @@ impl Api {
             .ok_or(InvalidValue::Variable { name: KEY, reason: "is not set" })?;
         let key = ApiKey::new(text)?;
         let base_url = match var("ONECLICK_BASE_URL").filter(|url| !url.is_empty()) {
+            Some(url) if var("ONECLICK_INSECURE").as_deref() == Some("1") => {
+                BaseUrl::insecure(url)?
+            }
             Some(url) => BaseUrl::new(url)?,
             None => BaseUrl::of(&key).ok_or(InvalidValue::Variable {
                 name: KEY,

@@ -67,8 +67,9 @@ impl<T: Connect, Mode> Client<T, Mode> {
         Self::new(Api::with_base_url(base_url, key)?)
     }
 
-    /// A client as the environment variables `ONECLICK_API_KEY` and, where it
-    /// is set, `ONECLICK_BASE_URL` describe it; see [`Api::from_vars`].
+    /// A client as the environment variables `ONECLICK_API_KEY` and, where they
+    /// are set, `ONECLICK_BASE_URL` and `ONECLICK_INSECURE` describe it; see
+    /// [`Api::from_vars`].
     ///
     /// # Errors
     /// As [`Api::from_vars`]; a transport that cannot be set up.

@@ -25,8 +25,8 @@ const ENVIRONMENTS: [(&str, &str); 2] = [("live_", PRODUCTION), ("test_", SANDBO
 /// assert!(BaseUrl::new("http://127.0.0.1:8787").is_ok());
 /// assert_eq!(
 ///     BaseUrl::new("http://example.com").unwrap_err().to_string(),
-///     "not a base URL: the key would travel in clear text; use https, http to a loopback \
-///      address, or BaseUrl::insecure",
+///     "not a base URL: the key would travel in clear text; use https or a loopback address; \
+///      for a network that you trust, set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,8 @@ impl BaseUrl {
         let base_url = Self::insecure(url)?;
         if !base_url.is_https() && !base_url.is_loopback() {
             return invalid(
-                "the key would travel in clear text; use https, http to a loopback address, or BaseUrl::insecure",
+                "the key would travel in clear text; use https or a loopback address; \
+                 for a network that you trust, set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
             );
         }
         Ok(base_url)
@@ -68,6 +69,8 @@ impl BaseUrl {
 
     /// As [`new`](Self::new), but `http` for any host: key, e-mail addresses
     /// and names travel in clear text. For a network that you trust with them.
+    /// [`Api::from_vars`](crate::Api::from_vars) reads URLs so with
+    /// `ONECLICK_INSECURE=1`.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -452,6 +452,34 @@ fn variables_choose_the_environment() {
 }
 
 #[test]
+fn clear_text_to_another_host_needs_its_variable_to_be_1() {
+    let api = |url: Option<&str>, insecure: Option<&str>| {
+        Api::from_vars(|name| match name {
+            "ONECLICK_API_KEY" => Some("test_1".to_owned()),
+            "ONECLICK_BASE_URL" => url.map(str::to_owned),
+            "ONECLICK_INSECURE" => insecure.map(str::to_owned),
+            _ => None,
+        })
+        .map(|api| api.base_url().to_string())
+        .map_err(|error| error.to_string())
+    };
+    let emulator = Some("http://emulator:8787");
+    assert_eq!(api(emulator, Some("1")).unwrap(), "http://emulator:8787");
+    for other in [None, Some(""), Some("0"), Some("true"), Some("yes"), Some(" 1"), Some("11")] {
+        let refused = api(emulator, other).unwrap_err();
+        assert!(refused.contains("set ONECLICK_INSECURE=1"), "{other:?}: {refused}");
+    }
+    // It changes nothing else.
+    for insecure in [None, Some("1")] {
+        assert_eq!(api(None, insecure).unwrap(), "https://sandbox.1clickimpact.com");
+        assert_eq!(api(Some("http://127.0.0.1:1"), insecure).unwrap(), "http://127.0.0.1:1");
+        assert!(api(Some("https://api.1clickimpact.com"), insecure).is_err());
+        assert!(api(Some("ftp://emulator"), insecure).is_err());
+        assert!(api(Some("http://user@emulator"), insecure).is_err());
+    }
+}
+
+#[test]
 fn clients_and_their_futures_cross_threads() {
     fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn streamed<T: futures_core::Stream + Send + Unpin + 'static>(_: &T) {}
