@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use oneclick_sandbox::HostName;
 use oneclick_ureq::{
     Category, Cents, Cursor, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind,
     InvalidValue, Limit, Pounds, Reason, SortOrder, Trees,
@@ -68,9 +69,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// Where the API is, instead of where ONECLICK_BASE_URL or the key's
-    /// prefix says.
-    #[arg(long, global = true, value_name = "URL")]
+    /// The URL of the API, instead of that in ONECLICK_BASE_URL or the one that
+    /// belongs to the key's prefix. With ONECLICK_INSECURE=1 in the environment,
+    /// http:// is allowed for any host; otherwise for this machine alone.
+    #[arg(long, global = true, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) base_url: Option<String>,
 
     /// Say nothing on standard error but what went wrong.
@@ -125,7 +127,7 @@ pub(crate) enum Command {
         #[arg(value_parser = dollars)]
         dollars: Cents,
         /// What it goes to, such as veterans, animals or climate.
-        #[arg(long, value_name = "CAUSE", value_parser = category)]
+        #[arg(long, value_name = "CAUSE", value_parser = category, allow_hyphen_values = true)]
         cause: Option<Category>,
         #[command(flatten)]
         purchase: PurchaseArgs,
@@ -199,7 +201,7 @@ pub(crate) enum Command {
     #[command(after_help = example("oneclick customer-records --email ada@example.com"))]
     CustomerRecords {
         /// Only this customer's.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
         kinds: Kinds,
@@ -213,7 +215,7 @@ pub(crate) enum Command {
     #[command(after_help = example("oneclick customers --all --jsonl"))]
     Customers {
         /// Only this one.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
         list: Listing,
@@ -243,6 +245,10 @@ pub(crate) enum Command {
         /// Where to listen; port 0 picks a free one.
         #[arg(long, default_value = "127.0.0.1:8787")]
         listen: SocketAddr,
+        /// Answer to this name in the Host header too, such as that of a container,
+        /// beside loopback names; may be given several times.
+        #[arg(long, value_name = "NAME")]
+        allow_host: Vec<HostName>,
         /// What ids are derived from.
         #[arg(long, default_value_t = 0)]
         seed: u64,
@@ -274,10 +280,10 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct PurchaseArgs {
     /// The e-mail address of the customer on whose behalf it is.
-    #[arg(long = "for", value_name = "EMAIL")]
+    #[arg(long = "for", value_name = "EMAIL", allow_hyphen_values = true)]
     pub(crate) customer: Option<Email>,
     /// The customer's name.
-    #[arg(long, requires = "customer", allow_hyphen_values = true)]
+    #[arg(long, requires = "customer", value_parser = own_text, allow_hyphen_values = true)]
     pub(crate) name: Option<String>,
     /// Do not tell the customer by e-mail.
     #[arg(long, requires = "customer")]
@@ -287,7 +293,7 @@ pub(crate) struct PurchaseArgs {
     pub(crate) metadata: Vec<(String, String)>,
     /// What it is for, such as an order's number: the same intent is bought
     /// once, however often the command is run. This machine remembers it.
-    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
+    #[arg(long, value_name = "KEY", value_parser = intent, allow_hyphen_values = true)]
     pub(crate) intent: Option<String>,
     /// Look for the intent without ever sending anything: exits with 0 if it was
     /// bought, 6 if it was taken back, 5 if it was not bought, and 4 if that is
@@ -416,7 +422,8 @@ pub(crate) struct FormatArgs {
     /// Print a JSON object a line.
     #[arg(long)]
     jsonl: bool,
-    /// Print CSV with a line of headings.
+    /// Print CSV with a line of headings. A file or a pipe gets every byte of the
+    /// data; at a terminal, control characters are replaced.
     #[arg(long)]
     csv: bool,
 }
@@ -457,8 +464,38 @@ fn dollars(text: &str) -> Result<Cents, String> {
     Cents::new(cents.ok_or_else(wrong)?).map_err(|error| error.to_string())
 }
 
-fn pair(text: &str) -> Result<(String, String), &'static str> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is meant")?;
+/// Text that is not an option: after `--intent $ORDER --yes` with an empty variable,
+/// all orders would be the intent `--yes`.
+fn own_text(text: &str) -> Result<String, String> {
+    if text.starts_with('-') && is_option(text) {
+        return Err(format!(
+            "it is an option of this command; is the value before {text} missing?"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether this stands for an option of any command, or for several short ones.
+fn is_option(text: &str) -> bool {
+    let cli = Cli::command();
+    let commands = || std::iter::once(&cli).chain(cli.get_subcommands());
+    let mut arguments = commands().flat_map(clap::Command::get_arguments);
+    if let Some(long) = text.strip_prefix("--") {
+        let name = long.split('=').next().unwrap_or_default();
+        return matches!(name, "" | "help" | "version")
+            || arguments.any(|argument| argument.get_long() == Some(name));
+    }
+    let shorts: Vec<_> = arguments.filter_map(clap::Arg::get_short).chain(['h', 'V']).collect();
+    text.len() > 1 && text.chars().skip(1).all(|char| shorts.contains(&char))
+}
+
+fn intent(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("the key must not be empty".to_owned()) } else { own_text(text) }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let text = own_text(text)?;
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as order=A-1001")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -469,13 +506,12 @@ fn kind(text: &str) -> Result<ImpactKind, String> {
     })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "clap's shape")]
 fn category(text: &str) -> Result<Category, String> {
-    Ok(Category::from(text))
+    own_text(text).map(|text| Category::from(text.as_str()))
 }
 
 fn reason(text: &str) -> Result<Reason, String> {
-    Reason::new(text).map_err(|error| error.to_string())
+    Reason::new(own_text(text)?).map_err(|error| error.to_string())
 }
 
 fn limit(text: &str) -> Result<Limit, String> {
@@ -490,8 +526,6 @@ fn cursor(text: &str) -> Result<Cursor, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -524,5 +558,33 @@ mod tests {
         ] {
             assert!(dollars(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_may_begin_with_a_hyphen_but_is_no_option() {
+        for text in ["", "-", "-1", "-vQ==", "-Ada", "--", "--no-such-option", "order--yes", "-ada"]
+        {
+            assert_eq!(own_text(text).is_ok(), text != "--", "{text}");
+        }
+        for text in [
+            "--yes",
+            "-y",
+            "-qy",
+            "-v",
+            "-h",
+            "-V",
+            "--silent",
+            "--settle=5",
+            "--for",
+            "--json",
+            "--base-url=x",
+            "--all",
+            "--help",
+            "--version",
+        ] {
+            assert!(own_text(text).unwrap_err().contains(text), "{text}");
+            assert!(intent(text).is_err() && reason(text).is_err() && category(text).is_err());
+        }
+        assert!(pair("--settle=5").is_err() && pair("-a=-b").is_ok() && intent("").is_err());
     }
 }

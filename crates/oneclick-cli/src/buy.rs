@@ -12,7 +12,7 @@ use oneclick_ureq::{
 use serde::Serialize;
 
 use crate::args::PurchaseArgs;
-use crate::failure::{Failure, explain, word};
+use crate::failure::{Failure, explain, intent_option};
 use crate::intents::{Entry, Intents, Stage};
 use crate::interrupt;
 use crate::output;
@@ -88,7 +88,7 @@ fn same_command(args: &PurchaseArgs, key: &str) -> String {
         (true, false) => " and without `--buy-anyway`",
         (true, true) => " and without `--look-first --buy-anyway`",
     };
-    format!("the same command with `--intent {}`{without}", word(key))
+    format!("the same command with `{}`{without}", intent_option(key))
 }
 
 /// A purchase, and what is remembered of its intent.
@@ -238,12 +238,7 @@ impl Buying<'_> {
         let id = ImpactId::from(receipt);
         self.remember(Stage::Bought(id.clone()));
         let told = format!("{}{}", receipt.impact, for_whom(&self.purchase));
-        let printed = print(receipt, &told, &id, self.args.json.json);
-        if printed.is_err() {
-            // The id is all that it can be followed or taken back by.
-            output::tell(false, &format!("it was bought as {id}"));
-        }
-        printed
+        print(receipt, &told, &id, self.args.json.json)
     }
 
     /// It is not there, and would be sent now.
@@ -273,9 +268,9 @@ impl Buying<'_> {
         Failure::NotFound(format!(
             "{sends} purchases of the intent {} may have been sent, and none is found; {this_run}; \
              if you are sure that no other machine is working on it, run the same command with \
-             `--intent {} --buy-anyway`{instead}",
+             `{} --buy-anyway`{instead}",
             self.key,
-            word(&self.key),
+            intent_option(&self.key),
         ))
     }
 
@@ -375,11 +370,16 @@ fn in_words(purchase: &Purchase) -> String {
 
 /// Prints what was bought: the value as JSON, or in words with the id.
 fn print(value: &impl Serialize, what: &str, id: &ImpactId, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(value);
+    let printed = if json {
+        output::json(value)
+    } else {
+        output::line_out(what).and_then(|()| output::line_out(&id.to_string()))
+    };
+    if printed.is_err() {
+        // The id is all that it can be followed or taken back by.
+        output::tell(false, &format!("it was bought as {id}"));
     }
-    output::line_out(what)?;
-    output::line_out(&id.to_string())
+    printed
 }
 
 /// In production money moves: asks whether it should.

@@ -1,10 +1,12 @@
 //! What can go wrong, in one line each, and the exit code that it ends with.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use oneclick_ureq::{Error, ErrorKind, Execution, ImpactId, InvalidValue};
+
+use crate::local::FileFailure;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl Failure {
             Self::Machine(_) => 1,
             Self::Usage(_) => 2,
             Self::Call(error) | Self::NotBought(error) => match error.kind() {
+                _ if of_file(error).is_some() => 1,
                 ErrorKind::Invalid(_) => 2,
                 // A server that fails has refused nothing.
                 ErrorKind::Status(_) if error.execution() == Execution::NotExecuted => 3,
@@ -98,13 +101,21 @@ pub(crate) fn explain(error: &Error) -> String {
     format!("{}{}", told(error), advice(error))
 }
 
-/// A failed call in a line; of a transport, with what lies behind it: a port that
-/// is closed, a disk that is full.
+/// A failed call in a line; of a transport, with what lies behind it, such as a port
+/// that is closed.
 fn told(error: &Error) -> String {
-    match error.kind() {
-        ErrorKind::Transport(_) => format!("{error:#}"),
+    match (error.kind(), of_file(error)) {
+        (_, Some(failure)) => failure.to_string(),
+        (ErrorKind::Transport(_), None) => format!("{error:#}"),
         _ => error.to_string(),
     }
+}
+
+/// The failure of the local sandbox's file behind a failed call.
+fn of_file(error: &Error) -> Option<&FileFailure> {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |error| error.source());
+    causes.find_map(|error| error.downcast_ref())
 }
 
 /// What to do about a failed call.
@@ -114,7 +125,7 @@ fn advice(error: &Error) -> &'static str {
         (_, Some(401 | 403)) => "; check the key with `oneclick doctor`",
         (_, Some(429)) => "; wait a minute and try again",
         (ErrorKind::Status(_), Some(500..)) => "; try again later",
-        (ErrorKind::Transport(_), _) if error.is_too_large() => "",
+        (ErrorKind::Transport(_), _) if error.is_too_large() || of_file(error).is_some() => "",
         (ErrorKind::Transport(_), _) => "; check the connection with `oneclick doctor`",
         _ => "",
     }
@@ -131,8 +142,9 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|char| if moves(char) { '\u{fffd}' } else { char }).collect()
 }
 
-/// Controls, separators of lines, and what changes the direction of writing.
-fn moves(char: char) -> bool {
+/// What a terminal obeys instead of showing it: controls, separators of lines, and what
+/// changes the direction of writing.
+pub(crate) fn moves(char: char) -> bool {
     const TURNS: [char; 12] = [
         '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
         '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
@@ -142,13 +154,37 @@ fn moves(char: char) -> bool {
 
 /// In a shell's quotes, for somebody to paste: a server chooses cursors.
 pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+    if !text.contains(moves) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    // The shell puts back what could not be printed.
+    let mut quoted = "$'".to_owned();
+    for char in text.chars() {
+        if moves(char) {
+            for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+                // Writing to a string does not fail.
+                let _ = write!(quoted, "\\{byte:03o}");
+            }
+        } else {
+            quoted.extend(matches!(char, '\'' | '\\').then_some('\\'));
+            quoted.push(char);
+        }
+    }
+    quoted + "'"
 }
 
 /// As one word of a shell, in quotes if it needs them.
-pub(crate) fn word(text: &str) -> String {
+fn word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@%,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) { text.to_owned() } else { quoted(text) }
+    // Some shells take `=ls` for the path of `ls`.
+    let plain = !text.starts_with('=') && !text.is_empty() && text.bytes().all(plain);
+    if plain { text.to_owned() } else { quoted(text) }
+}
+
+/// The option `--intent` as it can be typed, even if the key begins with a hyphen.
+pub(crate) fn intent_option(key: &str) -> String {
+    let between = if key.starts_with('-') { '=' } else { ' ' };
+    format!("--intent{between}{}", word(key))
 }
 
 impl From<Error> for Failure {
@@ -178,13 +214,15 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::machine("standard output", error),
+            _ => Self::Machine(format!("standard output could not be written: {error}")),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -197,9 +235,26 @@ mod tests {
             ("a b", "'a b'"),
             ("it's", r"'it'\''s'"),
             ("$(touch x)", "'$(touch x)'"),
+            ("=ls", "'=ls'"),
+            ("a\u{1b}'\\\u{202e}b", r"$'a\033\'\\\342\200\256b'"),
         ] {
             assert_eq!(word(text), expected);
+            assert_eq!(one_line(expected), expected);
         }
+        assert_eq!(intent_option("order-1"), "--intent order-1");
+        assert_eq!(intent_option("-v 1"), "--intent='-v 1'");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_quoted_comes_back_from_a_shell() {
+        let text = "-v\u{1b}[2J'\\\u{9b}\u{202e}\u{2028}\n x";
+        let script = format!("printf %s {}", quoted(text));
+        // Not every system has it.
+        let Ok(shell) = std::process::Command::new("bash").args(["-c", &script]).output() else {
+            return;
+        };
+        assert_eq!(String::from_utf8(shell.stdout).unwrap(), text);
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn walk<L: List<Item: Row>>(
     let progress = output::spinner(session.quiet || !listing.all, "rows");
     let mut open = interrupt::leaves_open("nothing was printed completely");
     let go_on =
-        |cursor: &str| format!("go on with --cursor {} and the same options", quoted(cursor));
+        |cursor: &str| format!("go on with --cursor={} and the same options", quoted(cursor));
     while let Some(page) = pages.next() {
         let page = match page {
             Ok(page) => page,

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -54,7 +55,8 @@ fn open_at(path: &Path, clock: Clock) -> Result<(Api, Transport), Failure> {
         let path = path.display();
         output::tell(false, &format!("{path}: its last line was cut short, and is left out"));
     }
-    Ok((api, Transport { journal: Arc::new(Mutex::new(journal)), opened: Instant::now() }))
+    let name = path.display().to_string().into();
+    Ok((api, Transport { journal: Arc::new(Mutex::new(journal)), name, opened: Instant::now() }))
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -75,6 +77,8 @@ fn open_file(path: &Path) -> io::Result<File> {
 #[derive(Clone)]
 pub(crate) struct Transport {
     journal: Arc<Mutex<Journal>>,
+    /// Of the file.
+    name: Arc<str>,
     opened: Instant,
 }
 
@@ -83,11 +87,16 @@ impl BlockingTransport for Transport {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = |error: &io::Error| FileFailure::new(&self.name, error);
+        let unsent = |error: io::Error| TransportError::connect(file(&error));
         let exchange = |journal: &mut Journal| {
-            journal.catch_up().map_err(TransportError::connect)?;
-            journal.exchange(&request)
+            journal.catch_up().map_err(unsent)?;
+            journal.exchange(&request).map_err(|failed| match failed {
+                Append::Unwritten(error) => unsent(error),
+                Append::Unsynced(error) => TransportError::exchange(file(&error)),
+            })
         };
-        journal.locked(exchange).map_err(TransportError::connect)?
+        journal.locked(exchange).map_err(unsent)?
     }
 
     fn sleep(&self, duration: Duration) {
@@ -97,6 +106,33 @@ impl BlockingTransport for Transport {
     fn now(&self) -> Duration {
         self.opened.elapsed()
     }
+}
+
+/// The file of the sandbox could not be read or written. Nothing is wrong with any
+/// connection.
+#[derive(Debug)]
+pub(crate) struct FileFailure(String);
+
+impl FileFailure {
+    fn new(name: &str, error: &io::Error) -> Self {
+        Self(format!("{name}: {error}"))
+    }
+}
+
+impl fmt::Display for FileFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for FileFailure {}
+
+/// How adding an entry failed.
+enum Append {
+    /// There is no whole line of it.
+    Unwritten(io::Error),
+    /// Other commands see it already, and it may not last.
+    Unsynced(io::Error),
 }
 
 /// A POST that was accepted.
@@ -169,10 +205,7 @@ impl Journal {
     }
 
     /// Has the sandbox answer, and writes down what it accepted.
-    fn exchange(
-        &mut self,
-        request: &Request<Vec<u8>>,
-    ) -> Result<Response<Vec<u8>>, TransportError> {
+    fn exchange(&mut self, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Append> {
         // Time does not go back, whatever the machine's clock does.
         let next = self.replayed.last + TimeDelta::milliseconds(1);
         let time = Timestamp::from(self.clock.now().max(next));
@@ -192,15 +225,14 @@ impl Journal {
         Ok(response)
     }
 
-    fn append(&mut self, entry: &Entry) -> Result<(), TransportError> {
+    fn append(&mut self, entry: &Entry) -> Result<(), Append> {
         let heading = if self.replayed.end == 0 { HEADING } else { "" };
-        let entry_text = serde_json::to_string(entry).map_err(TransportError::connect)?;
+        let entry_text = serde_json::to_string(entry);
+        let entry_text = entry_text.map_err(|error| Append::Unwritten(error.into()))?;
         let text = format!("{heading}{entry_text}\n");
         // A line without its end does not count.
-        let journal = |error| format!("the journal cannot be written: {error}");
-        self.write(&text).map_err(|error| TransportError::connect(journal(error)))?;
-        // Other commands see the line already.
-        self.file.sync_data().map_err(|error| TransportError::exchange(journal(error)))?;
+        self.write(&text).map_err(Append::Unwritten)?;
+        self.file.sync_data().map_err(Append::Unsynced)?;
         let replayed = &mut self.replayed;
         replayed.end += text.len() as u64;
         replayed.entries += 1;

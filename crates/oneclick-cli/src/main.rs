@@ -19,12 +19,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use oneclick_sandbox::{Server, ServerBuilder};
 use oneclick_ureq::{
     CaptureCarbon, CleanOcean, DonateMoney, PlantTree, RestoreCoral, TreeCategory,
 };
 
 use args::{Cli, Command, Global};
-use failure::Failure;
+use failure::{Failure, moves, one_line, say};
 use session::Session;
 
 fn main() -> ExitCode {
@@ -47,11 +48,20 @@ fn main() -> ExitCode {
 /// Prints the help, the version, or what is wrong with the command line. clap itself
 /// would call it a success whether anything was printed or not.
 fn print_usage(usage: &clap::Error) -> ExitCode {
-    let failure = match usage.print() {
-        Ok(()) if usage.use_stderr() => return ExitCode::from(2),
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(error) => Failure::from(error),
-    };
+    if usage.use_stderr() {
+        // It quotes what was typed, which a script may have from strangers.
+        let mut arguments = std::env::args_os();
+        if arguments.any(|argument| argument.to_string_lossy().contains(moves)) {
+            usage.render().to_string().lines().for_each(|line| say(&one_line(line)));
+        } else {
+            // Nobody is left to tell if this fails.
+            let _ = usage.print();
+        }
+        return ExitCode::from(2);
+    }
+    let printed = usage.print().and_then(|()| io::stdout().flush());
+    let Err(error) = printed else { return ExitCode::SUCCESS };
+    let failure = Failure::from(error);
     failure.print(false);
     failure.code()
 }
@@ -101,19 +111,21 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Projects { id, project_type, language, format } => {
             look::projects(&open()?, id, project_type, language, format)
         }
-        Command::Sandbox { listen, seed, fault, lenient } => {
-            sandbox::run(listen, seed, &fault, lenient, global.quiet)
+        Command::Sandbox { listen, allow_host, seed, fault, lenient } => {
+            let server = Server::builder().listen(listen).seed(seed).lenient(lenient);
+            let server = allow_host.into_iter().fold(server, ServerBuilder::allow_host);
+            sandbox::run(server, listen, &fault, global.quiet)
         }
         Command::Doctor => doctor::run(global),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "oneclick", &mut script);
-            Ok(io::stdout().write_all(&script)?)
+            output::print(&script)
         }
         Command::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            Ok(io::stdout().write_all(&page)?)
+            output::print(&page)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is printed: rows in the form that was asked for, JSON, and progress.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Format;
-use crate::failure::{Failure, one_line, say};
+use crate::failure::{Failure, moves, one_line, say};
 
 /// What is printed of a row.
 pub(crate) trait Row: Serialize {
@@ -168,13 +168,17 @@ fn pairs(metadata: &RecordedMetadata) -> String {
 pub(crate) struct Rows {
     format: Format,
     output: BufWriter<StdoutLock<'static>>,
+    /// Whether a terminal shows it.
+    terminal: bool,
     /// Whether something was printed.
     begun: bool,
 }
 
 impl Rows {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, output: BufWriter::new(io::stdout().lock()), begun: false }
+        let stdout = io::stdout();
+        let terminal = stdout.is_terminal();
+        Self { format, output: BufWriter::new(stdout.lock()), terminal, begun: false }
     }
 
     /// Prints the rows of a page, and has them arrive before it returns.
@@ -209,7 +213,8 @@ impl Rows {
                     csv.write_record(R::COLUMNS)?;
                 }
                 for row in rows {
-                    csv.write_record(row.cells())?;
+                    let cells = row.cells().into_iter();
+                    csv.write_record(cells.map(|cell| csv_cell(cell, self.terminal)))?;
                 }
                 csv.flush()?;
             }
@@ -224,6 +229,12 @@ impl Rows {
         }
         Ok(self.output.flush()?)
     }
+}
+
+/// A cell of CSV: as it is for a program that reads it, and at a terminal without what
+/// that would obey. Names and metadata come from strangers.
+fn csv_cell(cell: String, terminal: bool) -> String {
+    if terminal { one_line(&cell) } else { cell }
 }
 
 fn table<R: Row>(rows: &[R], first: bool) -> Table {
@@ -258,6 +269,13 @@ fn print_table(output: &mut impl Write, table: &Table) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints text of this program's own.
+pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text)?;
+    Ok(stdout.flush()?)
+}
+
 /// Prints a line.
 pub(crate) fn line_out(line: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{}", one_line(line))?)
@@ -269,11 +287,13 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-/// The same JSON, with those control characters escaped that JSON itself lets
-/// stand, which a terminal may obey. They stand in strings alone.
+/// The same JSON, with those characters escaped that JSON itself lets stand and a
+/// terminal may obey. They stand in strings alone, so it is the same value, and is
+/// printed so wherever it goes.
 fn plain_json(text: serde_json::Result<String>) -> Result<String, Failure> {
     let text = text.map_err(|error| Failure::machine("the answer as JSON", error))?;
-    let obeyed = |char: char| matches!(char, '\u{7f}'..='\u{9f}');
+    // Between the values, line feeds are JSON's own.
+    let obeyed = |char: char| char != '\n' && moves(char);
     if !text.contains(obeyed) {
         return Ok(text);
     }
@@ -301,5 +321,38 @@ pub(crate) fn spinner(quiet: bool, text: impl Into<String>) -> ProgressBar {
 pub(crate) fn tell(quiet: bool, text: &str) {
     if !quiet {
         say(&one_line(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// What a terminal obeys: C0, DEL, C1, separators of lines, turns of direction.
+    const OBEYED: &str = "\u{0}\t\n\r\u{1b}\u{7f}\u{80}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\
+                          \u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
+
+    #[test]
+    fn json_is_the_same_value_without_anything_that_a_terminal_obeys() {
+        let value = serde_json::json!({ "name": OBEYED, OBEYED: ["محمد 👩\u{200d}🌾"] });
+        for text in [serde_json::to_string(&value), serde_json::to_string_pretty(&value)] {
+            let plain = plain_json(text).unwrap();
+            assert!(!plain.chars().any(|char| char != '\n' && moves(char)), "{plain}");
+            assert!(plain.contains("\\u202e") && plain.contains("\\u009b"), "{plain}");
+            assert!(plain.contains("محمد 👩\u{200d}🌾"), "{plain}");
+            assert_eq!(serde_json::from_str::<Value>(&plain).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn csv_is_byte_for_byte_the_data_but_at_a_terminal() {
+        assert_eq!(csv_cell(OBEYED.to_owned(), false), OBEYED);
+        let shown = csv_cell(OBEYED.to_owned(), true);
+        assert!(shown.chars().all(|char| char == '\u{fffd}'), "{shown:?}");
+        assert_eq!(shown.chars().count(), OBEYED.chars().count());
+        let name = "Ada, 👩\u{200d}🌾";
+        assert_eq!(csv_cell(name.to_owned(), true), name);
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use chrono::DateTime;
 use http::{Request, StatusCode};
-use oneclick_sandbox::{FaultRule, Logged, Sandbox, Server};
+use oneclick_sandbox::{FaultRule, Logged, Sandbox, ServerBuilder};
 use oneclick_ureq::ErrorBody;
 
 use crate::failure::{Failure, one_line};
@@ -20,13 +20,11 @@ const HIDDEN: &str = "..";
 
 /// Runs it until it is interrupted.
 pub(crate) fn run(
+    mut server: ServerBuilder,
     listen: SocketAddr,
-    seed: u64,
     faults: &[String],
-    lenient: bool,
     quiet: bool,
 ) -> Result<(), Failure> {
-    let mut server = Server::builder().listen(listen).seed(seed).lenient(lenient);
     for (number, text) in faults.iter().enumerate() {
         let rule =
             rule(text).map_err(|error| Failure::Usage(format!("fault {}: {error}", number + 1)))?;

@@ -438,3 +438,28 @@ fn two_local_sandboxes_remember_intents_of_their_own() {
         assert_eq!(records.lines().count(), 1);
     }
 }
+
+#[test]
+fn what_is_printed_of_an_intent_works_when_it_is_typed() {
+    let server = Server::builder()
+        .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1))
+        .fault(FaultRule::new(Fault::ServerError).on("/v1/records"))
+        .start()
+        .unwrap();
+    let place = Place::at(&server);
+    let unknown = place.run(&["plant", "5", "--intent", "-v it's 1", "--settle", "0"]);
+    assert_eq!(unknown.code, 4, "{}", unknown.stderr);
+    let option = unknown.stderr.split('`').nth(1).unwrap();
+    assert_eq!(option, r"--intent='-v it'\''s 1'");
+    server.sandbox().clear_faults();
+    let typed = Command::new("sh")
+        .args(["-c", &format!("exec \"$0\" plant 5 --settle 0 {option}")])
+        .arg(env!("CARGO_BIN_EXE_oneclick"))
+        .envs(place.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .output()
+        .unwrap();
+    let found = ran(&typed);
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    assert!(found.stdout.starts_with("5 trees planted\nU"), "{}", found.stdout);
+    assert_eq!(bought(&server), 1);
+}

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 
 use oneclick_sandbox::{Fault, FaultRule, Server};
@@ -112,11 +113,84 @@ fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
     assert_data_eq!(
         failed.stderr,
         str![[r#"
-0 rows; go on with --cursor '[..]' and the same options
+0 rows; go on with --cursor='[..]' and the same options
 oneclick: GET /v1/records: answered 500 Internal Server Error[..]; try again later
 
 "#]],
     );
+}
+
+#[test]
+fn a_printed_cursor_works_when_it_is_typed() {
+    let mut cursors = vec!["-v1", "--all", "=ls", "a'b $(touch x) \\"];
+    // Only some shells know how to write what a terminal obeys.
+    let bash = Command::new("bash").args(["-c", ":"]).output().is_ok();
+    cursors.extend(bash.then_some("-\u{1b}[2J'\u{202e}\n"));
+    for cursor in cursors {
+        let (server, queries) = two_pages(cursor);
+        let place = Place::of(&server);
+        let page = place.run(&["records", "--limit", "1"]);
+        assert!(!page.stderr.chars().any(|char| char.is_control() && char != '\n'), "{page:?}");
+        let option = page.stderr.strip_prefix("there is more: go on with ").unwrap();
+        let option = option.strip_suffix(" and the same options\n").unwrap();
+        let shell = if cursor.contains('\u{1b}') { "bash" } else { "sh" };
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick")).parent().unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::env::split_paths(&path);
+        let path = std::env::join_paths(std::iter::once(program.to_owned()).chain(path)).unwrap();
+        let rest = Command::new(shell)
+            .args(["-c", &format!("oneclick records --limit 1 {option}")])
+            .env("PATH", path)
+            .env("HOME", &place.home)
+            .env("ONECLICK_BASE_URL", &place.url)
+            .env("ONECLICK_API_KEY", place.key)
+            .output()
+            .unwrap();
+        assert!(rest.status.success(), "{option}: {}", String::from_utf8_lossy(&rest.stderr));
+        let query = queries.iter().nth(1).unwrap();
+        assert_eq!(
+            query,
+            format!("limit=1&cursor={}&sort_order=desc", encoded(cursor)),
+            "{option}"
+        );
+    }
+}
+
+/// A list of two pages, the first with this cursor; and the queries that were sent.
+fn two_pages(cursor: &str) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let cursor = serde_json::to_string(cursor).unwrap();
+    let (sender, queries) = mpsc::channel();
+    thread::spawn(move || {
+        for (connection, cursor) in listener.incoming().zip([cursor, "null".to_owned()]) {
+            let mut connection = connection.unwrap();
+            let mut line = String::new();
+            let mut lines = BufReader::new(connection.try_clone().unwrap());
+            lines.read_line(&mut line).unwrap();
+            let query = line.split(' ').nth(1).unwrap().split_once('?').unwrap().1;
+            sender.send(query.to_owned()).unwrap();
+            while lines.read_line(&mut line).unwrap() > 2 {}
+            let row = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
+            let body = format!(r#"{{"user_records":[{row}],"cursor":{cursor}}}"#);
+            let length = body.len();
+            write!(
+                connection,
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}",
+            )
+            .unwrap();
+        }
+    });
+    (url, queries)
+}
+
+/// As the client writes it into a query.
+fn encoded(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let byte = |byte| {
+        if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(byte).collect()
 }
 
 #[test]
@@ -157,7 +231,7 @@ fn an_interrupted_walk_says_where_to_go_on() {
         &err,
         str![[r#"
 
-oneclick: interrupted; [..] rows; go on with --cursor '[..]' and the same options
+oneclick: interrupted; [..] rows; go on with --cursor='[..]' and the same options
 
 "#]],
     );

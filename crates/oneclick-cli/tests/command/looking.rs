@@ -294,6 +294,7 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
     let fault = r#"{"fault":"server_error","path":"/v1/plant_tree","times":1}"#;
     let mut child = place
         .command(&["sandbox", "--listen", "127.0.0.1:0", "--seed", "7", "--fault", fault])
+        .args(["--allow-host", "emulator", "--allow-host", "other.test"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -303,6 +304,15 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
     place.url = line.trim().to_owned();
     let failed = place.run(&["plant", "5", "--for", "ada@example.com", "--settle", "0"]);
     place.prints(&["customer-records", "--email", "ada@example.com", "--jsonl"]);
+    for (host, status) in [("emulator:8787", 200), ("other.test", 200), ("evil.example", 421)] {
+        let address = place.url.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request = format!("GET /_sandbox/clock HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {line}");
+    }
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let mut log = String::new();
     child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
@@ -313,6 +323,11 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
     assert!(log.contains("200  GET /v1/customer_records?customer_email"), "{log}");
     assert!(!log.contains("ada") && !log.contains("test_command"), "{log}");
 
+    for name in ["emulator:8787", "*", ""] {
+        let wrong = place.run(&["sandbox", "--listen", "127.0.0.1:0", "--allow-host", name]);
+        assert_eq!(wrong.code, 2);
+        assert!(wrong.stderr.contains("without a port"), "{}", wrong.stderr);
+    }
     let wrong = place.run(&["sandbox", "--listen", "127.0.0.1:0", "--fault", "{}"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("fault 1: "), "{}", wrong.stderr);
@@ -349,6 +364,8 @@ fn the_commands_of_both_readmes_do_what_they_say() {
 fn output_that_cannot_be_written_is_a_failure_and_none_of_the_connection() {
     let server = Server::start().unwrap();
     let place = Place::at(&server);
+    let planted = place.prints(&["plant", "1", "--for", "ada@example.com"]);
+    let id = planted.lines().nth(1).unwrap();
     place.prints(&["plant", "1"]);
     for command in [
         &["--help"][..],
@@ -356,11 +373,20 @@ fn output_that_cannot_be_written_is_a_failure_and_none_of_the_connection() {
         &["help"],
         &["--version"],
         &["whoami"],
+        &["whoami", "--json"],
         &["impact"],
+        &["daily"],
+        &["track", id],
+        &["cancel", id],
         &["records"],
         &["records", "--json"],
-        &["records", "--csv"],
+        &["records", "--all", "--csv"],
+        &["customer-records", "--csv"],
+        &["customers", "--jsonl"],
         &["projects", "--jsonl"],
+        &["projects", "sandbox-food-forest"],
+        &["sandbox", "--listen", "127.0.0.1:0"],
+        &["doctor"],
         &["man"],
         &["completions", "bash"],
     ] {
@@ -368,7 +394,8 @@ fn output_that_cannot_be_written_is_a_failure_and_none_of_the_connection() {
         let Ok(full) = full else { return };
         let failed = ran(&place.command(command).stdout(full).output().unwrap());
         assert_eq!(failed.code, 1, "{command:?}: {}", failed.stderr);
-        assert!(failed.stderr.starts_with("oneclick: standard output: "), "{}", failed.stderr);
+        let words = "oneclick: standard output could not be written: ";
+        assert!(failed.stderr.starts_with(words), "{command:?}: {}", failed.stderr);
         assert!(!failed.stderr.contains("connection"), "{}", failed.stderr);
     }
 }
@@ -395,4 +422,84 @@ fn values_may_begin_with_a_hyphen() {
         // It was sent: only the API knows its cursors.
         assert!(refused.stderr.contains("GET /v1/records"), "{}", refused.stderr);
     }
+}
+
+#[test]
+fn a_local_sandbox_on_a_full_disk_is_no_matter_of_the_connection() {
+    let place = Place::of("http://127.0.0.1:1");
+    let journal = place.home.join("shop");
+    let local = ["--local", "--state", journal.to_str().unwrap()];
+    let metadata = format!("note={}", "x".repeat(400));
+    for _ in 0..10 {
+        place.prints(&[&local[..], &["plant", "1", "--metadata", &metadata]].concat());
+    }
+    // More than the 1.5 or 3 KiB that a file may have: the intent's still fits.
+    let before = std::fs::metadata(&journal).unwrap().len();
+    assert!(before > 4_096, "{before}");
+    let small_files = "trap '' XFSZ; ulimit -f 3; exec \"$0\" \"$@\"";
+    for command in [&["plant", "1"][..], &["plant", "1", "--intent", "order-1"]] {
+        let failed = std::process::Command::new("sh")
+            .args(["-c", small_files, env!("CARGO_BIN_EXE_oneclick")])
+            .args(local)
+            .args(command)
+            .env("HOME", &place.home)
+            .output()
+            .unwrap();
+        let failed = ran(&failed);
+        assert_eq!((failed.code, &*failed.stdout), (1, ""), "{}", failed.stderr);
+        let words = format!("oneclick: nothing was bought: {}: ", journal.display());
+        assert!(failed.stderr.starts_with(&words), "{}", failed.stderr);
+        assert!(!failed.stderr.contains("connect"), "{}", failed.stderr);
+    }
+    let records = place.prints(&[&local[..], &["records", "--limit", "100", "--jsonl"]].concat());
+    assert_eq!(records.lines().count(), 10);
+}
+
+#[test]
+fn an_option_is_not_taken_for_the_text_before_it() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    // A shell leaves a variable out that is empty.
+    for arguments in [
+        &["plant", "1", "--intent", "--yes"][..],
+        &["plant", "1", "--intent", "-y"],
+        &["plant", "1", "--intent", "--settle=5"],
+        &["plant", "1", "--for", "ada@example.com", "--name", "--silent"],
+        &["plant", "1", "--metadata", "--wait=5"],
+        &["donate", "1", "--cause", "--yes"],
+        &["cancel", "U1-2025-03-12T15:22:14.753Z", "--reason", "--yes"],
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!((ran.code, &*ran.stdout), (2, ""), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("is an option of this command"), "{}", ran.stderr);
+    }
+    assert!(server.sandbox().account("test_command").is_none());
+}
+
+#[test]
+fn clear_text_to_another_host_takes_a_variable() {
+    // Connecting to 0.0.0.0 reaches this machine.
+    let server = Server::builder().allow_host("0.0.0.0".parse().unwrap()).start().unwrap();
+    let url = server.base_url().replace("127.0.0.1", "0.0.0.0");
+    let place = Place::of(&url);
+    let run = |arguments: &[&str], insecure: Option<&str>| {
+        let mut command = place.command(arguments);
+        command.envs(insecure.map(|value| ("ONECLICK_INSECURE", value)));
+        ran(&command.output().unwrap())
+    };
+    let option = ["whoami", "--base-url", &url];
+    for arguments in [&["whoami"][..], &option] {
+        for other in [None, Some(""), Some("0"), Some("true")] {
+            let refused = run(arguments, other);
+            assert_eq!(refused.code, 2, "{other:?}: {}", refused.stderr);
+            assert!(refused.stderr.contains("set ONECLICK_INSECURE=1"), "{}", refused.stderr);
+        }
+        assert!(server.sandbox().account("test_command").is_none());
+    }
+    for arguments in [&["whoami"][..], &option] {
+        let done = run(arguments, Some("1"));
+        assert_eq!((done.code, &*done.stderr), (0, ""), "{}", done.stdout);
+    }
+    // An empty option is none of the environment's.
+    assert_eq!(run(&["whoami", "--base-url", ""], Some("1")).code, 2);
 }

@@ -13,6 +13,7 @@ use oneclick_sandbox::Server;
 use oneclick_ureq::ImpactId;
 
 /// What was printed, and the exit code.
+#[derive(Debug)]
 pub(super) struct Ran {
     pub(super) code: i32,
     pub(super) stdout: String,

@@ -70,3 +70,42 @@ fn a_long_walk_shows_how_far_it_is_and_a_quiet_one_does_not() {
     assert!(!all.contains("rows"), "{all}");
     assert_eq!(all.lines().count(), 5, "{all}");
 }
+
+#[test]
+fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
+    let server = Server::start().unwrap();
+    let place = Place::at(&server);
+    let evil = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}\u{2066}Ada\r\n\u{2028}\u{7f}";
+    let metadata = format!("order={evil}");
+    place.prints(&[
+        "plant",
+        "1",
+        "--for",
+        "ada@example.com",
+        "--name",
+        evil,
+        "--metadata",
+        &metadata,
+    ]);
+    let obeyed = |char: char| {
+        // The terminal writes \r before each \n.
+        (char.is_control() && !"\r\n".contains(char)) || "\u{202e}\u{2066}\u{2028}".contains(char)
+    };
+    for list in ["customer-records", "customers"] {
+        for format in ["--csv", "--json", "--jsonl"] {
+            let command = place.command(&[list, format]);
+            let shown = spawn_command(command, Some(30_000)).unwrap().exp_eof().unwrap();
+            assert!(shown.contains("Ada"), "{shown}");
+            assert!(!shown.contains(obeyed), "{list} {format}: {shown:?}");
+            let rows = if format == "--csv" { 2 } else { 1 };
+            let lines = shown.trim().lines().filter(|line| line.len() > 1).count();
+            assert_eq!(lines, rows, "{list} {format}: {shown:?}");
+        }
+        // A program gets the data.
+        assert!(place.prints(&[list, "--csv"]).contains(evil));
+    }
+    // A script may have from strangers what it looks for.
+    let command = place.command(&["track", evil]);
+    let shown = spawn_command(command, Some(30_000)).unwrap().exp_eof().unwrap();
+    assert!(shown.contains("not the id of an impact") && !shown.contains(obeyed), "{shown:?}");
+}
