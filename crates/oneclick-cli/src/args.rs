@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line: commands, options and how their values are parsed.
 #![allow(clippy::doc_markdown, reason = "the comments are what `--help` prints")]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 
@@ -18,8 +18,8 @@ use oneclick_ureq::{
 /// The 1ClickImpact API at the command line.
 ///
 /// The key is read from the environment variable ONECLICK_API_KEY, from a file
-/// or from standard input; its prefix, test_ or live_, says which environment
-/// is meant. With --local no key is needed: a sandbox on this machine answers.
+/// or from standard input. Its prefix, test_ or live_, chooses the environment.
+/// With --local no key is needed: a sandbox on this machine answers.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -40,27 +40,27 @@ Exit codes:
        what to do next was printed
   5    the API was not reached, its response cannot be used, or the purchase was
        looked for and does not exist; nothing was bought
-  6    it was bought and taken back since
+  6    it was bought and has been cancelled since
   130  interrupted
 
 With 3 and 5 no earlier run bought it either: while one may have, a failure is 4.";
 
-/// Where the API is and how to talk to the reader.
+/// Where the API is, and how much is printed.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Use a sandbox of one's own, kept in a file; it needs no key.
+    /// Use a local sandbox, which is kept in a file and needs no key.
     #[arg(long, global = true, conflicts_with_all = ["sandbox", "production", "base_url"])]
     pub(crate) local: bool,
 
-    /// The file of the local sandbox, instead of the usual one.
+    /// Keep the local sandbox in this file instead of the default one.
     #[arg(long, global = true, value_name = "FILE", requires = "local")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Insist on the sandbox environment: a live_ key is refused.
+    /// Require the sandbox environment: a live_ key is refused.
     #[arg(long, global = true, conflicts_with = "production")]
     pub(crate) sandbox: bool,
 
-    /// Insist on production: a test_ key is refused.
+    /// Require production: a test_ key is refused.
     #[arg(long, global = true)]
     pub(crate) production: bool,
 
@@ -75,7 +75,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) base_url: Option<String>,
 
-    /// Say nothing on standard error but what went wrong.
+    /// Print nothing but errors on standard error.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
@@ -86,26 +86,26 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show whose key it is.
+    /// Show the account that the key belongs to.
     #[command(after_help = example("oneclick whoami"))]
     Whoami(Json),
 
     /// Plant trees.
     #[command(after_help = example("oneclick --local plant 5 --for ada@example.com --name Ada"))]
     Plant {
-        /// How many trees, 1 to 10,000,000.
+        /// Number of trees, 1 to 10,000,000.
         trees: Trees,
-        /// Trees that bear food.
+        /// Plant trees that bear food.
         #[arg(long)]
         food: bool,
         #[command(flatten)]
         purchase: PurchaseArgs,
     },
 
-    /// Take plastic out of the ocean.
+    /// Remove plastic from the ocean.
     #[command(after_help = example("oneclick --local clean 10"))]
     Clean {
-        /// How many pounds, 1 to 10,000,000.
+        /// Pounds of plastic, 1 to 10,000,000.
         pounds: Pounds,
         #[command(flatten)]
         purchase: PurchaseArgs,
@@ -114,7 +114,7 @@ pub(crate) enum Command {
     /// Capture carbon.
     #[command(after_help = example("oneclick --local capture 25 --intent order-123"))]
     Capture {
-        /// How many pounds of CO2, 1 to 10,000,000.
+        /// Pounds of CO2, 1 to 10,000,000.
         pounds: Pounds,
         #[command(flatten)]
         purchase: PurchaseArgs,
@@ -123,10 +123,10 @@ pub(crate) enum Command {
     /// Donate money.
     #[command(after_help = example("oneclick --local donate 5.00 --cause climate"))]
     Donate {
-        /// How many US dollars, 0.01 to 10,000,000.00.
+        /// US dollars, 0.01 to 10,000,000.00.
         #[arg(value_parser = dollars)]
         dollars: Cents,
-        /// What it goes to, such as veterans, animals or climate.
+        /// The cause, such as veterans, animals or climate.
         #[arg(long, value_name = "CAUSE", value_parser = category, allow_hyphen_values = true)]
         cause: Option<Category>,
         #[command(flatten)]
@@ -136,32 +136,32 @@ pub(crate) enum Command {
     /// Restore coral reefs.
     #[command(after_help = example("oneclick --local restore 3"))]
     Restore {
-        /// How many coral fragments, 1 to 10,000,000.
+        /// Number of coral fragments, 1 to 10,000,000.
         fragments: Fragments,
         #[command(flatten)]
         purchase: PurchaseArgs,
     },
 
-    /// Take an impact back, by the id that its purchase printed. Asking again
-    /// is safe.
+    /// Cancel an impact, by the id that its purchase printed. Repeating this is
+    /// safe.
     #[command(after_help = example("oneclick cancel U1234-2025-03-12T15:22:14.753Z --reason refunded"))]
     Cancel {
-        /// Which impact.
+        /// The id of the impact.
         id: ImpactId,
-        /// Why, in at most 200 characters.
+        /// The reason, of at most 200 characters.
         #[arg(long, value_parser = reason, allow_hyphen_values = true)]
         reason: Option<Reason>,
-        /// Do not ask, even in production.
+        /// Do not ask for confirmation, even in production.
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
         json: Json,
     },
 
-    /// Show the life of an impact: what happened when, and what comes next.
+    /// Show the history of an impact, and its next step.
     #[command(after_help = example("oneclick track U1234-2025-03-12T15:22:14.753Z"))]
     Track {
-        /// Which impact.
+        /// The id of the impact.
         id: ImpactId,
         #[command(flatten)]
         json: Json,
@@ -176,17 +176,17 @@ pub(crate) enum Command {
     Daily {
         #[command(flatten)]
         dates: Dates,
-        /// Which kind of impact; the one with the most days otherwise.
+        /// The kind of impact. Default: the one with the most days.
         #[arg(long, value_parser = kind)]
         kind: Option<ImpactKind>,
-        /// Write the chart as a picture as well.
+        /// Also write the chart to an SVG file.
         #[arg(long, value_name = "FILE.svg")]
         chart: Option<PathBuf>,
         #[command(flatten)]
         json: Json,
     },
 
-    /// List what was bought without a customer.
+    /// List the purchases without a customer.
     #[command(after_help = example("oneclick records --kind tree_planted --from 2025-01-01 --all --csv"))]
     Records {
         #[command(flatten)]
@@ -197,10 +197,10 @@ pub(crate) enum Command {
         list: Listing,
     },
 
-    /// List what was bought for customers.
+    /// List the purchases for customers.
     #[command(after_help = example("oneclick customer-records --email ada@example.com"))]
     CustomerRecords {
-        /// Only this customer's.
+        /// Only purchases for this customer.
         #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
@@ -214,7 +214,7 @@ pub(crate) enum Command {
     /// List the customers.
     #[command(after_help = example("oneclick customers --all --jsonl"))]
     Customers {
-        /// Only this one.
+        /// Only this customer.
         #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
@@ -224,9 +224,9 @@ pub(crate) enum Command {
     /// List the projects that impacts go to, or show one.
     #[command(after_help = example("oneclick projects --language de"))]
     Projects {
-        /// Show this one alone.
+        /// Show only this project.
         id: Option<String>,
-        /// Only of this type: trees, ocean or carbon.
+        /// Only projects of this type: trees, ocean or carbon.
         #[arg(long = "type", value_name = "TYPE")]
         project_type: Option<String>,
         /// The language of the texts, such as en or de.
@@ -236,8 +236,8 @@ pub(crate) enum Command {
         format: FormatArgs,
     },
 
-    /// Run a sandbox on this machine until it is interrupted, for clients in
-    /// any language.
+    /// Run a sandbox server on this machine until it is interrupted, for clients
+    /// in any language.
     #[command(after_help = example(
         r#"oneclick sandbox --seed 7 --fault '{"fault":"apply_then_drop","path":"/v1/plant_tree"}'"#
     ))]
@@ -249,25 +249,25 @@ pub(crate) enum Command {
         /// beside loopback names; may be given several times.
         #[arg(long, value_name = "NAME")]
         allow_host: Vec<HostName>,
-        /// What ids are derived from.
+        /// The seed from which ids are derived.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// A rule of what goes wrong, in JSON; several may be given.
+        /// A rule for faults, in JSON; may be given several times.
         #[arg(long, value_name = "JSON")]
         fault: Vec<String>,
-        /// Pass over unknown fields of a POST instead of refusing them.
+        /// Ignore unknown fields of a POST instead of refusing them.
         #[arg(long)]
         lenient: bool,
     },
 
-    /// Check key, environment, connection and clock, and say what to mend.
+    /// Check key, environment, connection and clock, and say what to fix.
     #[command(after_help = example("oneclick doctor"))]
     Doctor,
 
     /// Print a script that completes commands in a shell.
     #[command(after_help = example("oneclick completions bash > ~/.local/share/bash-completion/completions/oneclick"))]
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: Shell,
     },
 
@@ -276,27 +276,27 @@ pub(crate) enum Command {
     Man,
 }
 
-/// On whose behalf, and how it is made sure that it is bought once.
+/// The customer, and how the purchase is made exactly once.
 #[derive(Args, Debug)]
 pub(crate) struct PurchaseArgs {
-    /// The e-mail address of the customer on whose behalf it is.
+    /// The e-mail address of the customer for whom it is bought.
     #[arg(long = "for", value_name = "EMAIL", allow_hyphen_values = true)]
     pub(crate) customer: Option<Email>,
     /// The customer's name.
     #[arg(long, requires = "customer", value_parser = own_text, allow_hyphen_values = true)]
     pub(crate) name: Option<String>,
-    /// Do not tell the customer by e-mail.
+    /// Send the customer no e-mail.
     #[arg(long, requires = "customer")]
     pub(crate) silent: bool,
-    /// Store a pair of text with it; several may be given.
+    /// Metadata to store with it; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair, allow_hyphen_values = true)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// What it is for, such as an order's number: the same intent is bought
-    /// once, however often the command is run. This machine remembers it.
+    /// A name for this purchase, such as an order number. However often the
+    /// command is run, one intent is bought once. This machine remembers it.
     #[arg(long, value_name = "KEY", value_parser = intent, allow_hyphen_values = true)]
     pub(crate) intent: Option<String>,
     /// Look for the intent without ever sending anything: exits with 0 if it was
-    /// bought, 6 if it was taken back, 5 if it was not bought, and 4 if that is
+    /// bought, 6 if it was cancelled, 5 if it was not bought, and 4 if that is
     /// not known.
     #[arg(long, requires = "intent", conflicts_with_all = ["look_first", "buy_anyway"])]
     pub(crate) look_only: bool,
@@ -304,21 +304,20 @@ pub(crate) struct PurchaseArgs {
     /// not found, nothing is sent either, unless you add --buy-anyway.
     #[arg(long, requires = "intent")]
     pub(crate) look_first: bool,
-    /// If the intent may have been bought before and is not found, buy it
-    /// anyway. Make sure first that no other machine is working on it.
+    /// Buy the intent even if an earlier run may have sent it and it is not
+    /// found. Make sure first that no other machine is working on it.
     #[arg(long, requires = "intent")]
     pub(crate) buy_anyway: bool,
-    /// How long the command itself looks for a purchase whose response was
-    /// lost, in seconds. What it has not found by then, the same command finds
-    /// out later.
+    /// How long to look for a purchase whose response was lost, in seconds. If
+    /// it is not found by then, run the same command later.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) wait: u32,
-    /// From when a purchase that is in no record counts as not made, in seconds
-    /// after it was sent: longer than a request may travel and a record may
-    /// stay hidden, together. Only then is it sent again.
+    /// How many seconds after it was sent a purchase without a record counts as
+    /// not made, and may be sent again. This must be longer than a request may
+    /// be under way plus the time until a record shows.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) settle: u32,
-    /// Do not ask, even in production.
+    /// Do not ask for confirmation, even in production.
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -374,7 +373,7 @@ impl Dates {
 
 #[derive(Args, Debug)]
 pub(crate) struct Kinds {
-    /// Only this kind of impact, such as tree_planted; several may be given.
+    /// Only this kind of impact, such as tree_planted; may be given several times.
     #[arg(long, value_parser = kind)]
     pub(crate) kind: Vec<ImpactKind>,
 }
@@ -382,16 +381,16 @@ pub(crate) struct Kinds {
 /// How much of a list, in which order and form.
 #[derive(Args, Debug)]
 pub(crate) struct Listing {
-    /// How many rows, or how many to a page with --all: 1 to 1,000.
+    /// Number of rows, or of rows in each page with --all: 1 to 1,000.
     #[arg(long, value_parser = limit)]
     pub(crate) limit: Option<Limit>,
-    /// The order by time.
+    /// Sort by time.
     #[arg(long, value_enum, default_value_t = Order::Newest)]
     pub(crate) order: Order,
-    /// Every page to the end.
+    /// Print every page.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Go on where an earlier list stopped, with the same other options.
+    /// Continue where an earlier list stopped; repeat its other options.
     #[arg(long, value_name = "CURSOR", value_parser = cursor, allow_hyphen_values = true)]
     pub(crate) cursor: Option<Cursor>,
     #[command(flatten)]
@@ -419,10 +418,10 @@ pub(crate) struct FormatArgs {
     /// Print one JSON array.
     #[arg(long)]
     json: bool,
-    /// Print a JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     jsonl: bool,
-    /// Print CSV with a line of headings. A file or a pipe gets every byte of the
+    /// Print CSV with a header line. A file or a pipe gets every byte of the
     /// data; at a terminal, control characters are replaced.
     #[arg(long)]
     csv: bool,
@@ -454,7 +453,7 @@ fn example(command: &str) -> String {
 
 /// US dollars with at most two digits behind the point.
 fn dollars(text: &str) -> Result<Cents, String> {
-    let wrong = || "an amount in dollars is meant, such as 5 or 5.25".to_owned();
+    let wrong = || "expected a dollar amount, such as 5 or 5.25".to_owned();
     let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(dollars) || !digits(cents) || cents.len() != 2 {
@@ -502,7 +501,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 fn kind(text: &str) -> Result<ImpactKind, String> {
     ImpactKind::known(text).ok_or_else(|| {
         let known: Vec<_> = ImpactKind::KNOWN.iter().map(ImpactKind::as_str).collect();
-        format!("the kinds are {}", known.join(", "))
+        format!("expected one of {}", known.join(", "))
     })
 }
 
@@ -515,7 +514,7 @@ fn reason(text: &str) -> Result<Reason, String> {
 }
 
 fn limit(text: &str) -> Result<Limit, String> {
-    let number = text.parse().map_err(|_| "a whole number is meant".to_owned())?;
+    let number = text.parse().map_err(|_| "expected a whole number".to_owned())?;
     Limit::new(number).map_err(|error| error.to_string())
 }
 

@@ -70,9 +70,9 @@ fn walk<L: List<Item: Row>>(
     let mut rows = Rows::new(listing.format.into());
     let mut count = 0;
     let progress = output::spinner(session.quiet || !listing.all, "rows");
-    let mut open = interrupt::leaves_open("nothing was printed completely");
+    let mut open = interrupt::leaves_open("no page was printed completely");
     let go_on =
-        |cursor: &str| format!("go on with --cursor={} and the same options", quoted(cursor));
+        |cursor: &str| format!("continue with --cursor={} and the same options", quoted(cursor));
     while let Some(page) = pages.next() {
         let page = match page {
             Ok(page) => page,
@@ -96,7 +96,10 @@ fn walk<L: List<Item: Row>>(
         });
         if !listing.all {
             if let Some(cursor) = cursor {
-                output::tell(session.quiet, &format!("there is more: {}", go_on(cursor.as_str())));
+                output::tell(
+                    session.quiet,
+                    &format!("there are more rows: {}", go_on(cursor.as_str())),
+                );
             }
             break;
         }
@@ -104,7 +107,7 @@ fn walk<L: List<Item: Row>>(
     drop(open);
     progress.finish_and_clear();
     if count == 0 {
-        output::tell(session.quiet, "nothing is there");
+        output::tell(session.quiet, "no rows found");
     }
     rows.end()
 }

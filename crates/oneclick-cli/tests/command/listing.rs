@@ -60,7 +60,7 @@ U[..],[..]Z,carbon_captured,2,[..],bob@example.com,,,"{""oneclick_intent"":""[..
     assert_eq!(place.prints(&["records", "--kind", "waste_removed", "--jsonl"]).lines().count(), 1);
     for format in ["--json", "--jsonl", "--csv"] {
         let none = place.run(&["records", "--to", "2000-01-01", format]);
-        assert_eq!((none.code, &*none.stderr), (0, "nothing is there\n"));
+        assert_eq!((none.code, &*none.stderr), (0, "no rows found\n"));
     }
 }
 
@@ -113,7 +113,7 @@ fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
     assert_data_eq!(
         failed.stderr,
         str![[r#"
-0 rows; go on with --cursor='[..]' and the same options
+0 rows; continue with --cursor='[..]' and the same options
 oneclick: GET /v1/records: answered 500 Internal Server Error[..]; try again later
 
 "#]],
@@ -131,7 +131,7 @@ fn a_printed_cursor_works_when_it_is_typed() {
         let place = Place::of(&server);
         let page = place.run(&["records", "--limit", "1"]);
         assert!(!page.stderr.chars().any(|char| char.is_control() && char != '\n'), "{page:?}");
-        let option = page.stderr.strip_prefix("there is more: go on with ").unwrap();
+        let option = page.stderr.strip_prefix("there are more rows: continue with ").unwrap();
         let option = option.strip_suffix(" and the same options\n").unwrap();
         let shell = if cursor.contains('\u{1b}') { "bash" } else { "sh" };
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick")).parent().unwrap();
@@ -231,7 +231,7 @@ fn an_interrupted_walk_says_where_to_go_on() {
         &err,
         str![[r#"
 
-oneclick: interrupted; [..] rows; go on with --cursor='[..]' and the same options
+oneclick: interrupted; [..] rows; continue with --cursor='[..]' and the same options
 
 "#]],
     );
