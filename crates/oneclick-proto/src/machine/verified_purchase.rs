@@ -290,7 +290,7 @@ impl VerifiedPurchase {
         let until_late = self.sought.until_late(now);
         let wait = if until_late.is_zero() { wait } else { wait.min(until_late) };
         self.looks += 1;
-        Next::Wait(wait, Self { phase: Phase::Start, ..self })
+        Next::Wait(wait, self)
     }
 
     fn not_bought(self) -> Outcome {
