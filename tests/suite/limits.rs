@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use oneclick_proto::{Error, ErrorKind, Execution, Phase, TransportOptions};
+use oneclick_proto::{Api, Error, ErrorKind, Execution, Phase, TransportOptions};
 
 use crate::behaviours;
 use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{Hyper, Subject, Ureq, impatient, phase, plant};
+use crate::subject::{Hyper, KEY, Subject, Ureq, impatient, phase, plant};
 
 behaviours! {
     a_body_of_the_limit_is_read_and_one_byte_more_is_not
@@ -18,6 +18,7 @@ behaviours! {
     of_a_long_error_body_only_so_much_is_read_as_is_kept
     a_receipt_that_is_too_large_is_not_read
     timeouts_without_end_are_long_ones
+    a_timeout_of_zero_is_refused_before_anything_leaves
 }
 
 fn capped(bytes: usize) -> TransportOptions {
@@ -152,6 +153,20 @@ fn a_receipt_that_is_too_large_is_not_read<S: Subject>() {
     let error = S::new(&peer.url()).fails(plant());
     assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
     assert_eq!(error.execution(), Execution::Unknown);
+}
+
+fn a_timeout_of_zero_is_refused_before_anything_leaves<S: Subject>() {
+    let usual = TransportOptions::new;
+    for (name, options) in [
+        ("timeout", usual().timeout(Duration::ZERO)),
+        ("connect_timeout", usual().connect_timeout(Duration::ZERO)),
+    ] {
+        let api = Api::with_base_url("http://127.0.0.1:9", KEY).unwrap();
+        let error = S::with_options(api, &options).unwrap_err();
+        assert_eq!(error.execution(), Execution::NotExecuted);
+        let said = format!("{name} is zero: it must be longer, or nothing can be sent");
+        assert_eq!(error.to_string(), said);
+    }
 }
 
 fn timeouts_without_end_are_long_ones<S: Subject>() {

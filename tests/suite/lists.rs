@@ -13,6 +13,7 @@ behaviours! {
     a_list_that_goes_in_circles_ends_with_an_error
     a_page_that_is_too_large_is_read_in_smaller_ones
     a_list_ends_after_an_error
+    a_malformed_row_is_an_error_and_the_walk_goes_on
 }
 
 const ROW: &str = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
@@ -47,6 +48,29 @@ fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
     let page = client.send(list.clone().limit(Limit::of::<5>())).unwrap();
     let rest = list.cursor(page.cursor.unwrap());
     assert_eq!(amounts(&client, rest, u64::MAX), [6, 7, 8, 9]);
+}
+
+fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Subject>() {
+    let peer = Peer::start(|_, wire| {
+        let first = format!(r#"{{"user_records":[{{"user_id":7}},{ROW},null],"cursor":"next"}}"#);
+        let other = ROW.replace(":1}", ":2}");
+        let last = format!(r#"{{"user_records":[{other}]}}"#);
+        for page in [first, last] {
+            wire.request();
+            wire.write(&response("200 OK", "", &page));
+        }
+    });
+    let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
+    let told = items.iter().map(|item| match item {
+        Ok(record) => record.impact.amount.to_string(),
+        Err(error) => {
+            check_private(error);
+            assert!(matches!(error.kind(), ErrorKind::MalformedRow));
+            assert_eq!(error.to_string(), "GET /v1/records: a row cannot be read");
+            String::from_utf8(error.body().to_vec()).unwrap()
+        }
+    });
+    assert_eq!(told.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
 }
 
 fn a_list_that_goes_in_circles_ends_with_an_error<S: Subject>() {

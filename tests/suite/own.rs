@@ -17,7 +17,7 @@ fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
 }
 
 fn ureq_within(options: &TransportOptions, url: &str, agent: ureq::Agent) -> Ureq {
-    let transport = oneclick_ureq::Transport::from_agent(agent, options);
+    let transport = oneclick_ureq::Transport::from_agent(agent, options).unwrap();
     Ureq { client: Client::with_transport(Api::with_base_url(url, KEY).unwrap(), transport) }
 }
 
@@ -54,7 +54,7 @@ fn following(peer: &Peer) -> Reqwest {
         .redirect(reqwest::redirect::Policy::limited(5))
         .build()
         .unwrap();
-    let transport = oneclick_reqwest::Transport::from_client(own, &options);
+    let transport = oneclick_reqwest::Transport::from_client(own, &options).unwrap();
     Reqwest::from_client(Client::with_transport(api, transport))
 }
 
@@ -98,7 +98,8 @@ async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>
             .unwrap();
     tokio::spawn(driver);
     let service = Connection::new(sender);
-    let transport = oneclick_hyper::Transport::from_service(service, &TransportOptions::new());
+    let transport =
+        oneclick_hyper::Transport::from_service(service, &TransportOptions::new()).unwrap();
     Client::with_transport(Api::with_base_url(url, KEY).unwrap(), transport)
 }
 
@@ -181,7 +182,7 @@ fn the_pool_can_be_wrapped_in_layers() {
     let options = TransportOptions::new();
     let pool = oneclick_hyper::Pool::new(&api, &options).unwrap();
     let layer = Counted(pool, std::sync::Arc::default());
-    let transport = oneclick_hyper::Transport::from_service(layer.clone(), &options);
+    let transport = oneclick_hyper::Transport::from_service(layer.clone(), &options).unwrap();
     let client = AsyncClient::with_transport(api, transport);
     runtime().block_on(client.plant_tree(plant())).unwrap();
     assert_eq!(layer.1.load(std::sync::atomic::Ordering::SeqCst), 1);

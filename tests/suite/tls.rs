@@ -150,7 +150,7 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
         .tls_backend_preconfigured(server.trusting())
         .build()
         .unwrap();
-    let transport = oneclick_reqwest::Transport::from_client(own, &options);
+    let transport = oneclick_reqwest::Transport::from_client(own, &options).unwrap();
     let client = oneclick_reqwest::Client::with_transport(server.api(), transport);
     Reqwest::from_client(client).send(plant()).unwrap();
 
@@ -161,7 +161,7 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
         .root_certs(::ureq::tls::RootCerts::new_with_certs(&roots))
         .build();
     let own = ::ureq::Agent::config_builder().tls_config(tls).proxy(None).build().into();
-    let transport = oneclick_ureq::Transport::from_agent(own, &options);
+    let transport = oneclick_ureq::Transport::from_agent(own, &options).unwrap();
     let client = oneclick_ureq::Client::with_transport(server.api(), transport);
     Ureq { client }.send(plant()).unwrap();
 
@@ -173,7 +173,7 @@ fn a_transport_of_the_callers_own_is_trusted_with_what_it_trusts() {
     let own = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
         .retry_canceled_requests(false)
         .build(connector);
-    let transport = oneclick_hyper::Transport::from_service(own, &options);
+    let transport = oneclick_hyper::Transport::from_service(own, &options).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = oneclick_hyper::AsyncClient::with_transport(server.api(), transport);
     runtime.block_on(client.send(plant())).unwrap();

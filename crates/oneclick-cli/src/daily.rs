@@ -27,11 +27,16 @@ pub(crate) fn run(
     }
     let answer = session.client.daily_impact(dates.range()?)?;
     if json {
-        return output::json(&answer);
+        let mut all = serde_json::json!(answer);
+        if let Some(days) = all["daily_impact"].as_array_mut() {
+            days.extend(answer.malformed);
+        }
+        return output::json(&all);
     }
+    output::tell_malformed(&answer.malformed);
     let Some(kind) = kind.or_else(|| busiest(&answer.daily_impact)) else {
         output::tell(session.quiet, "nothing was done on these days");
-        return Ok(());
+        return output::none_missing(answer.malformed.len());
     };
     let bars = bars(&answer.daily_impact, &kind, dates)?;
     let total = bars.iter().fold(0, |total: i64, (_, amount)| total.saturating_add(*amount));
@@ -48,7 +53,7 @@ pub(crate) fn run(
     for line in lines(&bars, &kind, width(), utf8()) {
         output::line_out(&line)?;
     }
-    Ok(())
+    output::none_missing(answer.malformed.len())
 }
 
 /// The kind with the most days on which there is any.

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Unresolved(String, Vec<ImpactId>, Option<Error>),
     /// It was bought and cancelled since.
     TakenBack(String),
+    /// So many rows of a list cannot be read.
+    MissingRows(usize),
     /// Something on this machine: a file, a socket, a terminal.
     Machine(String),
     /// Whoever read standard output has seen enough.
@@ -51,7 +53,7 @@ impl Failure {
                 _ => 5,
             },
             Self::Unknown(..) | Self::Unresolved(..) => 4,
-            Self::NotFound(_) => 5,
+            Self::NotFound(_) | Self::MissingRows(_) => 5,
             Self::TakenBack(_) => 6,
             // As if SIGPIPE had ended it.
             Self::Closed => 141,
@@ -79,6 +81,13 @@ impl Failure {
             Self::Call(error) => explain(error),
             Self::NotBought(error) => format!("nothing was bought: {}", explain(error)),
             Self::NotFound(text) => format!("nothing was bought: {text}"),
+            Self::MissingRows(1) => {
+                "one row cannot be read and is missing here: --json prints it among the others"
+                    .into()
+            }
+            Self::MissingRows(rows) => format!(
+                "{rows} rows cannot be read and are missing here: --json prints them among the others",
+            ),
         };
         say(&format!("oneclick: {}", one_line(&line)));
         if let Self::Unresolved(_, found, _) = self {

@@ -85,8 +85,8 @@ fn walk<L: List<Item: Row>>(
                 return Err(error.into());
             }
         };
-        count += page.items.len();
-        progress.suspend(|| rows.print(&page.items))?;
+        count += page.items.len() + page.malformed.len();
+        progress.suspend(|| rows.print(&page.items, &page.malformed))?;
         progress.set_message(format!("{count} rows"));
         let cursor = pages.cursor();
         drop(open);

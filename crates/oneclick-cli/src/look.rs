@@ -131,7 +131,8 @@ pub(crate) fn projects(
         request.project_type = project_type.map(|name| ProjectType::from(name.as_str()));
         request.locale = locale;
         let mut rows = Rows::new(format.into());
-        rows.print(&session.client.projects(request)?.projects)?;
+        let list = session.client.projects(request)?;
+        rows.print(&list.projects, &list.malformed)?;
         return rows.end();
     };
     let mut request = GetProject::new(id);
@@ -149,7 +150,7 @@ pub(crate) fn projects(
         ]),
         format => {
             let mut rows = Rows::new(format);
-            rows.print(&[project])?;
+            rows.print(&[project], &[])?;
             rows.end()
         }
     }

@@ -172,44 +172,34 @@ pub(crate) struct Rows {
     terminal: bool,
     /// Whether something was printed.
     begun: bool,
+    /// How many rows cannot be read, and stand on standard error instead.
+    missing: usize,
 }
 
 impl Rows {
     pub(crate) fn new(format: Format) -> Self {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
-        Self { format, output: BufWriter::new(stdout.lock()), terminal, begun: false }
+        Self { format, output: BufWriter::new(stdout.lock()), terminal, begun: false, missing: 0 }
     }
 
-    /// Prints the rows of a page, and has them arrive before it returns.
-    pub(crate) fn print<R: Row>(&mut self, rows: &[R]) -> Result<(), Failure> {
-        let first = !std::mem::replace(&mut self.begun, true);
+    /// Prints the rows of a page, and has them arrive before it returns. A row that cannot
+    /// be read stands as it is among the others of JSON, and elsewhere on standard error.
+    pub(crate) fn print<R: Row>(&mut self, rows: &[R], malformed: &[Value]) -> Result<(), Failure> {
         match self.format {
             Format::Table => {
                 if !rows.is_empty() {
-                    print_table(&mut self.output, &table(rows, first))?;
+                    print_table(&mut self.output, &table(rows, !self.begun))?;
                 }
+                self.begun = true;
             }
-            Format::JsonLines => {
-                for row in rows {
-                    self.output.write_all(plain_json(serde_json::to_string(row))?.as_bytes())?;
-                    self.output.write_all(b"\n")?;
-                }
-            }
-            Format::Json => {
-                let mut before: &[u8] = if first { b"[\n" } else { b",\n" };
-                if first && rows.is_empty() {
-                    self.begun = false;
-                }
-                for row in rows {
-                    self.output.write_all(before)?;
-                    self.output.write_all(plain_json(serde_json::to_string(row))?.as_bytes())?;
-                    before = b",\n";
-                }
+            Format::JsonLines | Format::Json => {
+                rows.iter().try_for_each(|row| self.print_json(row))?;
+                malformed.iter().try_for_each(|row| self.print_json(row))?;
             }
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(&mut self.output);
-                if first {
+                if !std::mem::replace(&mut self.begun, true) {
                     csv.write_record(R::COLUMNS)?;
                 }
                 for row in rows {
@@ -219,16 +209,46 @@ impl Rows {
                 csv.flush()?;
             }
         }
-        Ok(self.output.flush()?)
+        self.output.flush()?;
+        if matches!(self.format, Format::Table | Format::Csv) {
+            self.missing += malformed.len();
+            tell_malformed(malformed);
+        }
+        Ok(())
     }
 
-    /// Ends the list.
+    fn print_json(&mut self, row: &impl Serialize) -> Result<(), Failure> {
+        let before = match self.format {
+            Format::Json if self.begun => ",\n",
+            Format::Json => "[\n",
+            _ => "",
+        };
+        let after = if self.format == Format::JsonLines { "\n" } else { "" };
+        self.begun = true;
+        let json = plain_json(serde_json::to_string(row))?;
+        Ok(write!(self.output, "{before}{json}{after}")?)
+    }
+
+    /// Ends the list; a failure if a row is missing in it.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         if self.format == Format::Json {
             self.output.write_all(if self.begun { b"\n]\n" } else { b"[]\n" })?;
         }
-        Ok(self.output.flush()?)
+        self.output.flush()?;
+        none_missing(self.missing)
     }
+}
+
+/// Shows rows that cannot be read on standard error, even if quiet.
+pub(crate) fn tell_malformed(rows: &[Value]) {
+    for row in rows {
+        say(&one_line(&format!("this row cannot be read: {row}")));
+    }
+}
+
+/// What a list ends with in which so many rows are missing.
+pub(crate) fn none_missing(rows: usize) -> Result<(), Failure> {
+    if rows == 0 { Ok(()) } else { Err(Failure::MissingRows(rows)) }
 }
 
 /// A cell of CSV: as it is for a program that reads it, and at a terminal without what

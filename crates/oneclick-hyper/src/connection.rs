@@ -31,7 +31,7 @@ use crate::RequestBody;
 /// let (sender, driver) =
 ///     hyper::client::conn::http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await?;
 /// tokio::spawn(driver);
-/// let transport = Transport::from_service(Connection::new(sender), &TransportOptions::new());
+/// let transport = Transport::from_service(Connection::new(sender), &TransportOptions::new())?;
 /// let client = AsyncClient::with_transport(
 ///     Api::with_base_url("http://127.0.0.1:8787", "test_key")?,
 ///     transport,

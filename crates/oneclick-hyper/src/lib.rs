@@ -89,18 +89,21 @@ impl<S> Transport<S> {
     /// let api = Api::with_base_url("http://127.0.0.1:8787", "test_key")?;
     /// let options = TransportOptions::new();
     /// let service = Pool::new(&api, &options)?; // and your layers around it
-    /// let client = AsyncClient::with_transport(api, Transport::from_service(service, &options));
+    /// let client = AsyncClient::with_transport(api, Transport::from_service(service, &options)?);
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// ```
-    pub fn from_service(service: S, options: &TransportOptions) -> Self {
-        let options = options.clamped();
-        Self {
+    ///
+    /// # Errors
+    /// A timeout of zero.
+    pub fn from_service(service: S, options: &TransportOptions) -> Result<Self, InvalidValue> {
+        let options = options.checked()?;
+        Ok(Self {
             service,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
-        }
+        })
     }
 }
 
@@ -109,7 +112,7 @@ impl Connect for Transport {
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-        Ok(Self::from_service(Pool::new(api, options)?, options))
+        Ok(Self::from_service(Pool::new(api, options)?, options)?)
     }
 
     fn var(name: &str) -> Option<String> {

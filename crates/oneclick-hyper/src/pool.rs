@@ -35,7 +35,7 @@ impl Pool {
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-        let options = options.clamped();
+        let options = options.checked()?;
         let proxy = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);

@@ -30,7 +30,7 @@ impl Connect for PlainSocket {
         if api.base_url().is_https() {
             return Err("there is no TLS here: only http:// works".into());
         }
-        Ok(Self { options: options.clamped(), start: Instant::now() })
+        Ok(Self { options: options.checked()?, start: Instant::now() })
     }
 
     fn var(name: &str) -> Option<String> {

@@ -88,9 +88,9 @@ impl<T: Connect, Mode> Client<T, Mode> {
     /// A client of an API, with timeouts and limits of your own.
     ///
     /// # Errors
-    /// A transport that cannot be set up.
+    /// A timeout of zero, or a transport that cannot be set up.
     pub fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
-        let transport = T::connect(&api, &options.clamped()).map_err(Error::setup)?;
+        let transport = T::connect(&api, &options.checked()?).map_err(Error::setup)?;
         Ok(Self::with_transport(api, transport))
     }
 }
@@ -365,7 +365,7 @@ pub(crate) use errors;
 macro_rules! items_methods {
     ($pages:ty) => {
         pub(super) fn new(client: Client<T, Mode>, pager: Pager<L>) -> Self {
-            Self { pages: Pages::new(client, pager), items: Vec::new().into_iter() }
+            Self { pages: Pages::new(client, pager), items: None }
         }
 
         /// Ends the walk after this many pages.

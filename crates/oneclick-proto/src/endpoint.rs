@@ -25,6 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use action::{Action, Receipt};
+pub(crate) use list::PageItems;
 pub use list::{List, ListItem, Page};
 
 use crate::value::InvalidValue;

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use self::reason::Reason;
 use crate::endpoint::Endpoint;
@@ -97,6 +98,9 @@ pub enum ErrorKind {
     Status(StatusCode),
     /// The answer was 2xx and its body does not hold the response.
     Decode,
+    /// A row of a list cannot be read; [`Error::body`] is its JSON. The rows after it
+    /// follow.
+    MalformedRow,
     /// A list gave a cursor that it had given before, and would never end.
     CursorRepeated,
     /// A list went on for [`Pager::MAX_EMPTY_PAGES`](crate::Pager::MAX_EMPTY_PAGES)
@@ -321,7 +325,9 @@ impl Error {
             // made only if it shows a part of its receipt.
             (ErrorKind::Decode, _) if self.0.proof => (Executed, Repeat::Never),
             (ErrorKind::Decode, _) => (Unknown, Repeat::Never),
-            (ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => (Executed, Repeat::Never),
+            (ErrorKind::MalformedRow | ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => {
+                (Executed, Repeat::Never)
+            }
             (ErrorKind::Transport(error), _) if error.phase() == Phase::TooLarge => {
                 (Unknown, Repeat::Never)
             }
@@ -378,6 +384,14 @@ impl Error {
             error.answer(answer.status(), answer.headers(), answer.body(), hidden);
         }
         error.0.source = cause;
+        error
+    }
+
+    /// A row of a list that cannot be read.
+    pub(crate) fn malformed_row(row: &Value) -> Self {
+        let mut error = Self::new(ErrorKind::MalformedRow);
+        let json = row.to_string();
+        error.0.body = json.as_bytes()[..json.len().min(Self::MAX_BODY_BYTES)].to_vec();
         error
     }
 
@@ -459,6 +473,7 @@ impl Error {
             }
             ErrorKind::Status(status) => format!("answered {status}").into(),
             ErrorKind::Decode => "the answer does not hold the response".into(),
+            ErrorKind::MalformedRow => "a row cannot be read".into(),
             ErrorKind::CursorRepeated => {
                 "the list gave the same cursor twice and would never end".into()
             }

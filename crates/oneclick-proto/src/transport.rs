@@ -24,6 +24,7 @@ pub use gzip::{Gunzip, accept_encoding};
 pub use proxy::{Proxy, ProxyError, ProxyScheme};
 
 use crate::setters::setters;
+use crate::value::InvalidValue;
 use crate::{Api, Error};
 
 /// What lies behind a failure of a transport.
@@ -122,12 +123,12 @@ pub trait Connect: Sized {
 #[non_exhaustive]
 pub struct TransportOptions {
     /// The longest that resolving, connecting and the TLS handshake may take
-    /// together, and nine tenths of [`timeout`](Self::timeout) at most. Default: 10
-    /// seconds.
+    /// together: more than zero, and nine tenths of [`timeout`](Self::timeout) at most.
+    /// Default: 10 seconds.
     pub connect_timeout: Duration,
     /// The longest that one attempt may take, from the first look-up to the
-    /// last byte of the answer. Default: 30 seconds, above the 29 seconds
-    /// after which common API gateways give up, so that their answer arrives.
+    /// last byte of the answer: more than zero. Default: 30 seconds, above the 29
+    /// seconds after which common API gateways give up, so that their answer arrives.
     pub timeout: Duration,
     /// How long an idle connection is kept. Default: 50 seconds, below the 60
     /// after which common load balancers close it: a request that meets a
@@ -169,18 +170,27 @@ impl TransportOptions {
 
     /// The same with no duration above a year, the most that every transport can add to
     /// its clock, and with `connect_timeout` at nine tenths of `timeout` at most.
-    /// Transports apply the options so.
-    #[must_use]
-    pub fn clamped(&self) -> Self {
+    /// Every transport starts with this.
+    ///
+    /// # Errors
+    /// A `timeout` or `connect_timeout` of zero, in which nothing can be sent.
+    pub fn checked(&self) -> Result<Self, InvalidValue> {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        for (name, timeout) in
+            [("timeout", self.timeout), ("connect_timeout", self.connect_timeout)]
+        {
+            if timeout.is_zero() {
+                return Err(InvalidValue::ZeroTimeout { name });
+            }
+        }
         let timeout = self.timeout.min(YEAR);
-        Self {
+        Ok(Self {
             // A timeout that is over while connecting is then known to be one.
             connect_timeout: self.connect_timeout.min(timeout * 9 / 10),
             timeout,
             idle_timeout: self.idle_timeout.min(YEAR),
             ..self.clone()
-        }
+        })
     }
 
     setters! { const

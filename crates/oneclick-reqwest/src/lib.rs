@@ -78,19 +78,24 @@ impl Transport {
     /// let api = Api::with_base_url("http://127.0.0.1:8787", "test_key")?;
     /// let options = TransportOptions::new();
     /// let own = Transport::builder(&api, &options)?.tcp_nodelay(false).build()?;
-    /// let client = Client::with_transport(api, Transport::from_client(own, &options));
+    /// let client = Client::with_transport(api, Transport::from_client(own, &options)?);
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// ```
-    #[must_use]
-    pub fn from_client(client: reqwest::Client, options: &TransportOptions) -> Self {
-        let options = options.clamped();
-        Self {
+    ///
+    /// # Errors
+    /// A timeout of zero.
+    pub fn from_client(
+        client: reqwest::Client,
+        options: &TransportOptions,
+    ) -> Result<Self, InvalidValue> {
+        let options = options.checked()?;
+        Ok(Self {
             client,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
-        }
+        })
     }
 
     /// The builder that the one-line constructors use, for settings of your
@@ -104,7 +109,7 @@ impl Transport {
         api: &Api,
         options: &TransportOptions,
     ) -> Result<reqwest::ClientBuilder, Box<dyn StdError + Send + Sync>> {
-        let options = options.clamped();
+        let options = options.checked()?;
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -141,7 +146,7 @@ impl Connect for Transport {
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-        Ok(Self::from_client(Self::builder(api, options)?.build()?, options))
+        Ok(Self::from_client(Self::builder(api, options)?.build()?, options)?)
     }
 
     fn var(name: &str) -> Option<String> {

@@ -77,19 +77,21 @@ impl Transport {
     /// use oneclick_ureq::{Api, Client, Transport, TransportOptions};
     ///
     /// let agent = ureq::Agent::config_builder().max_idle_connections_per_host(64).build().into();
-    /// let transport = Transport::from_agent(agent, &TransportOptions::new());
+    /// let transport = Transport::from_agent(agent, &TransportOptions::new())?;
     /// let client = Client::with_transport(Api::sandbox("test_key")?, transport);
     /// # Ok::<(), oneclick_ureq::Error>(())
     /// ```
-    #[must_use]
-    pub fn from_agent(agent: Agent, options: &TransportOptions) -> Self {
-        let options = options.clamped();
-        Self {
+    ///
+    /// # Errors
+    /// A timeout of zero.
+    pub fn from_agent(agent: Agent, options: &TransportOptions) -> Result<Self, InvalidValue> {
+        let options = options.checked()?;
+        Ok(Self {
             agent,
             overrides: Some(options.clone()),
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
-        }
+        })
     }
 }
 
@@ -111,6 +113,7 @@ impl Connect for Transport {
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let options = options.checked()?;
         let mut builder = configure!(Config::builder(), options)
             .max_idle_age(options.idle_timeout)
             .max_idle_connections(options.max_idle_per_host)

@@ -184,6 +184,61 @@ fn two_pages(cursor: &str) -> (String, mpsc::Receiver<String>) {
     (url, queries)
 }
 
+/// A server that answers everything with one body.
+fn answering(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming().take(20) {
+            let mut connection = connection.unwrap();
+            let mut lines = BufReader::new(connection.try_clone().unwrap());
+            while lines.read_line(&mut String::new()).unwrap() > 2 {}
+            let length = body.len();
+            let head = "HTTP/1.1 200 OK\r\nconnection: close";
+            write!(connection, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_never_left_out_in_silence() {
+    let place = Place::of(&answering(
+        r#"{"user_records":[{"user_id":"U1","tree_planted":"many \u001b"},null,
+            {"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}]}"#,
+    ));
+    let bad = r#"{"tree_planted":"many \u001b","user_id":"U1"}"#;
+    for form in ["--csv", "--order=newest"] {
+        let ran = place.run(&["records", form]);
+        assert_eq!((ran.code, ran.stdout.lines().count()), (5, 2), "{ran:?}");
+        assert_eq!(
+            ran.stderr,
+            format!(
+                "this row cannot be read: {bad}\nthis row cannot be read: null\noneclick: 2 rows \
+                 cannot be read and are missing here: --json prints them among the others\n",
+            ),
+        );
+    }
+    let lines = place.prints(&["records", "--jsonl"]);
+    assert_eq!(lines.lines().skip(1).collect::<Vec<_>>(), [bad, "null"]);
+    let list: Vec<serde_json::Value> =
+        serde_json::from_str(&place.prints(&["records", "--json"])).unwrap();
+    assert_eq!(list.len(), 3);
+
+    let place = Place::of(&answering(
+        r#"{"user_id":"U1","daily_impact":[{"date":"2025-01-01","tree_planted":1},{"date":"?"}]}"#,
+    ));
+    let ran = place.run(&["daily"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.stdout.starts_with("1 tree"), "{ran:?}");
+    assert!(ran.stderr.contains(r#"this row cannot be read: {"date":"?"}"#), "{ran:?}");
+    assert!(place.prints(&["daily", "--json"]).contains(r#""date": "?""#));
+    let place = Place::of(&answering(r#"{"projects":[{"name":7}]}"#));
+    let ran = place.run(&["projects"]);
+    assert!(ran.stderr.contains("oneclick: one row cannot be read"), "{ran:?}");
+    assert_eq!(ran.code, 5, "{ran:?}");
+}
+
 /// As the client writes it into a query.
 fn encoded(text: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);

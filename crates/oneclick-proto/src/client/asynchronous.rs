@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::{Async as Mode, Client, endpoint_methods, items_methods, pages_methods};
+use crate::endpoint::PageItems;
 use crate::pager::Pager;
 use crate::transport::AsyncTransport;
 use crate::value::Cursor;
@@ -118,13 +119,17 @@ impl<T, L: List> fmt::Debug for Pages<T, L> {
     }
 }
 
-/// The items of a list across all its pages; it ends after an error.
+/// The items of a list across all its pages.
+///
+/// A row that cannot be read comes as an error of
+/// [`ErrorKind::MalformedRow`](crate::ErrorKind), after the items of its page. The walk
+/// goes on after it, and ends after any other error.
 ///
 /// A [`Stream`]; [`next`](Self::next) does without its combinators.
 #[must_use = "nothing is sent until the first item is asked for"]
 pub struct Items<T, L: List> {
     pages: Pages<T, L>,
-    items: std::vec::IntoIter<L::Item>,
+    items: Option<PageItems<L>>,
 }
 
 impl<T: AsyncTransport, L: List> Items<T, L> {
@@ -132,10 +137,11 @@ impl<T: AsyncTransport, L: List> Items<T, L> {
 }
 
 impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Items<T, L> {
-    /// The next item; `None` after the last one and after an error.
+    /// The next item; `None` after the last one, and after an error that ended the walk.
     ///
     /// # Errors
-    /// As [`Client::send`], and as [`Pager::request`].
+    /// As [`Client::send`], and as [`Pager::request`]: the walk has then ended. After
+    /// [`ErrorKind::MalformedRow`](crate::ErrorKind) it goes on.
     pub async fn next(&mut self) -> Option<Result<L::Item, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
@@ -149,11 +155,11 @@ impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Stream for 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(item) = this.items.next() {
-                return Poll::Ready(Some(Ok(item)));
+            if let Some(item) = this.items.as_mut().and_then(Iterator::next) {
+                return Poll::Ready(Some(item));
             }
             match ready!(Pin::new(&mut this.pages).poll_next(context)) {
-                Some(Ok(page)) => this.items = page.items.into_iter(),
+                Some(Ok(page)) => this.items = Some(PageItems::new(page)),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Blocking as Mode, Client, endpoint_methods, items_methods, pages_methods};
+use crate::endpoint::PageItems;
 use crate::pager::Pager;
 use crate::transport::BlockingTransport;
 use crate::value::Cursor;
@@ -81,12 +82,16 @@ impl<T, L: List> fmt::Debug for Pages<T, L> {
     }
 }
 
-/// The items of a list across all its pages; it ends after an error, which is
-/// one of [`Client::send`] or of [`Pager::request`].
+/// The items of a list across all its pages.
+///
+/// A row that cannot be read comes as an error of
+/// [`ErrorKind::MalformedRow`](crate::ErrorKind), after the items of its page. The walk
+/// goes on after it, and ends after any other error: one of [`Client::send`] or of
+/// [`Pager::request`].
 #[must_use = "nothing is sent until the first item is asked for"]
 pub struct Items<T, L: List> {
     pages: Pages<T, L>,
-    items: std::vec::IntoIter<L::Item>,
+    items: Option<PageItems<L>>,
 }
 
 impl<T: BlockingTransport, L: List> Items<T, L> {
@@ -98,11 +103,11 @@ impl<T: BlockingTransport, L: List> Iterator for Items<T, L> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(item) = self.items.next() {
-                return Some(Ok(item));
+            if let Some(item) = self.items.as_mut().and_then(Iterator::next) {
+                return Some(item);
             }
             match self.pages.next()? {
-                Ok(page) => self.items = page.items.into_iter(),
+                Ok(page) => self.items = Some(PageItems::new(page)),
                 Err(error) => return Some(Err(error)),
             }
         }

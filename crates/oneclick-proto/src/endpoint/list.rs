@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::vec;
 
 use serde::de::{self, MapAccess};
 use serde::ser::SerializeMap;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{Endpoint, json};
+use crate::Error;
+use crate::error::Operation;
 use crate::value::{Cursor, Extra, Limit};
 
 /// An endpoint that answers a list in pages; [`Pager`](crate::Pager) walks it.
@@ -64,6 +67,29 @@ impl<T> Page<T> {
     #[must_use]
     pub fn new(items: Vec<T>, cursor: Option<Cursor>) -> Self {
         Self { items, cursor, malformed: Vec::new(), extra: Extra::default() }
+    }
+}
+
+/// The items of a page, and then an error for each of its malformed rows.
+pub(crate) struct PageItems<L: List> {
+    items: vec::IntoIter<L::Item>,
+    malformed: vec::IntoIter<Value>,
+}
+
+impl<L: List> PageItems<L> {
+    pub(crate) fn new(page: Page<L::Item>) -> Self {
+        Self { items: page.items.into_iter(), malformed: page.malformed.into_iter() }
+    }
+}
+
+impl<L: List> Iterator for PageItems<L> {
+    type Item = Result<L::Item, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.items.next().map(Ok).or_else(|| {
+            let row = self.malformed.next()?;
+            Some(Err(Error::malformed_row(&row).of(Operation::of::<L>())))
+        })
     }
 }
 

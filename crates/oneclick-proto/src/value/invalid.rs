@@ -103,6 +103,11 @@ pub enum InvalidValue {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A timeout of zero, in which nothing can be sent.
+    ZeroTimeout {
+        /// Which timeout: `timeout` or `connect_timeout`.
+        name: &'static str,
+    },
     /// A field that fills a segment of the path and cannot.
     PathSegment {
         /// The name of the field.
@@ -178,6 +183,9 @@ impl fmt::Display for InvalidValue {
             }
             Self::BaseUrl { reason } => write!(f, "not a base URL: {reason}"),
             Self::Variable { name, reason } => write!(f, "{name} {reason}"),
+            Self::ZeroTimeout { name } => {
+                write!(f, "{name} is zero: it must be longer, or nothing can be sent")
+            }
             Self::PathSegment { field } => {
                 write!(f, "{field} cannot be part of a path: it is empty, `.` or `..`")
             }

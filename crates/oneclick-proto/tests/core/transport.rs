@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::{Method, Request, Response, StatusCode, Version};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyGate, BodyReader,
-    Call, Email, Error, GetAccount, Gunzip, ListCustomers, Machine, Phase, RetryPolicy, Step,
-    TransportError, TransportOptions, accept_encoding,
+    Call, Email, Error, GetAccount, Gunzip, InvalidValue, ListCustomers, Machine, Phase,
+    RetryPolicy, Step, TransportError, TransportOptions, accept_encoding,
 };
 
 /// Sends nothing.
@@ -85,14 +85,26 @@ fn no_duration_is_longer_than_a_year_and_no_shorter_one_is_changed() {
         .idle_timeout(Duration::MAX)
         .max_idle_per_host(3)
         .max_response_bytes(5);
-    let clamped = endless.clamped();
+    let clamped = endless.checked().unwrap();
     assert_eq!(
         (clamped.connect_timeout, clamped.timeout, clamped.idle_timeout),
         (year * 9 / 10, year, year)
     );
     assert_eq!((clamped.max_idle_per_host, clamped.max_response_bytes), (3, 5));
     let usual = TransportOptions::new().timeout(Duration::from_secs(365 * 86_400 - 1));
-    assert_eq!(usual.clamped(), usual);
+    assert_eq!(usual.checked().unwrap(), usual);
+}
+
+#[test]
+fn a_timeout_of_zero_is_refused() {
+    let shortest = Duration::from_nanos(1);
+    assert!(TransportOptions::new().timeout(shortest).connect_timeout(shortest).checked().is_ok());
+    for options in [
+        TransportOptions::new().timeout(Duration::ZERO),
+        TransportOptions::new().connect_timeout(Duration::ZERO),
+    ] {
+        assert!(matches!(options.checked(), Err(InvalidValue::ZeroTimeout { .. })));
+    }
 }
 
 /// So that a timeout that is over while connecting is known to be one.
@@ -106,7 +118,7 @@ fn connecting_is_given_up_before_the_attempt_is() {
     for (connect, timeout, expected) in
         [(10_000, 30_000, 10_000), (10_000, 1_000, 900), (900, 1_000, 900), (901, 1_000, 900)]
     {
-        let clamped = options(connect, timeout).clamped();
+        let clamped = options(connect, timeout).checked().unwrap();
         assert_eq!(clamped, options(expected, timeout));
     }
 }
