@@ -2,7 +2,7 @@
 //!
 //! The transport is the one that the guide of `oneclick-proto` builds. It has
 //! three methods, and the core does the rest: requests, validation, paging,
-//! retries, errors. The test below holds it to the sandbox's ledger under each
+//! retries, errors. The test below holds it to the emulator's ledger under each
 //! fault; put a transport of yours in its place.
 //!
 //! ```sh
@@ -36,8 +36,8 @@ fn main() -> Result<(), Failure> {
 mod tests {
     use std::time::Duration;
 
+    use oneclick_emulator::{Fault, FaultRule, Server};
     use oneclick_proto::{Endpoint, Execution, PlantTree, RetryPolicy, TransportOptions};
-    use oneclick_sandbox::{Fault, FaultRule, Server};
 
     use super::*;
 
@@ -61,7 +61,7 @@ mod tests {
         ] {
             let server = Server::start().unwrap();
             let bought =
-                || server.sandbox().account(KEY).map_or(0, |account| account.ledger().len());
+                || server.emulator().account(KEY).map_or(0, |account| account.ledger().len());
             let options = TransportOptions::new().timeout(Duration::from_millis(500));
             let api = oneclick_proto::Api::with_base_url(server.base_url(), KEY).unwrap();
             let client = BlockingClient::<PlainSocket>::with_options(api, &options)
@@ -71,7 +71,7 @@ mod tests {
             // A pool, if there is one, now has a connection to take up again.
             client.plant_tree(Trees::of::<1>()).unwrap();
             let rule = FaultRule::new(fault.clone()).on(PlantTree::PATH);
-            server.sandbox().inject(rule.times(1));
+            server.emulator().inject(rule.times(1));
             let result = client.plant_tree(Trees::of::<1>());
             let bought = bought() - 1;
             match result.map_err(|error| error.execution()) {

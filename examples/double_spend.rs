@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
+use oneclick_emulator::behaviour::{AddressForm, DateHeader, MetadataForm};
+use oneclick_emulator::{Behaviour, Fault, FaultRule, ManualClock, Server};
 use oneclick_examples::Failure;
-use oneclick_sandbox::behaviour::{AddressForm, DateHeader, MetadataForm};
-use oneclick_sandbox::{Behaviour, Fault, FaultRule, ManualClock, Server};
 use oneclick_ureq::{
     Cents, Client, Customer, DonateMoney, Intent, Outcome, RetryPolicy, Settled, Settlement,
     VerifiedPurchase, VerifyPolicy,
@@ -161,7 +161,7 @@ fn run(
     }
 
     let mut donations: HashMap<String, u64> = HashMap::new();
-    if let Some(account) = server.sandbox().account("test_orders") {
+    if let Some(account) = server.emulator().account("test_orders") {
         for entry in account.ledger().filter(|entry| entry.cancelled_on.is_none()) {
             let customer = entry.receipt.customer.map(|customer| customer.customer_id);
             *donations.entry(customer.unwrap_or_default()).or_default() += 1;

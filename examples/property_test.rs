@@ -1,7 +1,7 @@
 //! Property-testing your own code with the core's strategies: whatever a customer
 //! types, whatever the API holds, and whatever a server answers.
 //!
-//! No socket: the core writes the request, the sandbox answers it as a function.
+//! No socket: the core writes the request, the emulator answers it as a function.
 //!
 //! ```sh
 //! cargo run --example property_test    # a thousand cases of each
@@ -12,12 +12,12 @@ use std::fmt::Debug;
 
 use chrono::Utc;
 use http::Response;
+use oneclick_emulator::{Config, Emulator};
 use oneclick_examples::Failure;
 use oneclick_proto::strategies::{hostile_response, hostile_text};
 use oneclick_proto::{
     Api, Customer, CustomerRecord, Email, Error, Execution, PlantTree, Receipt, Trees,
 };
-use oneclick_sandbox::{Config, Sandbox};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Settings, TestRunner};
 use serde_json::Value;
@@ -107,7 +107,7 @@ fn an_order_buys_what_it_says(order: &Order) -> Result<(), TestCaseError> {
     }
 
     // 2. The API takes it, and plants that many.
-    let answer = Sandbox::new(Config::new()).respond(&request, Utc::now());
+    let answer = Emulator::new(Config::new()).respond(&request, Utc::now());
     let receipt = api.decode(&purchase, answer).map_err(fail)?;
     prop_assert_eq!(u64::try_from(receipt.impact.amount), Ok(trees));
     Ok(())

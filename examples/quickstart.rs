@@ -87,7 +87,7 @@ fn gift() -> Result<PlantTree, Error> {
     let ada = Customer::new("ada@example.com")?.name("Ada Lovelace");
     // Its record will show which order it was for.
     let metadata = Metadata::from_pairs([("order", "A-1001")])?;
-    // The API would tell her by e-mail, were this not a sandbox.
+    // The API would tell her by e-mail, were this not an emulator.
     Ok(PlantTree::new(Trees::of::<5>()).customer(ada).metadata(metadata).notify(false))
 }
 

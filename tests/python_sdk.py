@@ -1,8 +1,8 @@
-"""The official Python SDK, unmodified but for its base URL, against the sandbox.
+"""The official Python SDK, unmodified but for its base URL, against the emulator.
 
     pip install makeimpact==2.0.0
-    cargo build -p oneclick-sandbox
-    python tests/python_sdk.py target/debug/oneclick-sandbox
+    cargo build -p oneclick-emulator
+    python tests/python_sdk.py target/debug/oneclick-emulator
 
 A client that somebody else wrote: it does not share our mistakes.
 """

@@ -1,4 +1,4 @@
-//! The core without any socket: decoding, and whole exchanges with the sandbox
+//! The core without any socket: decoding, and whole exchanges with the emulator
 //! as a function.
 
 use std::hint::black_box;
@@ -9,8 +9,8 @@ use http::Response;
 use oneclick_benches::bodies::{Shape, page};
 use oneclick_benches::callers::Failure;
 use oneclick_benches::requests;
+use oneclick_emulator::Emulator;
 use oneclick_proto::{Api, ListCustomerRecords, ListRecords};
-use oneclick_sandbox::Sandbox;
 use serde::de::IgnoredAny;
 
 use crate::pin;
@@ -38,7 +38,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
     }
     table.rows.push(derived()?);
     table.rows.push(Row {
-        what: "encode → sandbox function → decode of `plant_tree`, exchanges a second".to_owned(),
+        what: "encode → emulator function → decode of `plant_tree`, exchanges a second".to_owned(),
         target: Target::AtLeast(150_000.0),
         figure: exchanges()?,
         unit: "",
@@ -114,10 +114,10 @@ fn exchanges() -> Result<Figure, Failure> {
     let (api, plant_tree) = (requests::api()?, requests::plant_tree()?);
     let mut rates = Vec::new();
     for _ in 0..20 {
-        let mut sandbox = Sandbox::default();
+        let mut emulator = Emulator::default();
         let start = Instant::now();
         for _ in 0..EXCHANGES {
-            let answer = sandbox.respond(&api.encode(&plant_tree)?, Utc::now());
+            let answer = emulator.respond(&api.encode(&plant_tree)?, Utc::now());
             black_box(api.decode(&plant_tree, answer)?);
         }
         rates.push(f64::from(EXCHANGES) / start.elapsed().as_secs_f64());

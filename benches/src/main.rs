@@ -5,10 +5,10 @@ mod build;
 mod calls;
 mod core;
 mod counts;
+mod emulator;
 mod pin;
 mod python;
 mod report;
-mod sandbox;
 mod walk;
 mod worker;
 
@@ -25,7 +25,7 @@ const PARTS: [Part; 6] = [
     ("core", core::table),
     ("calls", calls::table),
     ("walk", walk::table),
-    ("sandbox", sandbox::table),
+    ("emulator", emulator::table),
     ("build", build::table),
 ];
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     ended(match &arguments[..] {
         ["worker", "walk", rest @ ..] => walk::worker(rest),
-        ["worker", name] => sandbox::worker(name),
+        ["worker", name] => emulator::worker(name),
         names => run(names),
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oneclick_benches::callers::Failure;
 
-/// What is installed: the version that the sandbox is tested with.
+/// What is installed: the version that the emulator is tested with.
 const PACKAGE: &str = "makeimpact==2.0.0";
 
 /// Makes calls when told to, and says how long they took.

@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
+use oneclick_emulator::Server;
 use oneclick_proto::Api;
-use oneclick_sandbox::Server;
 
-/// Where an example runs: a sandbox inside the program, or the hosted sandbox
+/// Where an example runs: an emulator inside the program, or the hosted sandbox
 /// if `ONECLICK_API_KEY` holds a `test_` key.
 ///
 /// The examples buy things, so they take no other key.
@@ -18,7 +18,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Looks at the environment, and starts a sandbox if it names no API.
+    /// Looks at the environment, and starts an emulator if it names no API.
     ///
     /// # Errors
     /// A key that is not a test key; a base URL that cannot be used; no socket.
@@ -51,7 +51,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.api.base_url();
         match self.embedded {
-            Some(_) => write!(f, "a sandbox inside this program ({url}); no money moves"),
+            Some(_) => write!(f, "an emulator inside this program ({url}); no money moves"),
             None => write!(f, "{url}, with the test key in ONECLICK_API_KEY; no money moves"),
         }
     }

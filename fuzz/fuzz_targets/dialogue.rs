@@ -1,5 +1,5 @@
-//! A client and the sandbox in a dialogue in which anything goes wrong: whatever
-//! the client says about money is so in the sandbox's ledger.
+//! A client and the emulator in a dialogue in which anything goes wrong: whatever
+//! the client says about money is so in the emulator's ledger.
 //!
 //! The input is four bytes, sixteen for each call, and a body that somebody else
 //! answers with. Of a call's sixteen the first four say what is called and the
@@ -20,7 +20,7 @@ use oneclick_proto::{
     Pounds, Purchase, PurchaseState, RestoreCoral, RetryPolicy, Settled, Settlement, SortOrder,
     Step, TrackImpact, Trees, UnresolvedReason, VerifiedPurchase,
 };
-use oneclick_sandbox::LedgerEntry;
+use oneclick_emulator::LedgerEntry;
 
 use world::{ARRIVED, TIMEOUT, World};
 

@@ -1,5 +1,6 @@
-//! Every endpoint over every adapter, against the sandbox.
+//! Every endpoint over every adapter, against the emulator.
 
+use oneclick_emulator::Server;
 use oneclick_proto::{
     CancelImpact, CancelMessage, CaptureCarbon, Category, Cents, CleanOcean, Customer, DonateMoney,
     Email, Endpoint, Fragments, GetAccount, GetDailyTotals, GetImpactTotals, GetProject,
@@ -7,7 +8,6 @@ use oneclick_proto::{
     Metadata, PlantTree, Pounds, ProjectType, Reason, RestoreCoral, SortOrder, TrackImpact,
     TreeCategory, Trees,
 };
-use oneclick_sandbox::Server;
 
 use crate::behaviours;
 use crate::peer::{Peer, response};
@@ -23,8 +23,8 @@ behaviours! {
 }
 
 fn what_is_bought_is_read_back<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     let account = client.send(GetAccount).unwrap();
 
     let food = PlantTree::new(Trees::of::<7>()).category(TreeCategory::Food).notify(false);
@@ -71,8 +71,8 @@ fn what_is_bought_is_read_back<S: Subject>() {
 }
 
 fn what_is_newer_than_the_reference_is_there<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     let metadata = Metadata::from_pairs([("order", "A-1001"), ("ünï", "🌳 \"&\\")]).unwrap();
 
     let coral = RestoreCoral::new(Fragments::of::<9>()).metadata(metadata.clone());
@@ -130,15 +130,15 @@ fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
         let sent = peer.requests().pop().unwrap();
         assert!(sent.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{sent}");
     }
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     assert_eq!(client.fails(GetProject::new("../whoami?x=1")).status().unwrap(), 404);
     assert!(client.fails(GetProject::new("..")).status().is_none());
 }
 
 fn text_of_all_kinds_reads_back<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     for email in ["a+b@x.com", "a&limit=1000@x.com", "ü#?%41@exämple.com"] {
         let customer = Customer::new(email).unwrap().name("Zoë \"&\\\u{0}\n漢字 🌳");
         let receipt = client.send(PlantTree::new(Trees::of::<1>()).customer(customer)).unwrap();
@@ -161,14 +161,14 @@ fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Subject>() {
         const IDEMPOTENT: bool = true;
     }
 
-    let sandbox = Server::start().unwrap();
-    let answer = S::new(sandbox.base_url()).send(Own).unwrap();
+    let emulator = Server::start().unwrap();
+    let answer = S::new(emulator.base_url()).send(Own).unwrap();
     assert!(answer["user_id"].is_string());
 }
 
 fn a_wrong_key_is_refused<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let api = oneclick_proto::Api::with_base_url(sandbox.base_url(), "old_key").unwrap();
+    let emulator = Server::start().unwrap();
+    let api = oneclick_proto::Api::with_base_url(emulator.base_url(), "old_key").unwrap();
     let client = S::with_options(api, &oneclick_proto::TransportOptions::new()).unwrap();
     let error = client.fails(GetAccount);
     assert_eq!(error.status().unwrap(), 401);

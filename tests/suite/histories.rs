@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Method, Request};
-use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
-use oneclick_sandbox::behaviour::{DateHeader, ReceiptForm, ServerClock};
-use oneclick_sandbox::{
-    Account, Behaviour, Config, Delivery, Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter,
-    Sandbox,
+use oneclick_emulator::behaviour::{DateHeader, ReceiptForm, ServerClock};
+use oneclick_emulator::{
+    Account, Behaviour, Config, Delivery, Emulator, Fault, FaultRule, GatewayBody, LedgerEntry,
+    RetryAfter,
 };
+use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
 
 use crate::promises::{ARRIVED, BEGIN, Bought, Exchanged, World, cut, hold};
 use crate::unkind_server::{Dice, KEY, Order};
@@ -18,15 +18,15 @@ use crate::unkind_server::{Dice, KEY, Order};
 /// After which a client gives up on a silent server.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-struct Emulator {
-    sandbox: Sandbox,
+struct EmulatorWorld {
+    emulator: Emulator,
     order: Order,
     marker: String,
     /// Its clock when the world began, before a switch shifts it.
     began: DateTime<Utc>,
 }
 
-impl Emulator {
+impl EmulatorWorld {
     fn time(&self, now: Duration) -> DateTime<Utc> {
         self.began + TimeDelta::from_std(now).unwrap()
     }
@@ -40,19 +40,19 @@ impl Emulator {
             .header("x-api-key", KEY)
             .header("content-type", "application/json")
             .body(body.into_bytes());
-        let response = self.sandbox.respond(&request.unwrap(), self.time(at));
+        let response = self.emulator.respond(&request.unwrap(), self.time(at));
         assert!(response.status().is_success(), "{:?}", response.body());
     }
 
     fn ledger(&self) -> impl Iterator<Item = LedgerEntry> {
-        self.sandbox.account(KEY).into_iter().flat_map(Account::ledger)
+        self.emulator.account(KEY).into_iter().flat_map(Account::ledger)
     }
 }
 
 /// Some switches of the table in the emulator's documentation.
 fn behaviour(dice: &mut Dice) -> Behaviour {
     let share = *dice.pick(&[10, 40, 80]);
-    let table = include_str!("../../crates/oneclick-sandbox/src/lib.rs");
+    let table = include_str!("../../crates/oneclick-emulator/src/lib.rs");
     let mut switches = serde_json::Map::new();
     let rows = table.lines().skip_while(|line| !line.starts_with("//! | `metadata` |"));
     for row in rows.take_while(|line| line.starts_with("//! | `")) {
@@ -106,7 +106,7 @@ fn gateway(dice: &mut Dice) -> Fault {
     Fault::Gateway { status, applied, body }
 }
 
-impl World for Emulator {
+impl World for EmulatorWorld {
     fn new(dice: &mut Dice, order: &Order, marker: &str, kind: bool) -> Self {
         let mut behaviour = if kind { Behaviour::new() } else { behaviour(dice) };
         if behaviour.date == DateHeader::Usual {
@@ -115,16 +115,16 @@ impl World for Emulator {
         }
         let began = DateTime::from_timestamp(1_740_787_200, 0).unwrap();
         let (order, marker) = (order.clone(), marker.to_owned());
-        let sandbox = Sandbox::new(Config::new().seed(dice.number()));
-        let mut world = Self { sandbox, order, marker, began };
-        world.sandbox.set_behaviour(behaviour);
+        let emulator = Emulator::new(Config::new().seed(dice.number()));
+        let mut world = Self { emulator, order, marker, began };
+        world.emulator.set_behaviour(behaviour);
         for before in (1..=*dice.pick(&[0, 2, 15])).rev() {
             world.buy_for_others(dice, BEGIN.saturating_sub(Duration::from_secs(120 * before)));
         }
         if kind {
             for fault in [Fault::DropBefore, Fault::ApplyThenDrop] {
                 let rule = FaultRule::new(fault).on(world.order.kind.path());
-                world.sandbox.inject(rule.probability(0.05).unwrap());
+                world.emulator.inject(rule.probability(0.05).unwrap());
             }
             return world;
         }
@@ -132,7 +132,7 @@ impl World for Emulator {
             let rule = FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
             let buying = dice.percent(70);
             let rule = if buying { rule.on(world.order.kind.path()) } else { rule };
-            world.sandbox.inject(match dice.index(2) {
+            world.emulator.inject(match dice.index(2) {
                 0 => rule.times(1 + u32::try_from(dice.index(3)).unwrap()),
                 _ => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])).unwrap(),
             });
@@ -141,17 +141,17 @@ impl World for Emulator {
     }
 
     fn shown(&self) -> String {
-        format!("{:?} {:?}", self.sandbox.behaviour(), self.sandbox.faults())
+        format!("{:?} {:?}", self.emulator.behaviour(), self.emulator.faults())
     }
 
     fn policy(&self) -> VerifyPolicy {
         // Receipts that cross are equal here, so only records may confirm.
-        let crossed = self.sandbox.behaviour().receipt == ReceiptForm::Crossed;
+        let crossed = self.emulator.behaviour().receipt == ReceiptForm::Crossed;
         VerifyPolicy::STANDARD.confirm_by_receipt(!crossed)
     }
 
     fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> (Duration, Exchanged) {
-        let exchange = self.sandbox.exchange(request, self.time(now));
+        let exchange = self.emulator.exchange(request, self.time(now));
         let mut response = exchange.response;
         let quick = Duration::from_millis(20);
         let whole = |mut response: http::Response<Vec<u8>>, at: usize| {
@@ -179,14 +179,14 @@ impl World for Emulator {
     }
 
     fn pass(&mut self, until: Duration) {
-        self.sandbox.catch_up(self.time(until));
+        self.emulator.catch_up(self.time(until));
     }
 
     fn bought(&self) -> Vec<Bought> {
         let ours = |entry: &LedgerEntry| {
             entry.receipt.metadata.get(Intent::METADATA_KEY) == Some(&self.marker)
         };
-        let shift = match self.sandbox.behaviour().clock {
+        let shift = match self.emulator.behaviour().clock {
             ServerClock::Ahead { days } => TimeDelta::days(days.into()),
             ServerClock::Behind { days } => -TimeDelta::days(days.into()),
             _ => TimeDelta::zero(),
@@ -215,21 +215,21 @@ impl World for Emulator {
 
     fn become_kind(&mut self) {
         // A step of its clock would not be kind.
-        let Behaviour { clock, mut date, .. } = self.sandbox.behaviour();
+        let Behaviour { clock, mut date, .. } = self.emulator.behaviour();
         if date == DateHeader::Absent {
             date = DateHeader::Apart { seconds: 0 };
         }
-        self.sandbox.clear_faults();
-        self.sandbox.set_behaviour(Behaviour::new().clock(clock).date(date));
+        self.emulator.clear_faults();
+        self.emulator.set_behaviour(Behaviour::new().clock(clock).date(date));
     }
 }
 
 #[test]
 fn the_kind_emulator_sees_every_promise_kept() {
-    hold::<Emulator>("the_kind_emulator_sees_every_promise_kept", true);
+    hold::<EmulatorWorld>("the_kind_emulator_sees_every_promise_kept", true);
 }
 
 #[test]
 fn the_emulator_with_any_switch_sees_every_promise_kept() {
-    hold::<Emulator>("the_emulator_with_any_switch_sees_every_promise_kept", false);
+    hold::<EmulatorWorld>("the_emulator_with_any_switch_sees_every_promise_kept", false);
 }

@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use oneclick_emulator::Server;
 use oneclick_proto::{
     Cursor, Email, ErrorType, Execution, GetAccount, ImpactKind, InvalidValue, Limit,
     ListCustomerRecords, ListCustomers, ListRecords, Pounds, Trees,
 };
-use oneclick_sandbox::Server;
 
 use crate::behaviours;
 use crate::peer::{Peer, response};
@@ -157,8 +157,8 @@ fn a_record_of_an_unknown_kind_is_not_dropped<S: Subject>() {
 }
 
 fn a_customers_name_is_not_lost<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let receipt = S::new(sandbox.base_url()).send(plant()).unwrap();
+    let emulator = Server::start().unwrap();
+    let receipt = S::new(emulator.base_url()).send(plant()).unwrap();
     assert_eq!(receipt.customer.unwrap().customer_name.unwrap().as_str(), NAME);
 }
 
@@ -173,8 +173,8 @@ fn an_amount_that_makes_no_sense_is_not_sent<S: Subject>() {
 }
 
 fn a_list_is_walked_to_its_end<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     for _ in 0..12 {
         client.send(plant()).unwrap();
     }

@@ -1,7 +1,7 @@
 //! Lists across pages, over every adapter.
 
+use oneclick_emulator::Server;
 use oneclick_proto::{Cursor, ErrorKind, Limit, ListRecords, Metadata, Pounds, TransportOptions};
-use oneclick_sandbox::Server;
 
 use crate::behaviours;
 use crate::peer::{Peer, response};
@@ -23,8 +23,8 @@ fn amounts<S: Subject>(client: &S, list: ListRecords, cap: u64) -> Vec<i64> {
 }
 
 fn a_list_is_walked_across_its_pages<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     for amount in 1..=25 {
         let ocean = oneclick_proto::CleanOcean::new(Pounds::new(amount).unwrap());
         client.send(ocean).unwrap();
@@ -37,8 +37,8 @@ fn a_list_is_walked_across_its_pages<S: Subject>() {
 }
 
 fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     for amount in 1..=9 {
         let ocean = oneclick_proto::CleanOcean::new(Pounds::new(amount).unwrap());
         client.send(ocean).unwrap();
@@ -86,8 +86,8 @@ fn a_list_that_goes_in_circles_ends_with_an_error<S: Subject>() {
 
 /// A thousand records with the longest metadata are more than the default limit.
 fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Subject>() {
-    let sandbox = Server::start().unwrap();
-    let client = S::new(sandbox.base_url());
+    let emulator = Server::start().unwrap();
+    let client = S::new(emulator.base_url());
     let pairs = (0..Metadata::MAX_PAIRS).map(|key| (key.to_string(), "x".repeat(400)));
     let metadata = Metadata::from_pairs(pairs).unwrap();
     for amount in 1..=25 {
@@ -96,7 +96,7 @@ fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Subject>() {
     }
     let list = ListRecords::new().limit(Limit::of::<1000>());
     let capped =
-        |bytes| S::at(sandbox.base_url(), &TransportOptions::new().max_response_bytes(bytes));
+        |bytes| S::at(emulator.base_url(), &TransportOptions::new().max_response_bytes(bytes));
     assert_eq!(amounts(&capped(100_000), list.clone(), u64::MAX), (1..=25).collect::<Vec<_>>());
     let items = capped(5_000).walk(list, u64::MAX);
     let [Err(error)] = &*items else { panic!("{items:?}") };

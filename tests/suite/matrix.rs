@@ -1,5 +1,5 @@
 //! Every fault at every endpoint over every adapter, plain and verified: what
-//! the client says against what the sandbox's ledger says.
+//! the client says against what the emulator's ledger says.
 //!
 //! Nothing is bought twice, nothing is said not to be executed that was, and
 //! nothing is confirmed that was not bought.
@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use oneclick_emulator::{Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter, Server};
 use oneclick_proto::{
     Action, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer, DonateMoney, Endpoint, Error,
     Execution, Fragments, GetAccount, GetDailyTotals, GetImpactTotals, GetProject, ImpactId,
@@ -14,7 +15,6 @@ use oneclick_proto::{
     Pounds, Purchase, PurchaseState, RestoreCoral, RetryPolicy, Timestamp, TrackImpact,
     TransportOptions, Trees, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
-use oneclick_sandbox::{Fault, FaultRule, GatewayBody, LedgerEntry, RetryAfter, Server};
 
 use crate::behaviours;
 use crate::subject::{KEY, Subject, soon};
@@ -106,16 +106,16 @@ fn client<S: Subject>(server: &Server, retry: RetryPolicy) -> S {
 }
 
 fn ledger(server: &Server) -> Vec<LedgerEntry> {
-    let sandbox = server.sandbox();
-    sandbox.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
+    let emulator = server.emulator();
+    emulator.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
 }
 
 /// Sets a fault for one path.
 fn inject(server: &Server, path: &str, fault: &Fault, times: Option<u32>) {
     let rule = FaultRule::new(fault.clone()).on(path);
-    let mut sandbox = server.sandbox();
-    sandbox.clear_faults();
-    sandbox.inject(match times {
+    let mut emulator = server.emulator();
+    emulator.clear_faults();
+    emulator.inject(match times {
         Some(times) => rule.times(times),
         None => rule,
     });
@@ -173,7 +173,7 @@ fn read<S: Subject, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fa
 
 fn cancel<S: Subject>(client: &S, server: &Server, fault: &Fault) {
     for times in [Some(1), None] {
-        server.sandbox().clear_faults();
+        server.emulator().clear_faults();
         let receipt = loop {
             if let Ok(receipt) = client.send(PlantTree::new(Trees::of::<1>())) {
                 break receipt;
@@ -218,7 +218,7 @@ fn a_call_tells_the_truth_about_money<S: Subject>() {
             ListCustomers::new(),
             TrackImpact::new(some.receipt),
             ListProjects::new(),
-            GetProject::new("sandbox-clean-bay"),
+            GetProject::new("emulator-clean-bay"),
         );
     });
 }
@@ -237,8 +237,8 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
         let ours = ledger.filter(|receipt| receipt.metadata.get(Intent::METADATA_KEY) == marker);
         ours.map(ImpactId::from).collect()
     };
-    server.sandbox().clear_faults();
-    server.sandbox().inject(rule);
+    server.emulator().clear_faults();
+    server.emulator().inject(rule);
     let mut verified = VerifiedPurchase::new(&intent, purchase());
     // A busy machine can be in the way more than once, and not for ever.
     let mut told = Vec::new();
@@ -254,7 +254,7 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
             }
             Outcome::Refused(_) => {
                 assert_eq!(bought, [], "{what}");
-                server.sandbox().clear_faults();
+                server.emulator().clear_faults();
                 verified = VerifiedPurchase::new(&intent, purchase());
                 continue;
             }
@@ -282,7 +282,7 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
             // Nothing was bought in the end, or it is there to be found.
             state.allow_another();
         }
-        server.sandbox().clear_faults();
+        server.emulator().clear_faults();
         verified = VerifiedPurchase::resume(&intent, purchase(), state);
     }
     panic!("{what}: never confirmed: {told:#?}");

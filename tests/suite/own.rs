@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use oneclick_emulator::Server;
 use oneclick_hyper::{Connection, RequestBody};
 use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, TransportOptions};
-use oneclick_sandbox::Server;
 
 use crate::peer::{Peer, RECEIPT, response};
 use crate::subject::{
@@ -109,9 +109,9 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn one_connection_carries_one_call_after_the_other() {
-    let sandbox = Server::start().unwrap();
+    let emulator = Server::start().unwrap();
     runtime().block_on(async {
-        let client = connect(sandbox.base_url()).await;
+        let client = connect(emulator.base_url()).await;
         let calls: Vec<_> = (0..20)
             .map(|_| {
                 let client = client.clone();
@@ -177,8 +177,8 @@ fn the_pool_can_be_wrapped_in_layers() {
         }
     }
 
-    let sandbox = Server::start().unwrap();
-    let api = Api::with_base_url(sandbox.base_url(), KEY).unwrap();
+    let emulator = Server::start().unwrap();
+    let api = Api::with_base_url(emulator.base_url(), KEY).unwrap();
     let options = TransportOptions::new();
     let pool = oneclick_hyper::Pool::new(&api, &options).unwrap();
     let layer = Counted(pool, std::sync::Arc::default());

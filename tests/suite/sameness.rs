@@ -1,7 +1,7 @@
 //! The same wrong input gives the same error through all three.
 
+use oneclick_emulator::Server;
 use oneclick_proto::{Api, Error, TransportOptions};
-use oneclick_sandbox::Server;
 
 use crate::peer::{Peer, response};
 use crate::subject::{Hyper, Reqwest, Subject, Ureq, impatient, plant};
@@ -95,9 +95,9 @@ fn a_server_that_is_silent_or_too_generous() {
 }
 
 #[test]
-fn what_the_sandbox_refuses() {
-    let sandbox = Server::start().unwrap();
-    let api = || Api::with_base_url(sandbox.base_url(), "old_key").unwrap();
+fn what_the_emulator_refuses() {
+    let emulator = Server::start().unwrap();
+    let api = || Api::with_base_url(emulator.base_url(), "old_key").unwrap();
     let options = TransportOptions::new();
     same([
         Reqwest::with_options(api(), &options).unwrap().fails(plant()),

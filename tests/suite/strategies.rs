@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use chrono::Utc;
+use oneclick_emulator::Emulator;
 use oneclick_proto::strategies::{hostile_json, hostile_response};
 use oneclick_proto::{
     Account, Api, CancelImpact, Cancellation, CaptureCarbon, CleanOcean, CustomerRecord,
@@ -12,7 +13,6 @@ use oneclick_proto::{
     ListRecords, Page, PlantTree, Project, ProjectList, Receipt, Record, RestoreCoral, TrackImpact,
     Tracking,
 };
-use oneclick_sandbox::Sandbox;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde::Serialize;
@@ -28,12 +28,12 @@ fn api() -> Api {
     Api::sandbox("test_strategies").unwrap()
 }
 
-/// The sandbox refuses what the API would: its status is not 400.
+/// The emulator refuses what the API would: its status is not 400.
 fn is_taken<E: Endpoint + Arbitrary>(statuses: &[u16]) {
     of_any(|endpoint: E| {
         let request =
             api().encode(&endpoint).map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let answer = Sandbox::default().respond(&request, Utc::now());
+        let answer = Emulator::default().respond(&request, Utc::now());
         let status = answer.status().as_u16();
         let body = String::from_utf8_lossy(answer.body()).into_owned();
         prop_assert!(statuses.contains(&status), "{} {}", status, body);

@@ -34,7 +34,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("licences", "those of what is shipped", dependencies::licences),
     check("advisories", "known holes, and yanked crates", dependencies::advisories),
     check("packages", "what would be published, built", publishing::packages),
-    check("python", "the official Python client against the sandbox", behaviour::python),
+    check("python", "the official Python client against the emulator", behaviour::python),
     check("counts", "instructions, held to their targets", behaviour::counts),
     check("fuzz", "each target for a while", behaviour::fuzz),
     check("mutation", "each mutant of the core is caught", behaviour::mutation),

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use oneclick_sandbox::HostName;
+use oneclick_emulator::HostName;
 use oneclick_ureq::{
     Category, Cents, Cursor, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind,
     InvalidValue, Limit, Pounds, Reason, SortOrder, Trees,
@@ -19,7 +19,7 @@ use oneclick_ureq::{
 ///
 /// The key is read from the environment variable ONECLICK_API_KEY, from a file
 /// or from standard input. Its prefix, test_ or live_, chooses the environment.
-/// With --local no key is needed: a sandbox on this machine answers.
+/// With --local no key is needed: an emulator on this machine answers.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -48,11 +48,11 @@ With 3 and 5 no earlier run bought it either: while one may have, a failure is 4
 /// Where the API is, and how much is printed.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Use a local sandbox, which is kept in a file and needs no key.
+    /// Use a local emulator, which is kept in a file and needs no key.
     #[arg(long, global = true, conflicts_with_all = ["sandbox", "production", "base_url"])]
     pub(crate) local: bool,
 
-    /// Keep the local sandbox in this file instead of the default one.
+    /// Keep the local emulator in this file instead of the default one.
     #[arg(long, global = true, value_name = "FILE", requires = "local")]
     pub(crate) state: Option<PathBuf>,
 
@@ -236,12 +236,12 @@ pub(crate) enum Command {
         format: FormatArgs,
     },
 
-    /// Run a sandbox server on this machine until it is interrupted, for clients
+    /// Run an emulator server on this machine until it is interrupted, for clients
     /// in any language.
     #[command(after_help = example(
-        r#"oneclick sandbox --seed 7 --fault '{"fault":"apply_then_drop","path":"/v1/plant_tree"}'"#
+        r#"oneclick emulator --seed 7 --fault '{"fault":"apply_then_drop","path":"/v1/plant_tree"}'"#
     ))]
-    Sandbox {
+    Emulator {
         /// Where to listen; port 0 picks a free one.
         #[arg(long, default_value = "127.0.0.1:8787")]
         listen: SocketAddr,

@@ -120,7 +120,7 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// The failure of the local sandbox's file behind a failed call.
+/// The failure of the local emulator's file behind a failed call.
 fn of_file(error: &Error) -> Option<&FileFailure> {
     let first = std::error::Error::source(error);
     let mut causes = std::iter::successors(first, |error| error.source());

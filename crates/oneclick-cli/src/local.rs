@@ -1,6 +1,6 @@
-//! A sandbox of one's own, kept in a file.
+//! An emulator of one's own, kept in a file.
 //!
-//! The sandbox is a function of what it was sent and when, so the file is a
+//! The emulator is a function of what it was sent and when, so the file is a
 //! journal of that: a heading, then a line for each POST that was accepted. A
 //! command replays it in memory. It locks the file for one exchange at a time
 //! and first replays what others have added, so a command that waits for its
@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fs4::FileExt;
 use http::header::DATE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use oneclick_sandbox::{Clock, Sandbox};
+use oneclick_emulator::{Clock, Emulator};
 use oneclick_ureq::{Api, BlockingTransport, PlantTree, Timestamp, TransportError, Trees};
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +29,12 @@ use crate::failure::Failure;
 use crate::output;
 
 /// The first line of a journal of this version.
-const HEADING: &str = "{\"oneclick_local_sandbox\":1}\n";
+const HEADING: &str = "{\"oneclick_local_emulator\":1}\n";
 
-/// The only key that the sandbox is used with.
+/// The only key that the emulator is used with.
 const KEY: &str = "test_local";
 
-/// Opens the sandbox of a file.
+/// Opens the emulator of a file.
 pub(crate) fn open(path: &Path) -> Result<(Api, Transport), Failure> {
     open_at(path, Clock::System)
 }
@@ -73,7 +73,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(unusable("it is not a file")) }
 }
 
-/// The sandbox as a transport: no socket, no process.
+/// The emulator as a transport: no socket, no process.
 #[derive(Clone)]
 pub(crate) struct Transport {
     journal: Arc<Mutex<Journal>>,
@@ -108,7 +108,7 @@ impl BlockingTransport for Transport {
     }
 }
 
-/// The file of the sandbox could not be read or written. Nothing is wrong with any
+/// The file of the emulator could not be read or written. Nothing is wrong with any
 /// connection.
 #[derive(Debug)]
 pub(crate) struct FileFailure(String);
@@ -153,10 +153,10 @@ struct Journal {
     replayed: Replayed,
 }
 
-/// The sandbox, and how much of the file is in it.
+/// The emulator, and how much of the file is in it.
 #[derive(Default)]
 struct Replayed {
-    sandbox: Sandbox,
+    emulator: Emulator,
     /// Where the last whole line ends.
     end: u64,
     /// How many entries there are.
@@ -187,7 +187,7 @@ impl Journal {
             // Whatever else the file may be, no more of it is read.
             reader.by_ref().take(HEADING.len() as u64).read_to_end(&mut line)?;
             if !HEADING.as_bytes().starts_with(&line) {
-                return Err(unusable("it is no journal of this version's local sandbox"));
+                return Err(unusable("it is no journal of this version's local emulator"));
             }
             if line.len() == HEADING.len() {
                 replayed.end = HEADING.len() as u64;
@@ -204,12 +204,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Has the sandbox answer, and writes down what it accepted.
+    /// Has the emulator answer, and writes down what it accepted.
     fn exchange(&mut self, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Append> {
         // Time does not go back, whatever the machine's clock does.
         let next = self.replayed.last + TimeDelta::milliseconds(1);
         let time = Timestamp::from(self.clock.now().max(next));
-        let mut response = self.replayed.sandbox.respond(request, time.datetime());
+        let mut response = self.replayed.emulator.respond(request, time.datetime());
         // What a lost purchase is looked up by.
         let date = time.datetime().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         response.headers_mut().extend(HeaderValue::try_from(date).map(|date| (DATE, date)));
@@ -259,10 +259,10 @@ impl Replayed {
             Request::post(entry.path).body(entry.body.into_bytes()).map_err(|_| unreadable())?;
         request.headers_mut().clone_from(headers);
         let time = entry.time.datetime();
-        let status = self.sandbox.respond(&request, time).status();
+        let status = self.emulator.respond(&request, time).status();
         if !status.is_success() {
             let code = status.as_u16();
-            return Err(unusable(&format!("the sandbox refuses its line {number} with {code}")));
+            return Err(unusable(&format!("the emulator refuses its line {number} with {code}")));
         }
         self.entries += 1;
         self.last = self.last.max(time);

@@ -5,6 +5,7 @@ mod buy;
 mod chart;
 mod daily;
 mod doctor;
+mod emulator;
 mod failure;
 mod intents;
 mod interrupt;
@@ -12,14 +13,13 @@ mod list;
 mod local;
 mod look;
 mod output;
-mod sandbox;
 mod session;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use oneclick_sandbox::{Server, ServerBuilder};
+use oneclick_emulator::{Server, ServerBuilder};
 use oneclick_ureq::{
     CaptureCarbon, CleanOcean, DonateMoney, PlantTree, RestoreCoral, TreeCategory,
 };
@@ -111,10 +111,10 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Projects { id, project_type, language, format } => {
             look::projects(&open()?, id, project_type, language, format)
         }
-        Command::Sandbox { listen, allow_host, seed, fault, lenient } => {
+        Command::Emulator { listen, allow_host, seed, fault, lenient } => {
             let server = Server::builder().listen(listen).seed(seed).lenient(lenient);
             let server = allow_host.into_iter().fold(server, ServerBuilder::allow_host);
-            sandbox::run(server, listen, &fault, global.quiet)
+            emulator::run(server, listen, &fault, global.quiet)
         }
         Command::Doctor => doctor::run(global),
         Command::Completions { shell } => {

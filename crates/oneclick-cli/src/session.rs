@@ -38,7 +38,7 @@ impl Session {
             };
             let (api, transport) = local::open(&state)?;
             let client = BlockingClient::with_transport(api, Wire::Local(transport));
-            let place = format!("the local sandbox in {}", state.display());
+            let place = format!("the local emulator in {}", state.display());
             // Beside it, under the whole of its name: `a.1` and `a.2` are two.
             let mut intents = state.into_os_string();
             intents.push(".intents");

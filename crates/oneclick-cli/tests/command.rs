@@ -1,4 +1,4 @@
-//! The real command against the sandbox.
+//! The real command against the emulator.
 #![allow(
     clippy::unwrap_used,
     clippy::needless_raw_string_hashes,

@@ -95,7 +95,7 @@ impl Api {
         Self::new(BaseUrl::production(), ApiKey::new(key)?)
     }
 
-    /// An API at a URL of your own, such as a local sandbox or a proxy.
+    /// An API at a URL of your own, such as a local emulator or a proxy.
     ///
     /// # Errors
     /// [`InvalidValue`] for a key that cannot be one, and as [`BaseUrl::new`].
@@ -114,7 +114,7 @@ impl Api {
     /// instead, and is needed for a key with neither prefix. It is read by
     /// [`BaseUrl::new`], or, if `ONECLICK_INSECURE` is `1`, by
     /// [`BaseUrl::insecure`]: then `http://` reaches any host, such as a local
-    /// sandbox in another container, and everything travels in clear text.
+    /// emulator in another container, and everything travels in clear text.
     /// No other value of `ONECLICK_INSECURE` has an effect.
     ///
     /// ```

@@ -58,7 +58,7 @@ impl<T: Connect, Mode> Client<T, Mode> {
         Self::new(Api::production(key)?)
     }
 
-    /// A client of a URL of your own, such as a local sandbox or a proxy;
+    /// A client of a URL of your own, such as a local emulator or a proxy;
     /// `http://` for loopback addresses alone.
     ///
     /// # Errors

@@ -17,7 +17,7 @@
 //! begins with `test_` is an account:
 //!
 //! ```sh
-//! cargo run -p oneclick-sandbox -- --listen 127.0.0.1:8787
+//! cargo run -p oneclick-emulator -- --listen 127.0.0.1:8787
 //! ```
 //!
 //! # 2. The program
@@ -92,11 +92,11 @@
 //!
 //! # 4. See it fail
 //!
-//! The sandbox fails on purpose. This makes the next purchase happen and its answer
+//! The emulator fails on purpose. This makes the next purchase happen and its answer
 //! get lost:
 //!
 //! ```sh
-//! curl -s http://127.0.0.1:8787/_sandbox/faults -H 'content-type: application/json' \
+//! curl -s http://127.0.0.1:8787/_emulator/faults -H 'content-type: application/json' \
 //!   -d '{"fault": "apply_then_drop", "path": "/v1/plant_tree", "times": 1}'
 //! cargo run
 //! ```
@@ -104,8 +104,8 @@
 //! The program says that it is not known whether the purchase was made, and does
 //! not make it again. With `{"rate_limited": {}}` for the fault it waits and makes it.
 //!
-//! A transport is right when what the client says never contradicts the sandbox's
-//! ledger, `http://127.0.0.1:8787/_sandbox/state`, whatever goes wrong and on kept
+//! A transport is right when what the client says never contradicts the emulator's
+//! ledger, `http://127.0.0.1:8787/_emulator/state`, whatever goes wrong and on kept
 //! connections too. The test in `examples/custom_transport.rs` of the checkout holds
 //! this page's transport to that under each fault; put yours in its place.
 //!

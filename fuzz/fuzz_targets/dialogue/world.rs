@@ -12,8 +12,8 @@ use oneclick_proto::{
     Api, BlockingClient, BlockingTransport, BodyReader, Client, ImpactId, Intent, RetryPolicy,
     TransportError,
 };
-use oneclick_sandbox::behaviour::DateHeader;
-use oneclick_sandbox::{Behaviour, Fault as Rule, FaultRule, LedgerEntry, Sandbox};
+use oneclick_emulator::behaviour::DateHeader;
+use oneclick_emulator::{Behaviour, Fault as Rule, FaultRule, LedgerEntry, Emulator};
 
 pub const KEY: &str = "test_5ecretKey";
 /// Until when a request that was given up has arrived, and a record shows. Together with
@@ -126,7 +126,7 @@ pub struct Call {
 pub struct World(Arc<Mutex<State>>);
 
 pub struct State {
-    sandbox: Sandbox,
+    emulator: Emulator,
     pub now: Duration,
     /// What the server's clock showed at the beginning, had it not jumped.
     start: DateTime<Utc>,
@@ -143,10 +143,10 @@ pub struct State {
 impl World {
     /// `date` is by how many seconds the `Date` header is off.
     pub fn new(seed: u8, wild: bool, date: i64, foreign: &[u8]) -> Self {
-        let mut sandbox = Sandbox::default();
-        sandbox.set_behaviour(Behaviour::new().date(DateHeader::Apart { seconds: date }));
+        let mut emulator = Emulator::default();
+        emulator.set_behaviour(Behaviour::new().date(DateHeader::Apart { seconds: date }));
         Self(Arc::new(Mutex::new(State {
-            sandbox,
+            emulator,
             now: Duration::ZERO,
             start: DateTime::from_timestamp(1_741_792_934, 0).unwrap(),
             wild,
@@ -207,7 +207,7 @@ impl State {
     }
 
     fn ledger(&self) -> Vec<LedgerEntry> {
-        self.sandbox.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
+        self.emulator.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
     }
 
     /// Lets time pass, in which what was delayed is executed.
@@ -233,10 +233,10 @@ impl State {
     ) -> Response<Vec<u8>> {
         let before = self.ledger();
         if let Some(millis) = hidden {
-            self.sandbox.inject(FaultRule::new(Rule::Hidden { millis }).times(1));
+            self.emulator.inject(FaultRule::new(Rule::Hidden { millis }).times(1));
         }
-        let answer = self.sandbox.respond(request, self.server());
-        self.sandbox.clear_faults();
+        let answer = self.emulator.respond(request, self.server());
+        self.emulator.clear_faults();
         let noted = self.effects.len();
         for (at, entry) in self.ledger().iter().enumerate() {
             let (id, cancelled) = (ImpactId::from(&entry.receipt), entry.cancelled_on.is_some());

@@ -8,7 +8,7 @@ use crate::shell::{Shell, Stop};
 
 /// How often each fuzz target runs.
 const FUZZ_RUNS: &str = "20000";
-/// The client that the sandbox is held against.
+/// The client that the emulator is held against.
 const PYTHON_CLIENT: &str = "makeimpact==2.0.0";
 
 pub(crate) fn tests(shell: &Shell) -> Result<String, Stop> {
@@ -37,7 +37,7 @@ pub(crate) fn examples(shell: &Shell) -> Result<String, Stop> {
     }
     names.sort();
     for name in &names {
-        // The embedded sandbox, whatever the environment of the machine says.
+        // The embedded emulator, whatever the environment of the machine says.
         shell
             .cargo("run --quiet --locked --example")
             .arg(name)
@@ -65,12 +65,12 @@ pub(crate) fn python(shell: &Shell) -> Result<String, Stop> {
         .arg(PYTHON_CLIENT)
         .output()
         .map_err(|_| Stop::Impossible(format!("{PYTHON_CLIENT} cannot be installed")))?;
-    shell.cargo("build --package oneclick-sandbox --locked").output()?;
-    let sandbox = shell.scratch.join("../debug/oneclick-sandbox");
+    shell.cargo("build --package oneclick-emulator --locked").output()?;
+    let emulator = shell.scratch.join("../debug/oneclick-emulator");
     let said = shell
         .command(&python.to_string_lossy())
         .arg("tests/python_sdk.py")
-        .arg(sandbox)
+        .arg(emulator)
         .output()?;
     let last = said.lines().last().unwrap_or_default();
     Ok(format!("{PYTHON_CLIENT}: {last}"))

@@ -5,7 +5,7 @@ use std::process;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use oneclick_sandbox::ManualClock;
+use oneclick_emulator::ManualClock;
 use oneclick_ureq::{
     BlockingClient, Cents, Customer, DonateMoney, Execution, ImpactId, ImpactKind, ListRecords,
     Metadata, Phase, Receipt,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use oneclick_sandbox::{Fault, FaultRule, Server};
+use oneclick_emulator::{Fault, FaultRule, Server};
 use oneclick_ureq::{Account, Api, Intent, Metadata, PlantTree, Trees};
 use snapbox::assert_data_eq;
 use snapbox::str;
@@ -143,7 +143,7 @@ oneclick: whether it was bought is not known: the records could not be read: [..
     );
     assert_eq!(bought(&server), 1);
 
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     let found = place.prints(&command);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
     assert_eq!(bought(&server), 1);
@@ -300,7 +300,7 @@ fn an_intent_is_for_one_customer() {
     let intent = ["plant", "1", "--intent", "order-1", "--settle", "0"];
     let ada = [&intent[..], &["--for", "ada@example.com"]].concat();
     assert_eq!(place.run(&ada).code, 4);
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     // Their records do not show what was bought for Ada.
     for other in [&[][..], &["--for", "bob@example.com"]] {
         let refused = place.run(&[&intent[..], other].concat());
@@ -328,7 +328,7 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
     let first = place.entries();
     assert_eq!(run("order-2", "ada@example.com").code, 4);
     let second = place.entries().into_iter().find(|path| !first.contains(path)).unwrap();
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
 
     let is_refused = |ran: Ran, words: &str| {
         assert_eq!((ran.code, &*ran.stdout), (2, ""));
@@ -384,7 +384,7 @@ fn look_first_finds_what_another_machine_bought_long_ago() {
     let plant = PlantTree::new(Trees::of::<1>()).metadata(metadata);
     let request = Api::sandbox("test_command").unwrap().encode(&plant).unwrap();
     let then = "2024-03-12T15:22:14.753Z".parse().unwrap();
-    assert_eq!(server.sandbox().respond(&request, then).status(), 200);
+    assert_eq!(server.emulator().respond(&request, then).status(), 200);
 
     let found = place.prints(&["plant", "1", "--intent", "order-1", "--look-first"]);
     assert!(found.ends_with("-2024-03-12T15:22:14.753Z\n"), "{found}");
@@ -418,7 +418,7 @@ fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
     assert!(done.stdout.starts_with("1 tree planted\nU"), "{}", done.stdout);
     assert!(done.stderr.starts_with("it was bought, but not remembered: "), "{}", done.stderr);
 
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     let full = fs::OpenOptions::new().write(true).open("/dev/full");
     // Not every system has one.
     let Ok(full) = full else { return };
@@ -428,7 +428,7 @@ fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
 }
 
 #[test]
-fn two_local_sandboxes_remember_intents_of_their_own() {
+fn two_local_emulators_remember_intents_of_their_own() {
     let place = Place::of("http://127.0.0.1:1");
     for file in ["shop.a", "shop.b"] {
         let state = place.home.join(file);
@@ -451,7 +451,7 @@ fn what_is_printed_of_an_intent_works_when_it_is_typed() {
     assert_eq!(unknown.code, 4, "{}", unknown.stderr);
     let option = unknown.stderr.split('`').nth(1).unwrap();
     assert_eq!(option, r"--intent='-v it'\''s 1'");
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     let typed = Command::new("sh")
         .args(["-c", &format!("exec \"$0\" plant 5 --settle 0 {option}")])
         .arg(env!("CARGO_BIN_EXE_oneclick"))

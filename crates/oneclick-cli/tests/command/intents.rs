@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use oneclick_sandbox::{Fault, FaultRule, Server};
+use oneclick_emulator::{Fault, FaultRule, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
@@ -79,9 +79,9 @@ fn while_an_earlier_run_may_have_bought_it_every_failure_is_4() {
     ends(&place.run(&INTENT), 4, &words);
     ends(&place.run(&other), 3, &[]);
     place.url = url;
-    server.sandbox().inject(FaultRule::new(Fault::ServerError).on("/v1/records"));
+    server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/records"));
     ends(&place.run(&with(&INTENT, &["--wait", "1"])), 4, &["it is not known yet"]);
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     assert!(place.prints(&INTENT).starts_with("5 trees planted\nU"));
 
     // It stands.
@@ -136,7 +136,7 @@ oneclick: this run bought nothing; intent order-1 stands for 5 trees planted for
         assert_eq!(bought(&server), 1);
     };
     are_refused();
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     place.prints(&first);
     are_refused();
     assert_eq!(fs::metadata(&place.entries()[0]).unwrap().permissions().mode() & 0o777, 0o600);
@@ -173,13 +173,13 @@ fn what_was_bought_and_taken_back_is_6() {
     let place = Place::at(&server);
     let printed = place.prints(&INTENT);
     // Whether it stands cannot be found out, but that it was bought is known.
-    server.sandbox().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
+    server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
     let untracked = place.run(&INTENT);
     assert_eq!((untracked.code, &untracked.stdout), (0, &printed));
     let words = "order-1 was bought before; nothing is bought now; whether it was taken back since is \
                  not known: GET /v1/track";
     assert!(untracked.stderr.starts_with(words), "{}", untracked.stderr);
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
 
     let id = take_back(&server, &place);
     let words = format!(
@@ -187,7 +187,7 @@ fn what_was_bought_and_taken_back_is_6() {
     );
     ends(&place.run(&INTENT), 6, &[&words]);
     // It stays so, and is remembered.
-    server.sandbox().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
+    server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
     ends(&place.run(&INTENT), 6, &[&words]);
     assert_eq!(bought(&server), 1);
 }
@@ -201,7 +201,7 @@ fn a_lost_purchase_that_was_taken_back_meanwhile_is_6() {
         .unwrap();
     let place = Place::at(&server);
     ends(&place.run(&with(&INTENT, &["--wait", "1"])), 4, &[]);
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     let id = take_back(&server, &place);
     for _ in 0..2 {
         ends(&place.run(&INTENT), 6, &[&id, "taken back since"]);
@@ -266,7 +266,7 @@ fn a_pending_purchase_without_a_name_says_how_to_take_it_up() {
     let place = Place::at(&server);
     let pending = place.run(&["plant", "5", "--wait", "1"]);
     ends(&pending, 4, &["the same command with `--intent "]);
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     let key = pending.stderr.split("--intent ").nth(1).unwrap().split('`').next().unwrap();
     let found = place.prints(&["plant", "5", "--intent", key]);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
@@ -407,7 +407,7 @@ fn an_intent_that_was_certainly_not_bought_is_bought_by_the_next_run() {
         ends(&place.run(&INTENT), 3, &["429 Too Many Requests", "; wait a minute and try again"]);
     }
     assert!(place.entries().is_empty());
-    server.sandbox().clear_faults();
+    server.emulator().clear_faults();
     place.prints(&INTENT);
     assert_eq!(bought(&server), 1);
 }
@@ -427,7 +427,7 @@ fn the_options_of_looking_need_an_intent_and_exclude_each_other() {
 }
 
 #[test]
-fn the_local_sandbox_says_what_time_it_is_so_that_absence_counts_from_run_to_run() {
+fn the_local_emulator_says_what_time_it_is_so_that_absence_counts_from_run_to_run() {
     let place = Place::of(NOWHERE);
     let look = with(&INTENT, &["--local", "--look-only", "--wait", "1", "--settle", "2"]);
     ends(&place.run(&look), 4, &[]);

@@ -6,13 +6,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use oneclick_sandbox::{Fault, FaultRule, Server};
+use oneclick_emulator::{Fault, FaultRule, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
 use super::support::Place;
 
-/// A sandbox with three records and two customers.
+/// An emulator with three records and two customers.
 fn filled() -> (Server, Place) {
     let server = Server::start().unwrap();
     let place = Place::at(&server);
@@ -107,7 +107,7 @@ fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
     let rest = place.prints(&["records", "--limit", "1", "--jsonl", "--all", "--cursor", cursor]);
     assert_eq!(page.stdout + &rest, all);
 
-    server.sandbox().inject(FaultRule::new(Fault::ServerError).on("/v1/records"));
+    server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/records"));
     let failed = place.run(&["records", "--all", "--jsonl", "--cursor", cursor]);
     assert_eq!((failed.code, &*failed.stdout), (5, ""));
     assert_data_eq!(

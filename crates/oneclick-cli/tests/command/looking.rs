@@ -1,6 +1,6 @@
 //! What is looked up, taken back, and printed about the command itself.
 
-use oneclick_sandbox::Server;
+use oneclick_emulator::Server;
 use snapbox::assert_data_eq;
 use snapbox::str;
 
@@ -75,11 +75,11 @@ cancelled  [..]Z, refunded
         &["track", id, "--json"],
         &["cancel", id, "--json"],
         &["projects", "--json"],
-        &["projects", "sandbox-food-forest", "--json"],
+        &["projects", "emulator-food-forest", "--json"],
     ] {
         serde_json::from_str::<serde_json::Value>(&place.prints(arguments)).unwrap();
     }
-    assert!(place.prints(&["projects", "--type", "ocean"]).contains("Sandbox Clean Bay"));
+    assert!(place.prints(&["projects", "--type", "ocean"]).contains("Emulator Clean Bay"));
     let unknown = place.run(&["track", "U1-2025-03-12T15:22:14.753Z"]);
     assert_eq!(unknown.code, 3);
 }
@@ -104,7 +104,7 @@ fn every_command_has_help_with_an_example_and_the_manual_names_them_all() {
         "customer-records",
         "customers",
         "projects",
-        "sandbox",
+        "emulator",
         "doctor",
         "completions",
         "man",
@@ -253,7 +253,7 @@ fn the_doctor_compares_the_clocks() {
 }
 
 #[test]
-fn a_local_sandbox_needs_no_key_and_remembers() {
+fn a_local_emulator_needs_no_key_and_remembers() {
     let mut place = Place::of("http://127.0.0.1:1");
     place.key = "";
     let planted =
@@ -270,7 +270,7 @@ all         5 trees planted, $1.50 donated
 
 "#]],
     );
-    assert!(place.prints(&["--local", "doctor"]).contains("the local sandbox in "));
+    assert!(place.prints(&["--local", "doctor"]).contains("the local emulator in "));
     let other = place.home.join("other");
     let empty = place.prints(&["--local", "--state", other.to_str().unwrap(), "impact"]);
     assert!(empty.contains("nothing yet"));
@@ -286,14 +286,14 @@ all         5 trees planted, $1.50 donated
 }
 
 #[test]
-fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
+fn the_emulator_runs_until_it_is_interrupted_and_logs_no_address() {
     use std::io::{BufRead, BufReader, Read};
     use std::process::{Command, Stdio};
 
     let mut place = Place::of("");
     let fault = r#"{"fault":"server_error","path":"/v1/plant_tree","times":1}"#;
     let mut child = place
-        .command(&["sandbox", "--listen", "127.0.0.1:0", "--seed", "7", "--fault", fault])
+        .command(&["emulator", "--listen", "127.0.0.1:0", "--seed", "7", "--fault", fault])
         .args(["--allow-host", "emulator", "--allow-host", "other.test"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -307,7 +307,7 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
     for (host, status) in [("emulator:8787", 200), ("other.test", 200), ("evil.example", 421)] {
         let address = place.url.strip_prefix("http://").unwrap();
         let mut stream = std::net::TcpStream::connect(address).unwrap();
-        let request = format!("GET /_sandbox/clock HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        let request = format!("GET /_emulator/clock HTTP/1.1\r\nhost: {host}\r\n\r\n");
         std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
@@ -324,11 +324,11 @@ fn the_sandbox_runs_until_it_is_interrupted_and_logs_no_address() {
     assert!(!log.contains("ada") && !log.contains("test_command"), "{log}");
 
     for name in ["emulator:8787", "*", ""] {
-        let wrong = place.run(&["sandbox", "--listen", "127.0.0.1:0", "--allow-host", name]);
+        let wrong = place.run(&["emulator", "--listen", "127.0.0.1:0", "--allow-host", name]);
         assert_eq!(wrong.code, 2);
         assert!(wrong.stderr.contains("without a port"), "{}", wrong.stderr);
     }
-    let wrong = place.run(&["sandbox", "--listen", "127.0.0.1:0", "--fault", "{}"]);
+    let wrong = place.run(&["emulator", "--listen", "127.0.0.1:0", "--fault", "{}"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("fault 1: "), "{}", wrong.stderr);
 }
@@ -384,8 +384,8 @@ fn output_that_cannot_be_written_is_a_failure_and_none_of_the_connection() {
         &["customer-records", "--csv"],
         &["customers", "--jsonl"],
         &["projects", "--jsonl"],
-        &["projects", "sandbox-food-forest"],
-        &["sandbox", "--listen", "127.0.0.1:0"],
+        &["projects", "emulator-food-forest"],
+        &["emulator", "--listen", "127.0.0.1:0"],
         &["doctor"],
         &["man"],
         &["completions", "bash"],
@@ -425,7 +425,7 @@ fn values_may_begin_with_a_hyphen() {
 }
 
 #[test]
-fn a_local_sandbox_on_a_full_disk_is_no_matter_of_the_connection() {
+fn a_local_emulator_on_a_full_disk_is_no_matter_of_the_connection() {
     let place = Place::of("http://127.0.0.1:1");
     let journal = place.home.join("shop");
     let local = ["--local", "--state", journal.to_str().unwrap()];
@@ -473,7 +473,7 @@ fn an_option_is_not_taken_for_the_text_before_it() {
         assert_eq!((ran.code, &*ran.stdout), (2, ""), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("is an option of this command"), "{}", ran.stderr);
     }
-    assert!(server.sandbox().account("test_command").is_none());
+    assert!(server.emulator().account("test_command").is_none());
 }
 
 #[test]
@@ -494,7 +494,7 @@ fn clear_text_to_another_host_takes_a_variable() {
             assert_eq!(refused.code, 2, "{other:?}: {}", refused.stderr);
             assert!(refused.stderr.contains("set ONECLICK_INSECURE=1"), "{}", refused.stderr);
         }
-        assert!(server.sandbox().account("test_command").is_none());
+        assert!(server.emulator().account("test_command").is_none());
     }
     for arguments in [&["whoami"][..], &option] {
         let done = run(arguments, Some("1"));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use oneclick_sandbox::Server;
+use oneclick_emulator::Server;
 use oneclick_ureq::ImpactId;
 
 /// What was printed, and the exit code.
@@ -89,14 +89,14 @@ pub(super) fn ran(output: &Output) -> Ran {
 
 /// How many purchases the account of `test_command` has made.
 pub(super) fn bought(server: &Server) -> usize {
-    server.sandbox().account("test_command").map_or(0, |account| account.ledger().count())
+    server.emulator().account("test_command").map_or(0, |account| account.ledger().count())
 }
 
 /// Takes the latest purchase back.
 pub(super) fn take_back(server: &Server, place: &Place) -> String {
     let id = {
-        let sandbox = server.sandbox();
-        let entry = sandbox.account("test_command").unwrap().ledger().last().unwrap();
+        let emulator = server.emulator();
+        let entry = emulator.account("test_command").unwrap().ledger().last().unwrap();
         ImpactId::from(&entry.receipt).to_string()
     };
     place.prints(&["cancel", &id]);
@@ -114,7 +114,7 @@ pub(super) fn wait_until_bought(server: &Server) {
     panic!("nothing was bought");
 }
 
-/// The sandbox for a key of production: what passes has `live_` made `test_`.
+/// The emulator for a key of production: what passes has `live_` made `test_`.
 pub(super) fn as_production(server: &Server) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,6 +1,6 @@
 //! At a terminal: production asks, and what is asked is answered.
 
-use oneclick_sandbox::{Fault, FaultRule, Server};
+use oneclick_emulator::{Fault, FaultRule, Server};
 use rexpect::session::spawn_command;
 
 use super::support::{Place, as_production, bought};
@@ -54,7 +54,7 @@ fn a_long_walk_shows_how_far_it_is_and_a_quiet_one_does_not() {
         place.prints(&["plant", "1"]);
     }
     let late = FaultRule::new(Fault::AnswerLate { millis: 500 }).on("/v1/records");
-    server.sandbox().inject(late);
+    server.emulator().inject(late);
     let walk = ["records", "--all", "--limit", "1", "--jsonl"];
     let at_a_terminal = |arguments: &[&str]| {
         let mut command = place.command(arguments);

@@ -1,0 +1,148 @@
+//! The `oneclick-emulator` command.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+use oneclick_emulator::{HostName, Server, ServerBuilder};
+
+const HELP: &str = "\
+The 1ClickImpact API on this machine, for tests and for development without a
+network. Every key that begins with test_ is an account of its own. Nothing is
+bought, sent or stored: when the command ends, everything is gone.
+
+Usage: oneclick-emulator [OPTIONS]
+
+Options:
+  --listen ADDRESS  where to listen; port 0 picks a free one [127.0.0.1:8787]
+  --allow-host NAME answer to this name in the Host header too, such as that of
+                    a container; may be given several times
+  --seed NUMBER     what ids are derived from [0]
+  --lenient         ignore unknown fields of a POST instead of refusing them
+  --help            show this
+  --version         show the version
+
+When it is ready it prints one line, its base URL. SIGINT and SIGTERM stop it.
+It answers to loopback names alone unless --allow-host adds some. Under
+/_emulator/ you can set faults, switches for unkind behaviour and the clock, and
+read what was received and what was really bought.
+";
+
+struct Options {
+    listen: SocketAddr,
+    allow_hosts: Vec<HostName>,
+    seed: u64,
+    lenient: bool,
+}
+
+enum Command {
+    Run(Options),
+    Print(String),
+}
+
+fn main() -> ExitCode {
+    let command = match command() {
+        Ok(command) => command,
+        Err(error) => {
+            return fail(2, format_args!("{error}\nTry: oneclick-emulator --help"));
+        }
+    };
+    let done = match command {
+        Command::Run(options) => run(options),
+        Command::Print(text) => print(&text),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // As if SIGPIPE had ended it: the reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
+        Err(error) => fail(1, error),
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        io::Error::new(error.kind(), format!("the output could not be written: {error}"))
+    })
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(io::stderr(), "oneclick-emulator: {error}");
+    ExitCode::from(code)
+}
+
+fn command() -> Result<Command, lexopt::Error> {
+    let mut options = Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+        allow_hosts: Vec::new(),
+        seed: 0,
+        lenient: false,
+    };
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("listen") => options.listen = arguments.value()?.parse_with(listen)?,
+            Long("allow-host") => options.allow_hosts.push(arguments.value()?.parse()?),
+            Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("lenient") => options.lenient = true,
+            Long("help") | Short('h') => return Ok(Command::Print(HELP.to_owned())),
+            Long("version") | Short('V') => {
+                let version = concat!("oneclick-emulator ", env!("CARGO_PKG_VERSION"), "\n");
+                return Ok(Command::Print(version.to_owned()));
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::Run(options))
+}
+
+fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "--listen takes an IP address and a port, such as 127.0.0.1:8787")
+}
+
+fn run(options: Options) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        // Before the line is printed: whoever reads it may send a signal.
+        let stopped = signal()?;
+        let Options { listen, allow_hosts, seed, lenient } = options;
+        let builder = Server::builder().listen(listen).seed(seed).lenient(lenient);
+        let builder = allow_hosts.into_iter().fold(builder, ServerBuilder::allow_host);
+        let server = builder.start().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+        })?;
+        if !listen.ip().is_loopback() {
+            let warning = "others on the network can reach this emulator";
+            writeln!(io::stderr(), "oneclick-emulator: {warning}")?;
+        }
+        print(&format!("{}\n", server.base_url()))?;
+        stopped.await;
+        Ok(())
+    })
+}
+
+/// Resolves on the first SIGINT or SIGTERM after this returned.
+#[cfg(unix)]
+fn signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves on the first Ctrl-C.
+#[cfg(not(unix))]
+fn signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

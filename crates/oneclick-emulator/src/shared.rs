@@ -1,0 +1,112 @@
+//! What all connections share: the emulator, its clock, its names and a log.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::Request;
+
+use crate::clock::Clock;
+use crate::host::Hosts;
+use crate::log::{Log, Logged};
+use crate::state::{Emulator, Exchange};
+
+/// The emulator, its clock, the names that it answers to, and what it was asked.
+pub(crate) struct Shared {
+    emulator: Mutex<Emulator>,
+    clock: Clock,
+    pub(crate) hosts: Hosts,
+    /// By how many milliseconds the system's clock was set on.
+    offset: AtomicI64,
+    log: Mutex<Log>,
+    watch: Option<Watch>,
+}
+
+/// Called with each API request.
+pub(crate) type Watch = Arc<dyn Fn(&Logged) + Send + Sync>;
+
+impl Shared {
+    pub(crate) fn new(
+        emulator: Emulator,
+        clock: Clock,
+        hosts: Hosts,
+        watch: Option<Watch>,
+    ) -> Self {
+        let (emulator, log) = (Mutex::new(emulator), Mutex::default());
+        Self { emulator, clock, hosts, offset: AtomicI64::new(0), log, watch }
+    }
+
+    pub(crate) fn emulator(&self) -> MutexGuard<'_, Emulator> {
+        // A test that panicked while it looked has not changed anything.
+        self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The emulator as it is by now, and the time.
+    pub(crate) fn caught_up(&self) -> (MutexGuard<'_, Emulator>, DateTime<Utc>) {
+        let mut emulator = self.emulator();
+        let now = self.now();
+        emulator.catch_up(now);
+        (emulator, now)
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        let offset = TimeDelta::milliseconds(self.offset.load(Ordering::SeqCst));
+        self.clock.now().checked_add_signed(offset).unwrap_or(LAST)
+    }
+
+    /// Sets the clock; the system's goes on from there.
+    pub(crate) fn set_clock(&self, to: DateTime<Utc>) {
+        match &self.clock {
+            Clock::Manual(clock) => clock.set(to),
+            Clock::System => {
+                let offset = (to - Utc::now()).num_milliseconds();
+                self.offset.store(offset, Ordering::SeqCst);
+            }
+        }
+    }
+
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        match &self.clock {
+            Clock::Manual(clock) => clock.advance(by),
+            Clock::System => {
+                let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+                self.set_clock(self.now().checked_add_signed(by).unwrap_or(LAST));
+            }
+        }
+    }
+
+    /// As it was at the start, but for the rules and switches that it was started
+    /// with.
+    pub(crate) fn reset(&self) {
+        let mut emulator = self.emulator();
+        *emulator = Emulator::new(emulator.config());
+        *self.log() = Log::default();
+        self.offset.store(0, Ordering::SeqCst);
+    }
+
+    /// Answers a request of the API, logs it, and tells of it.
+    pub(crate) fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
+        let mut emulator = self.emulator();
+        // Read under the lock, so that times ascend as requests are applied.
+        let now = self.now();
+        let exchange = emulator.exchange(request, now);
+        let user_id = emulator.user_id(request.headers());
+        let (status, fault) = (exchange.response.status(), exchange.fault.clone());
+        // Whoever watches may look at the emulator.
+        drop(emulator);
+        let mut log = self.log();
+        let logged = log.add(now, request, user_id, status, fault);
+        if let Some(watch) = &self.watch {
+            watch(logged);
+        }
+        exchange
+    }
+}
+
+/// The last time that a clock is set on to.
+const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;

@@ -1,0 +1,392 @@
+//! The emulator as a function of its state, a request and the time.
+//!
+//! A request goes through five steps, and only the fourth changes anything:
+//! its route is found, its parameters are read into an [`Operation`], that is
+//! checked against an [`Account`] and then applied to it, and the result is
+//! answered. A fault hits what was checked.
+
+mod account;
+mod action;
+pub mod behaviour;
+mod cancel;
+mod cursor;
+mod exchange;
+mod fault;
+mod fields;
+mod hash;
+mod list;
+pub(crate) mod problem;
+mod project;
+mod punycode;
+mod query;
+mod read;
+mod route;
+mod scan;
+mod track;
+mod view;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use oneclick_proto::UserId;
+
+pub use account::{Account, LedgerEntry};
+pub use behaviour::Behaviour;
+pub use exchange::{Delivery, Exchange};
+pub use fault::{Fault, FaultRule, GatewayBody, InvalidRule, RetryAfter, When};
+pub(crate) use route::check_path;
+pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
+
+use account::Purchase;
+use behaviour::DateHeader;
+use fault::Faults;
+use problem::{Problem, answer, http_date, without_body};
+use route::Route;
+use view::View;
+
+/// The largest body of a request, in bytes: 1 MiB. More is answered with 413.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// What begins the keys that have an account.
+const KEY_PREFIX: &[u8] = b"test_";
+
+/// How an [`Emulator`] behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// What ids are derived from. Two emulators of one seed that see the same
+    /// requests at the same times give the same answers. Default: 0.
+    pub seed: u64,
+    /// Whether fields of a POST that the API does not know are passed over
+    /// instead of refused. Default: no.
+    pub lenient: bool,
+}
+
+impl Config {
+    /// The defaults: seed 0, strict.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { seed: 0, lenient: false }
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets [`lenient`](Self::lenient).
+    #[must_use]
+    pub const fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+}
+
+/// The API: accounts, and what happens to them.
+///
+/// ```
+/// use chrono::{DateTime, Utc};
+/// use oneclick_proto::{Api, ListCustomers, PlantTree, GetImpactTotals, Trees, ImpactKind};
+/// use oneclick_emulator::{Config, Emulator};
+///
+/// let mut emulator = Emulator::new(Config::new());
+/// let now: DateTime<Utc> = "2025-03-12T15:22:14.753Z".parse().unwrap();
+/// let api = Api::sandbox("test_doc")?;
+///
+/// let plant = PlantTree::new(Trees::of::<5>());
+/// let receipt = api.decode(&plant, emulator.respond(&api.encode(&plant)?, now))?;
+/// assert_eq!(receipt.time_utc.datetime(), now);
+///
+/// let total = api.decode(&GetImpactTotals, emulator.respond(&api.encode(&GetImpactTotals)?, now))?;
+/// assert_eq!(total.user_impact.get(&ImpactKind::TreePlanted), 5);
+/// # Ok::<(), oneclick_proto::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Emulator {
+    config: Config,
+    accounts: HashMap<Box<[u8]>, Account>,
+    faults: Faults,
+    behaviour: Behaviour,
+    /// Whether a switch is not at its default.
+    is_unkind: bool,
+    /// How many requests were understood.
+    requests: u64,
+}
+
+impl Emulator {
+    /// An emulator in which nothing has happened.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// Answers a request. There is no request that it does not answer, and
+    /// none answered with an error has changed anything, unless a [`Fault`] has
+    /// it so. This is the [`response`](Exchange::response) of an
+    /// [`exchange`](Self::exchange), even if a fault keeps it from arriving.
+    pub fn respond(
+        &mut self,
+        request: &Request<impl AsRef<[u8]>>,
+        now: DateTime<Utc>,
+    ) -> Response<Vec<u8>> {
+        self.exchange(request, now).response
+    }
+
+    /// Answers a request, and says how the answer arrives. `now` is held within
+    /// the years 0 to 9998.
+    pub fn exchange(
+        &mut self,
+        request: &Request<impl AsRef<[u8]>>,
+        now: DateTime<Utc>,
+    ) -> Exchange {
+        let mut exchange = self.get_or_post(request, now);
+        if request.method() == Method::HEAD {
+            exchange.response = without_body(exchange.response);
+        }
+        exchange
+    }
+
+    fn get_or_post(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
+        if !self.is_unkind {
+            return self.execute(request, now);
+        }
+        let now = self.behaviour.clock.shifted(now);
+        let mut exchange = self.execute(request, now);
+        let headers = exchange.response.headers_mut();
+        if self.behaviour.date == DateHeader::Absent {
+            headers.remove(DATE);
+            exchange.has_date = false;
+        } else if let Some(date) = self.behaviour.date_header(now).and_then(http_date) {
+            headers.insert(DATE, date);
+        }
+        exchange
+    }
+
+    fn execute(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
+        let Prepared { path, key, operation } = match self.prepare(request) {
+            Ok(prepared) => prepared,
+            Err(problem) => return Exchange::whole(problem.answer()),
+        };
+        let seed = self.config.seed;
+        self.requests += 1;
+        let mut view = View::new(&self.behaviour, !self.is_unkind, now, seed, self.requests);
+        let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
+        account.catch_up(now);
+        if let Err(problem) = operation.check(account, &view) {
+            return Exchange::whole(problem.answer());
+        }
+        // Up to here the request has changed nothing.
+        if let Some(purchase) = operation.purchase().and_then(|it| self.behaviour.others(it)) {
+            account.buy(purchase, now, view.hides);
+        }
+        let Some(fault) = self.faults.hit(seed, path) else {
+            return Exchange::whole(apply(operation, account, &view));
+        };
+        view.hides = fault.hides().or(view.hides);
+        let response = match fault.refusal(now) {
+            None => apply(operation, account, &view),
+            Some(refusal) => {
+                if let Some(millis) = fault.applies_after() {
+                    operation.apply_later(account, &view, millis);
+                }
+                refusal
+            }
+        };
+        Exchange::of(fault.replace(response, request.uri().path()), fault)
+    }
+
+    /// Sets the switches for everything that the API's sources leave open.
+    pub fn set_behaviour(&mut self, behaviour: Behaviour) {
+        self.behaviour = behaviour;
+        self.is_unkind = behaviour != Behaviour::new();
+    }
+
+    /// The switches as they are set.
+    #[must_use]
+    pub fn behaviour(&self) -> Behaviour {
+        self.behaviour
+    }
+
+    /// Makes and shows what was to be made and shown by now. Every request does so
+    /// for its own account; call this before you look at a ledger.
+    pub fn catch_up(&mut self, now: DateTime<Utc>) {
+        let now = self.behaviour.clock.shifted(now);
+        for account in self.accounts.values_mut() {
+            account.catch_up(now);
+        }
+    }
+
+    /// Adds a rule of what goes wrong. Of several that hit a request the first
+    /// one counts.
+    pub fn inject(&mut self, rule: FaultRule) {
+        self.faults.inject(rule);
+    }
+
+    /// The rules that are there, with what is left of them.
+    #[must_use]
+    pub fn faults(&self) -> &[FaultRule] {
+        self.faults.rules()
+    }
+
+    /// Ends all faults. What is hidden stays so until its time.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// The account of a key; `None` if no request with that key was understood
+    /// before.
+    #[must_use]
+    pub fn account(&self, key: &str) -> Option<&Account> {
+        self.accounts.get(key.as_bytes())
+    }
+
+    /// Every account, in the order of their ids.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<&Account> {
+        let mut accounts: Vec<_> = self.accounts.values().collect();
+        accounts.sort_by(|a, b| a.user_id().cmp(b.user_id()));
+        accounts
+    }
+
+    /// The id of the account of a request's key, whether it was used before or
+    /// not.
+    pub(crate) fn user_id(&self, headers: &HeaderMap) -> Option<UserId> {
+        key(headers).ok().map(|key| Account::id_of(self.config.seed, key))
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
+    /// What a request asks for, if it asks for something that there is.
+    fn prepare<'r>(&self, request: &'r Request<impl AsRef<[u8]>>) -> Result<Prepared<'r>, Problem> {
+        let (route, segment) = route::find(request.method(), request.uri().path())?;
+        let key = key(request.headers())?;
+        let operation = self.read(route, segment, request)?;
+        Ok(Prepared { path: route.path, key, operation })
+    }
+
+    fn read(&self, route: &Route, segment: &str, request: &Request<impl AsRef<[u8]>>) -> Parsed {
+        let body = request.body().as_ref();
+        check_body(&route.method, request.headers(), body)?;
+        (route.parse)(&Input {
+            path: route.path,
+            segment,
+            query: request.uri().query().unwrap_or_default(),
+            body,
+            lenient: self.config.lenient,
+            behaviour: &self.behaviour,
+        })
+    }
+}
+
+/// Nothing of what it holds.
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("config", &self.config)
+            .field("accounts", &self.accounts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that is understood.
+struct Prepared<'r> {
+    path: &'static str,
+    key: &'r [u8],
+    operation: Box<dyn Operation>,
+}
+
+/// What a route reads its operation from.
+struct Input<'a> {
+    path: &'static str,
+    /// What the path had for its segment in braces, still encoded.
+    segment: &'a str,
+    query: &'a str,
+    body: &'a [u8],
+    lenient: bool,
+    behaviour: &'a Behaviour,
+}
+
+/// Something that was asked for and can be done.
+trait Operation {
+    /// Refuses what cannot be done with this account.
+    fn check(&self, _: &Account, _: &View<'_>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Does it, and gives the JSON to answer. What `check` lets pass succeeds.
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem>;
+
+    /// Does it after so many milliseconds, and answers nobody.
+    fn apply_later(self: Box<Self>, _: &mut Account, _: &View<'_>, _: u64) {}
+
+    /// What it buys, if it is a purchase.
+    fn purchase(&self) -> Option<&Purchase> {
+        None
+    }
+}
+
+fn apply(
+    operation: Box<dyn Operation>,
+    account: &mut Account,
+    view: &View<'_>,
+) -> Response<Vec<u8>> {
+    match operation.apply(account, view) {
+        Ok(body) => answer(StatusCode::OK, body),
+        Err(problem) => problem.answer(),
+    }
+}
+
+type Parsed = Result<Box<dyn Operation>, Problem>;
+
+fn key(headers: &HeaderMap) -> Result<&[u8], Problem> {
+    let mut keys = headers.get_all("x-api-key").iter();
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) if !key.is_empty() => key.as_bytes(),
+        (Some(_), Some(_)) => return Err(Problem::key("the x-api-key header was sent twice")),
+        _ if headers.contains_key(AUTHORIZATION) => {
+            return Err(Problem::key(
+                "the x-api-key header is missing; the authorization header is not read: \
+                 send the key itself, without Bearer, as x-api-key",
+            ));
+        }
+        _ => {
+            return Err(Problem::key(
+                "the x-api-key header is missing: send your key, which begins with test_, in it",
+            ));
+        }
+    };
+    if key.starts_with(KEY_PREFIX) { Ok(key) } else { Err(Problem::key("API Key does not exist")) }
+}
+
+/// Whether a body may be there, is JSON and not too large.
+pub(crate) fn check_body(method: &Method, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Problem::invalid(format!("the body is larger than {MAX_BODY_BYTES} bytes"))
+            .status(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    if *method == Method::GET {
+        return match body {
+            [] => Ok(()),
+            _ => {
+                Err(Problem::invalid("a GET takes its parameters from the query, not from a body"))
+            }
+        };
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Problem::invalid("the body must be JSON: send it with Content-Type: application/json")
+            .status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    }
+}

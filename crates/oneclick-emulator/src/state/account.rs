@@ -1,0 +1,745 @@
+//! One account: its impacts, its customers, and the indexes that answer reads.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use oneclick_proto::{
+    Category, CustomerRecord, CustomerSummary, DateRange, Day, Email, Impact, ImpactId, ImpactKind,
+    ImpactTotals, Metadata, Reason, Receipt, Record, RecordCustomer, Redacted, SortOrder,
+    Timestamp, Totals, UserId,
+};
+use serde::Serialize;
+
+use super::behaviour::millis;
+use super::hash::hash;
+use super::scan::{Selection, select};
+
+/// How many kinds of impact there are.
+const KINDS: usize = ImpactKind::KNOWN.len();
+
+/// One value per kind of impact, in the order of [`ImpactKind::KNOWN`].
+type ByKind<T> = [T; KINDS];
+
+/// The clock is taken to be within these, so that every time can be written
+/// with a year of four digits: the beginnings of the years 0 and 9999.
+const EARLIEST: i64 = -62_167_219_200_000;
+const LATEST: i64 = 253_370_764_800_000;
+
+/// The account of one key, as [`Emulator::account`](crate::Emulator::account) shows
+/// it to tests.
+pub struct Account {
+    user_id: UserId,
+    number: u64,
+    /// Every impact, by time; a position in here is what an index holds.
+    events: Vec<Event>,
+    /// What only few impacts have, by their position.
+    details: HashMap<u32, Details>,
+    /// Impacts that readers do not see yet, by the time at which they will.
+    hidden: BTreeSet<(i64, u32)>,
+    /// What takes effect later, by the time at which it does.
+    pending: Vec<(i64, Pending)>,
+    own: Index,
+    customers_own: Index,
+    user_impact: ByKind<i64>,
+    customer_impact: ByKind<i64>,
+    days: BTreeMap<NaiveDate, ByKind<i64>>,
+    /// Every customer, by the time of the first impact.
+    customers: Vec<Customer>,
+    /// The positions of those that readers see, ascending.
+    shown_customers: Vec<u32>,
+    by_email: HashMap<Arc<str>, u32>,
+}
+
+/// One impact that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LedgerEntry {
+    /// What was bought, with its metadata.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// When it was cancelled, by the emulator's clock; `None` if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_on: Option<Timestamp>,
+    /// Whether readers do not see it yet.
+    pub hidden: bool,
+}
+
+/// One impact. A million of them have to fit, so there is no text in it.
+struct Event {
+    /// Milliseconds since 1970.
+    time: i64,
+    amount: i64,
+    customer: Option<u32>,
+    kind: u8,
+    /// Whether readers see it.
+    shown: bool,
+}
+
+#[derive(Default)]
+struct Details {
+    category: Option<Category>,
+    metadata: Metadata,
+    cancelled: Option<Cancelled>,
+    /// The customer's name, until readers see it.
+    name: Option<String>,
+}
+
+/// An impact that readers see.
+pub(super) struct Fact<'a> {
+    pub(super) position: u32,
+    pub(super) time: DateTime<Utc>,
+    pub(super) kind: &'static ImpactKind,
+    pub(super) amount: i64,
+    /// The address of the customer, if there is one.
+    pub(super) address: Option<&'a str>,
+    pub(super) cancelled: Option<&'a Cancelled>,
+}
+
+/// When and why an impact was cancelled.
+#[derive(Clone)]
+pub(super) struct Cancelled {
+    pub(super) on: Timestamp,
+    pub(super) reason: Option<Reason>,
+}
+
+struct Customer {
+    email: Arc<str>,
+    name: Option<Box<str>>,
+    /// The impact that gave the name.
+    named_by: u32,
+    onboarded_on: i64,
+    index: Index,
+}
+
+/// Positions of impacts, ascending, by kind.
+#[derive(Default)]
+struct Index(ByKind<Vec<u32>>);
+
+/// Something that takes effect later.
+enum Pending {
+    Purchase(Purchase, Option<u64>),
+    Cancellation(u32, Cancelled),
+}
+
+/// What an action makes.
+#[derive(Clone)]
+pub(super) struct Purchase {
+    pub(super) kind: ImpactKind,
+    pub(super) amount: i64,
+    pub(super) category: Option<Category>,
+    pub(super) customer: Option<(Email, Option<String>)>,
+    pub(super) metadata: Metadata,
+}
+
+/// Whose records are read.
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// The account's own.
+    Own,
+    /// Every customer's.
+    Customers,
+    /// One customer's.
+    Customer(&'a Email),
+}
+
+impl Account {
+    pub(super) fn new(seed: u64, key: &[u8]) -> Self {
+        let number = number(seed, key);
+        Self {
+            user_id: Self::id_of(seed, key),
+            number,
+            events: Vec::new(),
+            details: HashMap::new(),
+            hidden: BTreeSet::new(),
+            pending: Vec::new(),
+            own: Index::default(),
+            customers_own: Index::default(),
+            user_impact: [0; KINDS],
+            customer_impact: [0; KINDS],
+            days: BTreeMap::new(),
+            customers: Vec::new(),
+            shown_customers: Vec::new(),
+            by_email: HashMap::new(),
+        }
+    }
+
+    /// The id of the account of a key.
+    pub(super) fn id_of(seed: u64, key: &[u8]) -> UserId {
+        UserId::new(id(number(seed, key)))
+    }
+
+    /// The account's id.
+    #[must_use]
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// What `GET /v1/impact` answers: lifetime totals, each in the unit of its kind,
+    /// without what is cancelled or still hidden.
+    #[must_use]
+    pub fn totals(&self) -> ImpactTotals {
+        let customer_impact = totals(&self.customer_impact);
+        ImpactTotals::new(self.user_id.clone(), totals(&self.user_impact), customer_impact)
+    }
+
+    /// The customers that readers see, by the time of their first impact.
+    #[must_use]
+    pub fn customers(&self) -> Vec<CustomerSummary> {
+        self.shown_customers.iter().map(|customer| self.customer_entry(*customer)).collect()
+    }
+
+    /// How many impacts were made, the customers' and the cancelled among them.
+    #[must_use]
+    pub fn impacts(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Every impact that was made, oldest first: what was really bought,
+    /// whatever a client was told.
+    #[must_use]
+    pub fn ledger(&self) -> impl DoubleEndedIterator<Item = LedgerEntry> + ExactSizeIterator {
+        (0..self.events.len()).map(|at| {
+            let position = position(at);
+            LedgerEntry {
+                receipt: self.receipt(position),
+                cancelled_on: self.cancelled(position).map(|cancelled| cancelled.on.clone()),
+                hidden: self.is_hidden(position),
+            }
+        })
+    }
+
+    /// Makes an impact. Its time is the clock's, or a millisecond after the
+    /// last impact if the clock has not gone on: times are unique and ascend.
+    /// `hides` is for how many milliseconds readers do not see it.
+    pub(super) fn buy(
+        &mut self,
+        purchase: Purchase,
+        now: DateTime<Utc>,
+        hides: Option<u64>,
+    ) -> Receipt {
+        let now = now.timestamp_millis().clamp(EARLIEST, LATEST);
+        let time = self.events.last().map_or(now, |last| now.max(last.time + 1));
+        let Purchase { kind, amount, category, customer, metadata } = purchase;
+        let position = position(self.events.len());
+        let (customer, name) = match customer {
+            Some((email, name)) => (Some(self.onboard(&email, time)), name),
+            None => (None, None),
+        };
+        let kind = u8::try_from(kind_at(&kind)).unwrap_or_default();
+
+        self.events.push(Event { time, amount, customer, kind, shown: false });
+        if category.is_some() || !metadata.is_empty() || name.is_some() {
+            let details = Details { category, metadata, cancelled: None, name };
+            self.details.insert(position, details);
+        }
+        match hides {
+            None => self.show(position),
+            Some(hidden) => {
+                self.hidden.insert((now.saturating_add(millis(hidden)), position));
+            }
+        }
+        self.receipt(position)
+    }
+
+    /// Makes an impact after so many milliseconds.
+    pub(super) fn buy_later(
+        &mut self,
+        purchase: Purchase,
+        now: DateTime<Utc>,
+        after: u64,
+        hides: Option<u64>,
+    ) {
+        let due = now.timestamp_millis().saturating_add(millis(after));
+        self.pending.push((due, Pending::Purchase(purchase, hides)));
+    }
+
+    /// Cancels an impact after so many milliseconds.
+    pub(super) fn cancel_later(
+        &mut self,
+        position: u32,
+        cancelled: Cancelled,
+        now: DateTime<Utc>,
+        after: u64,
+    ) {
+        let due = now.timestamp_millis().saturating_add(millis(after));
+        self.pending.push((due, Pending::Cancellation(position, cancelled)));
+    }
+
+    /// Does what was to be done by now, and shows what was hidden until now. What
+    /// was shown once stays so, even if the clock goes back.
+    pub(super) fn catch_up(&mut self, now: DateTime<Utc>) {
+        let now = now.timestamp_millis();
+        let due = |pending: &[(i64, Pending)]| {
+            let due = pending.iter().enumerate().filter(|(_, (due, _))| *due <= now);
+            due.min_by_key(|(_, (due, _))| *due).map(|(at, _)| at)
+        };
+        while let Some(at) = due(&self.pending) {
+            match self.pending.remove(at) {
+                (due, Pending::Purchase(purchase, hides)) => {
+                    self.buy(purchase, moment(due), hides);
+                }
+                (_, Pending::Cancellation(position, cancelled)) => {
+                    self.cancel(position, cancelled);
+                }
+            }
+        }
+        while let Some(first) = self.hidden.first().copied().filter(|(until, _)| *until <= now) {
+            self.hidden.remove(&first);
+            self.show(first.1);
+        }
+    }
+
+    /// Adds an impact to the lists and the totals.
+    fn show(&mut self, position: u32) {
+        let event = &mut self.events[position as usize];
+        event.shown = true;
+        let (amount, customer, at) = (event.amount, event.customer, usize::from(event.kind));
+        if let Some(customer) = customer {
+            self.name(customer, position);
+            insert(&mut self.customers[customer as usize].index.0[at], position);
+            insert(&mut self.customers_own.0[at], position);
+            insert(&mut self.shown_customers, customer);
+        } else {
+            insert(&mut self.own.0[at], position);
+        }
+        self.count(position, amount);
+    }
+
+    /// Gives a customer the name that came with an impact, unless a later
+    /// impact gave another.
+    fn name(&mut self, customer: u32, position: u32) {
+        let Entry::Occupied(mut details) = self.details.entry(position) else { return };
+        let name = details.get_mut().name.take();
+        if details.get().is_empty() {
+            details.remove();
+        }
+        let customer = &mut self.customers[customer as usize];
+        if name.is_some() && customer.named_by <= position {
+            customer.name = name.map(Into::into);
+            customer.named_by = position;
+        }
+    }
+
+    /// Takes an impact out of the totals, and notes when and why. Once.
+    pub(super) fn cancel(&mut self, position: u32, cancelled: Cancelled) {
+        if self.cancelled(position).is_some() {
+            return;
+        }
+        self.details.entry(position).or_default().cancelled = Some(cancelled);
+        self.count(position, -self.events[position as usize].amount);
+    }
+
+    /// When and why an impact is cancelled, if it is cancelled now.
+    pub(super) fn cancellation(
+        &self,
+        position: u32,
+        reason: Option<Reason>,
+        now: DateTime<Utc>,
+    ) -> Cancelled {
+        let time = self.events[position as usize].time;
+        // Not before it was made, even if the clock has gone back.
+        let on = moment(now.timestamp_millis().clamp(time, LATEST.max(time))).into();
+        Cancelled { on, reason }
+    }
+
+    /// When and why an impact was cancelled, if it was.
+    pub(super) fn cancelled(&self, position: u32) -> Option<&Cancelled> {
+        self.details.get(&position)?.cancelled.as_ref()
+    }
+
+    /// Adds to the totals in which an impact counts.
+    fn count(&mut self, position: u32, amount: i64) {
+        let event = &self.events[position as usize];
+        let at = usize::from(event.kind);
+        let totals = match event.customer {
+            Some(_) => &mut self.customer_impact,
+            None => &mut self.user_impact,
+        };
+        let day = self.days.entry(moment(event.time).date_naive()).or_insert([0; KINDS]);
+        for total in [&mut totals[at], &mut day[at]] {
+            *total = total.saturating_add(amount);
+        }
+    }
+
+    /// The customer with this address, who is new if there was none.
+    fn onboard(&mut self, email: &Email, time: i64) -> u32 {
+        if let Some(customer) = self.customer(email) {
+            return customer;
+        }
+        let customer = position(self.customers.len());
+        let email: Arc<str> = email.as_str().into();
+        self.by_email.insert(email.clone(), customer);
+        self.customers.push(Customer {
+            email,
+            name: None,
+            named_by: 0,
+            onboarded_on: time,
+            index: Index::default(),
+        });
+        customer
+    }
+
+    /// The position of the impact with this id.
+    pub(super) fn find(&self, id: &ImpactId) -> Option<u32> {
+        let time = id.time_utc.datetime().timestamp_millis();
+        let at = self.events.binary_search_by_key(&time, |event| event.time).ok()?;
+        // Compared as text: another way to write the same time is another id.
+        let same = id.user_id == self.user_id && id.time_utc == moment(time).into();
+        let found = position(at);
+        (same && !self.is_hidden(found)).then_some(found)
+    }
+
+    /// The days with an impact that was not cancelled, within a range.
+    pub(super) fn days(&self, dates: DateRange) -> Vec<Day> {
+        let start = dates.start_date().map_or(Bound::Unbounded, Bound::Included);
+        let end = dates.end_date().map_or(Bound::Unbounded, Bound::Included);
+        let days = self.days.range((start, end)).filter(|(_, day)| **day != [0; KINDS]);
+        days.map(|(date, day)| Day::new(*date, totals(day))).collect()
+    }
+
+    /// Positions of records of some kinds (all if empty) and days, after `after`.
+    pub(super) fn select(
+        &self,
+        whose: Whose<'_>,
+        kinds: &[ImpactKind],
+        dates: DateRange,
+        order: SortOrder,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Selection {
+        let index = match whose {
+            Whose::Own => Some(&self.own),
+            Whose::Customers => Some(&self.customers_own),
+            Whose::Customer(email) => {
+                self.customer(email).map(|customer| &self.customers[customer as usize].index)
+            }
+        };
+        let lists: Vec<&[u32]> = match (index, kinds) {
+            (None, _) => Vec::new(),
+            (Some(index), []) => index.0.iter().map(Vec::as_slice).collect(),
+            (Some(index), kinds) => {
+                kinds.iter().map(|kind| index.0[kind_at(kind)].as_slice()).collect()
+            }
+        };
+        select(&lists, &resume(self.range(dates), order, after), order, limit)
+    }
+
+    /// Positions of customers after `after`.
+    pub(super) fn select_customers(
+        &self,
+        email: Option<&Email>,
+        order: SortOrder,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Selection {
+        let range = match email {
+            None => 0..position(self.customers.len()),
+            Some(email) => self.customer(email).map_or(0..0, |customer| customer..customer + 1),
+        };
+        select(&[&self.shown_customers], &resume(range, order, after), order, limit)
+    }
+
+    /// Every impact that readers see, oldest first. A walk over all of them, for
+    /// what no index answers.
+    pub(super) fn facts(&self) -> impl Iterator<Item = Fact<'_>> {
+        let shown = self.events.iter().enumerate().filter(|(_, event)| event.shown);
+        shown.map(|(at, event)| {
+            let position = position(at);
+            Fact {
+                position,
+                time: moment(event.time),
+                kind: &ImpactKind::KNOWN[usize::from(event.kind)],
+                amount: event.amount,
+                address: event.customer.map(|customer| &*self.customers[customer as usize].email),
+                cancelled: self.cancelled(position),
+            }
+        })
+    }
+
+    /// Positions, addresses and first times of the customers that readers see.
+    pub(super) fn customer_facts(&self) -> impl Iterator<Item = (u32, &str, DateTime<Utc>)> {
+        self.shown_customers.iter().map(|at| {
+            let customer = &self.customers[*at as usize];
+            (*at, &*customer.email, moment(customer.onboarded_on))
+        })
+    }
+
+    /// Positions of the impacts of the two seconds around a moment that readers see.
+    pub(super) fn near(&self, time: DateTime<Utc>) -> impl Iterator<Item = u32> {
+        let time = time.timestamp_millis();
+        let start = self.events.partition_point(|event| event.time < time - 1_000);
+        let end = self.events.partition_point(|event| event.time <= time + 1_000);
+        (start..end).map(position).filter(|at| !self.is_hidden(*at))
+    }
+
+    /// The latest impact beside the one of a receipt.
+    pub(super) fn latest_other(&self, receipt: &Receipt) -> Option<Receipt> {
+        let time = receipt.time_utc.datetime().timestamp_millis();
+        let at = self.events.iter().rposition(|event| event.time != time)?;
+        Some(self.receipt(position(at)))
+    }
+
+    /// A record of the account's own.
+    pub(super) fn record(&self, position: u32) -> Record {
+        let Receipt { user_id, time_utc, impact, category, metadata, .. } = self.receipt(position);
+        let mut record = Record::new(user_id, time_utc, impact);
+        (record.category, record.metadata) = (category, metadata);
+        record
+    }
+
+    /// A record of a customer's.
+    pub(super) fn customer_record(&self, position: u32) -> Option<CustomerRecord> {
+        let Receipt { user_id, time_utc, impact, category, customer, metadata, .. } =
+            self.receipt(position);
+        let mut record = CustomerRecord::new(user_id, time_utc, impact, customer?);
+        (record.category, record.metadata) = (category, metadata);
+        Some(record)
+    }
+
+    /// A customer.
+    pub(super) fn customer_entry(&self, position: u32) -> CustomerSummary {
+        let onboarded_on = self.customers[position as usize].onboarded_on;
+        let RecordCustomer { customer_id, customer_email, customer_name, .. } =
+            self.customer_info(position);
+        let mut entry =
+            CustomerSummary::new(customer_id, customer_email.as_str(), moment(onboarded_on).into());
+        entry.customer_name = customer_name;
+        entry
+    }
+
+    /// What was bought, with its metadata.
+    pub(super) fn receipt(&self, position: u32) -> Receipt {
+        let event = &self.events[position as usize];
+        let kind = ImpactKind::KNOWN[usize::from(event.kind)].clone();
+        let time_utc = Timestamp::from(moment(event.time));
+        let impact = Impact::new(kind, event.amount);
+        let mut receipt = Receipt::new(self.user_id.clone(), time_utc, impact);
+        receipt.customer = event.customer.map(|customer| self.customer_info(customer));
+        if let Some(details) = self.details.get(&position) {
+            if let (Some(name), Some(customer)) = (&details.name, &mut receipt.customer) {
+                customer.customer_name = Some(name.as_str().into());
+            }
+            receipt.category.clone_from(&details.category);
+            receipt.metadata = details.metadata.clone().into();
+        }
+        receipt
+    }
+
+    fn customer_info(&self, position: u32) -> RecordCustomer {
+        let customer = &self.customers[position as usize];
+        // The step is prime and no divisor of the ids there are: no id repeats.
+        let number = self.number.rotate_left(32) % IDS + u64::from(position) * 2_654_435_761;
+        let mut info = RecordCustomer::new(id(number), &*customer.email);
+        info.customer_name = customer.name.as_deref().map(Redacted::from);
+        info
+    }
+
+    fn is_hidden(&self, position: u32) -> bool {
+        !self.events[position as usize].shown
+    }
+
+    fn customer(&self, email: &Email) -> Option<u32> {
+        self.by_email.get(email.as_str()).copied()
+    }
+
+    /// The positions of the impacts of some days.
+    fn range(&self, dates: DateRange) -> Range<u32> {
+        let before = |day: Option<NaiveDate>| {
+            let day = day?.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+            Some(position(self.events.partition_point(|event| event.time < day)))
+        };
+        let start = before(dates.start_date()).unwrap_or_default();
+        let next = |day: NaiveDate| day.checked_add_days(Days::new(1));
+        let end = before(dates.end_date().and_then(next));
+        start..end.unwrap_or_else(|| position(self.events.len()))
+    }
+}
+
+/// Nothing of what the account holds.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("user_id", &self.user_id)
+            .field("impacts", &self.events.len())
+            .field("customers", &self.customers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Inserts into an ascending list; nearly always at its end.
+fn insert(positions: &mut Vec<u32>, position: u32) {
+    if positions.last().is_none_or(|last| *last < position) {
+        positions.push(position);
+    } else if let Err(at) = positions.binary_search(&position) {
+        positions.insert(at, position);
+    }
+}
+
+/// What is left of a range after a position.
+fn resume(range: Range<u32>, order: SortOrder, after: Option<u32>) -> Range<u32> {
+    match (order, after) {
+        (_, None) => range,
+        (SortOrder::Asc, Some(after)) => range.start.max(after.saturating_add(1))..range.end,
+        (SortOrder::Desc, Some(after)) => range.start..range.end.min(after),
+    }
+}
+
+impl Details {
+    fn is_empty(&self) -> bool {
+        let Self { category, metadata, cancelled, name } = self;
+        category.is_none() && metadata.is_empty() && cancelled.is_none() && name.is_none()
+    }
+}
+
+/// What an account's ids are derived from.
+fn number(seed: u64, key: &[u8]) -> u64 {
+    hash(&[b"account", &seed.to_be_bytes(), key])
+}
+
+/// How many ids of ten digits there are.
+const IDS: u64 = 9_000_000_000;
+
+fn id(number: u64) -> String {
+    format!("U{}", 1_000_000_000 + number % IDS)
+}
+
+fn kind_at(kind: &ImpactKind) -> usize {
+    // Only known kinds get here: routes and filters are made of them.
+    ImpactKind::KNOWN.iter().position(|known| known == kind).unwrap_or_default()
+}
+
+fn totals(amounts: &ByKind<i64>) -> Totals {
+    let mut totals = Totals::zeros();
+    for (kind, amount) in ImpactKind::KNOWN.iter().zip(amounts) {
+        totals.set(kind.clone(), *amount);
+    }
+    totals
+}
+
+/// A position in a list; a list of four billion entries does not fit anyway.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+fn moment(time: i64) -> DateTime<Utc> {
+    // Times are between EARLIEST and LATEST, or a few milliseconds after.
+    DateTime::from_timestamp_millis(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A history of all kinds in turn, each third impact for one of the
+    /// customers, a second between them.
+    fn history(impacts: u32, customers: u32) -> Account {
+        let mut account = Account::new(0, b"test_");
+        let start = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
+        for at in 0..impacts {
+            let email = || Email::new(format!("customer-{}@example.com", at % customers)).unwrap();
+            let purchase = Purchase {
+                kind: ImpactKind::KNOWN[at as usize % KINDS].clone(),
+                amount: 1,
+                category: None,
+                customer: (at % 3 == 0).then(|| (email(), None)),
+                metadata: Metadata::new(),
+            };
+            account.buy(purchase, start + chrono::TimeDelta::seconds(at.into()), None);
+        }
+        account
+    }
+
+    #[test]
+    fn a_page_costs_the_same_wherever_it_is_in_a_million_records() {
+        const IMPACTS: u32 = 1_000_000;
+        const LIMIT: usize = 100;
+        let account = history(IMPACTS, 7);
+        let email = Email::new("customer-3@example.com").unwrap();
+        let last_day = account.days.keys().last().copied();
+        let last_days = DateRange::new(last_day, None).unwrap();
+        let money = [ImpactKind::MoneyDonated];
+        for whose in [Whose::Own, Whose::Customers, Whose::Customer(&email)] {
+            for kinds in [&[][..], &money] {
+                for dates in [DateRange::ALL, last_days] {
+                    for (order, late) in
+                        [(SortOrder::Asc, IMPACTS - 20_000), (SortOrder::Desc, 20_000)]
+                    {
+                        let select =
+                            |after| account.select(whose, kinds, dates, order, after, LIMIT);
+                        let (first, later) = (select(None), select(Some(late)));
+                        assert!(later.positions.len() == LIMIT || order == SortOrder::Desc);
+                        // One look per list and item, and two binary searches.
+                        let most = KINDS * (LIMIT + 2 * 22);
+                        for selection in [first, later] {
+                            assert!(selection.steps <= most, "{} steps", selection.steps);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_of_customers_costs_its_items() {
+        let account = history(30_000, 10_000);
+        for after in [None, Some(5_000), Some(9_000)] {
+            for order in [SortOrder::Asc, SortOrder::Desc] {
+                let selection = account.select_customers(None, order, after, 50);
+                assert_eq!(selection.positions.len(), 50);
+                // One look per item, and two binary searches.
+                assert!(selection.steps <= 50 + 2 * 16, "{} steps", selection.steps);
+            }
+        }
+    }
+
+    #[test]
+    fn an_impact_takes_few_bytes() {
+        assert!(size_of::<Event>() <= 32);
+    }
+
+    #[test]
+    fn ids_of_customers_do_not_repeat() {
+        let account = history(60_000, 20_000);
+        let mut ids: Vec<_> = (0..account.customers.len())
+            .map(|at| account.customer_info(position(at)).customer_id)
+            .collect();
+        ids.push(account.user_id.as_str().to_owned());
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn times_are_unique_and_ascend_whatever_the_clock_does() {
+        let mut account = Account::new(0, b"test_");
+        let mut last = None;
+        for clock in [5, 5, 3, i64::MIN / 4, 6, i64::MAX / 4_000, i64::MAX / 4_000, 0] {
+            let now = DateTime::from_timestamp_millis(clock);
+            let now = now.unwrap_or(if clock < 0 {
+                DateTime::<Utc>::MIN_UTC
+            } else {
+                DateTime::<Utc>::MAX_UTC
+            });
+            let purchase = Purchase {
+                kind: ImpactKind::TreePlanted,
+                amount: i64::MAX,
+                category: None,
+                customer: None,
+                metadata: Metadata::new(),
+            };
+            let receipt = account.buy(purchase, now, None);
+            let time = receipt.time_utc.to_string();
+            assert_eq!(time.len(), "2024-09-16T20:34:04.429Z".len(), "{time}");
+            assert!(last < Some(receipt.time_utc.clone()));
+            let found = account.find(&ImpactId::from(&receipt)).unwrap();
+            assert_eq!(account.receipt(found), receipt);
+            last = Some(receipt.time_utc);
+        }
+        assert_eq!(account.totals().total.get(&ImpactKind::TreePlanted), i64::MAX);
+    }
+}

@@ -1,0 +1,134 @@
+//! The actions: each makes an impact and answers a receipt.
+
+use std::str::FromStr;
+
+use oneclick_proto::{
+    Category, Cents, Fragments, ImpactKind, InvalidValue, Pounds, RecordedMetadata, Trees,
+};
+
+use super::account::{Account, Purchase};
+use super::fields::Fields;
+use super::problem::Problem;
+use super::query::{Query, email};
+use super::view::View;
+use super::{Input, Operation, Parsed};
+
+// Every amount fits an `i64`.
+const _: () = assert!(Cents::MAX <= i64::MAX as u64);
+
+/// What one action is about.
+struct Spec {
+    kind: ImpactKind,
+    /// Reads `amount` and checks its range.
+    amount: fn(&Fields<'_>) -> Result<u64, Problem>,
+    /// Reads `category`, if there is such a field.
+    category: Option<ReadCategory>,
+}
+
+type ReadCategory = fn(&str) -> Result<Category, Problem>;
+
+/// `POST /v1/plant_tree`.
+pub(super) fn plant_tree(input: &Input<'_>) -> Parsed {
+    let amount = |fields: &Fields<'_>| amount(fields, Trees::get);
+    parse(input, &Spec { kind: ImpactKind::TreePlanted, amount, category: Some(food) })
+}
+
+/// `POST /v1/clean_ocean`.
+pub(super) fn clean_ocean(input: &Input<'_>) -> Parsed {
+    let amount = |fields: &Fields<'_>| amount(fields, Pounds::get);
+    parse(input, &Spec { kind: ImpactKind::WasteRemoved, amount, category: None })
+}
+
+/// `POST /v1/capture_carbon`.
+pub(super) fn capture_carbon(input: &Input<'_>) -> Parsed {
+    let amount = |fields: &Fields<'_>| amount(fields, Pounds::get);
+    parse(input, &Spec { kind: ImpactKind::CarbonCaptured, amount, category: None })
+}
+
+/// `POST /v1/restore_coral`.
+pub(super) fn restore_coral(input: &Input<'_>) -> Parsed {
+    let amount = |fields: &Fields<'_>| amount(fields, Fragments::get);
+    parse(input, &Spec { kind: ImpactKind::CoralRestored, amount, category: None })
+}
+
+/// `POST /v1/donate_money`.
+pub(super) fn donate_money(input: &Input<'_>) -> Parsed {
+    let amount = |fields: &Fields<'_>| amount(fields, Cents::get);
+    parse(input, &Spec { kind: ImpactKind::MoneyDonated, amount, category: Some(cause) })
+}
+
+fn amount<T: FromStr<Err = InvalidValue>>(
+    fields: &Fields<'_>,
+    get: fn(T) -> u64,
+) -> Result<u64, Problem> {
+    fields.whole("amount").map(get)
+}
+
+fn parse(input: &Input<'_>, spec: &Spec) -> Parsed {
+    Query::parse(input, &[])?;
+    let fields = Fields::parse(input.body, r#"{"amount":5}"#)?;
+    let mut known = vec!["amount", "customer_email", "customer_name", "notify", "metadata"];
+    if spec.category.is_some() {
+        known.push("category");
+    }
+    if !input.lenient {
+        fields.only(input.path, &known)?;
+    }
+
+    let amount = (spec.amount)(&fields)?;
+    let customer = match (fields.text("customer_email")?, fields.text("customer_name")?) {
+        (Some(address), name) => Some((email(address)?, name.map(str::to_owned))),
+        (None, None) => None,
+        (None, Some(_)) => {
+            return Err(Problem::invalid(
+                "`customer_name` was sent without `customer_email`: the customer would be lost",
+            ));
+        }
+    };
+    let category = match spec.category {
+        Some(read) => fields.text("category")?.map(read).transpose()?,
+        None => None,
+    };
+    let metadata = fields.metadata()?;
+    // Read for its type alone: nobody is ever notified in an emulator.
+    fields.flag("notify")?;
+
+    let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+    let kind = spec.kind.clone();
+    Ok(Box::new(Purchase { kind, amount, category, customer, metadata }))
+}
+
+/// The one category of trees.
+fn food(name: &str) -> Result<Category, Problem> {
+    match Category::from(name) {
+        Category::Food => Ok(Category::Food),
+        _ => Err(Problem::invalid("`category` can be food or left out")),
+    }
+}
+
+/// The cause of a donation, of which there is no closed list.
+fn cause(name: &str) -> Result<Category, Problem> {
+    if name.is_empty() {
+        return Err(Problem::invalid(
+            "`category` is empty: send a cause, such as climate, or leave it out",
+        ));
+    }
+    Ok(Category::from(name))
+}
+
+impl Operation for Purchase {
+    fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
+        let mut receipt = account.buy(*self, view.now, view.hides);
+        // Records show it; receipts are not known to.
+        receipt.metadata = RecordedMetadata::default();
+        Ok(view.receipt(account, receipt))
+    }
+
+    fn apply_later(self: Box<Self>, account: &mut Account, view: &View<'_>, millis: u64) {
+        account.buy_later(*self, view.now, millis, view.hides);
+    }
+
+    fn purchase(&self) -> Option<&Purchase> {
+        Some(self)
+    }
+}

@@ -1,0 +1,170 @@
+//! The projects, in the language that was asked for.
+
+mod catalogue;
+
+use http::StatusCode;
+use oneclick_proto::{Goal, ImpactKind, Locale, Project, ProjectList, ProjectType};
+
+use super::account::Account;
+use super::problem::{Problem, json};
+use super::query::Query;
+use super::view::View;
+use super::{Input, Operation, Parsed};
+use catalogue::{ByLocale, PROJECTS, Sample};
+
+struct Projects {
+    project_type: Option<ProjectType>,
+    locale: Locale,
+}
+
+struct ProjectById {
+    sample: &'static Sample,
+    locale: Locale,
+}
+
+/// `GET /v1/projects`.
+pub(super) fn projects(input: &Input<'_>) -> Parsed {
+    let query = Query::parse(input, &["type", "locale"])?;
+    let project_type = query.get("type").map(|name| {
+        let known = ProjectType::known(name);
+        known.ok_or_else(|| one_of("type", ProjectType::KNOWN.iter().map(ProjectType::as_str)))
+    });
+    Ok(Box::new(Projects { project_type: project_type.transpose()?, locale: locale(&query)? }))
+}
+
+/// `GET /v1/projects/{project_id}`.
+pub(super) fn project_by_id(input: &Input<'_>) -> Parsed {
+    let query = Query::parse(input, &["locale"])?;
+    let project_id = percent_encoding::percent_decode_str(input.segment)
+        .decode_utf8()
+        .map_err(|_| Problem::invalid("the path is not UTF-8 after percent-decoding"))?;
+    let locale = locale(&query)?;
+    // The id is not repeated: it can hold anything.
+    let sample = find(&project_id).ok_or_else(|| {
+        Problem::invalid("there is no project with this id: GET /v1/projects lists them all")
+            .status(StatusCode::NOT_FOUND)
+    })?;
+    Ok(Box::new(ProjectById { sample, locale }))
+}
+
+/// The project that an impact goes to, in English; not every impact has one.
+pub(super) fn of(kind: &ImpactKind, food: bool) -> Option<Project> {
+    let project_id = match kind {
+        ImpactKind::TreePlanted if food => "emulator-food-forest",
+        ImpactKind::TreePlanted => "emulator-mountain-forest",
+        ImpactKind::WasteRemoved => "emulator-clean-bay",
+        ImpactKind::CarbonCaptured => "emulator-air-filter",
+        _ => return None,
+    };
+    find(project_id).map(|sample| told(sample, &Locale::En))
+}
+
+fn locale(query: &Query<'_>) -> Result<Locale, Problem> {
+    query.get("locale").map_or(Ok(Locale::En), |name| {
+        let known = Locale::known(name);
+        known.ok_or_else(|| one_of("locale", Locale::KNOWN.iter().map(Locale::as_str)))
+    })
+}
+
+fn one_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let known: Vec<_> = known.collect();
+    Problem::invalid(format!("`{name}` must be one of {}, or left out", known.join(", ")))
+}
+
+impl Operation for Projects {
+    fn apply(self: Box<Self>, _: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
+        let projects = PROJECTS.iter().map(|sample| told(sample, &self.locale));
+        let wanted = self.project_type;
+        let projects = projects
+            .filter(|project| wanted.as_ref().is_none_or(|wanted| project.project_type == *wanted));
+        Ok(json(&ProjectList::new(projects.collect())))
+    }
+}
+
+impl Operation for ProjectById {
+    fn apply(self: Box<Self>, _: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
+        Ok(json(&told(self.sample, &self.locale)))
+    }
+}
+
+fn find(project_id: &str) -> Option<&'static Sample> {
+    PROJECTS.iter().find(|sample| sample.project_id == project_id)
+}
+
+/// A project as it is told in a language.
+fn told(sample: &Sample, locale: &Locale) -> Project {
+    let text = sample.texts.of(locale);
+    let id = sample.project_id;
+    let mut project = Project::new(id, text.name, sample.project_type.clone());
+    project.location = text.location.into();
+    project.description = text.description.into();
+    project.about = text.about.iter().map(|&paragraph| paragraph.to_owned()).collect();
+    project.country_code = sample.country_code.into();
+    project.organization = sample.organization.into();
+    project.sdgs = sample.goals.iter().map(|goal| told_goal(goal, locale)).collect();
+    project.image_urls = vec![format!("https://images.example.com/{id}.jpg")];
+    project.latitude = Some(sample.latitude);
+    project.longitude = Some(sample.longitude);
+    project.available = sample.available;
+    project
+}
+
+fn told_goal(goal: &catalogue::Goal, locale: &Locale) -> Goal {
+    let (number, text) = (goal.number, goal.texts.of(locale));
+    let mut told = Goal::new(format!("sdg-{number}"), number.into());
+    told.title = text.title.into();
+    told.description = text.description.into();
+    told.color = goal.color.into();
+    told.link = format!("https://sdgs.un.org/goals/goal{number}");
+    told.icon_url = format!("https://images.example.com/sdg-{number}.svg");
+    told
+}
+
+impl<T> ByLocale<T> {
+    fn of(&self, locale: &Locale) -> &T {
+        match locale {
+            Locale::De => &self.de,
+            Locale::Es => &self.es,
+            Locale::Fr => &self.fr,
+            Locale::Nl => &self.nl,
+            _ => &self.en,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_project_is_labelled_and_told_in_every_language() {
+        let mut ids = Vec::new();
+        for sample in PROJECTS {
+            assert!(!ids.contains(&sample.project_id));
+            ids.push(sample.project_id);
+            let english = told(sample, &Locale::En);
+            for locale in Locale::KNOWN {
+                let project = told(sample, locale);
+                assert!(project.name.starts_with("Emulator"), "{}", project.name);
+                // In each language the word begins so.
+                let description = project.description.to_lowercase();
+                assert!(description.contains("emulat") || description.contains("émulat"));
+                assert_eq!(project.about.len(), english.about.len());
+                assert!(*locale == Locale::En || project.about != english.about);
+                assert_eq!(project.sdgs.len(), english.sdgs.len());
+            }
+        }
+    }
+
+    #[test]
+    fn impacts_go_to_projects_that_are_there_and_take_them() {
+        for kind in ImpactKind::KNOWN {
+            for food in [false, true] {
+                let project = of(kind, food);
+                let none = matches!(kind, ImpactKind::CoralRestored | ImpactKind::MoneyDonated);
+                assert_eq!(project.is_none(), none);
+                assert!(project.is_none_or(|project| project.available));
+            }
+        }
+    }
+}

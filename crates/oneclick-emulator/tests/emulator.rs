@@ -1,0 +1,20 @@
+//! What the emulator promises, from outside: as a function, a server, a command.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod emulator {
+    mod actions;
+    mod behaviour;
+    mod cancel;
+    mod command;
+    mod control;
+    mod faults;
+    mod http;
+    mod lists;
+    mod model;
+    mod projects;
+    mod reads;
+    mod server;
+    mod strict;
+    mod track;
+    mod world;
+}

@@ -1,0 +1,253 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use oneclick_emulator::{Fault, ManualClock, Server};
+use serde_json::{Value, json};
+
+/// One request on a connection of its own: the head and the JSON of its answer.
+pub(crate) fn send(
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> (String, Value) {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let typed = body.map_or("", |_| "content-type: application/json\r\n");
+    let body = body.unwrap_or_default();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_control\r\nconnection: close\r\n\
+         {typed}content-length: {}\r\n\r\n{body}",
+        body.len(),
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    (head.to_owned(), serde_json::from_str(body).unwrap_or_default())
+}
+
+pub(crate) fn ok(server: &Server, method: &str, path: &str, body: Option<&str>) -> Value {
+    let (head, answer) = send(server, method, path, body);
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{method} {path}: {head} {answer}");
+    answer
+}
+
+#[track_caller]
+pub(crate) fn refused(
+    server: &Server,
+    status: u16,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> String {
+    let (head, answer) = send(server, method, path, body);
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head} {answer}");
+    assert_eq!(answer["type"], "invalid_request_error");
+    answer["message"].as_str().unwrap().to_owned()
+}
+
+const TREE: Option<&str> = Some(r#"{"amount":1,"metadata":{"order":"A-1"}}"#);
+
+#[test]
+fn faults_are_set_listed_and_ended() {
+    let server = Server::start().unwrap();
+    let once = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":1}"#;
+    let cut = r#"{"fault":{"cut_answer":{"at":10}},"probability":0.5}"#;
+    let busy = r#"{"fault":{"rate_limited":{"retry_after":{"seconds":7}}}}"#;
+    for rule in [once, cut, busy] {
+        ok(&server, "POST", "/_emulator/faults", Some(rule));
+    }
+    let rules = [once, cut, busy].map(|rule| serde_json::from_str::<Value>(rule).unwrap());
+    assert_eq!(ok(&server, "GET", "/_emulator/faults", None), json!({ "faults": rules }));
+
+    assert_eq!(send(&server, "POST", "/v1/plant_tree", TREE).0, "");
+    assert_eq!(ok(&server, "GET", "/_emulator/faults", None), json!({ "faults": rules[1..] }));
+    assert_eq!(ok(&server, "DELETE", "/_emulator/faults", None), json!({ "faults": [] }));
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+
+    for (wrong, word) in [
+        (r#"{"fault":"explode"}"#, "explode"),
+        (r#"{"fault":"garbage","often":1}"#, "often"),
+        (r#"{"fault":{"cut_answer":{"to":1}}}"#, "to"),
+        (r#"{"fault":"garbage","times":1,"probability":0.5}"#, "not both"),
+        (r#"{"fault":"garbage","probability":2}"#, "from 0 to 1"),
+        (r#"{"fault":"garbage","times":-1}"#, "-1"),
+        (r#"{"fault":"garbage","times":0}"#, "1 or more"),
+        (r#"{"fault":"rate_limited"}"#, r#"{"rate_limited":{"#),
+        ("{}", "fault"),
+        ("", "EOF"),
+    ] {
+        let message = refused(&server, 400, "POST", "/_emulator/faults", Some(wrong));
+        assert!(message.contains(word) && message.contains("for example"), "{message}");
+    }
+    let message = refused(&server, 415, "POST", "/_emulator/faults", None);
+    assert!(message.contains("Content-Type: application/json"), "{message}");
+    let lost = r#"{"fault":"garbage","path":"/v1/plant_trees"}"#;
+    let message = refused(&server, 400, "POST", "/_emulator/faults", Some(lost));
+    assert!(message.contains("did you mean POST /v1/plant_tree?"), "{message}");
+    let known = r#"{"fault":"garbage","path":"/v1/projects/{project_id}"}"#;
+    let faults = ok(&server, "POST", "/_emulator/faults", Some(known));
+    assert_eq!(faults["faults"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_clock_is_read_set_and_moved() {
+    let time = "2025-03-12T15:22:14.753Z";
+    let clock = ManualClock::new(time.parse().unwrap());
+    for server in [Server::start().unwrap(), Server::builder().clock(clock).start().unwrap()] {
+        let set = json!({ "now": time }).to_string();
+        ok(&server, "PUT", "/_emulator/clock", Some(&set));
+        ok(&server, "POST", "/_emulator/clock/advance", Some(r#"{"millis":86400000}"#));
+        let now = ok(&server, "GET", "/_emulator/clock", None)["now"].clone();
+        assert!(now.as_str().unwrap().starts_with("2025-03-13T15:2"), "{now}");
+        let receipt = ok(&server, "POST", "/v1/plant_tree", TREE);
+        assert!(receipt["time_utc"].as_str().unwrap().starts_with("2025-03-13T15:2"));
+
+        ok(&server, "POST", "/_emulator/clock/advance", Some(r#"{"millis":18446744073709551615}"#));
+        // The end of time, where it stays.
+        let last = ok(&server, "GET", "/_emulator/clock", None)["now"].clone();
+        assert!(!last.as_str().unwrap().starts_with("20"), "{last}");
+        refused(&server, 400, "PUT", "/_emulator/clock", Some(r#"{"now":"tomorrow"}"#));
+        refused(&server, 400, "POST", "/_emulator/clock/advance", Some(r#"{"millis":-1}"#));
+    }
+}
+
+#[test]
+fn a_reset_forgets_all() {
+    let server = Server::start().unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    ok(&server, "POST", "/_emulator/faults", Some(r#"{"fault":"garbage"}"#));
+    ok(&server, "PUT", "/_emulator/clock", Some(r#"{"now":"2001-01-01T00:00:00Z"}"#));
+    ok(&server, "POST", "/_emulator/reset", None);
+    let state = ok(&server, "GET", "/_emulator/state", None);
+    assert_eq!((&state["accounts"], &state["faults"]), (&json!([]), &json!([])));
+    assert!(!state["now"].as_str().unwrap().starts_with("2001"));
+    assert_eq!(ok(&server, "GET", "/_emulator/requests", None), json!({ "requests": [] }));
+}
+
+#[test]
+fn requests_are_logged_without_keys() {
+    let server = Server::start().unwrap();
+    refused(&server, 400, "POST", "/v1/plant_tree", Some("{}"));
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    ok(&server, "GET", "/v1/records?limit=5", None);
+    refused(&server, 404, "GET", "/v1/trees", None);
+    ok(&server, "POST", "/_emulator/faults", Some(r#"{"fault":"apply_then_drop","times":1}"#));
+    send(&server, "POST", "/v1/plant_tree", TREE);
+    let log = ok(&server, "GET", "/_emulator/requests", None);
+    assert!(!log.to_string().contains("test_control"));
+    let log = log["requests"].as_array().unwrap();
+    let user_id = ok(&server, "GET", "/v1/whoami", None)["user_id"].clone();
+    let [wrong, tree, records, lost, dropped] = &log[..] else { panic!("{log:?}") };
+    assert_eq!((&wrong["number"], &wrong["status"]), (&json!(1), &json!(400)));
+    assert!(wrong["time"].is_string());
+    assert!(log.iter().all(|entry| entry["user_id"] == user_id));
+    assert_eq!((&tree["method"], &tree["body"]), (&json!("POST"), &json!(TREE)));
+    assert_eq!((&tree["number"], &tree["status"]), (&json!(2), &json!(200)));
+    assert_eq!((&records["path"], &records["query"]), (&json!("/v1/records"), &json!("limit=5")));
+    assert_eq!((&lost["status"], &lost["fault"]), (&json!(404), &Value::Null));
+    assert_eq!((&dropped["status"], &dropped["fault"]), (&json!(200), &json!("apply_then_drop")));
+}
+
+#[test]
+fn every_request_to_the_api_is_told_once_as_it_is_logged() {
+    let (sender, told) = mpsc::channel();
+    let server = Server::builder()
+        .on_request(move |logged| sender.send(logged.clone()).unwrap())
+        .start()
+        .unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    ok(&server, "POST", "/_emulator/reset", None);
+    ok(&server, "POST", "/_emulator/faults", Some(r#"{"fault":"apply_then_drop","times":1}"#));
+    send(&server, "POST", "/v1/plant_tree", TREE);
+    refused(&server, 404, "GET", "/v1/ada@example.com?ada@example.com", None);
+
+    let log = ok(&server, "GET", "/_emulator/requests", None);
+    drop(server);
+    let told: Vec<_> = told.iter().collect();
+    // The reset forgets the log, and not who watches.
+    assert_eq!(json!(told[1..]), log["requests"]);
+    let numbers: Vec<_> = told.iter().map(|logged| logged.number).collect();
+    assert_eq!(numbers, [1, 1, 2]);
+    assert_eq!(told[1].fault, Some(Fault::ApplyThenDrop));
+    let debug = format!("{told:?}");
+    assert!(debug.contains("404") && !debug.contains("ada") && !debug.contains("A-1"), "{debug}");
+}
+
+#[test]
+fn whoever_watches_may_look_at_the_emulator() {
+    let (sender, told) = mpsc::channel();
+    let place = Arc::new(Mutex::new(None::<Server>));
+    let watched = place.clone();
+    let server = Server::builder()
+        .on_request(move |_| {
+            let server = watched.lock().unwrap();
+            sender.send(server.as_ref().unwrap().emulator().accounts().len()).unwrap();
+        })
+        .start()
+        .unwrap();
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    *place.lock().unwrap() = Some(server);
+    write!(client, "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_a\r\n\r\n")
+        .unwrap();
+    assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok(1));
+    let server = place.lock().unwrap().take();
+    drop(server);
+}
+
+#[test]
+fn the_state_shows_what_was_really_bought() {
+    let server = Server::start().unwrap();
+    let own = ok(&server, "POST", "/v1/plant_tree", TREE);
+    let gift = r#"{"amount":2,"customer_email":"a@b"}"#;
+    ok(&server, "POST", "/_emulator/faults", Some(r#"{"fault":"apply_then_drop","times":1}"#));
+    send(&server, "POST", "/v1/restore_coral", Some(gift));
+    let handle = json!({ "user_id": own["user_id"], "time_utc": own["time_utc"] }).to_string();
+    ok(&server, "POST", "/v1/cancel_impact", Some(&handle));
+
+    let state = ok(&server, "GET", "/_emulator/state", None);
+    let [account] = &state["accounts"].as_array().unwrap()[..] else { panic!("{state}") };
+    assert_eq!(account["user_id"], own["user_id"]);
+    assert_eq!(account["totals"]["coral_restored"], 2);
+    assert_eq!(account["customers"][0]["customer_email"], "a@b");
+    let ledger = account["ledger"].as_array().unwrap();
+    assert_eq!(ledger.len(), 2);
+    assert_eq!(ledger[0]["metadata"], json!({ "order": "A-1" }));
+    assert!(ledger[0]["cancelled_on"].is_string() && ledger[1].get("cancelled_on").is_none());
+    assert_eq!((&ledger[1]["coral_restored"], &ledger[1]["hidden"]), (&json!(2), &json!(false)));
+}
+
+#[test]
+fn whoever_is_lost_is_told_the_way() {
+    let server = Server::start().unwrap();
+    let message = refused(&server, 404, "GET", "/_emulator/fault", None);
+    assert!(message.contains("/_emulator/faults") && message.contains("/_emulator/state"));
+    for (method, path, allow) in [
+        ("PUT", "/_emulator/faults", "GET, HEAD, POST, DELETE"),
+        ("DELETE", "/_emulator/clock", "GET, HEAD, PUT"),
+        ("GET", "/_emulator/clock/advance", "POST"),
+        ("GET", "/_emulator/reset", "POST"),
+        ("DELETE", "/_emulator/requests", "GET, HEAD"),
+        ("POST", "/_emulator/state", "GET, HEAD"),
+    ] {
+        let (head, _) = send(&server, method, path, None);
+        assert!(head.starts_with("HTTP/1.1 405 "), "{method} {path}: {head}");
+        assert!(head.contains(&format!("\r\nallow: {allow}\r\n")), "{method} {path}: {head}");
+    }
+}
+
+#[test]
+fn web_pages_of_other_origins_do_not_control_it() {
+    let server = Server::start().unwrap();
+    ok(&server, "POST", "/v1/plant_tree", TREE);
+    let page = "/_emulator/reset HTTP/1.1\r\norigin: http://example.com\r\nx-rest:";
+    let (head, answer) = send(&server, "POST", page, None);
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    assert!(answer["message"].as_str().unwrap().contains("Origin"), "{answer}");
+    assert!(!head.to_lowercase().contains("access-control"), "{head}");
+    assert!(server.emulator().account("test_control").is_some());
+}

@@ -1,0 +1,470 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use oneclick_emulator::{
+    DONATION_SENT_AFTER, Delivery, Fault, FaultRule, GatewayBody, ManualClock, RetryAfter, Server,
+    ServerBuilder, When,
+};
+use serde_json::json;
+
+use super::world::World;
+
+const TREES: &str = "/v1/plant_tree";
+const TREE: &str = r#"{"amount":1}"#;
+
+/// The bytes that answer a purchase on a connection of its own, and whether the
+/// connection was closed.
+fn wire(server: &Server) -> (String, bool) {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    write!(
+        stream,
+        "POST {TREES} HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_wire\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{TREE}",
+        TREE.len(),
+    )
+    .unwrap();
+    let (mut bytes, mut piece) = (Vec::new(), [0; 1024]);
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return (String::from_utf8_lossy(&bytes).into_owned(), true),
+            Ok(length) => bytes.extend(&piece[..length]),
+            Err(_) => return (String::from_utf8_lossy(&bytes).into_owned(), false),
+        }
+    }
+}
+
+fn server(fault: Fault) -> Server {
+    let clock = ManualClock::new("2025-03-12T15:22:14.753Z".parse().unwrap());
+    let builder: ServerBuilder = Server::builder().clock(clock);
+    builder.fault(FaultRule::new(fault).times(1)).start().unwrap()
+}
+
+fn bought(server: &Server) -> usize {
+    server.emulator().account("test_wire").map_or(0, |account| account.ledger().count())
+}
+
+/// What a fault lets arrive, how much was bought, and whether all went on as
+/// usual afterwards.
+fn hit(fault: Fault, executed: bool) -> (String, bool) {
+    let server = server(fault);
+    let (bytes, closed) = wire(&server);
+    assert_eq!(bought(&server), usize::from(executed), "{bytes}");
+    assert!(server.emulator().faults().is_empty());
+    let (after, _) = wire(&server);
+    assert!(after.starts_with("HTTP/1.1 200 OK\r\n") && after.ends_with('}'), "{after}");
+    (bytes, closed)
+}
+
+#[test]
+fn what_is_refused_before_it_is_applied_is_not_bought() {
+    let (bytes, _) = hit(Fault::RateLimited { retry_after: None }, false);
+    assert!(bytes.starts_with("HTTP/1.1 429 "), "{bytes}");
+    assert!(!bytes.to_lowercase().contains("retry-after"), "{bytes}");
+    let seconds = Some(RetryAfter::Seconds(7));
+    let (bytes, _) = hit(Fault::RateLimited { retry_after: seconds }, false);
+    assert!(bytes.contains("\r\nretry-after: 7\r\n"), "{bytes}");
+    let date = Some(RetryAfter::Date(60));
+    let (bytes, _) = hit(Fault::RateLimited { retry_after: date }, false);
+    assert!(bytes.contains("\r\nretry-after: Wed, 12 Mar 2025 15:23:14 GMT\r\n"), "{bytes}");
+    assert!(bytes.contains("\r\ndate: Wed, 12 Mar 2025 15:22:14 GMT\r\n"), "{bytes}");
+    assert_eq!(bytes.matches("date: ").count(), 1, "{bytes}");
+
+    let (bytes, _) = hit(Fault::ServerError, false);
+    assert!(bytes.starts_with("HTTP/1.1 500 ") && bytes.contains("api_error"), "{bytes}");
+    let (bytes, _) = hit(Fault::Unavailable, false);
+    assert!(bytes.starts_with("HTTP/1.1 503 ") && bytes.contains("text/html"), "{bytes}");
+    assert_eq!(hit(Fault::DropBefore, false), (String::new(), true));
+    assert_eq!(hit(Fault::NeverAnswer { applied: false }, false), (String::new(), false));
+}
+
+#[test]
+fn what_goes_wrong_after_it_was_applied_is_bought() {
+    assert_eq!(hit(Fault::ApplyThenDrop, true), (String::new(), true));
+    assert_eq!(hit(Fault::NeverAnswer { applied: true }, true), (String::new(), false));
+    let (bytes, _) = hit(Fault::ApplyThenError, true);
+    assert!(bytes.starts_with("HTTP/1.1 500 ") && bytes.contains("api_error"), "{bytes}");
+    let (bytes, _) = hit(Fault::Garbage, true);
+    assert!(bytes.starts_with("HTTP/1.1 200 OK\r\n") && bytes.ends_with("garbage"), "{bytes}");
+    let (bytes, closed) = hit(Fault::NotHttp, true);
+    assert!(closed && !bytes.contains("HTTP/1.1"), "{bytes}");
+}
+
+/// The announced length of a body, and what arrived of it.
+fn lengths(bytes: &str) -> (usize, usize) {
+    let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
+    let announced = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    (announced.parse().unwrap(), body.len())
+}
+
+#[test]
+fn an_answer_can_be_cut_wrong_slow_and_late() {
+    let (whole, _) = hit(Fault::AnswerLate { millis: 0 }, true);
+    let (length, arrived) = lengths(&whole);
+    assert_eq!(length, arrived);
+    let body = &whole[whole.len() - length..];
+    for (at, cut) in [(0, 0), (10, 10), (10_000, length)] {
+        let (bytes, closed) = hit(Fault::CutAnswer { at }, true);
+        assert!(closed && bytes.ends_with(&body[..cut]));
+        assert_eq!(lengths(&bytes), (length, cut));
+    }
+    for (by, announced) in [(5, length + 5), (-5, length - 5), (i32::MIN, 0)] {
+        let (bytes, closed) = hit(Fault::WrongLength { by }, true);
+        assert!(closed && bytes.ends_with(body));
+        assert_eq!(lengths(&bytes), (announced, length));
+    }
+    let start = Instant::now();
+    let (bytes, _) = hit(Fault::SlowBytes { millis: 2 }, true);
+    assert!(bytes.starts_with("HTTP/1.1 200 OK\r\n") && bytes.ends_with(body));
+    assert_eq!(lengths(&bytes), (length, length));
+    assert!(start.elapsed() >= Duration::from_millis(2) * u32::try_from(length).unwrap());
+    let start = Instant::now();
+    hit(Fault::AnswerLate { millis: 100 }, true);
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_body_without_a_length_is_cut_without_a_trace() {
+    let (whole, closed) = hit(Fault::NoLength { at: None }, true);
+    assert!(closed && whole.starts_with("HTTP/1.0 200 OK\r\n"), "{whole}");
+    assert!(whole.ends_with('}') && !whole.to_lowercase().contains("length"), "{whole}");
+    let (cut, closed) = hit(Fault::NoLength { at: Some(20) }, true);
+    assert!(closed && cut.split_once("\r\n\r\n").unwrap().1.len() == 20, "{cut}");
+}
+
+#[test]
+fn a_gateway_answers_with_its_own_status_and_words() {
+    let answer = |status, applied, body| {
+        let mut world = World::new();
+        world.emulator.inject(FaultRule::new(Fault::Gateway { status, applied, body }));
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        let exchange = world.emulator.exchange(&request, world.now);
+        assert_eq!(exchange.delivery, Delivery::Whole);
+        let bought = world.emulator.account("test_key").unwrap().ledger().count();
+        assert_eq!(bought, usize::from(applied));
+        let (head, body) = exchange.response.into_parts();
+        (head, String::from_utf8(body).unwrap())
+    };
+    for status in [
+        200, 201, 202, 204, 205, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 413,
+        422, 425, 429, 500, 502, 503, 504, 599,
+    ] {
+        for applied in [false, true] {
+            let (head, body) = answer(status, applied, GatewayBody::Html);
+            assert_eq!(head.status, status);
+            let bare = [204, 205, 304].contains(&status);
+            assert_eq!(body.is_empty(), bare, "{body}");
+            let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("content-type"), (!bare).then_some("text/html"));
+            let leads_on = [301, 302, 303, 307, 308].contains(&status);
+            assert_eq!(header("location"), leads_on.then_some(TREES));
+        }
+    }
+    let (_, message) = answer(429, true, GatewayBody::Message);
+    assert!(message.starts_with(r#"{"message":"#) && !message.contains("type"), "{message}");
+    for applied in [false, true] {
+        assert!(answer(200, applied, GatewayBody::ApiError).1.contains("api_error"));
+        assert_eq!(answer(200, applied, GatewayBody::Empty).1, "");
+    }
+    assert!(answer(201, true, GatewayBody::Own).1.contains(r#""tree_planted":1"#));
+    assert!(answer(201, false, GatewayBody::Own).1.contains("api_error"));
+    // A number that is no status of a response counts as 502.
+    assert_eq!(answer(99, false, GatewayBody::Html).0.status, 502);
+    let rule = r#"{"fault":{"gateway":{"status":99,"applied":true}}}"#;
+    let error = serde_json::from_str::<FaultRule>(rule).unwrap_err().to_string();
+    assert!(error.contains("from 200 to 599"), "{error}");
+    assert!(serde_json::from_str::<FaultRule>(&rule.replace("99", "504")).is_ok());
+
+    for status in [204, 205, 304, 307, 504] {
+        let gateway = Fault::Gateway { status, applied: true, body: GatewayBody::Html };
+        let (bytes, _) = hit(gateway, true);
+        assert!(bytes.starts_with(&format!("HTTP/1.1 {status} ")), "{bytes}");
+    }
+}
+
+#[test]
+fn a_purchase_can_be_made_after_its_caller_is_gone() {
+    let later = || FaultRule::new(Fault::DropThenApply { millis: 5_000 }).times(1);
+    let mut world = World::new();
+    world.emulator.inject(later());
+    let request = world.request(&http::Method::POST, TREES, r#"{"amount":7}"#);
+    let asked = world.now;
+    let exchange = world.emulator.exchange(&request, asked);
+    assert_eq!((exchange.delivery, exchange.response.status().as_u16()), (Delivery::Dropped, 500));
+    let bought = |world: &World| world.emulator.account("test_key").unwrap().ledger().count();
+    world.pass(TimeDelta::milliseconds(4_999));
+    world.emulator.catch_up(world.now);
+    assert_eq!(bought(&world), 0);
+    world.pass(TimeDelta::days(1));
+    world.emulator.catch_up(world.now);
+    assert_eq!(bought(&world), 1);
+    let record = world.get("/v1/records")["user_records"][0].clone();
+    assert_eq!(record["time_utc"], "2025-03-12T15:22:19.753Z");
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
+
+    // A cancellation too; a request that only reads is lost.
+    world.now = asked + TimeDelta::seconds(10);
+    let id = json!({ "user_id": record["user_id"], "time_utc": record["time_utc"] }).to_string();
+    for (method, path, body) in
+        [(http::Method::POST, "/v1/cancel_impact", &*id), (http::Method::GET, "/v1/records", "")]
+    {
+        world.emulator.inject(later());
+        let request = world.request(&method, path, body);
+        assert_eq!(world.emulator.exchange(&request, world.now).delivery, Delivery::Dropped);
+    }
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
+    world.pass(TimeDelta::milliseconds(5_000));
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 0);
+    let cancelled = world.post("/v1/cancel_impact", &id);
+    assert_eq!(cancelled["cancelled_on"], "2025-03-12T15:22:29.753Z");
+    assert_eq!(cancelled["message"], "impact was already cancelled");
+}
+
+#[test]
+fn a_server_shows_what_was_made_later_without_another_request() {
+    let clock = ManualClock::new("2025-03-12T15:22:14.753Z".parse().unwrap());
+    let rule = FaultRule::new(Fault::DropThenApply { millis: 5_000 });
+    let server = Server::builder().clock(clock.clone()).fault(rule).start().unwrap();
+    assert_eq!(wire(&server), (String::new(), true));
+    assert_eq!(bought(&server), 0);
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn a_server_with_connections_that_hang_stops() {
+    for fault in [
+        Fault::NeverAnswer { applied: true },
+        Fault::SlowBytes { millis: 60_000 },
+        Fault::AnswerLate { millis: 60_000 },
+    ] {
+        let server = server(fault);
+        let (bytes, closed) = wire(&server);
+        assert!(!closed && !bytes.contains('}'));
+        assert_eq!(bought(&server), 1);
+        let start = Instant::now();
+        drop(server);
+        // A second, and what a busy machine adds.
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_rule_hits_its_path_so_many_times_and_the_first_rule_counts() {
+    let mut world = World::new();
+    let error = |fault| FaultRule::new(fault).on(TREES);
+    world.emulator.inject(error(Fault::ServerError).times(2));
+    world.emulator.inject(error(Fault::Unavailable).times(1));
+    // Neither another path nor what is refused anyway uses a rule up.
+    world.post("/v1/clean_ocean", TREE);
+    world.refused_post(400, TREES, "{}");
+    world.key = "live_x";
+    world.refused_post(401, TREES, TREE);
+    world.key = "test_key";
+    let request = world.request(&http::Method::POST, TREES, TREE);
+    let left =
+        |world: &World| -> Vec<_> { world.emulator.faults().iter().map(FaultRule::when).collect() };
+    for (status, rest) in [
+        (500, vec![When::Times(1), When::Times(1)]),
+        (500, vec![When::Times(1)]),
+        (503, vec![]),
+        (200, vec![]),
+    ] {
+        assert_eq!(world.emulator.respond(&request, world.now).status(), status);
+        assert_eq!(left(&world), rest);
+    }
+    world.emulator.inject(FaultRule::new(Fault::ServerError).times(0));
+    assert!(world.emulator.faults().is_empty());
+
+    world.emulator.inject(FaultRule::new(Fault::ServerError).on("/v1/projects/{project_id}"));
+    let project = world.request(&http::Method::GET, "/v1/projects/emulator-clean-bay", "");
+    assert_eq!(world.emulator.respond(&project, world.now).status(), 500);
+    assert_eq!(world.emulator.respond(&project, world.now).status(), 500);
+    world.emulator.clear_faults();
+    assert_eq!(world.emulator.respond(&project, world.now).status(), 200);
+}
+
+#[test]
+fn what_the_api_refuses_uses_no_rule_up() {
+    let mut world = World::new();
+    let receipt = world.post(TREES, TREE);
+    let user_id = receipt["user_id"].as_str().unwrap();
+    world.pass(DONATION_SENT_AFTER);
+    for fault in [Fault::ServerError, Fault::ApplyThenDrop, Fault::DropBefore, Fault::Garbage] {
+        world.emulator.inject(FaultRule::new(fault).times(1));
+    }
+    let handle = |time_utc| json!({ "user_id": user_id, "time_utc": time_utc }).to_string();
+    let unknown = "2001-01-01T00:00:00.000Z";
+    world.refused_get(404, &format!("/v1/track?user_id={user_id}&time_utc={unknown}"));
+    world.refused_get(404, "/v1/projects/none");
+    world.refused_get(400, "/v1/records?cursor=none");
+    world.refused_post(404, "/v1/cancel_impact", &handle(unknown));
+    let late = handle(receipt["time_utc"].as_str().unwrap());
+    world.refused_post(400, "/v1/cancel_impact", &late);
+    assert_eq!(world.emulator.faults().len(), 4);
+}
+
+#[test]
+fn what_was_not_applied_is_no_success_even_if_it_is_not_answered() {
+    for fault in [Fault::DropBefore, Fault::NeverAnswer { applied: false }] {
+        let mut world = World::new();
+        world.emulator.inject(FaultRule::new(fault.clone()));
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        let exchange = world.emulator.exchange(&request, world.now);
+        assert_eq!(exchange.response.status(), 500);
+        assert_ne!(exchange.delivery, Delivery::Whole);
+        assert_eq!(exchange.fault, Some(fault));
+        assert_eq!(world.emulator.account("test_key").unwrap().ledger().count(), 0);
+    }
+}
+
+#[test]
+fn an_exchange_prints_nothing_of_its_answer() {
+    let mut world = World::new();
+    let ada = r#"{"amount":1,"customer_email":"ada@example.com"}"#;
+    let request = world.request(&http::Method::POST, TREES, ada);
+    let exchange = world.emulator.exchange(&request, world.now);
+    let body = format!("{:?}", exchange.response.body());
+    assert!(!format!("{exchange:?}").contains(&body[1..9]), "{exchange:?}");
+}
+
+#[test]
+fn a_probability_is_drawn_from_the_seed() {
+    let draws = |seed| -> Vec<bool> {
+        let mut world = World::of(oneclick_emulator::Config::new().seed(seed));
+        let rule = FaultRule::new(Fault::ApplyThenDrop).probability(0.3).unwrap();
+        world.emulator.inject(rule);
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        let mut delivery = || world.emulator.exchange(&request, world.now).delivery;
+        (0..2_000).map(|_| delivery() == Delivery::Dropped).collect()
+    };
+    let first = draws(1);
+    assert_eq!(first, draws(1));
+    assert_ne!(first, draws(2));
+    let hits = first.iter().filter(|hit| **hit).count();
+    assert!((500..700).contains(&hits), "{hits} of 2000");
+
+    for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        assert!(FaultRule::new(Fault::ServerError).probability(wrong).is_err());
+    }
+    for (probability, hit) in [(0.0, false), (1.0, true)] {
+        let mut world = World::new();
+        let rule = FaultRule::new(Fault::ServerError).probability(probability).unwrap();
+        world.emulator.inject(rule);
+        for _ in 0..100 {
+            let request = world.request(&http::Method::POST, TREES, TREE);
+            assert_eq!(world.emulator.exchange(&request, world.now).fault.is_some(), hit);
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_is_seen_by_nobody_until_its_time() {
+    let mut world = World::new();
+    world.post(TREES, r#"{"amount":1,"customer_email":"a@b"}"#);
+    let lists = [
+        "/v1/impact",
+        "/v1/impact/daily",
+        "/v1/records",
+        "/v1/customer_records",
+        "/v1/customers",
+        "/v1/customers?customer_email=c@d",
+    ];
+    let before = lists.map(|list| world.get(list));
+    world.emulator.inject(FaultRule::new(Fault::Hidden { millis: 5_000 }).times(2));
+    let own = world.post(TREES, r#"{"amount":2}"#);
+    world.post("/v1/clean_ocean", r#"{"amount":3,"customer_email":"c@d"}"#);
+    let handle = |receipt: &serde_json::Value| {
+        json!({ "user_id": receipt["user_id"], "time_utc": receipt["time_utc"] }).to_string()
+    };
+    let track = format!(
+        "/v1/track?user_id={}&time_utc={}",
+        own["user_id"].as_str().unwrap(),
+        own["time_utc"].as_str().unwrap(),
+    );
+    // What comes later is seen earlier.
+    world.pass(TimeDelta::milliseconds(4_999));
+    assert_eq!(lists.map(|list| world.get(list)), before);
+    world.refused_get(404, &track);
+    world.refused_post(404, "/v1/cancel_impact", &handle(&own));
+    let account = world.emulator.account("test_key").unwrap();
+    assert_eq!(account.ledger().filter(|entry| entry.hidden).count(), 2);
+    world.post(TREES, r#"{"amount":4}"#);
+    world.pass(TimeDelta::milliseconds(1));
+
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
+    assert_eq!(world.get("/v1/impact")["waste_removed"], 3);
+    let amounts = super::world::column(&world.get("/v1/records")["user_records"], "tree_planted");
+    assert_eq!(amounts, ["2", "4"]);
+    let newest = world.get("/v1/records?sort_order=desc&limit=1");
+    assert_eq!(newest["user_records"][0]["tree_planted"], 4);
+    let customers = world.get("/v1/customers");
+    let emails = super::world::column(&customers["customers"], "customer_email");
+    assert_eq!(emails, ["a@b", "c@d"]);
+    assert_eq!(
+        world.get("/v1/customers?customer_email=c@d")["customers"][0]["customer_email"],
+        "c@d"
+    );
+    world.get(&track);
+    // The clock goes back, and what was seen stays.
+    world.pass(TimeDelta::days(-1));
+    world.get(&track);
+    world.post("/v1/cancel_impact", &handle(&own));
+}
+
+#[test]
+fn a_name_that_is_hidden_is_not_seen_before_its_impact() {
+    let mut world = World::new();
+    let buy = |world: &mut World, name: &str| {
+        let body = json!({ "amount": 1, "customer_email": "a@b", "customer_name": name });
+        let receipt = world.post(TREES, &body.to_string());
+        assert_eq!(receipt["customer"]["customer_name"], name);
+    };
+    let seen = |world: &mut World| {
+        let record = world.get("/v1/customer_records")["customer_records"][0].clone();
+        let customer = world.get("/v1/customers")["customers"][0].clone();
+        assert_eq!(record["customer"]["customer_name"], customer["customer_name"]);
+        customer["customer_name"].as_str().unwrap().to_owned()
+    };
+    buy(&mut world, "Ada");
+    for millis in [1_000, 2_000] {
+        world.emulator.inject(FaultRule::new(Fault::Hidden { millis }).on(TREES).times(1));
+    }
+    buy(&mut world, "Ada L.");
+    buy(&mut world, "Ada K.");
+    assert_eq!(seen(&mut world), "Ada");
+    world.pass(TimeDelta::milliseconds(1_000));
+    assert_eq!(seen(&mut world), "Ada L.");
+    buy(&mut world, "Lovelace");
+    // It was bought before the last name was given.
+    world.pass(TimeDelta::milliseconds(1_000));
+    assert_eq!(world.get("/v1/impact")["tree_planted"], 4);
+    assert_eq!(seen(&mut world), "Lovelace");
+}
+
+#[test]
+fn no_fault_panics_at_the_ends_of_time() {
+    let faults = [
+        Fault::RateLimited { retry_after: Some(RetryAfter::Date(u32::MAX)) },
+        Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(u32::MAX)) },
+        Fault::Hidden { millis: u64::MAX },
+        Fault::AnswerLate { millis: u64::MAX },
+        Fault::SlowBytes { millis: u64::MAX },
+        Fault::CutAnswer { at: usize::MAX },
+    ];
+    for now in [chrono::DateTime::<chrono::Utc>::MIN_UTC, chrono::DateTime::<chrono::Utc>::MAX_UTC]
+    {
+        for fault in &faults {
+            let mut world = World::new();
+            world.now = now;
+            world.emulator.inject(FaultRule::new(fault.clone()));
+            for uri in ["/v1/records", "/v1/impact"] {
+                let tree = world.request(&http::Method::POST, TREES, TREE);
+                world.emulator.exchange(&tree, now);
+                world.emulator.exchange(&world.request(&http::Method::GET, uri, ""), now);
+            }
+        }
+    }
+}
