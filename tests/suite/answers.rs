@@ -2,9 +2,9 @@
 
 use oneclick_proto::{ErrorKind, ErrorType, Execution, GetAccount};
 
+use crate::adapter::{Adapter, EMAIL, KEY, NAME, plant};
 use crate::behaviours;
-use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{EMAIL, KEY, NAME, Subject, plant};
+use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
     an_answer_is_read
@@ -17,14 +17,14 @@ behaviours! {
     an_informational_answer_is_not_the_answer
 }
 
-fn an_answer_is_read<S: Subject>() {
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let receipt = S::new(&peer.url()).send(plant()).unwrap();
+fn an_answer_is_read<S: Adapter>() {
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let receipt = S::new(&server.url()).send(plant()).unwrap();
     assert_eq!(receipt.impact.amount, 5);
-    let [request] = &peer.requests()[..] else { panic!("one request") };
+    let [request] = &server.requests()[..] else { panic!("one request") };
     let lower = request.to_ascii_lowercase();
     assert!(request.starts_with("POST /v1/plant_tree HTTP/1.1\r\n"), "{request}");
-    assert!(lower.contains(&format!("\r\nhost: {}\r\n", peer.address())), "{request}");
+    assert!(lower.contains(&format!("\r\nhost: {}\r\n", server.address())), "{request}");
     assert!(lower.contains("\r\ncontent-type: application/json\r\n"), "{request}");
     assert!(request.contains(&format!(": {KEY}\r\n")), "{request}");
     // Without the header a server may choose.
@@ -36,7 +36,7 @@ fn an_answer_is_read<S: Subject>() {
     assert_eq!(lower.matches("\r\naccept:").count(), 1, "{request}");
 }
 
-fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S: Subject>() {
+fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S: Adapter>() {
     use Execution::{NotExecuted, Unknown};
     for (status, execution) in [
         (300, Unknown),
@@ -63,8 +63,9 @@ fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S:
     ] {
         // A 304 has no body, whatever its headers say.
         let body = if status == 304 { "" } else { r#"{"type":"api_error","message":"no"}"# };
-        let peer = Peer::answering(response(&format!("{status} X"), "retry-after: 1\r\n", body));
-        let error = S::new(&peer.url()).fails(plant());
+        let server =
+            RawServer::answering(response(&format!("{status} X"), "retry-after: 1\r\n", body));
+        let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
         assert_eq!(error.status().unwrap(), status);
         assert_eq!(error.execution(), execution, "{status}");
@@ -74,29 +75,30 @@ fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S:
             assert_eq!(error.message(), Some("no"));
         }
         assert_eq!(error.attempts(), 1);
-        assert_eq!(peer.requests().len(), 1, "{status}");
+        assert_eq!(server.requests().len(), 1, "{status}");
     }
 }
 
-fn a_body_that_is_no_json_is_kept<S: Subject>() {
+fn a_body_that_is_no_json_is_kept<S: Adapter>() {
     let html = "<html><h1>502 Bad Gateway</h1></html>";
-    let peer = Peer::answering(response("502 Bad Gateway", "content-type: text/html\r\n", html));
-    let error = S::new(&peer.url()).fails(plant());
+    let server =
+        RawServer::answering(response("502 Bad Gateway", "content-type: text/html\r\n", html));
+    let error = S::new(&server.url()).fails(plant());
     assert_eq!((error.error_type(), error.message()), (None, None));
     assert_eq!(error.body(), html.as_bytes());
 }
 
-fn only_the_apis_own_words_prove_that_nothing_was_executed<S: Subject>() {
+fn only_the_apis_own_words_prove_that_nothing_was_executed<S: Adapter>() {
     for status in [400, 401, 403, 404, 405, 409, 413, 414, 415, 422, 425, 429] {
         for body in ["", "<html></html>", r#"{"message":"no"}"#, r#"{"type":"api_error"}"#] {
-            let peer = Peer::answering(response(&format!("{status} X"), "", body));
-            let error = S::new(&peer.url()).fails(plant());
+            let server = RawServer::answering(response(&format!("{status} X"), "", body));
+            let error = S::new(&server.url()).fails(plant());
             assert_eq!(error.execution(), Execution::Unknown, "{status} {body}");
         }
     }
 }
 
-fn a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt<S: Subject>() {
+fn a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt<S: Adapter>() {
     use Execution::{Executed, Unknown};
     for (body, execution) in [
         ("", Unknown),
@@ -110,45 +112,45 @@ fn a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt<S: Subject>() {
         (r#"{"user_id":"U1","tree_planted":5}"#, Executed),
     ] {
         for status in ["200 OK", "201 Created"] {
-            let peer = Peer::answering(response(status, "", body));
-            let error = S::new(&peer.url()).fails(plant());
+            let server = RawServer::answering(response(status, "", body));
+            let error = S::new(&server.url()).fails(plant());
             assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
             assert_eq!(error.execution(), execution, "{body}");
             assert_eq!(error.body(), body.as_bytes());
         }
     }
-    let peer = Peer::answering("HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!(S::new(&peer.url()).fails(plant()).execution(), Unknown);
+    let server = RawServer::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(S::new(&server.url()).fails(plant()).execution(), Unknown);
 }
 
-fn what_the_server_echoes_is_in_no_message<S: Subject>() {
+fn what_the_server_echoes_is_in_no_message<S: Adapter>() {
     let body = format!(r#"{{"type":"{NAME}","message":"{KEY} {EMAIL} {NAME}"}}"#);
     for status in ["200 OK", "302 Found", "400 Bad Request", "500 X"] {
         let headers = format!("location: http://127.0.0.1/{EMAIL}\r\nx-echo: {KEY}\r\n");
-        let peer = Peer::answering(response(status, &headers, &body));
+        let server = RawServer::answering(response(status, &headers, &body));
         // `fails` looks at everything that the error shows.
-        S::new(&peer.url()).fails(plant());
+        S::new(&server.url()).fails(plant());
     }
 }
 
-fn a_chunked_answer_is_read<S: Subject>() {
+fn a_chunked_answer_is_read<S: Adapter>() {
     let (first, second) = RECEIPT.split_at(20);
-    let peer = Peer::answering(format!(
+    let server = RawServer::answering(format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
         first.len(),
         second.len(),
     ));
-    assert_eq!(S::new(&peer.url()).send(plant()).unwrap().impact.amount, 5);
+    assert_eq!(S::new(&server.url()).send(plant()).unwrap().impact.amount, 5);
 }
 
-fn an_informational_answer_is_not_the_answer<S: Subject>() {
+fn an_informational_answer_is_not_the_answer<S: Adapter>() {
     let mut answer = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec();
     answer.extend(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
-    let peer = Peer::answering(answer);
+    let server = RawServer::answering(answer);
     // Whether it is skipped or refused: it is never taken for the answer.
-    match S::new(&peer.url()).send(GetAccount) {
+    match S::new(&server.url()).send(GetAccount) {
         Ok(account) => assert_eq!(account.user_id.as_str(), "U1"),
         Err(error) => assert_eq!(error.execution(), Execution::Unknown),
     }
-    assert_eq!(peer.requests().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }

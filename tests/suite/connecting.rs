@@ -11,9 +11,9 @@ use oneclick_proto::{
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::adapter::{Adapter, KEY, phase, plant};
 use crate::behaviours;
-use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{KEY, Subject, phase, plant};
+use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
     a_timeout_that_is_over_while_connecting_executed_nothing
@@ -24,7 +24,7 @@ behaviours! {
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A read and a purchase that time out before they were sent.
-fn assert_unsent<S: Subject>(url: &str) {
+fn assert_unsent<S: Adapter>(url: &str) {
     let client = S::at(url, &TransportOptions::new().timeout(TIMEOUT));
     let start = Instant::now();
     for error in [client.fails(plant()), client.fails(GetAccount)] {
@@ -49,22 +49,22 @@ fn full() -> (Socket, SocketAddr, Vec<TcpStream>) {
     (socket, address, waiting)
 }
 
-fn a_timeout_that_is_over_while_connecting_executed_nothing<S: Subject>() {
+fn a_timeout_that_is_over_while_connecting_executed_nothing<S: Adapter>() {
     let (_listener, address, _waiting) = full();
     assert_unsent::<S>(&format!("http://{address}"));
     assert_unsent::<S>(&format!("https://{address}"));
 }
 
-fn a_timeout_that_is_over_in_the_handshake_executed_nothing<S: Subject>() {
-    let peer = Peer::start(|_, wire| wire.silence());
-    assert_unsent::<S>(&peer.url().replace("http://", "https://"));
+fn a_timeout_that_is_over_in_the_handshake_executed_nothing<S: Adapter>() {
+    let server = RawServer::start(|_, wire| wire.silence());
+    assert_unsent::<S>(&server.url().replace("http://", "https://"));
 }
 
 /// What drives a kept connection lives in the runtime that it was made in.
 fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<Runtime>) {
     let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let api = Api::with_base_url(peer.url(), KEY).unwrap();
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let api = Api::with_base_url(server.url(), KEY).unwrap();
     let options = TransportOptions::new().connect_timeout(TIMEOUT);
     let client = AsyncClient::<T>::with_options(api, &options).unwrap();
     let client = client.with_retry(RetryPolicy::NEVER);
@@ -75,7 +75,7 @@ fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<
         assert!(a.is_ok() && b.is_ok());
     });
     let first = end(first);
-    let (second, before) = (runtime(), peer.requests().len());
+    let (second, before) = (runtime(), server.requests().len());
     let start = Instant::now();
     let purchase = second.block_on(client.send(plant())).map(drop);
     let read = second.block_on(client.send(ListCustomers::new())).map(drop);
@@ -87,16 +87,16 @@ fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<
                 assert!(error.is_timeout(), "{error:?}");
             }
             // Or a receipt that is no list.
-            _ => assert!(peer.requests().len() > before),
+            _ => assert!(server.requests().len() > before),
         }
     }
     assert!(start.elapsed() < 5 * TIMEOUT, "{:?}", start.elapsed());
     // What was withdrawn stays so once the first runtime goes on.
-    let sent = peer.requests().len();
+    let sent = server.requests().len();
     if let Some(first) = first {
         first.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
     }
-    assert_eq!(peer.requests().len(), sent);
+    assert_eq!(server.requests().len(), sent);
     second.block_on(client.send(plant())).unwrap();
 }
 
@@ -117,8 +117,8 @@ fn a_client_whose_first_runtime_stands_still_executed_nothing() {
 #[test]
 fn a_request_that_hyper_hands_back_unsent_executed_nothing() {
     let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let client = oneclick_hyper::Client::with_base_url(peer.url(), KEY).unwrap();
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let client = oneclick_hyper::Client::with_base_url(server.url(), KEY).unwrap();
     let client = client.with_retry(RetryPolicy::NEVER);
     let first = runtime();
     first.block_on(client.send(plant())).unwrap();
@@ -132,21 +132,21 @@ fn a_request_that_hyper_hands_back_unsent_executed_nothing() {
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
     assert!(!error.is_timeout() && format!("{error:?}").contains("Canceled"), "{error:?}");
-    assert_eq!(peer.requests().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 /// ureq resolves names in a thread as soon as there is a timeout. The numbers of threads
 /// are those of a process, so this takes one of its own.
 #[test]
 fn a_call_of_ureq_on_a_kept_connection_starts_no_thread() {
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let url = peer.url().replace("127.0.0.1", "localhost");
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let url = server.url().replace("127.0.0.1", "localhost");
     let mut child = Command::new(env!("CARGO_BIN_EXE_threads-of-ureq"));
     child.env("ONECLICK_API_KEY", KEY).env("ONECLICK_BASE_URL", url);
     let child = child.output().unwrap();
     let said = String::from_utf8_lossy(&child.stderr);
     assert_eq!(String::from_utf8_lossy(&child.stdout), "0 started\n", "{said}");
-    assert_eq!((peer.requests().len(), peer.connections()), (101, 1));
+    assert_eq!((server.requests().len(), server.connections()), (101, 1));
 }
 
 #[cfg(target_os = "linux")]
@@ -168,15 +168,15 @@ mod kernel {
         let numbers = std::fs::read_dir("/proc/self/fd").unwrap();
         let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let sockets = numbers.filter_map(|fd| pidfd_getfd(&me, fd, PidfdGetfdFlags::empty()).ok());
-        let peer = |fd: &OwnedFd| SockRef::from(fd).peer_addr().ok()?.as_socket();
-        sockets.filter(|fd| peer(fd) == Some(address)).collect()
+        let peer_of = |fd: &OwnedFd| SockRef::from(fd).peer_addr().ok()?.as_socket();
+        sockets.filter(|fd| peer_of(fd) == Some(address)).collect()
     }
 
-    fn the_kernel_gives_up_what_nobody_acknowledges<S: Subject>() {
-        let peer = Peer::answering(response("200 OK", "", RECEIPT));
-        let client = S::new(&peer.url());
+    fn the_kernel_gives_up_what_nobody_acknowledges<S: Adapter>() {
+        let server = RawServer::answering(response("200 OK", "", RECEIPT));
+        let client = S::new(&server.url());
         client.send(plant()).unwrap();
-        let sockets = sockets_to(peer.address());
+        let sockets = sockets_to(server.address());
         assert_eq!(sockets.len(), 1, "{client:?}");
         let timeout = SockRef::from(&sockets[0]).tcp_user_timeout().unwrap();
         assert_eq!(timeout, Some(TransportOptions::TCP_USER_TIMEOUT));

@@ -9,9 +9,9 @@ use oneclick_proto::{
     TreeCategory, Trees,
 };
 
+use crate::adapter::{Adapter, EMAIL, NAME, plant};
 use crate::behaviours;
-use crate::peer::{Peer, response};
-use crate::subject::{EMAIL, NAME, Subject, plant};
+use crate::raw_server::{RawServer, response};
 
 behaviours! {
     what_is_bought_is_read_back
@@ -22,7 +22,7 @@ behaviours! {
     a_wrong_key_is_refused
 }
 
-fn what_is_bought_is_read_back<S: Subject>() {
+fn what_is_bought_is_read_back<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     let account = client.send(GetAccount).unwrap();
@@ -70,7 +70,7 @@ fn what_is_bought_is_read_back<S: Subject>() {
     assert_eq!(tracking.impact_initiated, for_ada.time_utc);
 }
 
-fn what_is_newer_than_the_reference_is_there<S: Subject>() {
+fn what_is_newer_than_the_reference_is_there<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     let metadata = Metadata::from_pairs([("order", "A-1001"), ("ünï", "🌳 \"&\\")]).unwrap();
@@ -112,14 +112,14 @@ fn what_is_newer_than_the_reference_is_there<S: Subject>() {
     assert_ne!(client.send(GetProject::new(id)).unwrap().description, project.description);
 }
 
-fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
+fn a_projects_id_stays_in_its_segment_on_the_wire<S: Adapter>() {
     let project = response(
         "200 OK",
         "",
         include_str!("../../crates/oneclick-proto/tests/golden/project.response.json"),
     );
-    let peer = Peer::answering(project);
-    let client = S::new(&peer.url());
+    let server = RawServer::answering(project);
+    let client = S::new(&server.url());
     for (id, target) in [
         ("../whoami?x=1", "/v1/projects/..%2Fwhoami%3Fx%3D1"),
         ("a/../b", "/v1/projects/a%2F..%2Fb"),
@@ -127,7 +127,7 @@ fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
         ("é#;=", "/v1/projects/%C3%A9%23%3B%3D"),
     ] {
         client.send(GetProject::new(id)).unwrap();
-        let sent = peer.requests().pop().unwrap();
+        let sent = server.requests().pop().unwrap();
         assert!(sent.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{sent}");
     }
     let emulator = Server::start().unwrap();
@@ -136,7 +136,7 @@ fn a_projects_id_stays_in_its_segment_on_the_wire<S: Subject>() {
     assert!(client.fails(GetProject::new("..")).status().is_none());
 }
 
-fn text_of_all_kinds_reads_back<S: Subject>() {
+fn text_of_all_kinds_reads_back<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     for email in ["a+b@x.com", "a&limit=1000@x.com", "ü#?%41@exämple.com"] {
@@ -150,7 +150,7 @@ fn text_of_all_kinds_reads_back<S: Subject>() {
     }
 }
 
-fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Subject>() {
+fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Adapter>() {
     #[derive(serde::Serialize)]
     struct Own;
 
@@ -166,7 +166,7 @@ fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Subject>() {
     assert!(answer["user_id"].is_string());
 }
 
-fn a_wrong_key_is_refused<S: Subject>() {
+fn a_wrong_key_is_refused<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let api = oneclick_proto::Api::with_base_url(emulator.base_url(), "old_key").unwrap();
     let client = S::with_options(api, &oneclick_proto::TransportOptions::new()).unwrap();

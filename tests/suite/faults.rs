@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use oneclick_proto::{Error, Execution, Phase, RetryPolicy, TransportOptions};
 
+use crate::adapter::{Adapter, customer, impatient, phase, plant, soon};
 use crate::behaviours;
-use crate::peer::{Peer, RECEIPT, Wire, response};
-use crate::subject::{Subject, customer, impatient, phase, plant, soon};
+use crate::raw_server::{RECEIPT, RawServer, Wire, response};
 
 behaviours! {
     a_refused_connection_executed_nothing
@@ -31,19 +31,19 @@ behaviours! {
 
 /// A purchase over connections that all end the same way: what it fails with,
 /// and that it was sent no more than once.
-fn buy<S: Subject>(serve: impl Fn(&mut Wire) + Send + Sync + 'static) -> Error {
+fn buy<S: Adapter>(serve: impl Fn(&mut Wire) + Send + Sync + 'static) -> Error {
     buy_within::<S>(&TransportOptions::new(), serve)
 }
 
-fn buy_within<S: Subject>(
+fn buy_within<S: Adapter>(
     options: &TransportOptions,
     serve: impl Fn(&mut Wire) + Send + Sync + 'static,
 ) -> Error {
-    let peer = Peer::start(move |_, wire| serve(wire));
-    let client = S::at(&peer.url(), options);
+    let server = RawServer::start(move |_, wire| serve(wire));
+    let client = S::at(&server.url(), options);
     let error = client.fails(plant());
-    assert!(peer.requests().len() <= 1, "sent {} times", peer.requests().len());
-    assert_eq!(peer.connections(), 1, "connected once");
+    assert!(server.requests().len() <= 1, "sent {} times", server.requests().len());
+    assert_eq!(server.connections(), 1, "connected once");
     assert_eq!(error.attempts(), 1);
     // And a read, whose query holds an address.
     client.fails(customer());
@@ -56,7 +56,7 @@ fn assert_unknown(error: &Error, expected: Phase) {
     assert_eq!(phase(error), Some(expected), "{error:?}");
 }
 
-fn a_refused_connection_executed_nothing<S: Subject>() {
+fn a_refused_connection_executed_nothing<S: Adapter>() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = S::at(&format!("http://{address}"), &impatient());
@@ -67,7 +67,7 @@ fn a_refused_connection_executed_nothing<S: Subject>() {
     }
 }
 
-fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
+fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Adapter>() {
     let start = Instant::now();
     let error = buy_within::<S>(&impatient(), Wire::silence);
     assert_unknown(&error, Phase::Exchange);
@@ -76,7 +76,7 @@ fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
-fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
+fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Adapter>() {
     let error = buy_within::<S>(&impatient(), |wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
@@ -92,22 +92,22 @@ fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Subject>() {
     assert_eq!(error.status().unwrap(), 200);
 }
 
-fn a_connection_that_closes_before_the_request_is_read_is_unknown<S: Subject>() {
+fn a_connection_that_closes_before_the_request_is_read_is_unknown<S: Adapter>() {
     let error = buy::<S>(|wire| drop(wire.stream.shutdown(Shutdown::Both)));
     // It may be noticed before the body left, or after: never a success.
     assert_ne!(error.execution(), Execution::Executed);
 }
 
-fn a_connection_that_closes_after_the_head_is_unknown<S: Subject>() {
+fn a_connection_that_closes_after_the_head_is_unknown<S: Adapter>() {
     let error = buy::<S>(Wire::head);
     assert_ne!(error.execution(), Execution::Executed);
 }
 
-fn a_connection_that_closes_after_the_request_is_unknown<S: Subject>() {
+fn a_connection_that_closes_after_the_request_is_unknown<S: Adapter>() {
     assert_unknown(&buy::<S>(|wire| drop(wire.request())), Phase::Exchange);
 }
 
-fn a_connection_that_is_reset_after_the_request_is_unknown<S: Subject>() {
+fn a_connection_that_is_reset_after_the_request_is_unknown<S: Adapter>() {
     let error = buy::<S>(|wire| {
         // Closing with bytes unread resets the connection.
         wire.request();
@@ -117,7 +117,7 @@ fn a_connection_that_is_reset_after_the_request_is_unknown<S: Subject>() {
     assert_unknown(&error, Phase::Exchange);
 }
 
-fn an_answer_cut_in_its_head_is_unknown<S: Subject>() {
+fn an_answer_cut_in_its_head_is_unknown<S: Adapter>() {
     for cut in ["HTTP/1", "HTTP/1.1 200 OK\r\ncontent-", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"]
     {
         let error = buy::<S>(move |wire| {
@@ -128,7 +128,7 @@ fn an_answer_cut_in_its_head_is_unknown<S: Subject>() {
     }
 }
 
-fn an_answer_cut_in_its_body_is_unknown_and_keeps_what_came<S: Subject>() {
+fn an_answer_cut_in_its_body_is_unknown_and_keeps_what_came<S: Adapter>() {
     let error = buy::<S>(|wire| {
         wire.request();
         let answer = response("200 OK", "", RECEIPT);
@@ -139,7 +139,7 @@ fn an_answer_cut_in_its_body_is_unknown_and_keeps_what_came<S: Subject>() {
     assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
 }
 
-fn a_chunked_answer_cut_in_its_body_is_unknown<S: Subject>() {
+fn a_chunked_answer_cut_in_its_body_is_unknown<S: Adapter>() {
     let error = buy::<S>(|wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n20\r\n{\"user_id\"");
@@ -147,7 +147,7 @@ fn a_chunked_answer_cut_in_its_body_is_unknown<S: Subject>() {
     assert_unknown(&error, Phase::Body);
 }
 
-fn an_error_answer_cut_in_its_body_is_unknown<S: Subject>() {
+fn an_error_answer_cut_in_its_body_is_unknown<S: Adapter>() {
     // Whether it was the API's own cannot be told.
     for status in ["401 Unauthorized", "500 X"] {
         let error = buy::<S>(move |wire| {
@@ -160,9 +160,9 @@ fn an_error_answer_cut_in_its_body_is_unknown<S: Subject>() {
 }
 
 /// Nothing says where it ends but the connection, which may end anywhere.
-fn an_answer_that_ends_with_the_connection_is_whole_if_it_is_json<S: Subject>() {
+fn an_answer_that_ends_with_the_connection_is_whole_if_it_is_json<S: Adapter>() {
     let ending = |body: &'static str, reset: bool| {
-        Peer::start(move |_, wire| {
+        RawServer::start(move |_, wire| {
             if wire.request().is_none() {
                 return;
             }
@@ -177,18 +177,18 @@ fn an_answer_that_ends_with_the_connection_is_whole_if_it_is_json<S: Subject>() 
         })
     };
     for reset in [false, true] {
-        let peer = ending(RECEIPT, reset);
-        S::new(&peer.url()).send(plant()).unwrap();
+        let server = ending(RECEIPT, reset);
+        S::new(&server.url()).send(plant()).unwrap();
         for cut in ["", "{", &RECEIPT[..40], &RECEIPT[..RECEIPT.len() - 1], "<html>"] {
-            let peer = ending(cut, reset);
-            let error = S::new(&peer.url()).fails(plant());
+            let server = ending(cut, reset);
+            let error = S::new(&server.url()).fails(plant());
             assert_unknown(&error, Phase::Body);
             assert_eq!(error.status().unwrap(), 200);
         }
     }
 }
 
-fn garbage_instead_of_http_is_unknown<S: Subject>() {
+fn garbage_instead_of_http_is_unknown<S: Adapter>() {
     for garbage in
         [b"SSH-2.0-OpenSSH_9.2\r\n".as_slice(), b"\0\0\x12\x04\0\0\0\0\0", b"HTTP/1.1 abc\r\n\r\n"]
     {
@@ -200,19 +200,19 @@ fn garbage_instead_of_http_is_unknown<S: Subject>() {
     }
 }
 
-fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         if wire.request().is_some() {
             wire.write(&response("200 OK", "", RECEIPT));
         }
     });
     // Whether it is tried again or not.
     for retry in [RetryPolicy::NEVER, soon().attempts(5)] {
-        let client = S::new(&peer.url()).with_retry(retry);
+        let client = S::new(&server.url()).with_retry(retry);
         for round in 1..=10 {
-            let before = peer.requests().len();
+            let before = server.requests().len();
             let result = client.send(plant());
-            let arrived = peer.requests().len() - before;
+            let arrived = server.requests().len() - before;
             assert!(arrived <= 1, "round {round}: arrived {arrived} times");
             match result {
                 Ok(_) => assert_eq!(arrived, 1),
@@ -222,8 +222,8 @@ fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Subject>() 
     }
 }
 
-fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         if wire.request().is_some() {
             wire.write(&response("200 OK", "", RECEIPT));
         }
@@ -231,22 +231,22 @@ fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: S
         wire.request();
     });
     for (round, retry) in [RetryPolicy::NEVER, soon().attempts(5)].into_iter().enumerate() {
-        let client = S::new(&peer.url()).with_retry(retry);
+        let client = S::new(&server.url()).with_retry(retry);
         client.send(plant()).unwrap();
         let error = client.fails(plant());
         assert_unknown(&error, Phase::Exchange);
-        assert_eq!(peer.requests().len(), 2 * (round + 1));
-        assert_eq!(peer.connections(), round + 1);
+        assert_eq!(server.requests().len(), 2 * (round + 1));
+        assert_eq!(server.connections(), round + 1);
     }
 }
 
-fn a_client_works_on_after_a_failure<S: Subject>() {
-    let peer = Peer::start(|number, wire| {
+fn a_client_works_on_after_a_failure<S: Adapter>() {
+    let server = RawServer::start(|number, wire| {
         if wire.request().is_some() && number > 0 {
             wire.write(&response("200 OK", "", RECEIPT));
         }
     });
-    let client = S::new(&peer.url());
+    let client = S::new(&server.url());
     client.fails(plant());
     client.send(plant()).unwrap();
 }

@@ -6,10 +6,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use oneclick_proto::{ErrorKind, Execution};
 
+use crate::adapter::{Adapter, Hyper, Reqwest, Ureq, plant};
+use crate::adapter_parity::same;
 use crate::behaviours;
-use crate::peer::{Peer, RECEIPT};
-use crate::sameness::same;
-use crate::subject::{Hyper, Reqwest, Subject, Ureq, plant};
+use crate::raw_server::{RECEIPT, RawServer};
 
 behaviours! {
     an_encoding_that_nobody_asked_for_is_an_error_that_says_so
@@ -42,11 +42,11 @@ fn unread() -> Vec<&'static str> {
     unread
 }
 
-fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Subject>() {
+fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Adapter>() {
     let body = gzip(RECEIPT);
     for encoding in unread() {
-        let peer = Peer::answering(encoded("200 OK", encoding, &body));
-        let error = S::new(&peer.url()).fails(plant());
+        let server = RawServer::answering(encoded("200 OK", encoding, &body));
+        let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
         assert_eq!(error.body(), body);
@@ -55,8 +55,8 @@ fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Subject>() {
             format!("has the content-encoding {encoding}, which was not taken off; whether it was");
         assert!(error.to_string().contains(&says), "{error}");
 
-        let peer = Peer::answering(encoded("401 X", &encoding, &body));
-        let error = S::new(&peer.url()).fails(plant());
+        let server = RawServer::answering(encoded("401 X", &encoding, &body));
+        let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
         assert_eq!(error.body(), body);
@@ -64,10 +64,10 @@ fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Subject>() {
     }
 }
 
-fn an_encoding_that_is_none_is_no_error<S: Subject>() {
+fn an_encoding_that_is_none_is_no_error<S: Adapter>() {
     for encoding in ["identity", "Identity", ""] {
-        let peer = Peer::answering(encoded("200 OK", encoding, RECEIPT.as_bytes()));
-        S::new(&peer.url()).send(plant()).unwrap();
+        let server = RawServer::answering(encoded("200 OK", encoding, RECEIPT.as_bytes()));
+        S::new(&server.url()).send(plant()).unwrap();
     }
 }
 
@@ -88,11 +88,11 @@ fn answers_that_cannot_be_read_give_the_same_error_through_all_three() {
         encoded("500 X", "gzip", &damaged),
         whole[..whole.len() - 30].to_vec(),
     ] {
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(&answer);
         });
-        let url = peer.url();
+        let url = server.url();
         same([
             Reqwest::new(&url).fails(plant()),
             Ureq::new(&url).fails(plant()),
@@ -110,8 +110,8 @@ mod taken_off {
     use oneclick_proto::{Error, ListRecords, Phase, TransportOptions};
 
     use super::*;
-    use crate::peer::response;
-    use crate::subject::phase;
+    use crate::adapter::phase;
+    use crate::raw_server::response;
 
     behaviours! {
         an_answer_in_gzip_is_read
@@ -129,14 +129,14 @@ mod taken_off {
     }
 
     /// What a purchase that is answered so fails with.
-    fn buy<S: Subject>(answer: impl Into<Vec<u8>>) -> Error {
+    fn buy<S: Adapter>(answer: impl Into<Vec<u8>>) -> Error {
         let answer = answer.into();
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(&answer);
         });
-        let error = S::new(&peer.url()).fails(plant());
-        assert_eq!(peer.requests().len(), 1);
+        let error = S::new(&server.url()).fails(plant());
+        assert_eq!(server.requests().len(), 1);
         error
     }
 
@@ -152,7 +152,7 @@ mod taken_off {
         assert!(!error.is_timeout());
     }
 
-    fn an_answer_in_gzip_is_read<S: Subject>() {
+    fn an_answer_in_gzip_is_read<S: Adapter>() {
         let body = gzip(RECEIPT);
         let mut chunked =
             b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -167,27 +167,27 @@ mod taken_off {
             encoded("200 OK", "x-gzip", &body),
             chunked,
         ] {
-            let peer = Peer::answering(answer);
-            let client = S::new(&peer.url());
+            let server = RawServer::answering(answer);
+            let client = S::new(&server.url());
             // The connection is kept after it.
             for _ in 0..2 {
                 assert_eq!(client.send(plant()).unwrap().impact.amount, 5);
             }
-            assert_eq!(peer.connections(), 1);
+            assert_eq!(server.connections(), 1);
         }
         // And so is one that is not compressed although it was asked for.
-        let peer = Peer::answering(response("200 OK", "", RECEIPT));
-        S::new(&peer.url()).send(plant()).unwrap();
+        let server = RawServer::answering(response("200 OK", "", RECEIPT));
+        S::new(&server.url()).send(plant()).unwrap();
     }
 
-    fn an_answer_of_several_members_is_read_whole<S: Subject>() {
+    fn an_answer_of_several_members_is_read_whole<S: Adapter>() {
         let (first, second) = RECEIPT.split_at(30);
         let body = [gzip(first), gzip(""), gzip(second)].concat();
-        let peer = Peer::answering(encoded("200 OK", "gzip", &body));
-        assert_eq!(S::new(&peer.url()).send(plant()).unwrap().impact.amount, 5);
+        let server = RawServer::answering(encoded("200 OK", "gzip", &body));
+        assert_eq!(S::new(&server.url()).send(plant()).unwrap().impact.amount, 5);
     }
 
-    fn a_page_of_a_thousand_records_is_read_from_a_sixth_of_its_size<S: Subject>() {
+    fn a_page_of_a_thousand_records_is_read_from_a_sixth_of_its_size<S: Adapter>() {
         let row = |number: u32| {
             // Times as if drawn at random, which is what does not compress.
             let drawn = number.wrapping_mul(2_654_435_761);
@@ -201,12 +201,12 @@ mod taken_off {
         let page = format!(r#"{{"user_records":[{}],"cursor":null}}"#, rows.join(","));
         let body = gzip(&page);
         assert!(body.len() * 6 < page.len(), "{} of {}", body.len(), page.len());
-        let peer = Peer::answering(encoded("200 OK", "gzip", &body));
-        let page = S::new(&peer.url()).send(ListRecords::new()).unwrap();
+        let server = RawServer::answering(encoded("200 OK", "gzip", &body));
+        let page = S::new(&server.url()).send(ListRecords::new()).unwrap();
         assert_eq!(page.items.len(), 1000);
     }
 
-    fn an_error_answer_is_read<S: Subject>() {
+    fn an_error_answer_is_read<S: Adapter>() {
         for (status, execution) in [
             ("401 X", Execution::NotExecuted),
             ("429 X", Execution::NotExecuted),
@@ -220,7 +220,7 @@ mod taken_off {
         }
     }
 
-    fn an_answer_without_a_body_is_read_as_one<S: Subject>() {
+    fn an_answer_without_a_body_is_read_as_one<S: Adapter>() {
         let error = buy::<S>(encoded("200 OK", "gzip", b""));
         assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
@@ -228,13 +228,13 @@ mod taken_off {
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
     }
 
-    fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Subject>() {
+    fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
         // Smaller than its gzip, and larger.
         for receipt in [RECEIPT.to_owned(), format!("{RECEIPT}{}", " ".repeat(50_000))] {
-            let peer = Peer::answering(encoded("200 OK", "gzip", &gzip(&receipt)));
-            S::at(&peer.url(), &capped(receipt.len())).send(plant()).unwrap();
+            let server = RawServer::answering(encoded("200 OK", "gzip", &gzip(&receipt)));
+            S::at(&server.url(), &capped(receipt.len())).send(plant()).unwrap();
 
-            let error = S::at(&peer.url(), &capped(receipt.len() - 1)).fails(plant());
+            let error = S::at(&server.url(), &capped(receipt.len() - 1)).fails(plant());
             assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
             assert_eq!(error.execution(), Execution::Unknown);
             assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
@@ -247,7 +247,7 @@ mod taken_off {
         BOMB.get_or_init(|| gzip(vec![b' '; 1024 * 1024]).repeat(2048))
     }
 
-    fn gigabytes_in_few_bytes_are_given_up_at_the_limit<S: Subject>() {
+    fn gigabytes_in_few_bytes_are_given_up_at_the_limit<S: Adapter>() {
         // Of an error response the beginning is kept.
         for (status, expected) in [("200 OK", Some(Phase::TooLarge)), ("401 X", None)] {
             let error = buy::<S>(encoded(status, "gzip", bomb()));
@@ -257,9 +257,9 @@ mod taken_off {
         }
     }
 
-    fn gzip_without_end_that_holds_nothing_is_given_up<S: Subject>() {
+    fn gzip_without_end_that_holds_nothing_is_given_up<S: Adapter>() {
         let piece = gzip("").repeat(200);
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n");
             // A hundred times the limit, if anybody takes it.
@@ -269,11 +269,11 @@ mod taken_off {
                 }
             }
         });
-        let error = S::at(&peer.url(), &capped(64 * 1024)).fails(plant());
+        let error = S::at(&server.url(), &capped(64 * 1024)).fails(plant());
         assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
     }
 
-    fn gzip_that_is_cut_is_unknown_and_keeps_what_came<S: Subject>() {
+    fn gzip_that_is_cut_is_unknown_and_keeps_what_came<S: Adapter>() {
         let body = gzip(RECEIPT);
         for length in [1, 9, 10, 11, body.len() / 2, body.len() - 8, body.len() - 1] {
             assert_cut(&buy::<S>(encoded("200 OK", "gzip", &body[..length])));
@@ -283,7 +283,7 @@ mod taken_off {
         assert!(format!("{error:#}").contains(": its gzip is broken: "), "{error:#}");
     }
 
-    fn a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came<S: Subject>() {
+    fn a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came<S: Adapter>() {
         let answer = encoded("200 OK", "gzip", &gzip(RECEIPT));
         for missing in [1, 8, 30] {
             let error = buy::<S>(&answer[..answer.len() - missing]);
@@ -296,7 +296,7 @@ mod taken_off {
         assert_cut(&error);
     }
 
-    fn gzip_that_is_damaged_is_unknown<S: Subject>() {
+    fn gzip_that_is_damaged_is_unknown<S: Adapter>() {
         let body = gzip(RECEIPT);
         // The magic number, the data, the checksum, the length.
         for place in [0, 10, 20, body.len() - 8, body.len() - 1] {
@@ -311,7 +311,7 @@ mod taken_off {
         assert_cut(&buy::<S>(encoded("200 OK", "gzip", RECEIPT.as_bytes())));
     }
 
-    fn an_error_answer_in_damaged_gzip_is_unknown_and_kept<S: Subject>() {
+    fn an_error_answer_in_damaged_gzip_is_unknown_and_kept<S: Adapter>() {
         let mut body = gzip(ERROR);
         body[10] ^= 0xff;
         for body in [&body, "<html>no gzip at all</html>".as_bytes()] {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use oneclick_proto::{Api, Error, ErrorKind, Execution, Phase, TransportOptions};
 
+use crate::adapter::{Adapter, Hyper, KEY, Ureq, impatient, phase, plant};
 use crate::behaviours;
-use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{Hyper, KEY, Subject, Ureq, impatient, phase, plant};
+use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
     a_body_of_the_limit_is_read_and_one_byte_more_is_not
@@ -25,25 +25,25 @@ fn capped(bytes: usize) -> TransportOptions {
     TransportOptions::new().max_response_bytes(bytes)
 }
 
-fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Subject>() {
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let receipt = S::at(&peer.url(), &capped(RECEIPT.len())).send(plant()).unwrap();
+fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let receipt = S::at(&server.url(), &capped(RECEIPT.len())).send(plant()).unwrap();
     assert_eq!(receipt.impact.amount, 5);
 
-    let error = S::at(&peer.url(), &capped(RECEIPT.len() - 1)).fails(plant());
+    let error = S::at(&server.url(), &capped(RECEIPT.len() - 1)).fails(plant());
     assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
     assert_eq!(error.execution(), Execution::Unknown);
     assert_eq!(error.status().unwrap(), 200);
 }
 
-fn an_endless_body_is_given_up_at_the_limit<S: Subject>() {
+fn an_endless_body_is_given_up_at_the_limit<S: Adapter>() {
     for head in [
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
     ] {
         let chunked = head.contains("chunked");
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(head.as_bytes());
             let piece = " ".repeat(0x1000);
@@ -55,14 +55,14 @@ fn an_endless_body_is_given_up_at_the_limit<S: Subject>() {
                 }
             }
         });
-        let error = S::at(&peer.url(), &capped(64 * 1024)).fails(plant());
+        let error = S::at(&server.url(), &capped(64 * 1024)).fails(plant());
         assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
         assert!(error.body().len() <= 64 * 1024);
     }
 }
 
-fn an_endless_head_is_given_up<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn an_endless_head_is_given_up<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\n");
         let line = format!("x-filler: {}\r\n", "x".repeat(1000));
@@ -72,7 +72,7 @@ fn an_endless_head_is_given_up<S: Subject>() {
             }
         }
     });
-    let error = S::new(&peer.url()).fails(plant());
+    let error = S::new(&server.url()).fails(plant());
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
     assert!(!error.is_timeout());
 }
@@ -80,7 +80,7 @@ fn an_endless_head_is_given_up<S: Subject>() {
 /// As fast as it goes, or as fast as somebody can read it.
 fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
     for (line, lines, pause) in [("100 Continue", 1000, 0), ("103 Early Hints", 10, 1)] {
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             let flood = format!("HTTP/1.1 {line}\r\n\r\n").repeat(lines);
             let start = Instant::now();
@@ -90,7 +90,7 @@ fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
         });
         let timeout = Duration::from_secs(3);
         let start = Instant::now();
-        let error = buy(&peer.url(), &TransportOptions::new().timeout(timeout));
+        let error = buy(&server.url(), &TransportOptions::new().timeout(timeout));
         let took = start.elapsed();
         assert!(took < timeout * 11 / 10, "{line}: {took:?}");
         assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
@@ -105,22 +105,22 @@ fn a_flood_of_1xx_is_given_up_in_time() {
     // of the runtime wait for it. Its crate's documentation says so.
 }
 
-fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n{");
         wire.silence();
     });
     let options = impatient().max_response_bytes(usize::MAX);
-    let error = S::at(&peer.url(), &options).fails(plant());
+    let error = S::at(&server.url(), &options).fails(plant());
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
 }
 
-fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Subject>() {
+fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Adapter>() {
     for (status, body) in [("400 X", "x"), ("500 X", "x"), ("503 X", OWN_BEGINNING)] {
         let written = Arc::new(AtomicUsize::new(0));
         let count = written.clone();
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(
                 format!("HTTP/1.1 {status}\r\ncontent-length: 99999999\r\n\r\n{body}").as_bytes(),
@@ -134,11 +134,11 @@ fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Subject>() {
                 count.fetch_add(piece.len(), Ordering::Relaxed);
             }
         });
-        let error = S::new(&peer.url()).fails(plant());
+        let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
         assert_eq!(error.body().len(), Error::MAX_BODY_BYTES);
-        drop(peer);
+        drop(server);
         let written = written.load(Ordering::Relaxed);
         assert!(written < 32 << 20, "{written} bytes were taken");
     }
@@ -147,15 +147,15 @@ fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Subject>() {
 /// The API's own words, if they ended.
 const OWN_BEGINNING: &str = r#"{"type":"invalid_request_error","message":""#;
 
-fn a_receipt_that_is_too_large_is_not_read<S: Subject>() {
+fn a_receipt_that_is_too_large_is_not_read<S: Adapter>() {
     let body = format!("{RECEIPT}{}", " ".repeat(Error::MAX_BODY_BYTES));
-    let peer = Peer::answering(response("200 OK", "", &body));
-    let error = S::new(&peer.url()).fails(plant());
+    let server = RawServer::answering(response("200 OK", "", &body));
+    let error = S::new(&server.url()).fails(plant());
     assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
     assert_eq!(error.execution(), Execution::Unknown);
 }
 
-fn a_timeout_of_zero_is_refused_before_anything_leaves<S: Subject>() {
+fn a_timeout_of_zero_is_refused_before_anything_leaves<S: Adapter>() {
     let usual = TransportOptions::new;
     for (name, options) in [
         ("timeout", usual().timeout(Duration::ZERO)),
@@ -169,13 +169,13 @@ fn a_timeout_of_zero_is_refused_before_anything_leaves<S: Subject>() {
     }
 }
 
-fn timeouts_without_end_are_long_ones<S: Subject>() {
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+fn timeouts_without_end_are_long_ones<S: Adapter>() {
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
     let mut options = TransportOptions::new();
     options.timeout = Duration::MAX;
     options.connect_timeout = Duration::MAX;
     options.idle_timeout = Duration::MAX;
-    let client = S::at(&peer.url(), &options);
+    let client = S::at(&server.url(), &options);
     for _ in 0..3 {
         client.send(plant()).unwrap();
     }

@@ -3,9 +3,9 @@
 use oneclick_emulator::Server;
 use oneclick_proto::{Cursor, ErrorKind, Limit, ListRecords, Metadata, Pounds, TransportOptions};
 
+use crate::adapter::{Adapter, check_private};
 use crate::behaviours;
-use crate::peer::{Peer, response};
-use crate::subject::{Subject, check_private};
+use crate::raw_server::{RawServer, response};
 
 behaviours! {
     a_list_is_walked_across_its_pages
@@ -18,11 +18,11 @@ behaviours! {
 
 const ROW: &str = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
 
-fn amounts<S: Subject>(client: &S, list: ListRecords, cap: u64) -> Vec<i64> {
+fn amounts<S: Adapter>(client: &S, list: ListRecords, cap: u64) -> Vec<i64> {
     client.walk(list, cap).into_iter().map(|record| record.unwrap().impact.amount).collect()
 }
 
-fn a_list_is_walked_across_its_pages<S: Subject>() {
+fn a_list_is_walked_across_its_pages<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     for amount in 1..=25 {
@@ -36,7 +36,7 @@ fn a_list_is_walked_across_its_pages<S: Subject>() {
     assert_eq!(amounts(&client, ListRecords::new(), u64::MAX).len(), 25);
 }
 
-fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
+fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     for amount in 1..=9 {
@@ -50,8 +50,8 @@ fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Subject>() {
     assert_eq!(amounts(&client, rest, u64::MAX), [6, 7, 8, 9]);
 }
 
-fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         let first = format!(r#"{{"user_records":[{{"user_id":7}},{ROW},null],"cursor":"next"}}"#);
         let other = ROW.replace(":1}", ":2}");
         let last = format!(r#"{{"user_records":[{other}]}}"#);
@@ -60,7 +60,7 @@ fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Subject>() {
             wire.write(&response("200 OK", "", &page));
         }
     });
-    let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
+    let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);
     let told = items.iter().map(|item| match item {
         Ok(record) => record.impact.amount.to_string(),
         Err(error) => {
@@ -73,19 +73,19 @@ fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Subject>() {
     assert_eq!(told.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
 }
 
-fn a_list_that_goes_in_circles_ends_with_an_error<S: Subject>() {
+fn a_list_that_goes_in_circles_ends_with_an_error<S: Adapter>() {
     let page = format!(r#"{{"user_records":[{ROW}],"cursor":"again"}}"#);
-    let peer = Peer::answering(response("200 OK", "", &page));
-    let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
+    let server = RawServer::answering(response("200 OK", "", &page));
+    let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);
     let error = items.last().unwrap().as_ref().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
     // The row of the second page was handed out before.
     assert_eq!(items.len(), 2);
-    assert_eq!(peer.requests().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 /// A thousand records with the longest metadata are more than the default limit.
-fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Subject>() {
+fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     let pairs = (0..Metadata::MAX_PAIRS).map(|key| (key.to_string(), "x".repeat(400)));
@@ -103,8 +103,8 @@ fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Subject>() {
     assert!(error.is_too_large() && error.to_string().contains("a single item"), "{error}");
 }
 
-fn a_list_ends_after_an_error<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn a_list_ends_after_an_error<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         while let Some(request) = wire.request() {
             let answer = if request.contains("cursor=a%2B%2F%3D") {
                 response("500 X", "", "")
@@ -115,12 +115,12 @@ fn a_list_ends_after_an_error<S: Subject>() {
             wire.write(&answer);
         }
     });
-    let items = S::new(&peer.url()).walk(ListRecords::new(), u64::MAX);
+    let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);
     assert_eq!(items.len(), 2);
     let error = items[1].as_ref().unwrap_err();
     check_private(error);
     assert_eq!(error.status().unwrap(), 500);
-    assert_eq!(peer.requests().len(), 2);
+    assert_eq!(server.requests().len(), 2);
     let resumed = ListRecords::new().cursor(Cursor::new("a+/="));
-    assert_eq!(S::new(&peer.url()).walk(resumed, u64::MAX).len(), 1);
+    assert_eq!(S::new(&server.url()).walk(resumed, u64::MAX).len(), 1);
 }

@@ -1,30 +1,30 @@
 //! What must hold over every transport: one suite, three adapters, real sockets.
 //!
-//! A behaviour is a function over a [`subject::Subject`]; `behaviours!` makes a
+//! A behaviour is a function over a [`adapter::Adapter`]; `behaviours!` makes a
 //! test of it for each adapter.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod peer;
+mod adapter;
 #[path = "../../crates/oneclick-proto/guide/plain_socket.rs"]
 mod plain_socket;
-mod subject;
+mod raw_server;
 
+mod adapter_parity;
 mod answers;
+mod claims_match_ledger;
 mod connecting;
+mod custom_transports;
 mod endpoints;
 mod faults;
 mod gzip;
-mod histories;
-mod lessons;
 mod limits;
 mod lists;
-mod matrix;
-mod own;
 mod promises;
+mod promises_on_emulator;
 mod proxies;
 mod redirects;
 mod retries;
-mod sameness;
+mod sdk_regressions;
 mod security;
 mod sharing;
 mod strategies;
@@ -35,13 +35,13 @@ mod unkind_server;
 macro_rules! behaviours {
     ($($name:ident)*) => {
         mod reqwest {
-            $(#[test] fn $name() { super::$name::<crate::subject::Reqwest>(); })*
+            $(#[test] fn $name() { super::$name::<crate::adapter::Reqwest>(); })*
         }
         mod ureq {
-            $(#[test] fn $name() { super::$name::<crate::subject::Ureq>(); })*
+            $(#[test] fn $name() { super::$name::<crate::adapter::Ureq>(); })*
         }
         mod hyper {
-            $(#[test] fn $name() { super::$name::<crate::subject::Hyper>(); })*
+            $(#[test] fn $name() { super::$name::<crate::adapter::Hyper>(); })*
         }
     };
 }

@@ -1,6 +1,6 @@
 //! The six promises of a verified purchase, over random histories: here against a
 //! server that takes every value of what the API leaves unstated and shares no code with
-//! the client, in `histories` against the emulator.
+//! the client, in `promises_on_emulator` against the emulator.
 //!
 //! 1. Never twice: no two purchases of one intent stand, unless the outcome says so.
 //! 2. Never for nothing: `Confirmed` only if exactly one purchase of the intent stands.

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::peer::{Peer, RECEIPT, Wire, response};
-use crate::subject::KEY;
+use crate::adapter::KEY;
+use crate::raw_server::{RECEIPT, RawServer, Wire, response};
 use crate::tls::{Secure, run_trusting};
 
 const ADAPTERS: [&str; 3] = ["reqwest", "ureq", "hyper"];
@@ -18,10 +18,10 @@ const BASIC: &str = "Basic YWRhOnMzY3I6dA==";
 
 #[test]
 fn a_key_in_clear_text_goes_past_no_proxy() {
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let proxy = Peer::answering(response("200 OK", "", RECEIPT));
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let proxy = RawServer::answering(response("200 OK", "", RECEIPT));
     let mut child = Command::new(env!("CARGO_BIN_EXE_default-clients"));
-    child.env("ONECLICK_API_KEY", KEY).env("ONECLICK_BASE_URL", peer.url());
+    child.env("ONECLICK_API_KEY", KEY).env("ONECLICK_BASE_URL", server.url());
     child.env_remove("NO_PROXY").env_remove("no_proxy");
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
         child.env(name, proxy.url()).env(name.to_uppercase(), proxy.url());
@@ -29,7 +29,7 @@ fn a_key_in_clear_text_goes_past_no_proxy() {
     let child = child.output().unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
     assert_eq!(proxy.connections(), 0);
-    assert_eq!(peer.requests().len(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 /// Passes bytes on in both directions until one side is done.
@@ -52,8 +52,8 @@ fn relay(wire: &mut Wire, mut upstream: TcpStream) {
 }
 
 /// A proxy that opens tunnels by CONNECT.
-fn connect_proxy() -> Peer {
-    Peer::start(|_, wire| {
+fn connect_proxy() -> RawServer {
+    RawServer::start(|_, wire| {
         let Some(request) = wire.request() else { return };
         let to = request.split(' ').nth(1).unwrap().to_owned();
         wire.write(b"HTTP/1.1 200 Connection established\r\n\r\n");
@@ -63,8 +63,8 @@ fn connect_proxy() -> Peer {
 
 /// A SOCKS 5 proxy that wants [`CREDENTIALS`], and remembers of which type the address was
 /// that it was asked for: 1 and 4 are addresses, 3 is a name.
-fn socks_proxy(types: Arc<Mutex<Vec<u8>>>) -> Peer {
-    Peer::start(move |_, wire| {
+fn socks_proxy(types: Arc<Mutex<Vec<u8>>>) -> RawServer {
+    RawServer::start(move |_, wire| {
         wire.stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut stream = wire.stream.try_clone().unwrap();
         let mut read = |length: u8| {
@@ -199,9 +199,9 @@ fn a_scheme_that_a_transport_does_not_speak_is_an_error() {
 
 #[test]
 fn a_proxy_that_is_gone_or_refuses_executed_nothing() {
-    let gone = Peer::answering("").url();
+    let gone = RawServer::answering("").url();
     // It waits for no request, since that of SOCKS has no end that it knows.
-    let refusing = Peer::start(|_, wire| {
+    let refusing = RawServer::start(|_, wire| {
         wire.write(&response("407 Proxy Authentication Required", "", ""));
     });
     for adapter in ADAPTERS {

@@ -2,20 +2,20 @@
 
 use oneclick_proto::{ErrorKind, Execution, GetAccount};
 
+use crate::adapter::{Adapter, plant};
 use crate::behaviours;
-use crate::peer::{Peer, response};
-use crate::subject::{Subject, plant};
+use crate::raw_server::{RawServer, response};
 
 behaviours! {
     a_redirect_is_not_followed_and_the_key_stays_where_it_is
 }
 
-fn a_redirect_is_not_followed_and_the_key_stays_where_it_is<S: Subject>() {
-    let elsewhere = Peer::answering(response("200 OK", "", "{}"));
+fn a_redirect_is_not_followed_and_the_key_stays_where_it_is<S: Adapter>() {
+    let elsewhere = RawServer::answering(response("200 OK", "", "{}"));
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: {}/v1/plant_tree\r\n", elsewhere.url());
-        let peer = Peer::answering(response(&format!("{status} Moved"), &location, ""));
-        let client = S::new(&peer.url());
+        let server = RawServer::answering(response(&format!("{status} Moved"), &location, ""));
+        let client = S::new(&server.url());
         let error = client.fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Status(_)));
         assert_eq!(error.status().unwrap(), status);
@@ -25,7 +25,7 @@ fn a_redirect_is_not_followed_and_the_key_stays_where_it_is<S: Subject>() {
         let expected = if repeat { Execution::NotExecuted } else { Execution::Unknown };
         assert_eq!(error.execution(), expected, "{status}");
         assert_eq!(client.fails(GetAccount).status().unwrap(), status);
-        assert_eq!(peer.requests().len(), 2);
+        assert_eq!(server.requests().len(), 2);
     }
     assert_eq!(elsewhere.connections(), 0);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oneclick_proto::{GetAccount, Intent, TransportOptions};
 
-use crate::peer::{Peer, response};
-use crate::subject::{Hyper, Reqwest, Subject, plant};
+use crate::adapter::{Adapter, Hyper, Reqwest, plant};
+use crate::raw_server::{RawServer, response};
 
 const CALLERS: usize = 64;
 const ROUNDS: usize = 4;
@@ -17,10 +17,10 @@ fn account() -> Vec<u8> {
 
 /// A server that answers once every caller of a round has asked, so that as
 /// many calls as there are callers are under way.
-fn patient() -> Peer {
+fn patient() -> RawServer {
     let asked = Mutex::new(0);
     let all = Condvar::new();
-    Peer::start(move |_, wire| {
+    RawServer::start(move |_, wire| {
         while wire.request().is_some() {
             let mut count = asked.lock().unwrap();
             *count += 1;
@@ -43,11 +43,11 @@ fn clients_are_shared_and_their_futures_cross_threads() {
     shared::<oneclick_reqwest::Client>();
     shared::<oneclick_ureq::Client>();
     shared::<oneclick_hyper::Client>();
-    let peer = Peer::answering(account());
-    let reqwest = Reqwest::new(&peer.url());
+    let server = RawServer::answering(account());
+    let reqwest = Reqwest::new(&server.url());
     sent(&reqwest.client.whoami());
     sent(&reqwest.client.plant_tree(plant()));
-    let hyper = Hyper::new(&peer.url());
+    let hyper = Hyper::new(&server.url());
     sent(&hyper.client.whoami());
     let intent = Intent::new("shop", "order-1");
     sent(&hyper.client.buy_verified(&intent, plant()));
@@ -56,8 +56,8 @@ fn clients_are_shared_and_their_futures_cross_threads() {
 
 #[test]
 fn ureq_opens_no_more_sockets_than_there_are_callers() {
-    let peer = patient();
-    let client = oneclick_ureq::Client::with_base_url(peer.url(), "test_x").unwrap();
+    let server = patient();
+    let client = oneclick_ureq::Client::with_base_url(server.url(), "test_x").unwrap();
     let barrier = Barrier::new(CALLERS);
     std::thread::scope(|scope| {
         for _ in 0..CALLERS {
@@ -69,21 +69,21 @@ fn ureq_opens_no_more_sockets_than_there_are_callers() {
             });
         }
     });
-    assert_eq!(peer.requests().len(), CALLERS * ROUNDS);
-    assert!(peer.connections() <= CALLERS, "{} sockets", peer.connections());
+    assert_eq!(server.requests().len(), CALLERS * ROUNDS);
+    assert!(server.connections() <= CALLERS, "{} sockets", server.connections());
 }
 
 macro_rules! asynchronous {
-    ($test:ident, $given_up:ident, $subject:ident) => {
+    ($test:ident, $given_up:ident, $adapter:ident) => {
         #[test]
         fn $test() {
-            let peer = patient();
-            let subject = $subject::new(&peer.url());
-            subject.block_on(async {
+            let server = patient();
+            let adapter = $adapter::new(&server.url());
+            adapter.block_on(async {
                 for _ in 0..ROUNDS {
                     let calls: Vec<_> = (0..CALLERS)
                         .map(|_| {
-                            let client = subject.client.clone();
+                            let client = adapter.client.clone();
                             tokio::spawn(async move { client.whoami().await.unwrap() })
                         })
                         .collect();
@@ -92,13 +92,13 @@ macro_rules! asynchronous {
                     }
                 }
             });
-            assert_eq!(peer.requests().len(), CALLERS * ROUNDS);
-            assert!(peer.connections() <= CALLERS, "{} sockets", peer.connections());
+            assert_eq!(server.requests().len(), CALLERS * ROUNDS);
+            assert!(server.connections() <= CALLERS, "{} sockets", server.connections());
         }
 
         #[test]
         fn $given_up() {
-            let peer = Peer::start(|number, wire| {
+            let server = RawServer::start(|number, wire| {
                 wire.request();
                 if number == 0 {
                     wire.silence();
@@ -106,13 +106,13 @@ macro_rules! asynchronous {
                     wire.write(&account());
                 }
             });
-            let subject = $subject::at(&peer.url(), &TransportOptions::new());
-            subject.block_on(async {
-                let call = subject.client.send(plant());
+            let adapter = $adapter::at(&server.url(), &TransportOptions::new());
+            adapter.block_on(async {
+                let call = adapter.client.send(plant());
                 assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
-                assert_eq!(subject.client.send(GetAccount).await.unwrap().user_id.as_str(), "U1");
+                assert_eq!(adapter.client.send(GetAccount).await.unwrap().user_id.as_str(), "U1");
             });
-            assert_eq!(peer.requests().len(), 2);
+            assert_eq!(server.requests().len(), 2);
         }
     };
 }

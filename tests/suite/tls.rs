@@ -14,9 +14,9 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use crate::adapter::{Adapter, KEY, Reqwest, Ureq, impatient, phase, plant};
 use crate::behaviours;
-use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{KEY, Reqwest, Subject, Ureq, impatient, phase, plant};
+use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
     a_certificate_that_nobody_trusts_is_refused_before_the_request
@@ -221,8 +221,8 @@ fn the_default_clients_trust_what_the_system_trusts() {
 #[cfg(unix)]
 #[test]
 fn clear_text_to_another_host_takes_a_variable() {
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let url = peer.url().replace("127.0.0.1", "0.0.0.0");
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let url = server.url().replace("127.0.0.1", "0.0.0.0");
     let run = |insecure: Option<&str>| {
         let mut child = default_clients();
         child.env("ONECLICK_BASE_URL", &url).env_remove("ONECLICK_INSECURE");
@@ -235,11 +235,11 @@ fn clear_text_to_another_host_takes_a_variable() {
         let child = run(refused);
         let said = String::from_utf8_lossy(&child.stderr).into_owned();
         assert!(!child.status.success() && said.contains("ONECLICK_INSECURE=1"), "{said}");
-        assert_eq!(peer.connections(), 0);
+        assert_eq!(server.connections(), 0);
     }
     let child = run(Some("1"));
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
-    assert_eq!(peer.requests().len(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 /// A connection that anybody can cut does not show where an answer without a length ends.
@@ -290,7 +290,7 @@ fn a_machine_without_a_trust_store_is_told_so() {
     assert!(!said.contains(KEY));
 }
 
-fn a_certificate_that_nobody_trusts_is_refused_before_the_request<S: Subject>() {
+fn a_certificate_that_nobody_trusts_is_refused_before_the_request<S: Adapter>() {
     let server = Secure::start();
     let error = S::new(&server.url()).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
@@ -298,35 +298,35 @@ fn a_certificate_that_nobody_trusts_is_refused_before_the_request<S: Subject>() 
     assert_eq!(server.requests(), 0);
 }
 
-fn secure(peer: &Peer) -> String {
-    peer.url().replace("http://", "https://")
+fn secure(server: &RawServer) -> String {
+    server.url().replace("http://", "https://")
 }
 
 fn a_server_that_never_answers_the_hello_is_waited_for_no_longer_than_the_connect_timeout<
-    S: Subject,
+    S: Adapter,
 >() {
-    let peer = Peer::start(|_, wire| wire.silence());
+    let server = RawServer::start(|_, wire| wire.silence());
     let options = impatient().timeout(Duration::from_secs(60));
     let start = Instant::now();
-    let error = S::at(&secure(&peer), &options).fails(plant());
+    let error = S::at(&secure(&server), &options).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
     assert!(error.is_timeout(), "{error:?}");
     assert!(start.elapsed() < Duration::from_secs(30));
 }
 
-fn a_server_that_speaks_no_tls_executed_nothing<S: Subject>() {
-    let peer = Peer::start(|_, wire| {
+fn a_server_that_speaks_no_tls_executed_nothing<S: Adapter>() {
+    let server = RawServer::start(|_, wire| {
         wire.write(&response("400 Bad Request", "", "TLS please"));
     });
-    let error = S::new(&secure(&peer)).fails(plant());
+    let error = S::new(&secure(&server)).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
 }
 
-fn a_server_that_hangs_up_on_the_hello_executed_nothing<S: Subject>() {
-    let peer = Peer::start(|_, _| {});
-    let error = S::new(&secure(&peer)).fails(plant());
+fn a_server_that_hangs_up_on_the_hello_executed_nothing<S: Adapter>() {
+    let server = RawServer::start(|_, _| {});
+    let error = S::new(&secure(&server)).fails(plant());
     assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
     assert_eq!(phase(&error), Some(Phase::Connect), "{error:?}");
 }

@@ -41,7 +41,7 @@ pub(crate) fn soon() -> RetryPolicy {
 }
 
 /// An adapter's client; it sends once unless it is told otherwise.
-pub(crate) trait Subject: Debug + Sized {
+pub(crate) trait Adapter: Debug + Sized {
     fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error>;
 
     fn with_retry(self, retry: RetryPolicy) -> Self;
@@ -158,7 +158,7 @@ macro_rules! asynchronous {
             }
         }
 
-        impl Subject for $name {
+        impl Adapter for $name {
             fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
                 $adapter::Client::with_options(api, options).map(Self::from_client)
             }
@@ -202,7 +202,7 @@ macro_rules! blocking {
             pub(crate) client: $client,
         }
 
-        impl Subject for $name {
+        impl Adapter for $name {
             fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
                 <$client>::with_options(api, options).map(|client| Self { client })
             }

@@ -3,8 +3,8 @@
 use oneclick_emulator::Server;
 use oneclick_proto::{Api, Error, TransportOptions};
 
-use crate::peer::{Peer, response};
-use crate::subject::{Hyper, Reqwest, Subject, Ureq, impatient, plant};
+use crate::adapter::{Adapter, Hyper, Reqwest, Ureq, impatient, plant};
+use crate::raw_server::{RawServer, response};
 
 /// What an error says of itself, but for how long it took.
 fn said(error: &Error) -> String {
@@ -57,11 +57,11 @@ fn an_answer_that_is_an_error() {
         b"HTTP/1.1 401 X\r\ncontent-length: 50\r\n\r\n{".to_vec(),
         b"not http\r\n\r\n".to_vec(),
     ] {
-        let peer = Peer::start(move |_, wire| {
+        let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(&answer);
         });
-        let url = peer.url();
+        let url = server.url();
         same([
             Reqwest::new(&url).fails(plant()),
             Ureq::new(&url).fails(plant()),
@@ -72,23 +72,23 @@ fn an_answer_that_is_an_error() {
 
 #[test]
 fn a_server_that_is_silent_or_too_generous() {
-    let peer = Peer::start(|_, wire| wire.silence());
+    let server = RawServer::start(|_, wire| wire.silence());
     let options = impatient();
     same([
-        Reqwest::at(&peer.url(), &options).fails(plant()),
-        Ureq::at(&peer.url(), &options).fails(plant()),
-        Hyper::at(&peer.url(), &options).fails(plant()),
+        Reqwest::at(&server.url(), &options).fails(plant()),
+        Ureq::at(&server.url(), &options).fails(plant()),
+        Hyper::at(&server.url(), &options).fails(plant()),
     ]);
-    let peer = Peer::answering(response("200 OK", "", &" ".repeat(1000)));
+    let server = RawServer::answering(response("200 OK", "", &" ".repeat(1000)));
     let options = TransportOptions::new().max_response_bytes(10);
     let body_aside = |mut said: String| {
         said.truncate(said.find(" (status").unwrap());
         said
     };
     let [reqwest, ureq, hyper] = [
-        Reqwest::at(&peer.url(), &options).fails(plant()),
-        Ureq::at(&peer.url(), &options).fails(plant()),
-        Hyper::at(&peer.url(), &options).fails(plant()),
+        Reqwest::at(&server.url(), &options).fails(plant()),
+        Ureq::at(&server.url(), &options).fails(plant()),
+        Hyper::at(&server.url(), &options).fails(plant()),
     ]
     .map(|error| body_aside(said(&error)));
     assert_eq!((&reqwest, &reqwest), (&ureq, &hyper));

@@ -18,7 +18,7 @@ pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 /// A server on loopback, with a thread for each connection; both end with it.
-pub(crate) struct Peer {
+pub(crate) struct RawServer {
     address: SocketAddr,
     seen: Arc<Seen>,
     accepting: Option<JoinHandle<()>>,
@@ -31,7 +31,7 @@ struct Seen {
     requests: Mutex<Vec<String>>,
 }
 
-impl Peer {
+impl RawServer {
     /// Hands every connection to `serve`, with its number from 0.
     pub(crate) fn start(serve: impl Fn(usize, &mut Wire) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -91,7 +91,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for RawServer {
     fn drop(&mut self) {
         self.seen.stop.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts.
@@ -103,7 +103,7 @@ impl Drop for Peer {
     }
 }
 
-/// One connection of a [`Peer`].
+/// One connection of a [`RawServer`].
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
     seen: Arc<Seen>,

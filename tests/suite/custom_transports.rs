@@ -7,10 +7,10 @@ use oneclick_emulator::Server;
 use oneclick_hyper::{Connection, RequestBody};
 use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, TransportOptions};
 
-use crate::peer::{Peer, RECEIPT, response};
-use crate::subject::{
-    KEY, Reqwest, Subject, Ureq, check_private, impatient, phase, plant, secret_in,
+use crate::adapter::{
+    Adapter, KEY, Reqwest, Ureq, check_private, impatient, phase, plant, secret_in,
 };
+use crate::raw_server::{RECEIPT, RawServer, response};
 
 fn ureq(url: &str, agent: ureq::Agent) -> Ureq {
     ureq_within(&TransportOptions::new(), url, agent)
@@ -23,31 +23,31 @@ fn ureq_within(options: &TransportOptions, url: &str, agent: ureq::Agent) -> Ure
 
 #[test]
 fn an_agent_that_follows_redirects_does_not_follow_ours() {
-    let elsewhere = Peer::answering(response("200 OK", "", RECEIPT));
+    let elsewhere = RawServer::answering(response("200 OK", "", RECEIPT));
     let location = format!("location: {}/\r\n", elsewhere.url());
-    let peer = Peer::answering(response("307 X", &location, ""));
+    let server = RawServer::answering(response("307 X", &location, ""));
     let agent = ureq::Agent::config_builder().max_redirects(9).build().into();
-    let error = ureq(&peer.url(), agent).fails(plant());
+    let error = ureq(&server.url(), agent).fails(plant());
     assert_eq!(error.status().unwrap(), 307);
     assert_eq!(elsewhere.connections(), 0);
 }
 
 #[test]
 fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
-    let silent = Peer::start(|_, wire| wire.silence());
+    let silent = RawServer::start(|_, wire| wire.silence());
     let client = ureq_within(&impatient(), &silent.url(), ureq::Agent::new_with_defaults());
     assert!(client.fails(plant()).is_timeout());
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
-    let client = ureq(&peer.url(), ureq::Agent::new_with_defaults());
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let client = ureq(&server.url(), ureq::Agent::new_with_defaults());
     for _ in 0..5 {
         client.send(plant()).unwrap();
     }
-    assert_eq!(peer.connections(), 1);
+    assert_eq!(server.connections(), 1);
 }
 
 /// A client that was told to follow redirects.
-fn following(peer: &Peer) -> Reqwest {
-    let api = Api::with_base_url(peer.url(), KEY).unwrap();
+fn following(server: &RawServer) -> Reqwest {
+    let api = Api::with_base_url(server.url(), KEY).unwrap();
     let options = TransportOptions::new();
     let own = oneclick_reqwest::Transport::builder(&api, &options)
         .unwrap()
@@ -61,32 +61,32 @@ fn following(peer: &Peer) -> Reqwest {
 #[test]
 fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_taken() {
     for status in [301, 302, 303, 307, 308] {
-        let elsewhere = Peer::answering(response("200 OK", "", RECEIPT));
+        let elsewhere = RawServer::answering(response("200 OK", "", RECEIPT));
         let location = format!("location: {}/\r\n", elsewhere.url());
-        let peer = Peer::answering(response(&format!("{status} X"), &location, ""));
-        following(&peer).fails(plant());
-        assert_eq!(peer.requests().len(), 1);
+        let server = RawServer::answering(response(&format!("{status} X"), &location, ""));
+        following(&server).fails(plant());
+        assert_eq!(server.requests().len(), 1);
         assert!(elsewhere.requests().iter().all(|request| request.starts_with("GET")));
     }
 }
 
 #[test]
 fn a_purchase_that_was_sent_is_not_unsent_by_a_redirect_to_nowhere() {
-    let gone = Peer::answering("").url();
-    let peer = Peer::answering(response("303 X", &format!("location: {gone}/\r\n"), ""));
-    let error = following(&peer).fails(plant());
-    assert_eq!(peer.requests().len(), 1);
+    let gone = RawServer::answering("").url();
+    let server = RawServer::answering(response("303 X", &format!("location: {gone}/\r\n"), ""));
+    let error = following(&server).fails(plant());
+    assert_eq!(server.requests().len(), 1);
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
 }
 
 #[test]
 fn no_proxy_of_an_agent_is_shown_a_key_in_clear_text() {
-    let proxy = Peer::answering(response("200 OK", "", RECEIPT));
-    let peer = Peer::answering(response("200 OK", "", RECEIPT));
+    let proxy = RawServer::answering(response("200 OK", "", RECEIPT));
+    let server = RawServer::answering(response("200 OK", "", RECEIPT));
     let through = ureq::Proxy::new(&proxy.url()).unwrap();
     let agent = ureq::Agent::config_builder().proxy(Some(through)).build().into();
-    ureq(&peer.url(), agent).send(plant()).unwrap();
-    assert_eq!((proxy.connections(), peer.connections()), (0, 1));
+    ureq(&server.url(), agent).send(plant()).unwrap();
+    assert_eq!((proxy.connections(), server.connections()), (0, 1));
 }
 
 async fn connect(url: &str) -> AsyncClient<oneclick_hyper::Transport<Connection>> {
@@ -134,11 +134,11 @@ fn one_connection_carries_one_call_after_the_other() {
 
 #[test]
 fn a_connection_that_is_closed_executes_nothing_more() {
-    let peer = Peer::start(|_, wire| {
+    let server = RawServer::start(|_, wire| {
         wire.request();
     });
     runtime().block_on(async {
-        let client = connect(&peer.url()).await;
+        let client = connect(&server.url()).await;
         let error = client.plant_tree(plant()).await.unwrap_err();
         assert_eq!(error.execution(), Execution::Unknown);
         // The driver notices the end in its own time.
@@ -148,7 +148,7 @@ fn a_connection_that_is_closed_executes_nothing_more() {
         assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
         assert_eq!(phase(&error), Some(Phase::Connect));
     });
-    assert_eq!(peer.requests().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]

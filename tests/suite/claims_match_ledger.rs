@@ -16,8 +16,8 @@ use oneclick_proto::{
     TransportOptions, Trees, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 
+use crate::adapter::{Adapter, KEY, soon};
 use crate::behaviours;
-use crate::subject::{KEY, Subject, soon};
 
 behaviours! {
     a_call_tells_the_truth_about_money
@@ -26,7 +26,7 @@ behaviours! {
 
 /// A transport that follows the guide of the core does no worse.
 mod guide {
-    use crate::subject::Guide;
+    use crate::adapter::Guide;
 
     #[test]
     fn a_call_tells_the_truth_about_money() {
@@ -100,7 +100,7 @@ fn each_fault(check: impl Fn(&Fault) + Sync) {
     });
 }
 
-fn client<S: Subject>(server: &Server, retry: RetryPolicy) -> S {
+fn client<S: Adapter>(server: &Server, retry: RetryPolicy) -> S {
     let options = TransportOptions::new().timeout(TIMEOUT).connect_timeout(TIMEOUT);
     S::at(server.base_url(), &options).with_retry(retry)
 }
@@ -131,7 +131,7 @@ fn assert_true<T>(result: &Result<T, Error>, done: bool, what: &str) {
     }
 }
 
-fn buy<S: Subject, A: Action>(client: &S, server: &Server, fault: &Fault, action: &A) {
+fn buy<S: Adapter, A: Action>(client: &S, server: &Server, fault: &Fault, action: &A) {
     for times in [Some(1), Some(2), None] {
         inject(server, A::PATH, fault, times);
         let before = ledger(server).len();
@@ -146,7 +146,7 @@ fn buy<S: Subject, A: Action>(client: &S, server: &Server, fault: &Fault, action
     }
 }
 
-fn read<S: Subject, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fault, read: &E) {
+fn read<S: Adapter, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fault, read: &E) {
     for times in [Some(1), None] {
         inject(server, E::PATH, fault, times);
         let before = ledger(server).len();
@@ -171,7 +171,7 @@ fn read<S: Subject, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fa
     }
 }
 
-fn cancel<S: Subject>(client: &S, server: &Server, fault: &Fault) {
+fn cancel<S: Adapter>(client: &S, server: &Server, fault: &Fault) {
     for times in [Some(1), None] {
         server.emulator().clear_faults();
         let receipt = loop {
@@ -188,7 +188,7 @@ fn cancel<S: Subject>(client: &S, server: &Server, fault: &Fault) {
     }
 }
 
-fn a_call_tells_the_truth_about_money<S: Subject>() {
+fn a_call_tells_the_truth_about_money<S: Adapter>() {
     each_fault(|fault| {
         let server = Server::start().unwrap();
         let client = client::<S>(&server, soon());
@@ -224,9 +224,9 @@ fn a_call_tells_the_truth_about_money<S: Subject>() {
 }
 
 /// Buys once, in one go and then without the fault.
-fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultRule, action: &A) {
+fn once<S: Adapter, A: Action + Debug>(client: &S, server: &Server, rule: FaultRule, action: &A) {
     let what = format!("{rule:?} at {} {action:?}", A::PATH);
-    let intent = Intent::new("matrix", &what);
+    let intent = Intent::new("ledger", &what);
     let purchase = || -> Purchase { action.clone().into() };
     let bought = || -> Vec<ImpactId> {
         let marker = Some(intent.marker());
@@ -288,7 +288,7 @@ fn once<S: Subject, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
     panic!("{what}: never confirmed: {told:#?}");
 }
 
-fn a_verified_purchase_is_made_once_or_not_at_all<S: Subject>() {
+fn a_verified_purchase_is_made_once_or_not_at_all<S: Adapter>() {
     each_fault(|fault| {
         let server = Server::start().unwrap();
         let client = client::<S>(&server, soon());
