@@ -41,7 +41,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::header::ACCEPT_ENCODING;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -167,12 +167,7 @@ where
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => {
                     if let Ok(mut data) = frame.into_data() {
-                        use bytes::Buf;
-                        while data.has_remaining() {
-                            let length = data.chunk().len();
-                            reader = reader.push(data.chunk())?;
-                            data.advance(length);
-                        }
+                        reader = reader.push(&data.copy_to_bytes(data.remaining()))?;
                     }
                 }
                 Ok(Some(Err(error))) => return reader.broken(error, false),
@@ -269,7 +264,5 @@ fn failed(error: Box<dyn StdError + Send + Sync>, unsent: bool) -> TransportErro
                 .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
         cause = error.source();
     }
-    let failed =
-        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
-    failed.timed_out(timed_out)
+    TransportError::before_response(error, unsent).timed_out(timed_out)
 }

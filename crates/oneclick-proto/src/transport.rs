@@ -250,6 +250,12 @@ impl TransportError {
         Self::new(Phase::Exchange, Some(source.into()))
     }
 
+    /// A failure before a response arrived: [`connect`](Self::connect) if it is certain
+    /// that nothing left, else [`exchange`](Self::exchange).
+    pub fn before_response(source: impl Into<Cause>, unsent: bool) -> Self {
+        if unsent { Self::connect(source) } else { Self::exchange(source) }
+    }
+
     /// Says whether the failure was a timeout.
     #[must_use]
     pub fn timed_out(mut self, timed_out: bool) -> Self {

@@ -258,9 +258,7 @@ impl http_body::Body for Body {
 fn failed(error: reqwest::Error, unsent: bool) -> TransportError {
     let timed_out = error.is_timeout();
     let error = error.without_url();
-    let failed =
-        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
-    failed.timed_out(timed_out)
+    TransportError::before_response(error, unsent).timed_out(timed_out)
 }
 
 #[cfg(feature = "tls")]

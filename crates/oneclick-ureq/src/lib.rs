@@ -252,9 +252,7 @@ fn failed(error: ureq::Error, unsent: bool) -> TransportError {
         error => (error, unsent),
     };
     let timed_out = is_timeout(&error);
-    let failed =
-        if unsent { TransportError::connect(error) } else { TransportError::exchange(error) };
-    failed.timed_out(timed_out)
+    TransportError::before_response(error, unsent).timed_out(timed_out)
 }
 
 /// Whether a timeout is over, or one within TLS, which hands it on as a failure of I/O.
