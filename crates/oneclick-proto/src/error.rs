@@ -273,6 +273,24 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.is_timeout())
     }
 
+    /// Whether no connection was made, so that nothing left.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(&self.0.kind, ErrorKind::Transport(error) if error.phase() == Phase::Connect)
+    }
+
+    /// Whether a response arrived whose status is not 2xx.
+    #[must_use]
+    pub fn is_status(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Status(_))
+    }
+
+    /// Whether the response was 2xx and could not be decoded.
+    #[must_use]
+    pub fn is_decode(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Decode)
+    }
+
     /// Whether the response was larger than
     /// [`max_response_bytes`](crate::TransportOptions::max_response_bytes).
     #[must_use]
@@ -293,8 +311,9 @@ impl Error {
         self.0.date
     }
 
-    /// Whether something answered that there were too many requests.
-    pub(crate) fn is_rate_limit(&self) -> bool {
+    /// Whether the response asks for fewer or later requests: 425 or 429.
+    #[must_use]
+    pub fn is_rate_limit(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Status(status) if [425, 429].contains(&status.as_u16()))
     }
 

@@ -78,6 +78,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod conversions;
 mod machine;
 mod mend;
 mod pager;
@@ -98,6 +99,7 @@ mod error;
 pub mod guide;
 
 pub use api::{Api, ApiKey, BaseUrl};
+pub use chrono;
 pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
@@ -116,6 +118,7 @@ pub use endpoint::track::{TrackImpact, Tracking};
 pub use endpoint::whoami::{Account, GetAccount};
 pub use endpoint::{Action, Endpoint, List, ListItem, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
+pub use http;
 pub use machine::{Call, Machine, Sent, Settled, Settlement, Step, VerifiedPurchase, Waiting};
 pub use pager::Pager;
 pub use purchase::Purchase;

@@ -10,6 +10,7 @@
 mod core {
     mod allocations;
     mod calls;
+    mod conversions;
     mod driver;
     #[cfg(feature = "tracing")]
     mod events;

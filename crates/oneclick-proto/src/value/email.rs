@@ -1,7 +1,6 @@
 //! E-mail addresses, refused only when they are certainly wrong.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -107,33 +106,6 @@ fn is_invisible(char: char) -> bool {
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffd}' | '\u{e0000}'..='\u{e007f}'
     )
-}
-
-/// As [`Email::new`].
-impl FromStr for Email {
-    type Err = InvalidValue;
-
-    fn from_str(address: &str) -> Result<Self, InvalidValue> {
-        Self::new(address)
-    }
-}
-
-/// As [`Email::new`].
-impl TryFrom<&str> for Email {
-    type Error = InvalidValue;
-
-    fn try_from(address: &str) -> Result<Self, InvalidValue> {
-        Self::new(address)
-    }
-}
-
-/// As [`Email::new`].
-impl TryFrom<String> for Email {
-    type Error = InvalidValue;
-
-    fn try_from(address: String) -> Result<Self, InvalidValue> {
-        Self::new(address)
-    }
 }
 
 impl Serialize for Email {

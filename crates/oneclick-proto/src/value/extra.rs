@@ -23,7 +23,7 @@ use super::{ImpactKind, Totals};
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra(
     /// Nearly always nothing, and a page holds two of these for every record.
-    Option<Box<Map<String, Value>>>,
+    pub(crate) Option<Box<Map<String, Value>>>,
 );
 
 impl Extra {

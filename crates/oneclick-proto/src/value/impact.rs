@@ -184,7 +184,7 @@ impl fmt::Display for Impact {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     #[serde(flatten)]
-    amounts: BTreeMap<ImpactKind, i64>,
+    pub(crate) amounts: BTreeMap<ImpactKind, i64>,
     #[serde(flatten)]
     extra: Extra,
 }

@@ -33,7 +33,7 @@ use super::InvalidValue;
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Metadata(BTreeMap<String, String>);
+pub struct Metadata(pub(crate) BTreeMap<String, String>);
 
 impl Metadata {
     /// The most pairs.

@@ -58,18 +58,6 @@ impl fmt::Display for UserId {
     }
 }
 
-impl From<&str> for UserId {
-    fn from(id: &str) -> Self {
-        Self::new(id)
-    }
-}
-
-impl From<String> for UserId {
-    fn from(id: String) -> Self {
-        Self::new(id)
-    }
-}
-
 impl Serialize for UserId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())

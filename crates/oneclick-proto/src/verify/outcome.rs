@@ -1,5 +1,6 @@
 //! How a verified purchase ends.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
@@ -106,29 +107,72 @@ impl fmt::Display for UnresolvedReason {
     }
 }
 
+impl Outcome {
+    /// The receipt of a confirmed purchase.
+    ///
+    /// # Errors
+    /// Any other outcome, as it is.
+    pub fn into_result(self) -> Result<Receipt, Self> {
+        match self {
+            Self::Confirmed(receipt) => Ok(receipt),
+            other => Err(other),
+        }
+    }
+
+    /// The latest failure of a call; `None` if there was none in this process.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Confirmed(_) | Self::TakenBack(_) => None,
+            Self::Refused(error) => Some(error),
+            Self::NotBought(NotBought { error, .. })
+            | Self::Pending(Pending { error, .. })
+            | Self::Unresolved(Unresolved { error, .. }) => error.as_ref(),
+        }
+    }
+}
+
+/// For [`into_result`](Outcome::into_result), with `?`. The text shows
+/// [`error`](Outcome::error), so it is no source.
+impl StdError for Outcome {}
+
 /// Safe to log, as [`Error`] is.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The API chooses the id, but not the lines of a log.
         let line = |id: &ImpactId| id.to_string().replace(char::is_control, "\u{fffd}");
-        let (text, error) = match self {
-            Self::Confirmed(receipt) => return write!(f, "bought as {}", line(&receipt.into())),
+        match self {
+            Self::Confirmed(receipt) => write!(f, "bought as {}", line(&receipt.into())),
             Self::TakenBack(ids) => {
                 let ids: Vec<_> = ids.iter().map(line).collect();
-                return write!(f, "bought as {}, and cancelled since", ids.join(" and "));
+                write!(f, "bought as {}, and cancelled since", ids.join(" and "))
             }
-            Self::Refused(error) => ("not bought, and refused".into(), Some(error)),
-            Self::NotBought(not) => {
-                ("not bought; it may be tried again later".into(), not.error.as_ref())
-            }
-            Self::Pending(Pending { after, error, .. }) => {
-                (format!("not known yet; look again in {} s", after.as_secs()), error.as_ref())
-            }
-            Self::Unresolved(Unresolved { reason, error, .. }) => {
-                (format!("not known: {reason}"), error.as_ref())
-            }
-        };
-        f.write_str(&text)?;
-        error.map_or(Ok(()), |error| write!(f, ": {error}"))
+            Self::Refused(error) => write!(f, "not bought, and refused: {error}"),
+            Self::NotBought(not_bought) => not_bought.fmt(f),
+            Self::Pending(pending) => pending.fmt(f),
+            Self::Unresolved(unresolved) => unresolved.fmt(f),
+        }
     }
+}
+
+/// Declares an ending that is an error as well.
+macro_rules! endings {
+    ($($ending:ident: $self:ident => $text:expr,)*) => {$(
+        /// Safe to log, as [`Error`] is.
+        impl fmt::Display for $ending {
+            fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&$text)?;
+                $self.error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
+        }
+
+        /// The text shows `error`, so it is no source.
+        impl StdError for $ending {}
+    )*};
+}
+
+endings! {
+    NotBought: self => "not bought; it may be tried again later",
+    Pending: self => format!("not known yet; look again in {} s", self.after.as_secs()),
+    Unresolved: self => format!("not known: {}", self.reason),
 }

@@ -328,7 +328,10 @@ fn a_verified_purchase_is_found_after_its_response_was_lost_and_both_drivers_do_
     let full = (0..20).map(|at| (at.to_string(), ""));
     let full = plant().metadata(Metadata::from_pairs(full).unwrap());
     let client = blocking(Vec::new());
-    assert!(matches!(client.buy_verified(&intent, full), Outcome::Refused(_)));
+    let refused = client.buy_verified(&intent, full).into_result().unwrap_err();
+    assert!(matches!(&refused, Outcome::Refused(_)) && refused.error().is_some());
+    let shown: Box<dyn std::error::Error> = refused.into();
+    assert!(shown.to_string().starts_with("not bought, and refused: "), "{shown}");
     assert_eq!(client.transport().asked(), 0);
 }
 
