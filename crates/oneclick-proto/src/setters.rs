@@ -1,7 +1,7 @@
 //! Consuming setters, named after the fields that they set.
 
-/// Declares setters of these fields: `const` ones, or such as wrap the value in an
-/// option where the field says `as Option`.
+/// Declares setters of these fields: `const` ones, or such as take a value or an option
+/// where the field says `as Option`.
 macro_rules! setters {
     (const $($field:ident: $type:ty,)*) => {$(
         #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
@@ -15,11 +15,21 @@ macro_rules! setters {
         #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
         $(#[$meta])*
         #[must_use]
-        pub fn $field(mut self, $field: $type) -> Self {
-            self.$field = $crate::setters::value!($field $($option)?);
+        pub fn $field(mut self, $field: $crate::setters::argument!($type $(, $option)?)) -> Self {
+            self.$field = $crate::setters::value!($field $(, $option)?);
             self
         }
     )*};
+}
+
+/// The type that a setter takes.
+macro_rules! argument {
+    ($type:ty) => {
+        $type
+    };
+    ($type:ty, Option) => {
+        impl Into<Option<$type>>
+    };
 }
 
 /// What a setter stores.
@@ -27,9 +37,9 @@ macro_rules! value {
     ($value:ident) => {
         $value
     };
-    ($value:ident Option) => {
-        Some($value)
+    ($value:ident, Option) => {
+        $value.into()
     };
 }
 
-pub(crate) use {setters, value};
+pub(crate) use {argument, setters, value};
