@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::{Client, Error, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use oneclick_proto::{Api, Proxy, ProxyError, ProxyScheme, TransportOptions};
 use tower_service::Service;
@@ -61,15 +61,16 @@ impl Pool {
 
 impl Service<Request<RequestBody>> for Pool {
     type Response = Response<Incoming>;
-    type Error = Error;
-    type Future = ResponseFuture;
+    type Error = Box<dyn StdError + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> ResponseFuture {
-        self.0.call(request)
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let response = self.0.call(request);
+        Box::pin(async { Ok(response.await?) })
     }
 }
 

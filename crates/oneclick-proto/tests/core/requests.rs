@@ -648,7 +648,8 @@ fn each_setter_sets_its_field() {
         target(encode(&ListCustomerRecords::new().customer_email(email())).uri()),
         "/v1/customer_records?customer_email=a%40b"
     );
-    let projects = ListProjects::new().project_type(ProjectType::from("reef")).locale(Locale::from("de"));
+    let projects =
+        ListProjects::new().project_type(ProjectType::from("reef")).locale(Locale::from("de"));
     assert_eq!(target(encode(&projects).uri()), "/v1/projects?type=reef&locale=de");
     let project = GetProject::new("bay").locale(Locale::from("de"));
     assert_eq!(target(encode(&project).uri()), "/v1/projects/bay?locale=de");
