@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use oneclick_emulator::Server;
-use oneclick_hyper::{Connection, RequestBody};
+use oneclick_hyper::{Connection, Pool, RequestBody};
 use oneclick_proto::{Api, AsyncClient, Client, Execution, ListRecords, Phase, TransportOptions};
+use tower_service::Service;
 
 use crate::adapter::{
     Adapter, KEY, Reqwest, Ureq, check_private, impatient, phase, plant, secret_in,
@@ -155,12 +156,12 @@ fn a_connection_that_is_closed_executes_nothing_more() {
 fn the_pool_can_be_wrapped_in_layers() {
     /// A layer that counts.
     #[derive(Clone)]
-    struct Counted(oneclick_hyper::Pool, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+    struct Counted(Pool, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
-    impl tower_service::Service<http::Request<RequestBody>> for Counted {
+    impl Service<http::Request<RequestBody>> for Counted {
         type Response = http::Response<hyper::body::Incoming>;
-        type Error = hyper_util::client::legacy::Error;
-        type Future = hyper_util::client::legacy::ResponseFuture;
+        type Error = <Pool as Service<http::Request<RequestBody>>>::Error;
+        type Future = <Pool as Service<http::Request<RequestBody>>>::Future;
 
         fn poll_ready(
             &mut self,
@@ -180,7 +181,7 @@ fn the_pool_can_be_wrapped_in_layers() {
     let emulator = Server::start().unwrap();
     let api = Api::with_base_url(emulator.base_url(), KEY).unwrap();
     let options = TransportOptions::new();
-    let pool = oneclick_hyper::Pool::new(&api, &options).unwrap();
+    let pool = Pool::new(&api, &options).unwrap();
     let layer = Counted(pool, std::sync::Arc::default());
     let transport = oneclick_hyper::Transport::from_service(layer.clone(), &options).unwrap();
     let client = AsyncClient::with_transport(api, transport);

@@ -65,6 +65,12 @@
 //! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
 //!   [`BlockingTransport`], which is `send`, `sleep` and a clock.
 //!
+//! # Other crates
+//!
+//! Dates and times are those of `chrono`, requests and responses those of `http`. Both
+//! crates are re-exported, as `oneclick_proto::chrono` and `oneclick_proto::http`, and
+//! from each adapter likewise.
+//!
 //! # Features
 //!
 //! * `proptest`: the module `strategies`, to test code of your own with every
@@ -99,7 +105,6 @@ mod error;
 pub mod guide;
 
 pub use api::{Api, ApiKey, BaseUrl};
-pub use chrono;
 pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
@@ -118,7 +123,6 @@ pub use endpoint::track::{TrackImpact, Tracking};
 pub use endpoint::whoami::{Account, GetAccount};
 pub use endpoint::{Action, Endpoint, List, ListItem, Page, Receipt};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
-pub use http;
 pub use machine::{Call, Machine, Sent, Settled, Settlement, Step, VerifiedPurchase, Waiting};
 pub use pager::Pager;
 pub use purchase::Purchase;
@@ -135,3 +139,5 @@ pub use value::{
 pub use verify::{
     Intent, NotBought, Outcome, Pending, PurchaseState, Unresolved, UnresolvedReason, VerifyPolicy,
 };
+#[doc(no_inline)]
+pub use {chrono, http};

@@ -114,12 +114,12 @@ impl Connect for Transport {
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         let options = options.checked()?;
+        let proxy = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))?;
         let mut builder = configure!(Config::builder(), options)
             .max_idle_age(options.idle_timeout)
             .max_idle_connections(options.max_idle_per_host)
-            .max_idle_connections_per_host(options.max_idle_per_host);
-        let named = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))?;
-        builder = builder.proxy(named.map(|proxy| through(&proxy)).transpose()?);
+            .max_idle_connections_per_host(options.max_idle_per_host)
+            .proxy(proxy.map(|proxy| through(&proxy)).transpose()?);
         if api.base_url().is_https() {
             builder = tls::configure(builder)?;
         }
@@ -228,11 +228,10 @@ impl Read for Body {
 /// Whether a read over an agent of the caller's failed before it was sent, as far as the
 /// failure itself shows it: a read has no body to watch.
 fn connecting(error: &ureq::Error) -> bool {
-    use ureq::Error::{ConnectProxyFailed, HostNotFound, Io, Timeout as TimedOut};
+    use ureq::Error::{ConnectProxyFailed, HostNotFound, Io};
     match error {
-        ConnectProxyFailed(_) | HostNotFound | TimedOut(Timeout::Resolve | Timeout::Connect) => {
-            true
-        }
+        ConnectProxyFailed(_) | HostNotFound => true,
+        ureq::Error::Timeout(timeout) => matches!(timeout, Timeout::Resolve | Timeout::Connect),
         Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         _ => false,
     }
