@@ -147,7 +147,7 @@ impl Shop {
         let (tree, state) = match outcome {
             Outcome::Confirmed(receipt) => (Tree::Planted(receipt.into()), None),
             Outcome::Refused(_) => (Tree::NotPlanted, None),
-            Outcome::TakenBack(_) => (Tree::Cancelled, None),
+            Outcome::Cancelled(_) => (Tree::Cancelled, None),
             // It is tried again when it is taken up.
             Outcome::NotBought(not) => (Tree::Parked, Some(not.state)),
             Outcome::Pending(pending) => (Tree::Parked, Some(pending.state)),

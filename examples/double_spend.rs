@@ -80,7 +80,7 @@ fn verify(client: &Client, order: u32) -> Result<Known, Failure> {
 fn known(outcome: &Outcome) -> Known {
     match outcome {
         Outcome::Confirmed(_) => Known::Bought,
-        Outcome::Refused(_) | Outcome::NotBought(_) | Outcome::TakenBack(_) => Known::NotBought,
+        Outcome::Refused(_) | Outcome::NotBought(_) | Outcome::Cancelled(_) => Known::NotBought,
         Outcome::Pending(_) | Outcome::Unresolved(_) => Known::Unresolved,
     }
 }

@@ -334,7 +334,7 @@ impl Dialogue {
                     let gone = live.is_empty() && self.taken_back.contains(&id);
                     assert!(gone || live == [id], "{live:?}");
                 }
-                Outcome::TakenBack(ids) => {
+                Outcome::Cancelled(ids) => {
                     assert!(live.is_empty());
                     assert!(ids.iter().all(|id| self.taken_back.contains(id)), "{ids:?}");
                 }
@@ -363,7 +363,7 @@ impl Dialogue {
         let mut open: Vec<_> = self.orders.iter_mut().flatten().collect();
         open.retain(|order| {
             let sent = order.stored.as_ref().is_some_and(|stored| stored.sends() > 0);
-            sent && !matches!(order.outcome, Some(Outcome::Confirmed(_) | Outcome::TakenBack(_)))
+            sent && !matches!(order.outcome, Some(Outcome::Confirmed(_) | Outcome::Cancelled(_)))
         });
         let resume = |order: &&mut Order| {
             let stored = order.stored.clone().expect("it was sent");
@@ -474,7 +474,7 @@ impl Order {
             Outcome::NotBought(not) => self.store(&not.state),
             Outcome::Pending(pending) => self.store(&pending.state),
             Outcome::Unresolved(left) => self.store(&left.state),
-            Outcome::Confirmed(_) | Outcome::Refused(_) | Outcome::TakenBack(_) => {}
+            Outcome::Confirmed(_) | Outcome::Refused(_) | Outcome::Cancelled(_) => {}
         }
         self.outcome = Some(outcome);
     }
@@ -500,7 +500,7 @@ impl Order {
             Some(outcome @ (Outcome::Refused(_) | Outcome::NotBought(_))) => {
                 assert!(wild || ids.is_empty(), "{outcome}");
             }
-            Some(Outcome::TakenBack(gone)) => {
+            Some(Outcome::Cancelled(gone)) => {
                 assert!(!gone.is_empty() && gone.iter().all(|id| ids.contains(id)), "{gone:?}");
             }
             Some(Outcome::Pending(pending)) => {

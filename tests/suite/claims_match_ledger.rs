@@ -275,7 +275,7 @@ fn once<S: Adapter, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
                 return;
             }
             Outcome::Unresolved(left) => left.state,
-            Outcome::TakenBack(ids) => panic!("{what}: nobody cancelled {ids:?}"),
+            Outcome::Cancelled(ids) => panic!("{what}: nobody cancelled {ids:?}"),
         };
         assert!(state.sends() <= PurchaseState::MAX_SENDS, "{what}: {} sends", state.sends());
         if !state.may_send() {

@@ -256,7 +256,7 @@ impl<W: World> History<W> {
                 self.store(&not.state);
                 (End::NotBought, None)
             }
-            Outcome::TakenBack(ids) => {
+            Outcome::Cancelled(ids) => {
                 let gone = !ours.is_empty() && standing.contains(&0);
                 assert!(gone, "promise 3: {ids:?} taken back");
                 (End::TakenBack, None)

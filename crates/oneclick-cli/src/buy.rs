@@ -166,7 +166,7 @@ impl Buying<'_> {
         let Some(outcome) = outcome else { return Err(self.unsent()) };
         match outcome {
             Outcome::Confirmed(receipt) => self.confirmed(&receipt),
-            Outcome::TakenBack(ids) => {
+            Outcome::Cancelled(ids) => {
                 let failure = self.taken_back(&ids);
                 self.remember(Stage::TakenBack(ids));
                 Err(failure)

@@ -1,4 +1,4 @@
-//! One shape for every exchange with the API: send a request, wait, or done.
+//! State machines for everything that takes requests: send, wait, or done.
 
 mod call;
 mod exchange;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{Request, Response};
 
 pub use call::Call;
-pub(crate) use exchange::{Answer, Ask};
+pub(crate) use exchange::{ApiRequest, ApiResult};
 use exchange::{Context, Exchange};
 pub use settlement::{Settled, Settlement};
 pub use verified_purchase::VerifiedPurchase;
@@ -22,10 +22,9 @@ use crate::{Api, RetryPolicy};
 /// Work that takes one or more requests: a [`Call`], a [`VerifiedPurchase`], a
 /// [`Settlement`].
 ///
-/// A machine decides what to ask next and what a response means. It does no I/O
-/// and reads no clock: [`start`](Self::start) gives the first [`Step`], and
-/// whoever drives the machine carries each step out and exchanges it for the
-/// next one.
+/// A machine decides which request comes next and what its response means. It does
+/// no I/O and reads no clock. [`start`](Self::start) returns the first [`Step`]; the
+/// driver carries out each step and exchanges it for the next one.
 ///
 /// ```text
 ///  start ──► Send(request, sent) ───► sent.finish(outcome, now) ──► the next step
@@ -33,9 +32,9 @@ use crate::{Api, RetryPolicy};
 ///            Done(output)
 /// ```
 ///
-/// This loop drives any machine over any transport. A
-/// [`Client`](crate::Client) has it as [`run`](crate::Client::run); write it
-/// yourself where something has to happen between the steps:
+/// The loop below drives any machine over any transport.
+/// [`Client::run`](crate::Client::run) is this loop. Write your own if something has
+/// to happen between the steps:
 ///
 /// ```
 /// use oneclick_proto::{Api, Call, GetAccount, Machine, RetryPolicy, Step, TransportError};
@@ -62,69 +61,68 @@ use crate::{Api, RetryPolicy};
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 ///
-/// `now` is the time on a clock that never goes back, since any fixed moment;
-/// all the calls for one machine take it from the same clock.
+/// `now` is the time since a fixed moment, on a clock that never goes back. Use the
+/// same clock for all steps of a machine.
 ///
 /// The trait is sealed: its hidden methods take types that have no public name.
 pub trait Machine: Sized {
-    /// What the work ends with.
+    /// The result of the work.
     type Output;
 
-    /// What another process needs to take the work up; `()` if it is simply
-    /// done again.
+    /// The state that another process needs to resume the work; `()` if the work can
+    /// only be started again.
     type State;
 
-    /// What another process needs to take the work up.
+    /// The state that another process needs to resume the work.
     fn state(&self) -> &Self::State;
 
-    /// The first step. Retries follow `retry`; the waits before them are drawn
-    /// from `seed`, which should differ from machine to machine.
+    /// The first step. Failed requests are retried as `retry` says. `seed` determines
+    /// the random waits before retries, and should differ from machine to machine.
     fn start(self, api: &Api, retry: RetryPolicy, seed: u64, now: Duration) -> Step<Self> {
         Context::new(api, retry, seed).follow(self.proceed(now), now)
     }
 
-    /// What comes next, at the start and after a wait.
+    /// Decides what comes next, at the start and after a wait.
     #[doc(hidden)]
     fn proceed(self, now: Duration) -> Next<Self>;
 
-    /// What comes next, given the answer to the latest question.
+    /// Decides what comes next, given the result of the latest request.
     #[doc(hidden)]
-    fn answered(self, answer: Answer<'_>, now: Duration) -> Next<Self>;
+    fn handle(self, result: ApiResult<'_>, now: Duration) -> Next<Self>;
 
-    /// Its latest question, which was not executed, is asked once more.
+    /// Called before the latest request is sent again.
     #[doc(hidden)]
-    fn asked_again(&mut self, _now: Duration) {}
+    fn before_resend(&mut self, _now: Duration) {}
 
-    /// Texts that a response may repeat and no error message may show.
+    /// Personal data in the request, which no error message may show.
     #[doc(hidden)]
     fn personal(&self) -> Vec<String>;
 }
 
-/// What a machine wants next.
+/// What a machine needs next.
 #[expect(unnameable_types, reason = "it seals `Machine`")]
 pub enum Next<M: Machine> {
-    Ask(Ask, M),
+    Send(ApiRequest, M),
     Wait(Duration, M),
     Done(M::Output),
 }
 
-/// What the driver of a [`Machine`] does next.
+/// What the driver of a [`Machine`] must do next.
 #[must_use = "a machine does nothing unless each of its steps is carried out"]
-#[expect(clippy::large_enum_variant, reason = "taken apart at once, never stored")]
+#[expect(clippy::large_enum_variant, reason = "matched at once, never stored")]
 pub enum Step<M: Machine> {
-    /// Send this request, once, and exchange its outcome for the next step with
-    /// [`Sent::finish`].
+    /// Send this request once, then pass its outcome to [`Sent::finish`] for the next
+    /// step.
     Send(Request<Vec<u8>>, Sent<M>),
-    /// Wait this long, then get the next step from [`Waiting::wake`].
+    /// Wait this long, then call [`Waiting::wake`] for the next step.
     Wait(Duration, Waiting<M>),
     /// The work is done.
     Done(M::Output),
 }
 
-/// A request that has been handed out, and the machine that asked for it.
+/// A machine whose request is being sent.
 ///
-/// [`finish`](Self::finish) consumes it, so that no driver is asked twice to
-/// send the same request:
+/// [`finish`](Self::finish) consumes it, so a request cannot have two outcomes:
 ///
 /// ```compile_fail,E0382
 /// use std::time::Duration;
@@ -138,26 +136,26 @@ pub enum Step<M: Machine> {
 /// }
 /// ```
 #[derive(Debug)]
-#[must_use = "a request that is sent and not finished may have bought something"]
+#[must_use = "finish it: the request may have bought something"]
 pub struct Sent<M> {
     machine: M,
     exchange: Exchange,
 }
 
 impl<M: Machine> Sent<M> {
-    /// Whether the request buys something. If it does, store
+    /// Whether the request may buy something. If it may, store
     /// [`state`](Self::state) before you send it; no other request needs that.
     pub fn may_buy(&self) -> bool {
         !self.exchange.is_idempotent()
     }
 
-    /// What another process needs to take the work up, should this one die
-    /// after the request left.
+    /// The state that another process needs to resume the work if this process dies
+    /// after sending the request.
     pub fn state(&self) -> &M::State {
         self.machine.state()
     }
 
-    /// Exchanges the outcome of the request for the next step.
+    /// Takes the outcome of the request and returns the next step.
     pub fn finish<B: AsRef<[u8]>>(
         self,
         outcome: Result<Response<B>, TransportError>,
@@ -167,7 +165,7 @@ impl<M: Machine> Sent<M> {
     }
 }
 
-/// A machine that waits.
+/// A machine that is waiting.
 #[derive(Debug)]
 #[must_use = "a machine does nothing unless each of its steps is carried out"]
 pub struct Waiting<M> {
@@ -178,23 +176,23 @@ pub struct Waiting<M> {
 /// What follows a wait.
 #[derive(Debug)]
 enum Then {
-    /// The same request once more.
+    /// A retry of the same request.
     Resend(Exchange),
-    /// Whatever the machine wants.
+    /// Whatever the machine decides.
     Proceed(Context),
 }
 
 impl<M: Machine> Waiting<M> {
-    /// What another process needs to take the work up.
+    /// The state that another process needs to resume the work.
     pub fn state(&self) -> &M::State {
         self.machine.state()
     }
 
-    /// The next step, once the wait is over.
+    /// Returns the next step once the wait is over.
     pub fn wake(mut self, now: Duration) -> Step<M> {
         match self.then {
             Then::Resend(exchange) => {
-                self.machine.asked_again(now);
+                self.machine.before_resend(now);
                 exchange.send(self.machine, now)
             }
             Then::Proceed(context) => context.follow(self.machine.proceed(now), now),
@@ -202,7 +200,7 @@ impl<M: Machine> Waiting<M> {
     }
 }
 
-/// Without the request, whose query or body may hold an e-mail address.
+/// Leaves out the request, whose query or body may hold an e-mail address.
 impl<M: Machine> fmt::Debug for Step<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::personal_texts;
 use crate::endpoint::Action;
-use crate::machine::Ask;
+use crate::machine::ApiRequest;
 use crate::value::{Customer, Impact, Metadata};
 use crate::{CaptureCarbon, CleanOcean, DonateMoney, PlantTree, RestoreCoral};
 
@@ -79,9 +79,9 @@ macro_rules! purchase {
                 }
             }
 
-            pub(crate) fn ask(&self) -> Ask {
+            pub(crate) fn request(&self) -> ApiRequest {
                 match self {
-                    $(Self::$action(action) => Ask::of(action),)*
+                    $(Self::$action(action) => ApiRequest::of(action),)*
                 }
             }
 

@@ -1,16 +1,16 @@
-//! One call of one endpoint.
+//! A single call of an endpoint.
 
 use std::time::Duration;
 
-use super::{Answer, Ask, Machine, Next};
+use super::{ApiRequest, ApiResult, Machine, Next};
 use crate::api::personal_texts;
 use crate::{Endpoint, Error};
 
-/// One call of an endpoint, with retries: a [`Machine`] that ends with the
-/// response or the reason why there is none.
+/// A single call of an endpoint, with retries: a [`Machine`] whose output is the
+/// response or an error.
 ///
-/// A call of an action buys something and cannot be taken up by another
-/// process; a [`VerifiedPurchase`](crate::VerifiedPurchase) can.
+/// A call that buys something cannot be resumed by another process. A
+/// [`VerifiedPurchase`](crate::VerifiedPurchase) can.
 #[derive(Debug)]
 #[must_use = "nothing is sent until the call is started"]
 pub struct Call<E>(E);
@@ -33,11 +33,11 @@ impl<E: Endpoint> Machine for Call<E> {
     }
 
     fn proceed(self, _: Duration) -> Next<Self> {
-        Next::Ask(Ask::of(&self.0), self)
+        Next::Send(ApiRequest::of(&self.0), self)
     }
 
-    fn answered(self, answer: Answer<'_>, _: Duration) -> Next<Self> {
-        Next::Done(answer.read::<E>(&|| self.personal()))
+    fn handle(self, result: ApiResult<'_>, _: Duration) -> Next<Self> {
+        Next::Done(result.read::<E>(&|| self.personal()))
     }
 
     fn personal(&self) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! One request and its retries, the same for every machine.
+//! One request with its retries, shared by all machines.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use crate::transport::TransportError;
 use crate::value::InvalidValue;
 use crate::{Api, Endpoint, Error, Execution, RetryPolicy};
 
-/// A question to the API: what is asked, and the request's path, query and body.
+/// A request to an endpoint: the operation, and its encoded path, query and body.
 #[derive(Clone, Debug)]
 #[expect(unnameable_types, reason = "it seals `Machine`")]
-pub struct Ask {
+pub struct ApiRequest {
     operation: Operation,
     encoded: Result<Encoded, InvalidValue>,
 }
 
-impl Ask {
+impl ApiRequest {
     pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Self {
         Self { operation: Operation::of::<E>(), encoded: Encoded::of(endpoint) }
     }
 
-    fn request(&self, api: &Api) -> Result<Request<Vec<u8>>, InvalidValue> {
+    fn build(&self, api: &Api) -> Result<Request<Vec<u8>>, InvalidValue> {
         api.request(self.operation.method.clone(), self.encoded.clone()?)
     }
 }
 
-/// What all requests of a machine have in common.
+/// What all requests of a machine share.
 #[derive(Debug)]
 pub(super) struct Context {
     api: Api,
@@ -47,12 +47,12 @@ impl Context {
         Self { api: api.clone(), retry, seed }
     }
 
-    /// The step that carries out what a machine wants.
+    /// The step that carries out what a machine needs next.
     pub(super) fn follow<M: Machine>(self, next: Next<M>, now: Duration) -> Step<M> {
         match next {
-            Next::Ask(ask, machine) => {
+            Next::Send(request, machine) => {
                 let exchange =
-                    Exchange { context: self, ask, start: now, attempt: 1, uncertain: false };
+                    Exchange { context: self, request, start: now, attempt: 1, uncertain: false };
                 exchange.send(machine, now)
             }
             Next::Wait(wait, machine) => {
@@ -63,11 +63,11 @@ impl Context {
     }
 }
 
-/// A request on its way, with what its retries need.
+/// A request in flight, with the data for its retries.
 #[derive(Debug)]
 pub(super) struct Exchange {
     context: Context,
-    ask: Ask,
+    request: ApiRequest,
     start: Duration,
     /// Counted from 1.
     attempt: u32,
@@ -77,16 +77,16 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn is_idempotent(&self) -> bool {
-        self.ask.operation.idempotent
+        self.request.operation.idempotent
     }
 
     pub(super) fn send<M: Machine>(self, machine: M, now: Duration) -> Step<M> {
-        match self.ask.request(&self.context.api) {
+        match self.request.build(&self.context.api) {
             Ok(request) => Step::Send(request, Sent { machine, exchange: self }),
-            // No request exists, and so no attempt at one.
+            // The request is invalid, so there was no attempt.
             Err(invalid) => {
-                let error = Error::from(invalid).of(self.ask.operation.clone());
-                self.answer(machine, Err(error), now)
+                let error = Error::from(invalid).of(self.request.operation.clone());
+                self.deliver(machine, Err(error), now)
             }
         }
     }
@@ -102,7 +102,7 @@ impl Exchange {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 if head.status.is_success() {
-                    return self.answer(machine, Ok((&head, body.as_ref())), now);
+                    return self.deliver(machine, Ok((&head, body.as_ref())), now);
                 }
                 Error::status_answer(&head, body.as_ref(), &hidden())
             }
@@ -111,24 +111,24 @@ impl Exchange {
         let error = self.label(error, now);
         let wait = self.wait(&error, now);
         self.report(Some(&error), error.status(), wait, now);
-        let Some(wait) = wait else { return self.answer(machine, Err(error), now) };
+        let Some(wait) = wait else { return self.deliver(machine, Err(error), now) };
         self.uncertain = error.execution() != Execution::NotExecuted;
         self.attempt += 1;
         Step::Wait(wait, Waiting { machine, then: Then::Resend(self) })
     }
 
-    /// Hands the machine its answer.
-    fn answer<M: Machine>(
+    /// Passes the result to the machine.
+    fn deliver<M: Machine>(
         self,
         machine: M,
         outcome: Result<(&Parts, &[u8]), Error>,
         now: Duration,
     ) -> Step<M> {
-        let next = machine.answered(Answer { exchange: &self, outcome, now }, now);
+        let next = machine.handle(ApiResult { exchange: &self, outcome, now }, now);
         self.context.follow(next, now)
     }
 
-    /// How long to wait before the request is sent again, if it may be.
+    /// How long to wait before a retry; `None` if there is none.
     fn wait(&self, error: &Error, now: Duration) -> Option<Duration> {
         let Context { retry, seed, .. } = &self.context;
         let may_repeat = error.may_repeat(self.is_idempotent());
@@ -140,9 +140,9 @@ impl Exchange {
         now.saturating_sub(self.start)
     }
 
-    /// Says in an error what was called, how often and for how long.
+    /// Adds the operation, the number of attempts and the elapsed time to an error.
     fn label(&self, error: Error, now: Duration) -> Error {
-        let error = error.of(self.ask.operation.clone());
+        let error = error.of(self.request.operation.clone());
         error.after(self.attempt, self.elapsed(now), self.uncertain)
     }
 
@@ -154,7 +154,7 @@ impl Exchange {
         now: Duration,
     ) {
         Report {
-            operation: &self.ask.operation,
+            operation: &self.request.operation,
             server: self.context.api.base_url(),
             attempt: self.attempt,
             elapsed: self.elapsed(now),
@@ -168,21 +168,21 @@ impl Exchange {
 
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.ask.operation.fmt(f)
+        self.request.operation.fmt(f)
     }
 }
 
-/// The answer to a machine's question: a 2xx response that is still to be read,
-/// or the last failure once its retries are spent.
+/// The result of a machine's request: a 2xx response that is not decoded yet, or the
+/// failure of the last attempt.
 #[expect(unnameable_types, reason = "it seals `Machine`")]
-pub struct Answer<'a> {
+pub struct ApiResult<'a> {
     exchange: &'a Exchange,
     outcome: Result<(&'a Parts, &'a [u8]), Error>,
     now: Duration,
 }
 
-impl Answer<'_> {
-    /// The response's `Date`; `None` without a response or without the header.
+impl ApiResult<'_> {
+    /// The response's `Date`; `None` if there is no response or no such header.
     pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
         match &self.outcome {
             Ok((head, _)) => date(&head.headers),
@@ -190,7 +190,7 @@ impl Answer<'_> {
         }
     }
 
-    /// Reads the response. `personal` are the texts that no message may show.
+    /// Decodes the response. `personal` returns the texts that no message may show.
     pub(crate) fn read<E: Endpoint>(
         self,
         personal: &dyn Fn() -> Vec<String>,

@@ -1,28 +1,28 @@
-//! Many purchases, looked up in one walk.
+//! Looks up many purchases with one reading of the lists.
 
 use std::time::Duration;
 
 use super::verified_purchase::{MAX_FAILED_LOOKS, outcome};
-use super::{Answer, Machine, Next, VerifiedPurchase};
+use super::{ApiResult, Machine, Next, VerifiedPurchase};
 use crate::Error;
-use crate::verify::{Conclusion, Outcome, Reading, Search, Sought, UnresolvedReason};
+use crate::verify::{Conclusion, OpenPurchase, Outcome, Reading, Search, UnresolvedReason};
 
 /// How long to wait after a look that failed.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Looks many open purchases up at once: a [`Machine`] that reads each list once for
-/// all of them, however many they are, and tracks those that it finds. It ends with a
-/// [`Settled`] for each, in their order.
+/// Looks up many open purchases at once: a [`Machine`] that reads each list once for
+/// all of them and tracks the ones that it finds. Its output is a [`Settled`] for each
+/// purchase, in the given order.
 ///
-/// It only reads: nothing is sent before all conclusions are drawn, since an unmarked
-/// new purchase would look like one of the others.
+/// It only reads. A new purchase could be mistaken for one of the others if its
+/// metadata were lost, so purchases are sent again only after the settlement is done.
 ///
 /// ```
 /// use oneclick_proto::{
 ///     BlockingClient, BlockingTransport, Outcome, Settled, Settlement, VerifiedPurchase,
 /// };
 ///
-/// /// After an outage: what became of all purchases whose response was lost?
+/// /// After an outage: finds out which purchases were made although their response was lost.
 /// fn settle<T: BlockingTransport>(client: &BlockingClient<T>, open: Vec<VerifiedPurchase>) {
 ///     for settled in client.run(Settlement::new(open)) {
 ///         match settled {
@@ -33,48 +33,53 @@ const WAIT: Duration = Duration::from_secs(2);
 /// }
 /// ```
 #[derive(Debug)]
-#[must_use = "nothing is read until the settlement is driven to its end"]
+#[must_use = "nothing is read unless the settlement is driven to completion"]
 pub struct Settlement {
-    sought: Vec<Sought>,
+    purchases: Vec<OpenPurchase>,
     search: Option<Search>,
     failed_looks: u32,
 }
 
-/// What became of one of the purchases.
+/// The result of a [`Settlement`] for one purchase.
 #[derive(Debug)]
 pub enum Settled {
-    /// How it ended, or that it is not known yet.
+    /// The outcome, which may be [`Outcome::Pending`].
     Done(Box<Outcome>),
-    /// It was not made, and may be sent once more: run it to do so.
+    /// The purchase was not made and may be sent again: run it to do so.
     Absent(Box<VerifiedPurchase>),
 }
 
 impl Settlement {
-    /// The purchases that are to be looked up, each made with
-    /// [`VerifiedPurchase::resume`] or [`recover`](VerifiedPurchase::recover).
+    /// A settlement of these purchases, each built with [`VerifiedPurchase::resume`] or
+    /// [`recover`](VerifiedPurchase::recover).
     pub fn new(purchases: impl IntoIterator<Item = VerifiedPurchase>) -> Self {
-        let sought = purchases.into_iter().map(VerifiedPurchase::into_sought).collect();
-        Self { sought, search: None, failed_looks: 0 }
+        let purchases = purchases.into_iter().map(VerifiedPurchase::into_open).collect();
+        Self { purchases, search: None, failed_looks: 0 }
     }
 }
 
-/// What one of them ends with.
-fn settled(sought: Sought, conclusion: Conclusion, error: Option<Error>, now: Duration) -> Settled {
+/// Turns the conclusion for one purchase into its result.
+fn settled(
+    purchase: OpenPurchase,
+    conclusion: Conclusion,
+    error: Option<Error>,
+    now: Duration,
+) -> Settled {
     match conclusion {
-        // What was never sent is absent without a wait.
-        Conclusion::NotYet if sought.state.sends() == 0 => {
-            Settled::Absent(Box::new(VerifiedPurchase::cleared(sought)))
+        // A purchase that was never sent is absent without a wait.
+        Conclusion::NotYet if purchase.state.sends() == 0 => {
+            Settled::Absent(Box::new(VerifiedPurchase::cleared(purchase)))
         }
-        Conclusion::Absent if sought.state.may_send() => {
-            Settled::Absent(Box::new(VerifiedPurchase::cleared(sought)))
+        Conclusion::Absent if purchase.state.may_send() => {
+            Settled::Absent(Box::new(VerifiedPurchase::cleared(purchase)))
         }
-        conclusion => Settled::Done(Box::new(outcome(sought, conclusion, error, now))),
+        conclusion => Settled::Done(Box::new(outcome(purchase, conclusion, error, now))),
     }
 }
 
 impl Machine for Settlement {
-    /// What became of each, in their order. If the lists cannot be read, the failure is
-    /// with the first of them.
+    /// A result for each purchase, in the given order. If the lists cannot be read, the
+    /// first of them holds the error.
     type Output = Vec<Settled>;
     type State = ();
 
@@ -83,26 +88,27 @@ impl Machine for Settlement {
     }
 
     fn proceed(mut self, now: Duration) -> Next<Self> {
-        if self.sought.is_empty() {
+        if self.purchases.is_empty() {
             return Next::Done(Vec::new());
         }
-        let mut search = self.search.take().unwrap_or_else(|| Search::new(&mut self.sought, now));
-        match search.next(&mut self.sought) {
-            Reading::Ask(ask) => Next::Ask(ask, Self { search: Some(search), ..self }),
+        let mut search =
+            self.search.take().unwrap_or_else(|| Search::new(&mut self.purchases, now));
+        match search.next(&mut self.purchases) {
+            Reading::Send(request) => Next::Send(request, Self { search: Some(search), ..self }),
             Reading::Wait(wait) => Next::Wait(wait, Self { search: Some(search), ..self }),
             Reading::Done => {
-                let conclude = |mut sought: Sought| {
-                    let conclusion = sought.conclude(search.look());
-                    settled(sought, conclusion, None, now)
+                let conclude = |mut purchase: OpenPurchase| {
+                    let conclusion = purchase.conclude(search.look());
+                    settled(purchase, conclusion, None, now)
                 };
-                Next::Done(self.sought.into_iter().map(conclude).collect())
+                Next::Done(self.purchases.into_iter().map(conclude).collect())
             }
         }
     }
 
-    fn answered(mut self, answer: Answer<'_>, now: Duration) -> Next<Self> {
+    fn handle(mut self, result: ApiResult<'_>, now: Duration) -> Next<Self> {
         let Some(mut search) = self.search.take() else { return self.proceed(now) };
-        let error = match search.take(answer, &Vec::new, &mut self.sought, now) {
+        let error = match search.take(result, &Vec::new, &mut self.purchases, now) {
             Ok(()) => return Self { search: Some(search), ..self }.proceed(now),
             Err(error) => error,
         };
@@ -111,15 +117,15 @@ impl Machine for Settlement {
             return Next::Wait(WAIT, self);
         }
         let mut error = Some(error);
-        let unreadable = |sought: Sought| {
-            let conclusion = if sought.is_late(now) {
+        let unreadable = |purchase: OpenPurchase| {
+            let conclusion = if purchase.is_late(now) {
                 Conclusion::Unresolved(UnresolvedReason::Unreadable, Vec::new())
             } else {
                 Conclusion::NotYet
             };
-            settled(sought, conclusion, error.take(), now)
+            settled(purchase, conclusion, error.take(), now)
         };
-        Next::Done(self.sought.into_iter().map(unreadable).collect())
+        Next::Done(self.purchases.into_iter().map(unreadable).collect())
     }
 
     fn personal(&self) -> Vec<String> {

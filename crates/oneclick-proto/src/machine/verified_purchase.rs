@@ -1,46 +1,46 @@
-//! One purchase that is verified.
+//! A purchase that is verified against the records.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{Answer, Ask, Machine, Next};
+use super::{ApiRequest, ApiResult, Machine, Next};
 use crate::endpoint::Receipt;
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, InvalidValue};
 use crate::verify::{
-    Conclusion, Intent, NotBought, Outcome, Pending, PurchaseState, Reading, Search, Sought,
+    Conclusion, Intent, NotBought, OpenPurchase, Outcome, Pending, PurchaseState, Reading, Search,
     Unresolved, UnresolvedReason, VerifyPolicy, receipt_confirms,
 };
 use crate::{Error, Execution, GetAccount, PlantTree};
 
-/// How many looks in a row may fail before the lists are called unreadable.
+/// How many looks in a row may fail before the lists count as unreadable.
 pub(super) const MAX_FAILED_LOOKS: u32 = 3;
-/// How much later another process may see absence count, since a `Date` has whole
-/// seconds.
+/// Added to the wait before another process looks: it knows the server's time only to
+/// the second, so absence may count a little later for it.
 const CLOCK_MARGIN: Duration = Duration::from_secs(3);
-/// The first wait between two looks; each further one is twice as long.
+/// The first wait between two looks; each later one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// A purchase that is verified: a [`Machine`] that ends with an [`Outcome`].
+/// A purchase that is verified: a [`Machine`] whose output is an [`Outcome`].
 ///
-/// The [`Intent`]'s marker goes along with the purchase as metadata. If its response
-/// is lost, the lists are read for the marker. A purchase that is seen is confirmed at
-/// once. That there is none is believed only long after, when the purchase may be sent
-/// once more; until then the outcome is [`Outcome::Pending`]. Nothing is ever
-/// cancelled.
+/// The purchase carries the [`Intent`]'s marker in its metadata. If the response is
+/// lost, the machine searches the lists for the marker. A record with the marker
+/// confirms the purchase at once. A missing record counts only after
+/// [`VerifyPolicy::absence_after`], and then the purchase may be sent once more; until
+/// then the outcome is [`Outcome::Pending`]. The machine never cancels anything.
 ///
 /// ```text
 ///   new ────► purchase ─────────► Confirmed, Refused, NotBought
 ///               │  ▲
-///       unknown │  │ absent, long after, once
+///       unknown │  │ absent after a long time (once)
 ///               ▼  │
-///   resume ─► lists, track ─────► Confirmed, TakenBack, NotBought, Pending, Unresolved
+///   resume ─► lists, track ─────► Confirmed, Cancelled, NotBought, Pending, Unresolved
 /// ```
 ///
 /// [`Client::buy_verified`](crate::Client::buy_verified) drives it in one call.
 /// To survive a crash, store the purchase, and store [`Sent::state`](crate::Sent::state)
-/// before each request that may buy. That is the loop of [`Machine`] with one more
-/// line, here for a client whose calls are futures and a store that may fail:
+/// before each request that may buy. That adds one line to the loop of [`Machine`], here
+/// for an async client and a store that can fail:
 ///
 /// ```
 /// use oneclick_proto::{
@@ -72,24 +72,26 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// }
 /// ```
 ///
-/// # What is assumed
+/// # Assumptions
 ///
-/// * A request that was given up arrives, and its record is in every list, within
-///   [`VerifyPolicy::absence_after`]. Elapsed time counts suspension.
+/// * A request that was given up either arrives, and its record is in every list,
+///   within [`VerifyPolicy::absence_after`], or it never arrives. The clock of `now`
+///   goes on while the machine is suspended.
 /// * The server's `Date` and the times of its records differ by less than
-///   [`VerifyPolicy::clock_tolerance`], and neither clock steps between a purchase and
+///   [`VerifyPolicy::clock_tolerance`], and neither clock jumps between a purchase and
 ///   its look.
-/// * One process at a time works on an intent, the state that is resumed is the last
-///   one stored, and no gateway repeats a POST.
-/// * The API's own 4xx response is never sent for a purchase that was made.
-/// * A receipt of another purchase that crosses on the wire differs in kind, amount,
-///   customer or time; [`VerifyPolicy::confirm_by_receipt`] does without.
-/// * Where a list takes more than one page, its replicas differ for less than half a
-///   minute.
-#[must_use = "nothing is bought until the purchase is driven to its end"]
+/// * One process at a time works on an intent, it resumes the state that was stored
+///   last, and no gateway repeats a POST.
+/// * The API never sends a 4xx response of its own for a purchase that was made.
+/// * If the receipt of another purchase arrives by mistake, it differs in kind, amount,
+///   customer or time. [`VerifyPolicy::confirm_by_receipt`] set to `false` removes this
+///   assumption.
+/// * If a list has more than one page, all replicas of the server show a record within
+///   half a minute of the first.
+#[must_use = "nothing is bought unless the purchase is driven to completion"]
 pub struct VerifiedPurchase {
-    sought: Sought,
-    /// The latest failure of a purchase, or to ask for the server's time.
+    open: OpenPurchase,
+    /// The latest failure of a purchase, or of the request for the server's time.
     failure: Option<Error>,
     /// The latest failure of a look.
     look_failure: Option<Error>,
@@ -98,38 +100,38 @@ pub struct VerifiedPurchase {
     phase: Phase,
 }
 
-/// What the machine is at.
+/// What the machine is doing.
 #[derive(Debug)]
 enum Phase {
     Start,
-    /// Asks for the server's time before the purchase (R1).
+    /// Asking for the server's time before the purchase (R1).
     Clock,
     Buy {
         sent: Duration,
     },
     Search(Box<Search>),
-    /// It is absent, and may be sent once more.
+    /// The purchase is absent and may be sent once more.
     Cleared,
 }
 
 impl VerifiedPurchase {
-    /// The purchase of an intent that no process has worked on yet: it is sent at
-    /// once.
+    /// A purchase for an intent that no process has worked on yet. It is sent at once.
     ///
     /// # Errors
-    /// As [`Metadata::insert`](crate::Metadata::insert), if the purchase's metadata
-    /// has no room for the marker.
+    /// As [`Metadata::insert`](crate::Metadata::insert), if the purchase's metadata has
+    /// no room for the marker; [`InvalidValue::Metadata`] if it holds the marker of
+    /// another intent.
     pub fn new(intent: &Intent, purchase: impl Into<Purchase>) -> Result<Self, InvalidValue> {
         let purchase = purchase.into();
         Self::from_parts(PurchaseState::new(intent, &purchase), purchase)
     }
 
-    /// The purchase of an intent that another process has worked on and left this
-    /// state: it is looked for first.
+    /// A purchase for an intent that another process has worked on, with the state that
+    /// this process stored. The machine looks for it first.
     ///
     /// # Errors
-    /// [`InvalidValue::OtherPurchase`] if the state is of another intent, kind,
-    /// amount or customer; as [`new`](Self::new).
+    /// [`InvalidValue::OtherPurchase`] if the state belongs to another intent, kind,
+    /// amount or customer; otherwise as [`new`](Self::new).
     pub fn resume(
         intent: &Intent,
         purchase: impl Into<Purchase>,
@@ -140,10 +142,12 @@ impl VerifiedPurchase {
         Self::from_parts(state, purchase)
     }
 
-    /// The purchase of an intent that another process may have worked on without
-    /// leaving its state: it is looked for as far back as there are records, and never
-    /// sent (R2). [`PurchaseState::allow_another`] on the state of the outcome, then
-    /// [`resume`](Self::resume), sends it if no row is it or may be it (R16).
+    /// A purchase for an intent that another process may have worked on without storing
+    /// its state. The machine looks for it in all records, and never sends it (R2).
+    ///
+    /// To have it sent if no record is or may be this purchase (R16), call
+    /// [`PurchaseState::allow_another`] on the state in the outcome, then
+    /// [`resume`](Self::resume).
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -156,47 +160,47 @@ impl VerifiedPurchase {
         let mut metadata = purchase.metadata().clone();
         let before = metadata.insert(Intent::METADATA_KEY, state.marker())?;
         if before.is_some_and(|before| before != state.marker()) {
-            let reason = "the key oneclick_intent holds another intent's marker";
+            let reason = "the key oneclick_intent already holds the marker of another intent";
             return Err(InvalidValue::Metadata { reason });
         }
-        let sought = Sought::new(purchase.with_metadata(metadata), state);
-        Ok(Self::at(sought, Phase::Start))
+        let open = OpenPurchase::new(purchase.with_metadata(metadata), state);
+        Ok(Self::at(open, Phase::Start))
     }
 
-    /// Sets how long the purchase is looked for, and what is believed of the server.
+    /// Sets how long to look for the purchase, and what to assume about the server.
     pub fn policy(mut self, policy: VerifyPolicy) -> Self {
-        self.sought.policy = policy;
+        self.open.policy = policy;
         self
     }
 
     /// The purchase, with the marker in its metadata.
     #[must_use]
     pub fn purchase(&self) -> &Purchase {
-        &self.sought.purchase
+        &self.open.purchase
     }
 
-    pub(super) fn into_sought(self) -> Sought {
-        self.sought
+    pub(super) fn into_open(self) -> OpenPurchase {
+        self.open
     }
 
-    /// One that is absent: it is sent once more as soon as it is started, which may be
-    /// by another driver, on another clock.
-    pub(super) fn cleared(sought: Sought) -> Self {
-        let sought = Sought { clock: None, looking: None, ..sought };
-        Self::at(sought, Phase::Cleared)
+    /// An absent purchase, which is sent once more as soon as it is started. Another
+    /// driver with another clock may start it, so times of this clock are removed.
+    pub(super) fn cleared(open: OpenPurchase) -> Self {
+        let open = OpenPurchase { clock: None, looking: None, ..open };
+        Self::at(open, Phase::Cleared)
     }
 
-    fn at(sought: Sought, phase: Phase) -> Self {
-        Self { sought, failure: None, look_failure: None, looks: 0, failed_looks: 0, phase }
+    fn at(open: OpenPurchase, phase: Phase) -> Self {
+        Self { open, failure: None, look_failure: None, looks: 0, failed_looks: 0, phase }
     }
 
-    /// The purchase leaves, once the server's time was asked for (R1).
+    /// Sends the purchase; asks for the server's time first if it is not known (R1).
     fn buy(mut self, now: Duration) -> Next<Self> {
-        let Sought { state, clock, .. } = &mut self.sought;
+        let OpenPurchase { state, clock, .. } = &mut self.open;
         match clock {
             None if !matches!(self.phase, Phase::Clock) => {
                 self.phase = Phase::Clock;
-                return Next::Ask(Ask::of(&GetAccount), self);
+                return Next::Send(ApiRequest::of(&GetAccount), self);
             }
             None => {}
             Some(clock) => {
@@ -208,18 +212,18 @@ impl VerifiedPurchase {
         }
         state.sends = state.sends.saturating_add(1);
         self.phase = Phase::Buy { sent: now };
-        (self.failure, self.sought.looking, self.looks) = (None, None, 0);
-        Next::Ask(self.sought.purchase.ask(), self)
+        (self.failure, self.open.looking, self.looks) = (None, None, 0);
+        Next::Send(self.open.purchase.request(), self)
     }
 
-    /// What follows the purchase (R3 to R7).
+    /// Handles the result of the purchase (R3 to R7).
     fn bought(
         mut self,
         result: Result<Receipt, Error>,
         sent: Duration,
         now: Duration,
     ) -> Next<Self> {
-        let Sought { state, clock, policy, purchase, given_up, .. } = &mut self.sought;
+        let OpenPurchase { state, clock, policy, purchase, given_up, .. } = &mut self.open;
         *given_up = Some(now);
         if let Some(clock) = clock {
             state.until = Some(clock.latest(now).into());
@@ -229,8 +233,8 @@ impl VerifiedPurchase {
         }
         match (result, clock) {
             (Ok(receipt), Some(clock)) if policy.confirm_by_receipt => {
-                let (sent, answered) = (clock.earliest(sent), clock.latest(now));
-                if receipt_confirms(&receipt, purchase, sent, answered, policy) {
+                let (sent, received) = (clock.earliest(sent), clock.latest(now));
+                if receipt_confirms(&receipt, purchase, sent, received, policy) {
                     return Next::Done(Outcome::Confirmed(receipt));
                 }
             }
@@ -250,67 +254,69 @@ impl VerifiedPurchase {
     }
 
     fn look(mut self, now: Duration) -> Next<Self> {
-        let search = Search::new(std::slice::from_mut(&mut self.sought), now);
+        let search = Search::new(std::slice::from_mut(&mut self.open), now);
         self.search(Box::new(search), now)
     }
 
     fn search(mut self, mut search: Box<Search>, now: Duration) -> Next<Self> {
-        let next = search.next(std::slice::from_mut(&mut self.sought));
+        let next = search.next(std::slice::from_mut(&mut self.open));
         match next {
-            Reading::Ask(ask) => Next::Ask(ask, Self { phase: Phase::Search(search), ..self }),
+            Reading::Send(request) => {
+                Next::Send(request, Self { phase: Phase::Search(search), ..self })
+            }
             Reading::Wait(wait) => Next::Wait(wait, Self { phase: Phase::Search(search), ..self }),
             Reading::Done => {
                 (self.failed_looks, self.look_failure) = (0, None);
-                match self.sought.conclude(search.look()) {
+                match self.open.conclude(search.look()) {
                     Conclusion::NotYet => self.look_later(now),
                     Conclusion::Absent if self.may_send() => self.buy(now),
-                    conclusion => Next::Done(outcome(self.sought, conclusion, self.failure, now)),
+                    conclusion => Next::Done(outcome(self.open, conclusion, self.failure, now)),
                 }
             }
         }
     }
 
-    /// Whether an absent purchase is sent once more (R17). A failure that was certain,
-    /// or that asked to wait (R6), is reported instead.
+    /// Whether to send an absent purchase once more (R17). A failure that is certain, or
+    /// that asks to wait (R6), is reported instead.
     fn may_send(&self) -> bool {
-        let told =
+        let final_failure =
             |error: &Error| error.execution() == Execution::NotExecuted || error.is_rate_limit();
-        self.sought.state.may_send() && !self.failure.as_ref().is_some_and(told)
+        self.open.state.may_send() && !self.failure.as_ref().is_some_and(final_failure)
     }
 
-    /// Looks again after a wait, or leaves it for later.
+    /// Looks again after a wait, or ends as pending if the patience is used up.
     fn look_later(mut self, now: Duration) -> Next<Self> {
-        let looked = now.saturating_sub(self.sought.looking.unwrap_or(now));
-        let left = self.sought.policy.patience.saturating_sub(looked);
+        let looked = now.saturating_sub(self.open.looking.unwrap_or(now));
+        let left = self.open.policy.patience.saturating_sub(looked);
         if left.is_zero() {
             let error = self.failure.or(self.look_failure);
-            return Next::Done(outcome(self.sought, Conclusion::NotYet, error, now));
+            return Next::Done(outcome(self.open, Conclusion::NotYet, error, now));
         }
         let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.looks)).min(left);
-        let until_late = self.sought.until_late(now);
+        let until_late = self.open.until_late(now);
         let wait = if until_late.is_zero() { wait } else { wait.min(until_late) };
         self.looks += 1;
         Next::Wait(wait, self)
     }
 
     fn not_bought(self) -> Outcome {
-        not_bought(self.sought.state, self.failure)
+        not_bought(self.open.state, self.failure)
     }
 }
 
-/// What a conclusion ends with.
+/// Turns a conclusion into the outcome.
 pub(super) fn outcome(
-    sought: Sought,
+    open: OpenPurchase,
     conclusion: Conclusion,
     error: Option<Error>,
     now: Duration,
 ) -> Outcome {
-    let after = sought.until_late(now).saturating_add(CLOCK_MARGIN);
-    let error = error.or(sought.untracked);
-    let mut state = sought.state;
+    let after = open.until_late(now).saturating_add(CLOCK_MARGIN);
+    let error = error.or(open.tracking_failure);
+    let mut state = open.state;
     match conclusion {
         Conclusion::Confirmed(receipt) => Outcome::Confirmed(receipt),
-        Conclusion::TakenBack(ids) => Outcome::TakenBack(ids),
+        Conclusion::Cancelled(ids) => Outcome::Cancelled(ids),
         Conclusion::Unresolved(reason, found) => {
             Outcome::Unresolved(Unresolved { reason, found, error, state })
         }
@@ -318,7 +324,7 @@ pub(super) fn outcome(
             Outcome::Pending(Pending { after, error, state })
         }
         Conclusion::Absent => {
-            // R6: one in the API's own words was not counted in the first place (R5).
+            // R6. A rate limit in the API's own words was not counted at all (R5).
             let unclear = |error: &Error| error.execution() == Execution::Unknown;
             if error.as_ref().is_some_and(|error| error.is_rate_limit() && unclear(error)) {
                 state.sends = state.sends.saturating_sub(1);
@@ -338,8 +344,8 @@ fn not_bought(state: PurchaseState, error: Option<Error>) -> Outcome {
 impl fmt::Debug for VerifiedPurchase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedPurchase")
-            .field("purchase", &self.sought.purchase)
-            .field("state", &self.sought.state)
+            .field("purchase", &self.open.purchase)
+            .field("state", &self.open.state)
             .finish_non_exhaustive()
     }
 }
@@ -349,44 +355,44 @@ impl Machine for VerifiedPurchase {
     type State = PurchaseState;
 
     fn state(&self) -> &PurchaseState {
-        &self.sought.state
+        &self.open.state
     }
 
     fn proceed(mut self, now: Duration) -> Next<Self> {
         match std::mem::replace(&mut self.phase, Phase::Start) {
             Phase::Search(search) => self.search(search, now),
             Phase::Cleared => self.buy(now),
-            _ if self.sought.state.sends == 0 => self.buy(now),
+            _ if self.open.state.sends == 0 => self.buy(now),
             _ => self.look(now),
         }
     }
 
-    /// What is stored before it leaves again says when that was (R1).
-    fn asked_again(&mut self, now: Duration) {
+    /// The purchase is about to leave again, so the state must hold the new time (R1).
+    fn before_resend(&mut self, now: Duration) {
         if let Phase::Buy { sent } = &mut self.phase {
             *sent = now;
-            if let Some(clock) = self.sought.clock {
-                self.sought.state.until = Some(clock.latest(now).into());
+            if let Some(clock) = self.open.clock {
+                self.open.state.until = Some(clock.latest(now).into());
             }
         }
     }
 
-    fn answered(mut self, answer: Answer<'_>, now: Duration) -> Next<Self> {
-        self.sought.hear(answer.date(), now);
-        let purchase = &self.sought.purchase;
+    fn handle(mut self, result: ApiResult<'_>, now: Duration) -> Next<Self> {
+        self.open.note_date(result.date(), now);
+        let purchase = &self.open.purchase;
         match std::mem::replace(&mut self.phase, Phase::Start) {
             Phase::Start | Phase::Cleared => self.proceed(now),
-            Phase::Clock => match answer.read::<GetAccount>(&|| purchase.personal()) {
+            Phase::Clock => match result.read::<GetAccount>(&|| purchase.personal()) {
                 Ok(account) => {
-                    self.sought.account = Some(account.user_id);
+                    self.open.account = Some(account.user_id);
                     self.phase = Phase::Clock;
                     self.buy(now)
                 }
-                Err(error) if self.sought.state.sends == 0 => {
+                Err(error) if self.open.state.sends == 0 => {
                     self.failure = Some(error);
                     Next::Done(self.not_bought())
                 }
-                // It says nothing about the purchase that left before.
+                // This failure says nothing about the purchase that left before.
                 Err(error) => {
                     self.look_failure = Some(error);
                     self.look_later(now)
@@ -394,23 +400,23 @@ impl Machine for VerifiedPurchase {
             },
             Phase::Buy { sent } => {
                 // All actions respond alike.
-                let receipt = answer.read::<PlantTree>(&|| purchase.personal());
+                let receipt = result.read::<PlantTree>(&|| purchase.personal());
                 self.bought(receipt, sent, now)
             }
             Phase::Search(mut search) => {
                 let purchase = purchase.clone();
-                let sought = std::slice::from_mut(&mut self.sought);
-                match search.take(answer, &|| purchase.personal(), sought, now) {
+                let open = std::slice::from_mut(&mut self.open);
+                match search.take(result, &|| purchase.personal(), open, now) {
                     Ok(()) => self.search(search, now),
                     Err(error) => {
                         self.failed_looks += 1;
-                        if self.failed_looks < MAX_FAILED_LOOKS || !self.sought.is_late(now) {
+                        if self.failed_looks < MAX_FAILED_LOOKS || !self.open.is_late(now) {
                             self.look_failure = Some(error);
                             return self.look_later(now);
                         }
                         let reason = UnresolvedReason::Unreadable;
                         let conclusion = Conclusion::Unresolved(reason, Vec::<ImpactId>::new());
-                        Next::Done(outcome(self.sought, conclusion, Some(error), now))
+                        Next::Done(outcome(self.open, conclusion, Some(error), now))
                     }
                 }
             }
@@ -418,6 +424,6 @@ impl Machine for VerifiedPurchase {
     }
 
     fn personal(&self) -> Vec<String> {
-        self.sought.purchase.personal()
+        self.open.purchase.personal()
     }
 }

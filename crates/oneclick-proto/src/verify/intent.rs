@@ -1,11 +1,11 @@
-//! What is meant to be bought once.
+//! Something to be bought exactly once.
 
 use std::fmt::Write;
 
-/// Something that is meant to be bought once, such as the tree of an order.
+/// Something to be bought exactly once, such as the tree for an order.
 ///
-/// Its marker goes along with the purchase as [metadata](crate::Metadata), and the
-/// purchase is found in the records by it.
+/// The purchase carries the intent's marker in its [metadata](crate::Metadata), so it
+/// can be found in the records.
 ///
 /// ```
 /// use oneclick_proto::Intent;
@@ -23,16 +23,16 @@ impl Intent {
     /// The metadata key that holds the marker.
     pub const METADATA_KEY: &'static str = "oneclick_intent";
 
-    /// An intent with a key that is unique within the namespace. The namespace
-    /// separates the shops that share an account.
+    /// An intent with a key that is unique within its namespace. Use a namespace for
+    /// each shop that shares the account.
     #[must_use]
     pub fn new(namespace: &str, key: &str) -> Self {
         Self { marker: digest(namespace, key, 16) }
     }
 
-    /// What goes along with the purchase: 32 hexadecimal digits, the first half
-    /// of the SHA-256 digest of namespace and key. It names nobody, but whoever
-    /// guesses both can tell that it belongs to them.
+    /// The marker that the purchase carries: 32 hexadecimal digits, the first half of
+    /// the SHA-256 digest of namespace and key. It names nobody, but anyone who guesses
+    /// both can compute it.
     #[must_use]
     pub fn marker(&self) -> &str {
         &self.marker
@@ -48,7 +48,7 @@ pub(super) fn digest(one: &str, other: &str, bytes: usize) -> String {
     hash.update(other);
     let mut digits = String::with_capacity(2 * bytes);
     for byte in hash.finalize().iter().take(bytes) {
-        // Writing to a string does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(digits, "{byte:02x}");
     }
     digits
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_and_key_are_told_apart() {
+    fn the_boundary_between_namespace_and_key_matters() {
         assert_ne!(marker("a", "bc"), marker("ab", "c"));
         assert_ne!(marker("", "abc"), marker("abc", ""));
         assert_eq!(marker("", "").len(), 32);

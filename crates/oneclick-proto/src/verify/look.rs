@@ -1,4 +1,4 @@
-//! Reads both lists for the rows that a conclusion needs.
+//! Reads from both lists the rows that a conclusion needs.
 
 use std::time::Duration;
 
@@ -6,35 +6,34 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::rules::{ListName, Rows};
 use crate::endpoint::{Page, Receipt};
-use crate::machine::{Answer, Ask};
+use crate::machine::{ApiRequest, ApiResult};
 use crate::value::{Cursor, DateRange, Limit, SortOrder};
 use crate::{Error, ListCustomerRecords, ListRecords};
 
-/// How many rows in order, over a page's end, show that a list is sorted (R14).
+/// How many rows in order, across the end of a page, prove that a list is sorted (R14).
 const PROOF: usize = 40;
-/// How far an ascending list may fall back where times are written in whole seconds.
+/// How far times in an ascending list may go back because of rounding to seconds.
 const ROUNDING: TimeDelta = TimeDelta::milliseconds(1_010);
-/// How long to wait between the first page of a list and the second. Every replica then
-/// shows what the first page showed, so that a cursor which is a position leads to rows
-/// of that page once more, and is known by it.
+/// How long to wait between the first page of a list and the second. After that, every
+/// replica shows the rows of the first page. So if the cursor is a position, new rows
+/// make the next page repeat rows instead of skipping some, and that reveals it.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
-/// One look at both lists: the newest page of each, and on demand the rest of what may
-/// hold the purchases.
+/// One look at both lists: the newest page of each, and on demand all other pages that
+/// may hold the purchases.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// When it began.
     began: Duration,
-    /// No purchase was made before this moment; `None` if that is not known.
+    /// No purchase was made before this time; `None` if that is not known.
     from: Option<DateTime<Utc>>,
-    /// None was made after this one.
+    /// No purchase was made after this time; `None` if that is not known.
     until: Option<DateTime<Utc>>,
     max_pages: u64,
     lists: [List; 2],
-    /// Whether more than the newest page of each list is read.
+    /// Whether to read more than the newest page of each list.
     deep: bool,
     waited: bool,
-    /// Whether a row could not be read.
+    /// Whether a row could not be decoded.
     malformed: bool,
     rows: Rows,
 }
@@ -46,33 +45,35 @@ struct List {
     pages: u64,
     limit: Limit,
     cursor: Option<Cursor>,
-    /// The first of its times, and the furthest from it in the order asked for.
+    /// The time of the first row.
     first: Option<DateTime<Utc>>,
+    /// The time of the last row or, if the oldest come first, the latest time so far.
     last: Option<DateTime<Utc>>,
-    /// Whether the rows came in that order, and how many.
+    /// Whether the rows came in the requested order.
     ordered: bool,
     rows: usize,
 }
 
-/// How far the reading of a list has come.
+/// How far a list has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     NewestFirst,
     OldestFirst,
+    /// All rows that matter were read.
     Whole,
-    /// It cannot be read so that nothing may be missed.
-    Partly,
+    /// Rows may have been missed.
+    Partial,
 }
 
-/// What comes next in a look.
+/// What to do next in a look.
 pub(crate) enum Reading {
-    Ask(Ask),
+    Send(ApiRequest),
     Wait(Duration),
     Done,
 }
 
 impl Look {
-    /// Begins with the newest page of each list.
+    /// A look that begins with the newest page of each list.
     pub(crate) fn new(
         now: Duration,
         from: Option<DateTime<Utc>>,
@@ -103,7 +104,7 @@ impl Look {
         }
     }
 
-    /// Reads on, beyond the newest pages, unless it did so before.
+    /// Continues beyond the newest pages; returns whether it did not do so before.
     pub(crate) fn deepen(&mut self) -> bool {
         !std::mem::replace(&mut self.deep, true)
     }
@@ -112,12 +113,12 @@ impl Look {
         self.began
     }
 
-    /// Whether both lists were read whole.
+    /// Whether both lists were read as a whole.
     pub(crate) fn is_whole(&self) -> bool {
         self.lists.iter().all(|list| list.stage == Stage::Whole)
     }
 
-    /// Whether every row could be read.
+    /// Whether every row could be decoded.
     pub(crate) fn is_readable(&self) -> bool {
         !self.malformed
     }
@@ -137,20 +138,20 @@ impl Look {
             Stage::OldestFirst => SortOrder::Asc,
             _ => SortOrder::Desc,
         };
-        Reading::Ask(list.ask(self.days(), order))
+        Reading::Send(list.request(self.days(), order))
     }
 
-    /// From two days before the first moment (R15), whatever zone days are counted in.
+    /// From two days before the first purchase (R15), enough for days of any time zone.
     fn days(&self) -> DateRange {
         let first = self.from.and_then(|from| from.date_naive().checked_sub_days(Days::new(2)));
         DateRange::new(first, None).unwrap_or(DateRange::ALL)
     }
 
-    /// Takes the answer to what was asked; `keep` says of an older row whether it is
-    /// needed all the same.
+    /// Takes the result of the latest request. `keep` decides whether to keep a row that
+    /// is older than all purchases.
     pub(crate) fn take(
         &mut self,
-        answer: Answer<'_>,
+        result: ApiResult<'_>,
         personal: &dyn Fn() -> Vec<String>,
         keep: &dyn Fn(&Receipt) -> bool,
     ) -> Result<(), Error> {
@@ -159,7 +160,7 @@ impl Look {
             return Ok(());
         };
         let name = list.name;
-        let page = match read(name, answer, personal) {
+        let page = match read(name, result, personal) {
             Err(error) if error.is_too_large() && list.halve() => return Ok(()),
             page => page?,
         };
@@ -171,7 +172,7 @@ impl Look {
         if list.stage == Stage::OldestFirst {
             list.take_oldest_first(&times, self.until, self.max_pages);
         } else {
-            // Where rows move from page to page, some may move past the reader.
+            // If rows move from page to page, some may be skipped.
             list.ordered &= !repeated;
             list.take_newest_first(&times, self.from, self.max_pages);
         }
@@ -180,30 +181,30 @@ impl Look {
 }
 
 impl List {
-    /// Whether another page of it is read.
+    /// Whether to read another page.
     fn is_open(&self, deep: bool) -> bool {
         match self.stage {
-            Stage::Whole | Stage::Partly => false,
+            Stage::Whole | Stage::Partial => false,
             _ => deep || self.pages == 0,
         }
     }
 
-    /// Its next page, without any filter (R15).
-    fn ask(&self, dates: DateRange, order: SortOrder) -> Ask {
+    /// The request for the next page, without any filter (R15).
+    fn request(&self, dates: DateRange, order: SortOrder) -> ApiRequest {
         let (limit, cursor) = (self.limit, self.cursor.clone());
         match self.name {
             ListName::Own => {
                 let list = ListRecords::new().dates(dates).limit(limit).sort_order(order);
-                Ask::of(&ListRecords { cursor, ..list })
+                ApiRequest::of(&ListRecords { cursor, ..list })
             }
             ListName::Customers => {
                 let list = ListCustomerRecords::new().dates(dates).limit(limit).sort_order(order);
-                Ask::of(&ListCustomerRecords { cursor, ..list })
+                ApiRequest::of(&ListCustomerRecords { cursor, ..list })
             }
         }
     }
 
-    /// Asks for half as many rows from now on, after a page that was too large.
+    /// Halves the limit after a page that was too large; `false` if that is impossible.
     fn halve(&mut self) -> bool {
         let half = Limit::new(self.limit.get() / 2);
         self.limit = half.as_ref().copied().unwrap_or(self.limit);
@@ -229,7 +230,7 @@ impl List {
         self.stage = match &self.cursor {
             None if self.pages == 1 || self.ordered => Stage::Whole,
             Some(_) if passed => Stage::Whole,
-            Some(_) if self.ordered && self.pages >= max_pages => Stage::Partly,
+            Some(_) if self.ordered && self.pages >= max_pages => Stage::Partial,
             Some(_) if self.ordered => Stage::NewestFirst,
             _ => {
                 (self.pages, self.rows, self.cursor, self.last) = (0, 0, None, None);
@@ -239,8 +240,8 @@ impl List {
         };
     }
 
-    /// Older rows show on every replica and move no more, so that nothing is missed
-    /// between two pages, whatever cursors are.
+    /// Every replica shows older rows, and they no longer move. So nothing is missed
+    /// between two pages, whatever kind of cursor the server uses.
     fn take_oldest_first(
         &mut self,
         times: &[DateTime<Utc>],
@@ -250,7 +251,7 @@ impl List {
         self.pages += 1;
         for &time in times {
             if self.last.is_some_and(|last| time < last - ROUNDING) {
-                self.stage = Stage::Partly;
+                self.stage = Stage::Partial;
                 return;
             }
             let rises =
@@ -266,7 +267,7 @@ impl List {
         }
         match &self.cursor {
             None => self.stage = Stage::Whole,
-            Some(_) if self.pages >= max_pages => self.stage = Stage::Partly,
+            Some(_) if self.pages >= max_pages => self.stage = Stage::Partial,
             Some(_) => {}
         }
     }
@@ -274,7 +275,7 @@ impl List {
 
 fn read(
     name: ListName,
-    answer: Answer<'_>,
+    result: ApiResult<'_>,
     personal: &dyn Fn() -> Vec<String>,
 ) -> Result<Page<Receipt>, Error> {
     fn receipts<T: Into<Receipt>>(page: Page<T>) -> Page<Receipt> {
@@ -282,8 +283,8 @@ fn read(
         Page { malformed: page.malformed, ..Page::new(items, page.cursor) }
     }
     match name {
-        ListName::Own => answer.read::<ListRecords>(personal).map(receipts),
-        ListName::Customers => answer.read::<ListCustomerRecords>(personal).map(receipts),
+        ListName::Own => result.read::<ListRecords>(personal).map(receipts),
+        ListName::Customers => result.read::<ListCustomerRecords>(personal).map(receipts),
     }
 }
 
@@ -297,8 +298,8 @@ mod tests {
         DateTime::from_timestamp(second, 0).unwrap()
     }
 
-    /// What becomes of a list that is asked for with the oldest first, after three pages
-    /// of these seconds, where no purchase was made after second 20.
+    /// The stage of a list that is read oldest first, after three pages with these
+    /// seconds as times, if no purchase was made after second 20.
     fn read(second_of: impl Fn(i64) -> i64) -> Stage {
         let look = Look::new(Duration::ZERO, None, None, 100);
         let [mut list, _] = look.lists;
@@ -314,17 +315,17 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_ends_early_only_in_the_order_that_was_asked_for() {
+    fn reading_ends_early_only_if_the_rows_come_in_the_requested_order() {
         assert_eq!(read(|row| row), Stage::Whole);
         assert_eq!(read(|row| row / 4), Stage::Whole);
-        // The newest first all the same: old rows may be to come.
-        assert_eq!(read(|row| 1_000 - row), Stage::Partly);
-        assert_eq!(read(|row| 1_000 - row / 4), Stage::Partly);
-        // One that fell among those that are past.
-        assert_eq!(read(|row| if row == 25 { 3 } else { row }), Stage::Partly);
-        // All of one time: in no order yet.
+        // The server returns the newest first anyway: old rows may follow.
+        assert_eq!(read(|row| 1_000 - row), Stage::Partial);
+        assert_eq!(read(|row| 1_000 - row / 4), Stage::Partial);
+        // One row with a time of an earlier page.
+        assert_eq!(read(|row| if row == 25 { 3 } else { row }), Stage::Partial);
+        // All rows have the same time: that proves no order.
         assert_eq!(read(|_| 1_000), Stage::OldestFirst);
-        // Rounding is no disorder.
+        // Rounded times still count as sorted.
         assert_eq!(read(|row| row + (row + 1) % 2), Stage::Whole);
     }
 }

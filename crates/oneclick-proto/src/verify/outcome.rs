@@ -1,4 +1,4 @@
-//! How a verified purchase ends.
+//! The outcome of a verified purchase.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,24 +9,24 @@ use crate::Error;
 use crate::endpoint::Receipt;
 use crate::value::ImpactId;
 
-/// How a verified purchase ends. Exhaustive by design: match it without a wildcard.
+/// The outcome of a verified purchase. Exhaustive by design: match without a wildcard.
 #[derive(Debug)]
 #[must_use]
 pub enum Outcome {
-    /// It was bought, once. The receipt is the API's response, or was made from the
+    /// It was bought once. The receipt is the API's response or was built from the
     /// record.
     Confirmed(Receipt),
-    /// The API, or this side, refused it: nothing of this intent was bought, and the
+    /// The API or the client refused it. Nothing was bought for this intent, and the
     /// same purchase would be refused again.
     Refused(Error),
-    /// Nothing of this intent was bought, and it may be tried again later.
+    /// Nothing was bought for this intent. It may be tried again later.
     NotBought(NotBought),
-    /// It was bought and cancelled since.
-    TakenBack(Vec<ImpactId>),
-    /// It is not known yet whether it was bought. Looking again later will tell.
+    /// It was bought and has been cancelled since.
+    Cancelled(Vec<ImpactId>),
+    /// It is not known yet whether it was bought. Look again later.
     Pending(Pending),
-    /// It cannot be told whether it was bought, or it was bought more than once: for a
-    /// person to look at.
+    /// It is not possible to decide whether it was bought, or it was bought more than
+    /// once. A person has to look at it.
     Unresolved(Unresolved),
 }
 
@@ -36,7 +36,7 @@ pub enum Outcome {
 pub struct NotBought {
     /// The latest failure; `None` if this process did not send anything.
     pub error: Option<Error>,
-    /// What to take the purchase up with later.
+    /// The state to resume the purchase with.
     pub state: PurchaseState,
 }
 
@@ -44,11 +44,12 @@ pub struct NotBought {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pending {
-    /// After how long looking again will tell.
+    /// How long to wait before looking again. By then, a missing record means that
+    /// nothing was bought.
     pub after: Duration,
     /// The latest failure; `None` if there was none in this process.
     pub error: Option<Error>,
-    /// What to take the purchase up with then.
+    /// The state to resume the purchase with.
     pub state: PurchaseState,
 }
 
@@ -56,35 +57,35 @@ pub struct Pending {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unresolved {
-    /// Why the outcome cannot be told.
+    /// Why the machine cannot decide.
     pub reason: UnresolvedReason,
-    /// The impacts that were found: with the marker, or such as may be the purchase.
+    /// The impacts that carry the marker, or else those that may be the purchase.
     pub found: Vec<ImpactId>,
     /// The latest failure; `None` if there was none in this process.
     pub error: Option<Error>,
-    /// What to take the purchase up with later.
+    /// The state to resume the purchase with.
     pub state: PurchaseState,
 }
 
-/// Why the outcome of an intent cannot be told.
+/// Why a person has to look at a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnresolvedReason {
     /// The lists could not be read.
     Unreadable,
-    /// The lists are too long, or in no order, so that it may have been missed.
+    /// The lists are too long or not sorted, so its record may have been missed.
     TooManyRecords,
     /// Records without a readable marker may be the purchase.
     Candidates,
-    /// It was in a list, and is not there any more.
+    /// Its record was in a list and is gone.
     SeenAndGone,
-    /// It was bought, and whether it was cancelled since cannot be found out.
+    /// It was bought, but the API cannot track it, so it may have been cancelled since.
     Untrackable,
-    /// It was bought, and its time names other impacts as well.
+    /// It was bought, but other impacts have the same time, so it cannot be tracked.
     SameTime,
     /// It was bought more than once.
     BoughtTwice,
-    /// What was bought for the intent has another kind, amount or customer.
+    /// A purchase for the intent has another kind, amount or customer.
     OtherPurchase,
 }
 
@@ -92,16 +93,18 @@ impl fmt::Display for UnresolvedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreadable => "the records could not be read",
-            Self::TooManyRecords => "the records are too many, or in no order, to be sure",
+            Self::TooManyRecords => "there are too many records, or they are not sorted",
             Self::Candidates => "records without a readable marker may be the purchase",
             Self::SeenAndGone => "its record was there and is gone",
             Self::Untrackable => {
-                "it was bought, and whether it was cancelled since cannot be found out"
+                "it was bought, but the API cannot track it, so it may have been cancelled since"
             }
-            Self::SameTime => "it was bought, and its time names other impacts as well",
+            Self::SameTime => {
+                "it was bought, but other impacts have the same time, so it cannot be tracked"
+            }
             Self::BoughtTwice => "it was bought more than once",
             Self::OtherPurchase => {
-                "what was bought has another kind, amount or customer than was asked for"
+                "a purchase for this intent has another kind, amount or customer"
             }
         })
     }
@@ -111,7 +114,7 @@ impl Outcome {
     /// The receipt of a confirmed purchase.
     ///
     /// # Errors
-    /// Any other outcome, as it is.
+    /// Returns any other outcome unchanged.
     pub fn into_result(self) -> Result<Receipt, Self> {
         match self {
             Self::Confirmed(receipt) => Ok(receipt),
@@ -123,7 +126,7 @@ impl Outcome {
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         match self {
-            Self::Confirmed(_) | Self::TakenBack(_) => None,
+            Self::Confirmed(_) | Self::Cancelled(_) => None,
             Self::Refused(error) => Some(error),
             Self::NotBought(NotBought { error, .. })
             | Self::Pending(Pending { error, .. })
@@ -132,18 +135,18 @@ impl Outcome {
     }
 }
 
-/// For [`into_result`](Outcome::into_result), with `?`. The text shows
-/// [`error`](Outcome::error), so it is no source.
+/// Lets `?` return what [`into_result`](Outcome::into_result) fails with. The text
+/// includes [`error`](Outcome::error), so that is not the source as well.
 impl StdError for Outcome {}
 
 /// Safe to log, as [`Error`] is.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The API chooses the id, but not the lines of a log.
+        // The API chooses the id, but it must not break the lines of a log.
         let line = |id: &ImpactId| id.to_string().replace(char::is_control, "\u{fffd}");
         match self {
             Self::Confirmed(receipt) => write!(f, "bought as {}", line(&receipt.into())),
-            Self::TakenBack(ids) => {
+            Self::Cancelled(ids) => {
                 let ids: Vec<_> = ids.iter().map(line).collect();
                 write!(f, "bought as {}, and cancelled since", ids.join(" and "))
             }
@@ -155,23 +158,23 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Declares an ending that is an error as well.
-macro_rules! endings {
-    ($($ending:ident: $self:ident => $text:expr,)*) => {$(
+/// Implements `Display` and `Error` for an outcome that is not a success.
+macro_rules! failures {
+    ($($failure:ident: $self:ident => $text:expr,)*) => {$(
         /// Safe to log, as [`Error`] is.
-        impl fmt::Display for $ending {
+        impl fmt::Display for $failure {
             fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&$text)?;
                 $self.error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
             }
         }
 
-        /// The text shows `error`, so it is no source.
-        impl StdError for $ending {}
+        /// The text includes `error`, so that is not the source as well.
+        impl StdError for $failure {}
     )*};
 }
 
-endings! {
+failures! {
     NotBought: self => "not bought; it may be tried again later",
     Pending: self => format!("not known yet; look again in {} s", self.after.as_secs()),
     Unresolved: self => format!("not known: {}", self.reason),

@@ -1,10 +1,10 @@
-//! How long a purchase is looked for, and what is believed of the server.
+//! How long to look for a purchase, and what to assume about the server.
 
 use std::time::Duration;
 
 use crate::setters::setters;
 
-/// How long a purchase is looked for, and what is believed of the server.
+/// How long to look for a purchase, and what to assume about the server.
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,25 +16,27 @@ use crate::setters::setters;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyPolicy {
-    /// How long to look, after which an unknown purchase is
-    /// [`Pending`](super::Outcome::Pending). One minute in [`STANDARD`](Self::STANDARD).
+    /// How long to look before a purchase that is still unknown ends as
+    /// [`Pending`](super::Outcome::Pending). [`STANDARD`](Self::STANDARD): one minute.
     pub patience: Duration,
-    /// How long after a purchase was given up it counts as not made if it is in no
-    /// list: longer than a request may travel and a record may stay hidden, together.
-    /// 15 minutes.
+    /// How long after a purchase was given up a missing record means that it was not
+    /// made. This must be longer than the longest delay of a request plus the longest
+    /// delay until its record is listed. [`STANDARD`](Self::STANDARD): 15 minutes.
     pub absence_after: Duration,
-    /// How far the server's `Date` and the times of its records may be apart. One
-    /// minute.
+    /// The largest difference between the server's `Date` and the times of its records.
+    /// [`STANDARD`](Self::STANDARD): one minute.
     pub clock_tolerance: Duration,
-    /// The most pages of a thousand records that are read of a list. 100.
+    /// How many pages of up to 1,000 records to read from each list at most.
+    /// [`STANDARD`](Self::STANDARD): 100.
     pub max_pages: u64,
-    /// Whether a receipt confirms a purchase. Without that only its record does, which
-    /// rules out a receipt of another purchase that crossed on the wire. `true`.
+    /// Whether a receipt confirms a purchase. If `false`, only its record does, so the
+    /// receipt of another purchase that arrives by mistake cannot.
+    /// [`STANDARD`](Self::STANDARD): `true`.
     pub confirm_by_receipt: bool,
 }
 
 impl VerifyPolicy {
-    /// One minute, 15 minutes, one minute and 100 pages; a receipt confirms.
+    /// The default policy. Each field documents its value.
     pub const STANDARD: Self = Self {
         patience: Duration::from_secs(60),
         absence_after: Duration::from_secs(15 * 60),

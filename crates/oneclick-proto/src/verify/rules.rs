@@ -1,39 +1,45 @@
-//! What may be concluded from what: the rules, as one function from evidence to
-//! conclusion.
+//! The rules of evidence, as one function from evidence to conclusion.
 //!
-//! Two ideas carry them. What is seen confirms at once; that something is not there
-//! is believed only long after. And nothing is ever cancelled by a conclusion.
+//! They follow two principles. A record confirms a purchase at once, but a missing
+//! record counts only after a long time. And no conclusion ever cancels anything.
 //!
 //! Before and after a purchase, in [`VerifiedPurchase`](crate::VerifiedPurchase):
 //!
-//! * **R1** Before a purchase leaves, the state counts one more send and holds the
+//! * **R1** Before a purchase leaves, the state counts one more send and stores the
 //!   server's time.
-//! * **R2** Resumed without its stored state, an intent counts as sent as often as it
-//!   may be, at an unknown time: it is looked for and never sent.
-//! * **R3** A receipt confirms if its kind, amount and customer are those asked for,
-//!   and its time lies between send and response by the server's clock:
+//! * **R2** If an intent is resumed without its stored state, it counts as sent as often
+//!   as allowed, at an unknown time. It is looked for and never sent.
+//! * **R3** A receipt confirms the purchase if its kind, amount and customer match and
+//!   its time lies between request and response by the server's clock:
 //!   [`receipt_confirms`].
-//! * **R4** Any other 2xx response leaves it unknown.
-//! * **R5** No connection, 307, 308, and a listed 4xx in the API's own words were not
-//!   executed and do not count as a send. **R6** 425 and 429 in a stranger's words leave
-//!   it unknown; if the purchase is then absent, it was not made and does not count.
-//!   **R7** Everything else is unknown.
+//! * **R4** Any other 2xx response leaves the purchase unknown.
+//! * **R5** A failure to connect, a 307, a 308 and a listed 4xx with the API's own error
+//!   prove that nothing was executed. They do not count as a send.
+//! * **R6** A 425 or 429 without the API's own error leaves the purchase unknown. If it
+//!   is then absent, it was not made, and the send does not count.
+//! * **R7** Anything else leaves the purchase unknown.
 //!
-//! Looking at both lists, newest first, without filters, from two days before the
+//! When both lists are read, newest first, without filters, from two days before the
 //! send, in [`conclude`]:
 //!
-//! * **R8** A marker is ours in any spelling; it is another's only if it is intact.
+//! * **R8** A marker is ours even if its spelling was altered. It belongs to another
+//!   intent only if it is intact.
 //! * **R9** Marked rows within two seconds of each other are one purchase.
-//! * **R10** What is seen is tracked: it stands, or it was taken back.
-//! * **R11** Of several, each is tracked: one that stands confirms, several are for a
-//!   person.
-//! * **R12** A time that any other row has names nothing; one in whole seconds names
-//!   something only where every purchase shows: late, on whole and readable lists.
-//! * **R13** Not seen, and less than `absence_after` since the purchase may have
-//!   arrived: not known yet.
-//! * **R14** Absence wants whole lists, **R15** both of them, unfiltered and far enough
-//!   back, **R16** and no candidate: no row that may be ours with its marker lost.
-//! * **R17** Absent after one send: send again. After as many as are allowed: not bought.
+//! * **R10** A purchase that is found is tracked: it is active or cancelled.
+//! * **R11** If several are found, each is tracked. If one is active, it confirms the
+//!   purchase; if several are, a person decides.
+//! * **R12** A row whose time another row has as well is never tracked. A row whose time
+//!   is in whole seconds is tracked only if every purchase must be listed: late, with
+//!   whole and readable lists.
+//! * **R13** If nothing is found, and less than `absence_after` has passed since the
+//!   purchase may have left, the outcome is not known yet.
+//! * **R14** A purchase is absent only if each list was read as a whole.
+//! * **R15** It is absent only if both lists were read, without filters and from early
+//!   enough.
+//! * **R16** It is absent only if there is no candidate: no row that may be ours but lost
+//!   its marker.
+//! * **R17** If the purchase is absent after one send, it is sent again. If it is absent
+//!   after all sends that are allowed, nothing was bought.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -47,20 +53,20 @@ use crate::endpoint::Receipt;
 use crate::purchase::Purchase;
 use crate::value::{Email, ImpactId};
 
-/// A thousand years, which any time can be moved by.
+/// A thousand years, which can be added to or subtracted from any time.
 const LONGEST: TimeDelta = TimeDelta::days(365_250);
-/// How far apart the times of one purchase may be written (R9).
+/// How far apart the times in the rows of one purchase may be (R9).
 const SAME_PURCHASE: TimeDelta = TimeDelta::seconds(2);
-/// How many purchases with one marker are looked into.
-const MOST_MARKED: usize = 6;
-/// How many rows with one marker are: each purchase on both lists, twice over.
-const MOST_ROWS: usize = 4 * MOST_MARKED;
-/// How long a marker is, in hexadecimal digits.
+/// How many purchases with one marker are tracked at most.
+const MAX_PURCHASES: usize = 6;
+/// How many rows with one marker are examined at most: two on each list per purchase.
+const MAX_ROWS: usize = 4 * MAX_PURCHASES;
+/// The length of a marker, in hexadecimal digits.
 const MARKER_DIGITS: usize = 32;
-/// The fewest digits of a cut marker that name it (R8).
-const FEWEST_DIGITS: usize = 16;
+/// The smallest number of digits that identifies a truncated marker (R8).
+const MIN_DIGITS: usize = 16;
 
-/// A list, and with it where a row was seen.
+/// The list that a row comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ListName {
     Own,
@@ -72,27 +78,29 @@ pub(crate) enum ListName {
 pub(crate) struct Row {
     list: ListName,
     pub(crate) receipt: Receipt,
-    /// Whether its time is written in whole seconds, and may be that of many.
+    /// Whether its time is in whole seconds, so that many rows may share it.
     coarse: bool,
 }
 
-/// What a look showed, each row once.
+/// The rows that a look found, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     all: Vec<Row>,
-    /// Each as JSON: two purchases may share a time in whole seconds.
-    /// As its hash: the text names customers, and what is debugged is logged.
+    /// A hash of each row's JSON. The time alone would not do, since two purchases may
+    /// share a time in whole seconds. The JSON itself would put customers into `Debug`.
     known: HashSet<u64>,
-    /// Their places by intact marker (R8), and those without one.
+    /// The indices of rows with an intact marker (R8), by marker.
     marked: HashMap<String, Vec<usize>>,
+    /// The indices of rows without an intact marker.
     unclear: Vec<usize>,
-    /// Their places by second.
+    /// The indices of all rows, by second.
     by_second: HashMap<i64, Vec<usize>>,
 }
 
 impl Rows {
-    /// Adds the rows of a page that are kept, and tells whether one of them was on an
-    /// earlier page. Such a row is no other one; two of one time on one page are two.
+    /// Adds the rows of a page for which `kept` is true, and returns whether one of them
+    /// was on an earlier page. Such a row is not added again, but two equal rows on the
+    /// same page are two purchases.
     pub(crate) fn add(
         &mut self,
         list: ListName,
@@ -107,7 +115,7 @@ impl Rows {
         let whole = |row: &Receipt| row.time_utc.datetime().timestamp_subsec_nanos() == 0;
         let first = self.all.len();
         let mut repeated = false;
-        // A page with finer times writes them for all of its rows.
+        // If any time on a page has fractions of a second, all of its times do.
         let fine = page.iter().any(|row| !whole(row));
         for receipt in page.into_iter().filter(|row| kept(row)) {
             let written = fine && receipt.time_utc.to_string().contains('.');
@@ -117,101 +125,102 @@ impl Rows {
                 repeated = true;
                 continue;
             }
-            let place = self.all.len();
+            let index = self.all.len();
             match intact_marker(&row.receipt) {
-                Some(marker) => self.marked.entry(marker.to_owned()).or_default().push(place),
-                None => self.unclear.push(place),
+                Some(marker) => self.marked.entry(marker.to_owned()).or_default().push(index),
+                None => self.unclear.push(index),
             }
-            self.by_second.entry(at(&row).timestamp()).or_default().push(place);
+            self.by_second.entry(at(&row).timestamp()).or_default().push(index);
             self.all.push(row);
         }
         self.known.extend(self.all[first..].iter().map(hash));
         repeated
     }
 
-    /// Those with this marker, in whatever spelling, the earliest first (R8).
+    /// The rows with this marker in any spelling, earliest first (R8).
     fn ours(&self, marker: &str) -> Vec<&Row> {
         let intact = self.marked.get(marker).into_iter().flatten();
-        let spelt = self.unclear.iter().filter(|place| spells(&self.all[**place].receipt, marker));
-        let mut ours: Vec<_> = intact.chain(spelt).map(|place| &self.all[*place]).collect();
+        let altered = |index: &&usize| has_altered_marker(&self.all[**index].receipt, marker);
+        let altered = self.unclear.iter().filter(altered);
+        let mut ours: Vec<_> = intact.chain(altered).map(|index| &self.all[*index]).collect();
         ours.sort_by_key(|row| at(row));
         ours
     }
 
-    /// Whether any of them carries this marker.
-    pub(crate) fn show(&self, marker: &str) -> bool {
+    /// Whether any row has this marker.
+    pub(crate) fn has_marker(&self, marker: &str) -> bool {
         !self.ours(marker).is_empty()
     }
 
-    /// Whether any of them carries it beside a time that may name it.
-    pub(crate) fn show_in_full(&self, marker: &str) -> bool {
+    /// Whether any row has this marker and a time with fractions of a second.
+    pub(crate) fn has_precise_marked_row(&self, marker: &str) -> bool {
         self.ours(marker).into_iter().any(|row| !row.coarse)
     }
 
-    /// Those that carry no intact marker.
+    /// The rows without an intact marker.
     fn unclear(&self) -> impl Iterator<Item = &Row> {
-        self.unclear.iter().map(|place| &self.all[*place])
+        self.unclear.iter().map(|index| &self.all[*index])
     }
 
-    /// Those within a second or so of a time.
+    /// The rows in the same second as a time and in the seconds before and after it.
     fn near(&self, time: DateTime<Utc>) -> impl Iterator<Item = &Row> {
         let second = time.timestamp();
-        let places = (second - 1..=second + 1).filter_map(|second| self.by_second.get(&second));
-        places.flatten().map(|place| &self.all[*place])
+        let indices = (second - 1..=second + 1).filter_map(|second| self.by_second.get(&second));
+        indices.flatten().map(|index| &self.all[*index])
     }
 }
 
-/// What tracking said of a row.
+/// The result of tracking a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Stands,
-    TakenBack,
-    /// The API does not know it, or knows another purchase by its id.
-    Unknown,
-    /// The API did not say.
-    Unanswered,
+pub(crate) enum TrackResult {
+    Active,
+    Cancelled,
+    /// The API does not know the id, or knows it as another purchase.
+    NotFound,
+    /// Tracking failed, so nothing is known.
+    Failed,
 }
 
-/// What is known of one intent.
+/// What is known about one intent.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(crate) struct Evidence<'a> {
-    /// What the latest look showed.
+    /// The rows that the latest look found.
     pub(crate) rows: &'a Rows,
-    /// Whether that look read both lists whole (R14, R15).
+    /// Whether that look read both lists as a whole (R14, R15).
     pub(crate) whole: bool,
-    /// Whether it could read every row.
+    /// Whether that look could decode every row.
     pub(crate) readable: bool,
-    /// Whether that look began when absence counts (R13).
+    /// Whether that look began late enough for absence to count (R13).
     pub(crate) late: bool,
-    /// Whether an earlier look showed the marker.
+    /// Whether an earlier look found the marker.
     pub(crate) seen_before: bool,
-    /// What tracking said since that look began.
-    pub(crate) fates: &'a HashMap<ImpactId, Fate>,
+    /// The results of tracking since that look began.
+    pub(crate) tracked: &'a HashMap<ImpactId, TrackResult>,
 }
 
 /// What follows from the evidence.
 #[derive(Debug)]
 pub(crate) enum Conclusion {
-    /// Track this one, and conclude again.
+    /// Track this row, then conclude again.
     Track(Row),
     Confirmed(Receipt),
     /// It was bought and cancelled.
-    TakenBack(Vec<ImpactId>),
-    /// Nothing yet: look again later.
+    Cancelled(Vec<ImpactId>),
+    /// Not known yet: look again later.
     NotYet,
-    /// Nothing stands, and every list says so.
+    /// It was not made.
     Absent,
     Unresolved(UnresolvedReason, Vec<ImpactId>),
 }
 
-/// Whether a receipt is that of a purchase which left and was answered between two
-/// moments of the server's clock (R3).
+/// Whether a receipt belongs to a purchase that was sent and responded to between two
+/// times of the server's clock (R3).
 pub(crate) fn receipt_confirms(
     receipt: &Receipt,
     purchase: &Purchase,
     sent: DateTime<Utc>,
-    answered: DateTime<Utc>,
+    received: DateTime<Utc>,
     policy: &VerifyPolicy,
 ) -> bool {
     let tolerance = span(policy.clock_tolerance);
@@ -222,7 +231,7 @@ pub(crate) fn receipt_confirms(
     });
     receipt.impact == purchase.impact()
         && same_customer
-        && (sent - tolerance..=answered + tolerance).contains(&time)
+        && (sent - tolerance..=received + tolerance).contains(&time)
 }
 
 /// Draws the conclusion for one intent (R8 to R17).
@@ -235,7 +244,7 @@ pub(crate) fn conclude(
     let marker = state.marker();
     let ours = evidence.rows.ours(marker);
     if !ours.is_empty() {
-        return seen(purchase, &ours, evidence);
+        return conclude_found(purchase, &ours, evidence);
     }
     // R13
     if !evidence.late {
@@ -263,8 +272,8 @@ pub(crate) fn conclude(
     }
 }
 
-/// What follows from rows with our marker, the earliest first.
-fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusion {
+/// Draws the conclusion from the rows with our marker, earliest first.
+fn conclude_found(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusion {
     // R9
     let mut groups: Vec<Vec<&Row>> = Vec::new();
     for row in ours {
@@ -278,69 +287,69 @@ fn seen(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusi
     }
     let found = || groups.iter().map(|group| ImpactId::from(&group[0].receipt)).collect();
     let unresolved = |reason| Conclusion::Unresolved(reason, found());
-    if groups.len() > MOST_MARKED || ours.len() > MOST_ROWS {
+    if groups.len() > MAX_PURCHASES || ours.len() > MAX_ROWS {
         return unresolved(UnresolvedReason::BoughtTwice);
     }
     if !ours.iter().all(|row| is_as_asked(&row.receipt, purchase)) {
         return unresolved(UnresolvedReason::OtherPurchase);
     }
-    let mut standing = Vec::new();
+    let mut active = Vec::new();
     let mut unknown = None;
-    let mut unanswered = false;
+    let mut any_failed = false;
     'groups: for group in &groups {
-        let (mut reason, mut silent) = (UnresolvedReason::SameTime, false);
-        // R12: any row of one purchase will do, if its time names it.
-        for row in group.iter().filter(|row| names_one(row, ours, evidence)) {
+        let (mut reason, mut failed) = (UnresolvedReason::SameTime, false);
+        // R12: track any row of the purchase whose time identifies it.
+        for row in group.iter().filter(|row| identifies_one(row, ours, evidence)) {
             // R10, R11
-            match evidence.fates.get(&ImpactId::from(&row.receipt)) {
+            match evidence.tracked.get(&ImpactId::from(&row.receipt)) {
                 None => return Conclusion::Track((*row).clone()),
-                Some(Fate::Stands) => {
-                    standing.push(&row.receipt);
+                Some(TrackResult::Active) => {
+                    active.push(&row.receipt);
                     continue 'groups;
                 }
-                Some(Fate::TakenBack) => continue 'groups,
-                Some(Fate::Unknown) => reason = UnresolvedReason::Untrackable,
-                Some(Fate::Unanswered) => silent = true,
+                Some(TrackResult::Cancelled) => continue 'groups,
+                Some(TrackResult::NotFound) => reason = UnresolvedReason::Untrackable,
+                Some(TrackResult::Failed) => failed = true,
             }
         }
         unknown = unknown.or(Some(reason));
-        unanswered |= silent;
+        any_failed |= failed;
     }
-    match (unknown, &*standing) {
-        (Some(reason), _) if evidence.late && !unanswered => unresolved(reason),
+    match (unknown, &*active) {
+        (Some(reason), _) if evidence.late && !any_failed => unresolved(reason),
         (Some(_), _) => Conclusion::NotYet,
-        (None, []) => Conclusion::TakenBack(found()),
+        (None, []) => Conclusion::Cancelled(found()),
         (None, [receipt]) => Conclusion::Confirmed((*receipt).clone()),
         (None, _) => unresolved(UnresolvedReason::BoughtTwice),
     }
 }
 
-/// Whether the time of a row names one purchase alone (R12).
-fn names_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
+/// Whether the time of a row identifies a single purchase (R12).
+fn identifies_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
     let same_time = |other: &Row| {
         let apart = (at(other) - at(row)).abs();
-        // A whole second may be a rounded one, or one that was cut.
+        // A time in whole seconds may be rounded or truncated.
         let coarse = row.coarse || other.coarse;
         if coarse { apart <= TimeDelta::seconds(1) } else { apart < TimeDelta::milliseconds(1) }
     };
-    // The same purchase, on the other list.
+    // The row of the same purchase on the other list.
     let twin = |other: &Row| {
         let coarse = row.coarse || other.coarse;
         other.list != row.list && other.receipt.impact == row.receipt.impact && !coarse
     };
     let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
     let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);
-    // Whole seconds may be those of a purchase that does not show yet, or not here.
-    let all_show = evidence.late && evidence.whole && evidence.readable;
-    (!row.coarse || all_show) && !evidence.rows.near(at(row)).any(another)
+    // A purchase that is not listed yet, or not in these rows, may have the same second.
+    let all_listed = evidence.late && evidence.whole && evidence.readable;
+    (!row.coarse || all_listed) && !evidence.rows.near(at(row)).any(another)
 }
 
 fn at(row: &Row) -> DateTime<Utc> {
     row.receipt.time_utc.datetime()
 }
 
-/// Whether a row or a receipt may be the purchase: it has its kind and amount, and is
-/// not certainly another customer's.
+/// Whether a row may be the purchase: kind and amount match, and it does not certainly
+/// belong to another customer.
 fn is_as_asked(receipt: &Receipt, purchase: &Purchase) -> bool {
     receipt.impact == purchase.impact()
         && receipt.customer.as_ref().is_none_or(|shown| {
@@ -350,44 +359,45 @@ fn is_as_asked(receipt: &Receipt, purchase: &Purchase) -> bool {
         })
 }
 
-/// The marker of a row, if it is one and intact (R8).
+/// The marker of a row, if it is intact (R8).
 fn intact_marker(receipt: &Receipt) -> Option<&str> {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     let marker = receipt.metadata.get(Intent::METADATA_KEY)?;
     (marker.len() == MARKER_DIGITS && marker.bytes().all(digit)).then_some(marker)
 }
 
-/// Whether a row spells a marker in some other way: in another case, under another key,
-/// inside one text, or cut (R8).
-fn spells(receipt: &Receipt, marker: &str) -> bool {
+/// Whether a row has the marker in an altered form: in another case, under another key,
+/// inside a longer text, or truncated (R8).
+fn has_altered_marker(receipt: &Receipt, marker: &str) -> bool {
     let whole = receipt.extra.get("metadata").into_iter();
     let values = receipt.metadata.iter().map(|(_, value)| value).chain(whole);
-    values.filter_map(Value::as_str).map(str::to_ascii_lowercase).any(|text| {
-        text.contains(marker) || text.len() >= FEWEST_DIGITS && marker.starts_with(&text)
-    })
+    values
+        .filter_map(Value::as_str)
+        .map(str::to_ascii_lowercase)
+        .any(|text| text.contains(marker) || text.len() >= MIN_DIGITS && marker.starts_with(&text))
 }
 
-/// Whether a row carries a marker, in whatever spelling (R8).
+/// Whether a row has the marker in any spelling (R8).
 pub(crate) fn is_ours(receipt: &Receipt, marker: &str) -> bool {
     match intact_marker(receipt) {
         Some(intact) => intact == marker,
-        None => spells(receipt, marker),
+        None => has_altered_marker(receipt, marker),
     }
 }
 
-/// The two halves of an address in lower case, without its tag.
+/// The local part, without its tag, and the domain of an address, both in lower case.
 fn folded(address: &str) -> (String, String) {
     let address = address.to_lowercase();
     let (local, domain) = address.rsplit_once('@').unwrap_or(("", &address));
     (local.split('+').next().unwrap_or_default().to_owned(), domain.to_owned())
 }
 
-/// Whether two addresses may be one: in another case, without its tag, with its domain
-/// in Unicode or punycode.
+/// Whether two addresses may be the same: they may differ in case, in the tag, and in
+/// whether the domain is written in Unicode or Punycode.
 fn may_be_the_same(shown: &str, asked: &Email) -> bool {
     let ((shown, shown_domain), (asked, asked_domain)) = (folded(shown), folded(asked.as_str()));
     let same_local = shown == asked || !shown.is_ascii() || !asked.is_ascii();
-    // Some letters become others, and a dot may be one that is not ASCII.
+    // Punycode maps some letters to others, and Unicode has more than one dot.
     let international = |domain: &str| !domain.is_ascii() || domain.contains("xn--");
     let same_domain = shown_domain == asked_domain
         || international(&shown_domain)

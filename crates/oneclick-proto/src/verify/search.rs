@@ -1,103 +1,106 @@
-//! One look for any number of purchases, and the tracking of those that it shows.
+//! Looks for any number of purchases and tracks those that it finds.
 
 use std::time::Duration;
 
 use super::look::{Look, Reading};
+use super::open_purchase::OpenPurchase;
 use super::rules::{Conclusion, is_ours};
-use super::sought::Sought;
 use super::tracker::Tracker;
 use crate::Error;
 use crate::endpoint::Receipt;
-use crate::machine::Answer;
+use crate::machine::ApiResult;
 
-/// One look for any number of purchases, and the tracking of those that it shows.
+/// One look for any number of purchases, and the tracking of those that it finds.
 #[derive(Debug)]
 pub(crate) struct Search {
     look: Look,
-    /// What is tracked, and for which purchase.
+    /// The tracking in progress, and the index of its purchase.
     tracking: Option<(usize, Tracker)>,
-    /// The first purchase that may still have to be tracked.
-    place: usize,
+    /// The index of the first purchase that may still have to be tracked.
+    index: usize,
 }
 
 impl Search {
-    /// Begins a look; what tracking said before counts no more.
-    pub(crate) fn new(sought: &mut [Sought], now: Duration) -> Self {
-        for sought in &mut *sought {
-            sought.fates.clear();
-            sought.untracked = None;
-            sought.looking.get_or_insert(now);
+    /// Begins a look, and discards the results of earlier tracking.
+    pub(crate) fn new(purchases: &mut [OpenPurchase], now: Duration) -> Self {
+        for purchase in &mut *purchases {
+            purchase.tracked.clear();
+            purchase.tracking_failure = None;
+            purchase.looking.get_or_insert(now);
         }
-        // A purchase at an unknown time opens that end of the window.
-        let from = sought.iter().map(Sought::earliest).min().flatten();
-        let until = sought.iter().map(Sought::latest);
+        // If the time of any purchase is unknown, the window is open at that end.
+        let from = purchases.iter().map(OpenPurchase::earliest).min().flatten();
+        let until = purchases.iter().map(OpenPurchase::latest);
         let until = until.reduce(|one, other| Some(one?.max(other?))).flatten();
-        let max_pages = sought.iter().map(|sought| sought.policy.max_pages).max();
+        let max_pages = purchases.iter().map(|purchase| purchase.policy.max_pages).max();
         let look = Look::new(now, from, until, max_pages.unwrap_or_default());
-        Self { look, tracking: None, place: 0 }
+        Self { look, tracking: None, index: 0 }
     }
 
-    /// What a conclusion is drawn from, once the search is done.
+    /// The evidence for a conclusion, once the search is done.
     pub(crate) fn look(&self) -> &Look {
         &self.look
     }
 
-    pub(crate) fn next(&mut self, sought: &mut [Sought]) -> Reading {
+    pub(crate) fn next(&mut self, purchases: &mut [OpenPurchase]) -> Reading {
         loop {
-            if let Some((place, tracker)) = &mut self.tracking {
-                if let Some(ask) = tracker.next() {
-                    return Reading::Ask(ask);
+            if let Some((index, tracker)) = &mut self.tracking {
+                if let Some(request) = tracker.next() {
+                    return Reading::Send(request);
                 }
-                let open = &mut sought[*place];
-                let (fate, failure) = tracker.end();
-                open.fates.insert(tracker.id(), fate);
-                open.untracked = failure.or_else(|| open.untracked.take());
+                let open = &mut purchases[*index];
+                let (tracked, failure) = tracker.end();
+                open.tracked.insert(tracker.id(), tracked);
+                open.tracking_failure = failure.or_else(|| open.tracking_failure.take());
                 self.tracking = None;
             }
             match self.look.next() {
-                Reading::Done if sought.iter().any(|sought| sought.wants_more(&self.look)) => {
+                Reading::Done
+                    if purchases.iter().any(|purchase| purchase.wants_more(&self.look)) =>
+                {
                     if !self.look.deepen() {
-                        return self.track(sought);
+                        return self.track(purchases);
                     }
                 }
-                Reading::Done => return self.track(sought),
+                Reading::Done => return self.track(purchases),
                 reading => return reading,
             }
         }
     }
 
-    /// Tracks the next purchase that was seen.
-    fn track(&mut self, sought: &mut [Sought]) -> Reading {
-        while let Some(open) = sought.get_mut(self.place) {
+    /// Tracks the next purchase that was found.
+    fn track(&mut self, purchases: &mut [OpenPurchase]) -> Reading {
+        while let Some(open) = purchases.get_mut(self.index) {
             if let Conclusion::Track(row) = open.conclude(&self.look) {
-                self.tracking = Some((self.place, Tracker::new(row, open.account.clone())));
-                return self.next(sought);
+                self.tracking = Some((self.index, Tracker::new(row, open.account.clone())));
+                return self.next(purchases);
             }
-            self.place += 1;
+            self.index += 1;
         }
         Reading::Done
     }
 
-    /// Takes the answer to what was asked.
+    /// Takes the result of the latest request.
     pub(crate) fn take(
         &mut self,
-        answer: Answer<'_>,
+        result: ApiResult<'_>,
         personal: &dyn Fn() -> Vec<String>,
-        sought: &mut [Sought],
+        purchases: &mut [OpenPurchase],
         now: Duration,
     ) -> Result<(), Error> {
-        let date = answer.date();
-        for sought in &mut *sought {
-            sought.hear(date, now);
+        let date = result.date();
+        for purchase in &mut *purchases {
+            purchase.note_date(date, now);
         }
-        let Some((place, tracker)) = &mut self.tracking else {
-            let keep =
-                |row: &Receipt| sought.iter().any(|sought| is_ours(row, sought.state.marker()));
-            return self.look.take(answer, personal, &keep);
+        let Some((index, tracker)) = &mut self.tracking else {
+            let keep = |row: &Receipt| {
+                purchases.iter().any(|purchase| is_ours(row, purchase.state.marker()))
+            };
+            return self.look.take(result, personal, &keep);
         };
-        let open = &mut sought[*place];
-        if let Some(fate) = tracker.take(answer, personal, &open.purchase) {
-            open.fates.insert(tracker.id(), fate);
+        let open = &mut purchases[*index];
+        if let Some(tracked) = tracker.take(result, personal, &open.purchase) {
+            open.tracked.insert(tracker.id(), tracked);
             open.account = tracker.account().or_else(|| open.account.take());
             self.tracking = None;
         }

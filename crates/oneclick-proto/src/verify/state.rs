@@ -1,4 +1,4 @@
-//! What is stored of an intent, so that another process can take it up.
+//! The stored state of a purchase, with which another process can resume it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use super::intent::{Intent, digest};
 use crate::purchase::Purchase;
 use crate::value::{Customer, ImpactKind, InvalidValue, Timestamp};
 
-/// What is stored of an intent, so that another process can take it up: together
-/// with the [`Purchase`] all that [`VerifiedPurchase::resume`](crate::VerifiedPurchase::resume)
-/// needs.
+/// The state of a purchase, to be stored so that another process can resume it.
+/// [`VerifiedPurchase::resume`](crate::VerifiedPurchase::resume) needs this and the
+/// [`Purchase`].
 ///
-/// A small serde value: less than 300 bytes of JSON, without personal data. An
-/// unknown version is refused when it is read.
+/// It serializes to less than 300 bytes of JSON and holds no personal data. A state with
+/// an unknown version cannot be deserialized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurchaseState {
@@ -21,21 +21,22 @@ pub struct PurchaseState {
     kind: ImpactKind,
     /// In the unit of the kind.
     amount: i64,
-    /// Distinguishes the customer from another one without naming anybody;
-    /// `None` without a customer.
+    /// Part of a digest, which tells customers apart without naming them; `None` without
+    /// a customer.
     customer: Option<String>,
-    /// How many purchases may have been made, one that is about to leave included.
+    /// How many requests may have bought something, including one that is about to
+    /// leave.
     pub(crate) sends: u32,
-    /// How many may be made before a person is asked.
+    /// How many such requests are allowed before a person is asked.
     allowed: u32,
     /// The server's time before the first of them left; `None` if it is not known.
     pub(crate) from: Option<Timestamp>,
-    /// The server's time when the latest of them was given up, or left.
+    /// The server's time when the latest of them was given up or, before that, left.
     pub(crate) until: Option<Timestamp>,
 }
 
 impl PurchaseState {
-    /// How many purchases may leave for an intent, unless a person says otherwise.
+    /// How often a purchase may be sent for an intent, unless a person allows more.
     pub const MAX_SENDS: u32 = 2;
 
     pub(crate) fn new(intent: &Intent, purchase: &Purchase) -> Self {
@@ -53,8 +54,8 @@ impl PurchaseState {
         }
     }
 
-    /// Of an intent that another process may have worked on without leaving its
-    /// state (R2).
+    /// The state of an intent that another process may have worked on without storing
+    /// its state (R2).
     pub(crate) fn unknown(intent: &Intent, purchase: &Purchase) -> Self {
         Self { sends: Self::MAX_SENDS, ..Self::new(intent, purchase) }
     }
@@ -80,21 +81,22 @@ impl PurchaseState {
         &self.marker
     }
 
-    /// How many purchases may have been made, one that is about to leave included.
+    /// How many requests may have bought something, including one that is about to
+    /// leave.
     #[must_use]
     pub fn sends(&self) -> u32 {
         self.sends
     }
 
-    /// Whether another purchase may leave, should none be found.
+    /// Whether the purchase may be sent again if it is absent.
     #[must_use]
     pub fn may_send(&self) -> bool {
         self.sends < self.allowed
     }
 
-    /// Allows one more purchase, should none be found: for a person who has made sure
-    /// that nothing was bought and that no other process works on the intent. Takes no
-    /// purchase away that was allowed before.
+    /// Allows one more send if the purchase is absent. Call this only after a person has
+    /// made sure that nothing was bought and that no other process works on the intent.
+    /// If another send is already allowed, this changes nothing.
     pub fn allow_another(&mut self) {
         self.allowed = self.allowed.max(self.sends.saturating_add(1));
     }
@@ -104,18 +106,18 @@ impl PurchaseState {
         self.from.as_ref().map(Timestamp::datetime)
     }
 
-    /// The server's time when the latest purchase was given up, or left.
+    /// The server's time when the latest purchase was given up or, before that, left.
     pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
         self.until.as_ref().map(Timestamp::datetime)
     }
 }
 
-/// Four bytes are enough to tell two customers of one intent apart.
+/// A digest of four bytes, enough to tell apart two customers of one intent.
 fn customer_mark(intent: &Intent, customer: &Customer) -> String {
     digest(intent.marker(), customer.customer_email.as_str(), 4)
 }
 
-/// What the fields of a state mean.
+/// The version of the stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 enum Version {

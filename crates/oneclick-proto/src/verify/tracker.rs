@@ -1,24 +1,24 @@
-//! Finds out whether a purchase that was seen still stands (R10).
+//! Finds out whether a purchase that was found is still active (R10).
 
 use http::StatusCode;
 
-use super::rules::{Fate, Row};
-use crate::machine::{Answer, Ask};
+use super::rules::{Row, TrackResult};
+use crate::machine::{ApiRequest, ApiResult};
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, UserId};
 use crate::{Error, ErrorKind, GetAccount, TrackImpact};
 
-/// Tracks one row: by its own id, by the account's and by the customer's, until one
-/// of them names it.
+/// Tracks one row by its own user id, then by the account's and the customer's, until
+/// the API knows one of them.
 #[derive(Debug)]
 pub(super) struct Tracker {
     row: Row,
-    /// The ids that are still to be tried, the next one last.
+    /// The ids still to try, the next one last.
     ids: Vec<UserId>,
     account: Option<UserId>,
-    /// Whether the account's id is asked for.
-    asking: bool,
-    asked: bool,
+    /// Whether the latest request was for the account's id.
+    asking_account: bool,
+    asked_account: bool,
     /// The latest failure that says nothing about the purchase.
     failure: Option<Error>,
 }
@@ -29,46 +29,46 @@ impl Tracker {
         let mut ids: Vec<_> =
             customer.map(|shown| shown.customer_id.as_str().into()).into_iter().collect();
         ids.push(row.receipt.user_id.clone());
-        Self { row, ids, account, asking: false, asked: false, failure: None }
+        Self { row, ids, account, asking_account: false, asked_account: false, failure: None }
     }
 
-    /// What names the row among the evidence.
+    /// The id of the row in the evidence.
     pub(super) fn id(&self) -> ImpactId {
         ImpactId::from(&self.row.receipt)
     }
 
-    /// What is known if nothing names it, and why that is no more.
-    pub(super) fn end(&mut self) -> (Fate, Option<Error>) {
+    /// The result if the API knows none of the ids, with the failure if there was one.
+    pub(super) fn end(&mut self) -> (TrackResult, Option<Error>) {
         let failure = self.failure.take();
-        (if failure.is_some() { Fate::Unanswered } else { Fate::Unknown }, failure)
+        (if failure.is_some() { TrackResult::Failed } else { TrackResult::NotFound }, failure)
     }
 
     pub(super) fn account(&self) -> Option<UserId> {
         self.account.clone()
     }
 
-    /// The next question; `None` if nothing names it.
-    pub(super) fn next(&mut self) -> Option<Ask> {
-        if self.ids.is_empty() && !std::mem::replace(&mut self.asked, true) {
+    /// The next request; `None` if no id is left to try.
+    pub(super) fn next(&mut self) -> Option<ApiRequest> {
+        if self.ids.is_empty() && !std::mem::replace(&mut self.asked_account, true) {
             self.ids.extend(self.account.clone());
-            self.asking = self.ids.is_empty();
+            self.asking_account = self.ids.is_empty();
         }
-        if self.asking {
-            return Some(Ask::of(&GetAccount));
+        if self.asking_account {
+            return Some(ApiRequest::of(&GetAccount));
         }
         let id = ImpactId::new(self.ids.last()?.clone(), self.row.receipt.time_utc.clone());
-        Some(Ask::of(&TrackImpact::new(id)))
+        Some(ApiRequest::of(&TrackImpact::new(id)))
     }
 
-    /// Takes the answer; `None` if there is more to ask.
+    /// Takes the result of the latest request; `None` if more requests are needed.
     pub(super) fn take(
         &mut self,
-        answer: Answer<'_>,
+        result: ApiResult<'_>,
         personal: &dyn Fn() -> Vec<String>,
         purchase: &Purchase,
-    ) -> Option<Fate> {
-        if std::mem::take(&mut self.asking) {
-            match answer.read::<GetAccount>(personal) {
+    ) -> Option<TrackResult> {
+        if std::mem::take(&mut self.asking_account) {
+            match result.read::<GetAccount>(personal) {
                 Ok(account) => {
                     self.ids.push(account.user_id.clone());
                     self.account = Some(account.user_id);
@@ -78,12 +78,12 @@ impl Tracker {
             return None;
         }
         self.ids.pop();
-        match answer.read::<TrackImpact>(personal) {
+        match result.read::<TrackImpact>(personal) {
             Ok(tracking) if tracking.impact != purchase.impact() => None,
-            Ok(tracking) if tracking.cancelled_on.is_some() => Some(Fate::TakenBack),
-            Ok(_) => Some(Fate::Stands),
+            Ok(tracking) if tracking.cancelled_on.is_some() => Some(TrackResult::Cancelled),
+            Ok(_) => Some(TrackResult::Active),
             Err(error) => {
-                // An id that arrived damaged is not even asked for.
+                // A damaged id from the list cannot be sent at all.
                 let refused = matches!(error.kind(), ErrorKind::Invalid(_));
                 if !refused && !error.status().is_some_and(is_of_the_id) {
                     self.failure = Some(error);
@@ -94,7 +94,7 @@ impl Tracker {
     }
 }
 
-/// Whether a status refuses the id that was tracked, and not the call.
+/// Whether a status means that the API does not know the id.
 fn is_of_the_id(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 404 | 410 | 422)
 }

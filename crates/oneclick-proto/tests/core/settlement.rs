@@ -139,7 +139,7 @@ fn what_was_taken_back_or_sent_twice_is_said_so() {
     states[1] = serde_json::from_str(&json).unwrap();
     world.now += LATE;
     let settled = settle(&mut world, &states);
-    assert!(matches!(outcome(&settled[0]), Outcome::TakenBack(_)));
+    assert!(matches!(outcome(&settled[0]), Outcome::Cancelled(_)));
     assert!(matches!(outcome(&settled[1]), Outcome::NotBought(_)));
 }
 

@@ -540,7 +540,7 @@ fn r10_a_purchase_that_was_taken_back_is_an_outcome_of_its_own() {
     let mut world = World::new(&[Fate::LostAfter(0)]);
     let receipt = confirmed(world.run(new()));
     world.bought[0].cancelled = true;
-    let Outcome::TakenBack(ids) = world.run(recover()) else { panic!("taken back") };
+    let Outcome::Cancelled(ids) = world.run(recover()) else { panic!("taken back") };
     assert_eq!(ids, [receipt.into()]);
 }
 
@@ -821,7 +821,7 @@ fn an_outcome_is_a_line_that_may_be_logged() {
     let line = world.run(new()).to_string();
     assert!(line.starts_with("not bought, and refused: POST /v1/plant_tree"), "{line}");
     let id = "U1\nERROR-2025-03-12T15:22:14.001Z".parse().unwrap();
-    let line = Outcome::TakenBack(vec![id]).to_string();
+    let line = Outcome::Cancelled(vec![id]).to_string();
     assert_eq!(line.lines().count(), 1);
     assert!(line.ends_with("and cancelled since"), "{line}");
 }

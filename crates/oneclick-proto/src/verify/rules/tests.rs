@@ -1,4 +1,4 @@
-//! Each rule, and what is concluded without it would be wrong.
+//! A test for each rule: without the rule, the conclusion would be wrong.
 
 use serde_json::json;
 
@@ -31,23 +31,23 @@ fn sent(purchase: &Purchase) -> PurchaseState {
     state
 }
 
-type Shown = (ListName, Receipt);
+type ListedRow = (ListName, Receipt);
 
 /// A row of the account's own list.
 #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
-fn own(at: &str, metadata: Value) -> Shown {
+fn own(at: &str, metadata: Value) -> ListedRow {
     row(json!({"user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "metadata": metadata}))
 }
 
-fn row(json: Value) -> Shown {
+fn row(json: Value) -> ListedRow {
     let record: Record = serde_json::from_value(json).unwrap();
     (ListName::Own, record.into())
 }
 
 /// A row of the customers' list.
 #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
-fn customers(at: &str, email: &str, metadata: Value) -> Shown {
+fn customers(at: &str, email: &str, metadata: Value) -> ListedRow {
     let record: CustomerRecord = serde_json::from_value(json!({
         "user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "customer": {"customer_id": "U2", "customer_email": email}, "metadata": metadata,
@@ -60,19 +60,19 @@ fn marked() -> Value {
     json!({"oneclick_intent": MARKER})
 }
 
-/// What is known; by default two whole lists, read late.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+/// What is known; by default, two whole lists that were read late.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 struct Known {
     rows: Rows,
     whole: bool,
     readable: bool,
     late: bool,
     seen_before: bool,
-    fates: HashMap<ImpactId, Fate>,
+    tracked: HashMap<ImpactId, TrackResult>,
 }
 
 impl Known {
-    fn of(rows: impl IntoIterator<Item = Shown>) -> Self {
+    fn of(rows: impl IntoIterator<Item = ListedRow>) -> Self {
         let mut all = Rows::default();
         let (own, customers): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|(list, _)| *list == ListName::Own);
@@ -85,7 +85,7 @@ impl Known {
             readable: true,
             late: true,
             seen_before: false,
-            fates: HashMap::new(),
+            tracked: HashMap::new(),
         }
     }
 
@@ -93,26 +93,26 @@ impl Known {
         Self { late: false, ..self }
     }
 
-    fn fate(mut self, id: &str, fate: Fate) -> Self {
-        self.fates.insert(id.parse().unwrap(), fate);
+    fn tracked(mut self, id: &str, result: TrackResult) -> Self {
+        self.tracked.insert(id.parse().unwrap(), result);
         self
     }
 
     fn conclude(&self, purchase: &Purchase) -> Conclusion {
-        let Self { rows, fates, whole, readable, late, seen_before } = self;
+        let Self { rows, tracked, whole, readable, late, seen_before } = self;
         let (whole, readable, late) = (*whole, *readable, *late);
         let seen_before = *seen_before;
-        let evidence = Evidence { rows, whole, readable, late, seen_before, fates };
+        let evidence = Evidence { rows, whole, readable, late, seen_before, tracked };
         conclude(purchase, &sent(purchase), &evidence, &POLICY)
     }
 
-    /// As a few words that a table can hold.
+    /// Asserts the conclusion, written as a few words.
     #[track_caller]
     fn gives(&self, purchase: &Purchase, expected: &str) {
         let given = match self.conclude(purchase) {
             Conclusion::Track(row) => format!("track {}", ImpactId::from(&row.receipt)),
             Conclusion::Confirmed(receipt) => format!("confirmed {}", ImpactId::from(&receipt)),
-            Conclusion::TakenBack(ids) => format!("taken back {}", ids.len()),
+            Conclusion::Cancelled(ids) => format!("cancelled {}", ids.len()),
             Conclusion::NotYet => "not yet".to_owned(),
             Conclusion::Absent => "absent".to_owned(),
             Conclusion::Unresolved(reason, found) => format!("{reason:?} {}", found.len()),
@@ -124,7 +124,7 @@ impl Known {
 const ID: &str = "U1-2025-03-12T12:00:01.500Z";
 
 #[test]
-fn r3_a_receipt_confirms_if_it_is_that_of_this_purchase() {
+fn r3_a_receipt_confirms_only_its_own_purchase() {
     let receipt = |at: &str| own(at, json!(null)).1;
     let confirms = |receipt: &Receipt, purchase: &Purchase| {
         receipt_confirms(receipt, purchase, time("12:00:00"), time("12:00:05"), &POLICY)
@@ -142,11 +142,11 @@ fn r3_a_receipt_confirms_if_it_is_that_of_this_purchase() {
     assert!(confirms(&ada, &for_customer("ada+trees@example.com")));
     assert!(!confirms(&ada, &for_customer("bob@example.com")));
     assert!(!confirms(&ada, &tree()));
-    // What may be another spelling is left to the record.
+    // If the addresses may be spellings of the same one, only the record can tell.
     let zoe = customers("12:00:01.500", "zoe\u{308}@example.com", json!(null)).1;
     assert!(!confirms(&zoe, &for_customer("zo\u{eb}@example.com")));
     assert!(!confirms(&ada, &for_customer("zo\u{eb}@example.com")));
-    // One that shows no customer shows no other one.
+    // A receipt without a customer does not contradict the request.
     assert!(confirms(&receipt("12:00:01.500"), &for_customer("ada@example.com")));
 }
 
@@ -169,7 +169,7 @@ fn r8_a_marker_is_ours_in_any_spelling() {
 }
 
 #[test]
-fn r8_only_an_intact_marker_is_anothers() {
+fn r8_only_an_intact_marker_belongs_to_another_intent() {
     let another = "0123456789abcdef0123456789abcdef";
     Known::of([own("12:00:01.500", json!({"oneclick_intent": another}))]).gives(&tree(), "absent");
     for unclear in [
@@ -182,9 +182,9 @@ fn r8_only_an_intact_marker_is_anothers() {
     }
 }
 
-/// Older rows are kept if they are ours.
+/// A look keeps older rows only if they are ours.
 #[test]
-fn r8_a_row_is_ours_by_its_marker() {
+fn r8_the_marker_alone_makes_a_row_ours() {
     let ours = |metadata| is_ours(&own("12:00:01.500", metadata).1, MARKER);
     assert!(ours(marked()));
     assert!(ours(json!({"oneclick_intent": MARKER.to_uppercase()})));
@@ -198,47 +198,47 @@ fn r8_a_row_is_ours_by_its_marker() {
 fn r9_rows_within_two_seconds_are_one_purchase() {
     let twice = |second: &str| {
         let first = own("12:00:01.500", marked());
-        Known::of([first, own(second, marked())]).fate(ID, Fate::Stands)
+        Known::of([first, own(second, marked())]).tracked(ID, TrackResult::Active)
     };
     twice("12:00:03.499").gives(&tree(), &format!("confirmed {ID}"));
     twice("12:00:03.500").gives(&tree(), "track U1-2025-03-12T12:00:03.500Z");
 }
 
-/// The lists may write one purchase in two ways, of which tracking takes one.
+/// The lists may show different times for one purchase, and the API may track only one.
 #[test]
 fn r9_any_row_of_a_purchase_may_tell_its_fate() {
     let other = "U1-2025-03-12T12:00:01.501Z";
     let rows = || Known::of([own("12:00:01.500", marked()), own("12:00:01.501", marked())]);
-    for silent in [Fate::Unknown, Fate::Unanswered] {
-        rows().fate(ID, silent).gives(&tree(), &format!("track {other}"));
-        let told = |fate| rows().fate(ID, silent).fate(other, fate);
-        told(Fate::Stands).gives(&tree(), &format!("confirmed {other}"));
-        told(Fate::TakenBack).gives(&tree(), "taken back 1");
+    for first in [TrackResult::NotFound, TrackResult::Failed] {
+        rows().tracked(ID, first).gives(&tree(), &format!("track {other}"));
+        let second = |result| rows().tracked(ID, first).tracked(other, result);
+        second(TrackResult::Active).gives(&tree(), &format!("confirmed {other}"));
+        second(TrackResult::Cancelled).gives(&tree(), "cancelled 1");
     }
-    rows().fate(ID, Fate::Stands).gives(&tree(), &format!("confirmed {ID}"));
-    rows().fate(ID, Fate::TakenBack).gives(&tree(), "taken back 1");
-    let neither = |one, two| rows().fate(ID, one).fate(other, two);
-    neither(Fate::Unknown, Fate::Unknown).gives(&tree(), "Untrackable 1");
-    neither(Fate::Unknown, Fate::Unanswered).gives(&tree(), "not yet");
-    neither(Fate::Unanswered, Fate::Unknown).gives(&tree(), "not yet");
+    rows().tracked(ID, TrackResult::Active).gives(&tree(), &format!("confirmed {ID}"));
+    rows().tracked(ID, TrackResult::Cancelled).gives(&tree(), "cancelled 1");
+    let neither = |one, two| rows().tracked(ID, one).tracked(other, two);
+    neither(TrackResult::NotFound, TrackResult::NotFound).gives(&tree(), "Untrackable 1");
+    neither(TrackResult::NotFound, TrackResult::Failed).gives(&tree(), "not yet");
+    neither(TrackResult::Failed, TrackResult::NotFound).gives(&tree(), "not yet");
 }
 
 #[test]
-fn r10_what_is_seen_is_tracked_and_confirms_at_once() {
+fn r10_a_row_that_is_found_is_tracked_and_confirms_at_once() {
     let known = || Known::of([own("12:00:01.500", marked())]).early();
     known().gives(&tree(), &format!("track {ID}"));
-    known().fate(ID, Fate::Stands).gives(&tree(), &format!("confirmed {ID}"));
-    known().fate(ID, Fate::TakenBack).gives(&tree(), "taken back 1");
-    known().fate(ID, Fate::Unknown).gives(&tree(), "not yet");
-    let late = Known::of([own("12:00:01.500", marked())]).fate(ID, Fate::Unknown);
+    known().tracked(ID, TrackResult::Active).gives(&tree(), &format!("confirmed {ID}"));
+    known().tracked(ID, TrackResult::Cancelled).gives(&tree(), "cancelled 1");
+    known().tracked(ID, TrackResult::NotFound).gives(&tree(), "not yet");
+    let late = Known::of([own("12:00:01.500", marked())]).tracked(ID, TrackResult::NotFound);
     late.gives(&tree(), "Untrackable 1");
-    // A question without an answer is asked again, however late it is.
-    let late = Known::of([own("12:00:01.500", marked())]).fate(ID, Fate::Unanswered);
+    // Failed tracking is repeated, however late it is.
+    let late = Known::of([own("12:00:01.500", marked())]).tracked(ID, TrackResult::Failed);
     late.gives(&tree(), "not yet");
 }
 
 #[test]
-fn r10_what_has_another_kind_amount_or_customer_is_not_what_was_asked_for() {
+fn r10_a_row_of_another_kind_amount_or_customer_does_not_confirm() {
     let mut six = own("12:00:01.500", marked());
     six.1.impact.amount = 6;
     Known::of([six]).gives(&tree(), "OtherPurchase 1");
@@ -248,58 +248,59 @@ fn r10_what_has_another_kind_amount_or_customer_is_not_what_was_asked_for() {
 }
 
 #[test]
-fn r11_of_several_one_that_stands_confirms_and_nothing_else_does() {
+fn r11_of_several_purchases_a_single_active_one_confirms() {
     let second = "U1-2025-03-12T12:00:09.000Z";
     let known = |one, other| {
         let rows = [own("12:00:01.500", marked()), own("12:00:09.001", marked())];
         let second = second.replace(".000", ".001");
-        Known::of(rows).fate(ID, one).fate(&second, other)
+        Known::of(rows).tracked(ID, one).tracked(&second, other)
     };
-    known(Fate::Stands, Fate::TakenBack).gives(&tree(), &format!("confirmed {ID}"));
-    known(Fate::TakenBack, Fate::Stands).gives(&tree(), "confirmed U1-2025-03-12T12:00:09.001Z");
-    known(Fate::TakenBack, Fate::TakenBack).gives(&tree(), "taken back 2");
-    known(Fate::Stands, Fate::Stands).gives(&tree(), "BoughtTwice 2");
-    known(Fate::Stands, Fate::Unknown).gives(&tree(), "Untrackable 2");
-    known(Fate::Unanswered, Fate::Unknown).gives(&tree(), "not yet");
-    known(Fate::Stands, Fate::Unanswered).gives(&tree(), "not yet");
+    known(TrackResult::Active, TrackResult::Cancelled).gives(&tree(), &format!("confirmed {ID}"));
+    known(TrackResult::Cancelled, TrackResult::Active)
+        .gives(&tree(), "confirmed U1-2025-03-12T12:00:09.001Z");
+    known(TrackResult::Cancelled, TrackResult::Cancelled).gives(&tree(), "cancelled 2");
+    known(TrackResult::Active, TrackResult::Active).gives(&tree(), "BoughtTwice 2");
+    known(TrackResult::Active, TrackResult::NotFound).gives(&tree(), "Untrackable 2");
+    known(TrackResult::Failed, TrackResult::NotFound).gives(&tree(), "not yet");
+    known(TrackResult::Active, TrackResult::Failed).gives(&tree(), "not yet");
     let many = (0..7).map(|number| own(&format!("12:00:{:02}.500", 3 * number), marked()));
     Known::of(many).gives(&tree(), "BoughtTwice 7");
 }
 
 #[test]
-fn r12_a_time_that_another_row_has_names_nothing() {
+fn r12_a_row_is_not_tracked_if_another_row_has_its_time() {
     let mine = || own("12:00:01.500", marked());
-    // Under another user_id too.
+    // Even if the other row has another user_id.
     let other = row(json!({"user_id": "U9", "time_utc": "2025-03-12T12:00:01.500Z",
         "waste_removed": 1}));
     Known::of([mine(), other]).gives(&tree(), "SameTime 1");
     Known::of([mine(), own("12:00:01", json!(null))]).gives(&tree(), "SameTime 1");
     Known::of([mine(), own("12:00:01.500", json!(null))]).gives(&tree(), "SameTime 1");
     Known::of([mine(), own("12:00:01.501", json!(null))]).gives(&tree(), &format!("track {ID}"));
-    // On the other list it is the same purchase.
+    // A row of the other list is the same purchase.
     let twin = customers("12:00:01.500", "ada@example.com", json!(null));
     let known = Known::of([mine(), twin]);
     known.gives(&for_customer("ada@example.com"), &format!("track {ID}"));
 }
 
 #[test]
-fn r12_rows_of_different_pages_that_share_a_time_are_two() {
+fn r12_different_rows_with_the_same_time_are_two() {
     let mut rows = Rows::default();
     let bob = customers("12:00:02", "bob@example.com", json!(null)).1;
     let ada = || customers("12:00:02", "ada@example.com", marked()).1;
     rows.add(ListName::Customers, vec![bob], |_| true);
-    // A row that moved over to the next page is one.
+    // A row that moved to the next page counts once.
     rows.add(ListName::Customers, vec![ada()], |_| true);
     rows.add(ListName::Customers, vec![ada()], |_| true);
     assert_eq!((rows.all.len(), rows.ours(MARKER).len()), (2, 1));
-    // Two on one page are two.
+    // Two equal rows on one page are two.
     let mut rows = Rows::default();
     rows.add(ListName::Customers, vec![ada(), ada()], |_| true);
     assert_eq!(rows.ours(MARKER).len(), 2);
 }
 
 #[test]
-fn r12_a_time_in_whole_seconds_is_tracked_only_where_every_purchase_shows() {
+fn r12_a_time_in_whole_seconds_is_tracked_only_if_every_purchase_must_be_listed() {
     for at in ["12:00:01", "12:00:01.000"] {
         let known = || Known::of([own(at, marked())]);
         assert!(matches!(known().conclude(&tree()), Conclusion::Track(_)), "{at}");
@@ -309,16 +310,16 @@ fn r12_a_time_in_whole_seconds_is_tracked_only_where_every_purchase_shows() {
         let beside = customers("12:00:01.999", "bob@example.com", json!(null));
         Known::of([own(at, marked()), beside]).gives(&tree(), "SameTime 1");
     }
-    // Another row of the same purchase may name it.
+    // Another row of the same purchase may identify it.
     let rows = [own("12:00:02", marked()), own("12:00:01.500", marked())];
     Known::of(rows).gives(&tree(), &format!("track {ID}"));
-    // Beside finer times this one is as fine.
+    // If another time has milliseconds, then so does this one, which ends in .000.
     let rows = || [own("12:00:01.000", marked()), own("12:00:01.999", json!(null))];
     Known::of(rows()).early().gives(&tree(), "track U1-2025-03-12T12:00:01.000Z");
 }
 
 #[test]
-fn r13_what_is_not_seen_is_not_known_before_absence_counts() {
+fn r13_a_missing_row_means_nothing_before_absence_counts() {
     Known::of([]).early().gives(&tree(), "not yet");
     Known::of([]).gives(&tree(), "absent");
     let gone = Known { seen_before: true, ..Known::of([]) };
@@ -326,15 +327,15 @@ fn r13_what_is_not_seen_is_not_known_before_absence_counts() {
 }
 
 #[test]
-fn r14_r15_absence_wants_both_lists_whole() {
+fn r14_r15_absence_requires_that_both_lists_were_read_as_a_whole() {
     Known { whole: false, ..Known::of([]) }.gives(&tree(), "TooManyRecords 0");
 }
 
 #[test]
-fn r16_a_row_that_may_be_ours_forbids_absence() {
+fn r16_a_row_that_may_be_ours_prevents_absence() {
     let unmarked = |at: &str| Known::of([own(at, json!(null))]);
     unmarked("12:00:01.500").gives(&tree(), "Candidates 1");
-    // A minute before the purchase left, and no longer.
+    // Candidates begin a minute before the purchase left.
     unmarked("11:59:00.000").gives(&tree(), "Candidates 1");
     unmarked("11:58:59.999").gives(&tree(), "absent");
     let mut six = own("12:00:01.500", json!(null));
@@ -349,10 +350,10 @@ fn r16_a_row_that_may_be_ours_forbids_absence() {
         ada(email).gives(&for_customer("Ada+trees@example.com"), "absent");
     }
     ada("ada@xn--bcher-kva.example").gives(&for_customer("ada@bücher.example"), "Candidates 1");
-    // Once written in ASCII, some letters are others.
+    // Punycode maps some letters to others.
     ada("ada@strasse.example").gives(&for_customer("ada@straße.example"), "Candidates 1");
     ada("bob@strasse.example").gives(&for_customer("ada@straße.example"), "absent");
-    // A customer's row may be listed among the account's own, without its customer.
+    // The account's own list may show a customer's row without the customer.
     unmarked("12:00:01.500").gives(&for_customer("ada@example.com"), "Candidates 1");
     ada("ada@example.com").gives(&tree(), "absent");
 }
@@ -363,16 +364,16 @@ fn r1_without_the_servers_time_every_row_may_be_ours() {
     let mut state = sent(&purchase);
     state.from = None;
     let known = Known::of([own("00:00:00.001", json!(null))]);
-    let Known { rows, fates, .. } = &known;
+    let Known { rows, tracked, .. } = &known;
     let (whole, readable, late) = (true, true, true);
-    let evidence = Evidence { rows, whole, readable, late, seen_before: false, fates };
+    let evidence = Evidence { rows, whole, readable, late, seen_before: false, tracked };
     let conclusion = conclude(&purchase, &state, &evidence, &POLICY);
     assert!(matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Candidates, _)));
     let _: Option<Timestamp> = state.until;
 }
 
 #[test]
-fn r11_a_flood_of_rows_with_one_marker_is_for_a_person() {
+fn r11_too_many_rows_with_one_marker_are_left_to_a_person() {
     let rows = |count: i32| {
         (0..count).map(|row| {
             let metadata = json!({"oneclick_intent": MARKER, "row": row.to_string()});
@@ -384,13 +385,13 @@ fn r11_a_flood_of_rows_with_one_marker_is_for_a_person() {
 }
 
 #[test]
-fn a_row_that_was_on_an_earlier_page_is_told() {
+fn a_row_of_an_earlier_page_is_reported() {
     let mut rows = Rows::default();
     let page = |seconds: &[u32]| -> Vec<Receipt> {
         let row = |second: &u32| own(&format!("12:00:{second:02}.500"), json!(null)).1;
         seconds.iter().map(row).collect()
     };
-    assert!(!rows.add(ListName::Own, page(&[9, 9, 8]), |_| true), "two of one page are two");
+    assert!(!rows.add(ListName::Own, page(&[9, 9, 8]), |_| true), "equal rows on one page");
     assert!(!rows.add(ListName::Customers, page(&[8]), |_| true), "another list");
     assert!(!rows.add(ListName::Own, page(&[7, 6]), |_| true));
     assert!(rows.add(ListName::Own, page(&[6, 5]), |_| true));

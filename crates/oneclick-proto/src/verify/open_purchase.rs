@@ -1,39 +1,39 @@
-//! A purchase that is looked for, and all that is known of it.
+//! A purchase whose outcome is not known yet.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::rules::{Conclusion, Evidence, Fate, conclude, span};
+use super::rules::{Conclusion, Evidence, TrackResult, conclude, span};
 use super::{Look, PurchaseState, VerifyPolicy};
 use crate::Error;
 use crate::purchase::Purchase;
 use crate::value::{ImpactId, UserId};
 
-/// A purchase that is looked for, and all that is known of it.
+/// A purchase whose outcome is not known yet, and all that is known about it.
 #[derive(Debug)]
-pub(crate) struct Sought {
-    /// With the marker.
+pub(crate) struct OpenPurchase {
+    /// The purchase, with the marker in its metadata.
     pub(crate) purchase: Purchase,
     pub(crate) state: PurchaseState,
     pub(crate) policy: VerifyPolicy,
     pub(crate) clock: Option<ServerClock>,
     /// The account's id, once it is known.
     pub(crate) account: Option<UserId>,
-    /// When this process began to look.
+    /// When this process began to look for it.
     pub(crate) looking: Option<Duration>,
-    /// When the latest purchase of this process was given up.
+    /// When this process gave up its latest request to buy.
     pub(crate) given_up: Option<Duration>,
-    /// Whether a look showed the marker.
+    /// Whether a look found the marker.
     pub(crate) seen_before: bool,
-    /// What tracking said since the latest look began.
-    pub(crate) fates: HashMap<ImpactId, Fate>,
-    /// Why tracking said nothing.
-    pub(crate) untracked: Option<Error>,
+    /// The results of tracking since the latest look began.
+    pub(crate) tracked: HashMap<ImpactId, TrackResult>,
+    /// The latest failure of tracking.
+    pub(crate) tracking_failure: Option<Error>,
 }
 
-impl Sought {
+impl OpenPurchase {
     pub(crate) fn new(purchase: Purchase, state: PurchaseState) -> Self {
         Self {
             purchase,
@@ -44,31 +44,32 @@ impl Sought {
             looking: None,
             given_up: None,
             seen_before: false,
-            fates: HashMap::new(),
-            untracked: None,
+            tracked: HashMap::new(),
+            tracking_failure: None,
         }
     }
 
-    /// Takes the server's time. A purchase at an unknown time counts as given up now.
-    pub(crate) fn hear(&mut self, date: Option<DateTime<Utc>>, now: Duration) {
-        let Some(clock) = ServerClock::heard(date, now) else { return };
+    /// Stores the server's time from a response. A purchase that was sent at an unknown
+    /// time counts as given up now.
+    pub(crate) fn note_date(&mut self, date: Option<DateTime<Utc>>, now: Duration) {
+        let Some(clock) = ServerClock::new(date, now) else { return };
         self.clock = Some(clock);
         if self.state.sends > 0 && self.state.until.is_none() {
             self.state.until = Some(clock.latest(now).into());
         }
     }
 
-    /// No purchase was made before this; `None` if that is not known.
+    /// The purchase was not made before this time; `None` if that is not known.
     pub(super) fn earliest(&self) -> Option<DateTime<Utc>> {
         self.state.from()?.checked_sub_signed(span(self.policy.clock_tolerance))
     }
 
-    /// None was made after this.
+    /// The purchase was not made after this time; `None` if that is not known.
     pub(super) fn latest(&self) -> Option<DateTime<Utc>> {
         self.state.until()?.checked_add_signed(span(self.policy.absence_after))
     }
 
-    /// How long until absence counts (R13).
+    /// How long until a missing record counts as absence (R13).
     pub(crate) fn until_late(&self, now: Duration) -> Duration {
         let stored = self.state.until().zip(self.clock).filter(|_| self.given_up.is_none());
         let passed = match stored {
@@ -82,11 +83,11 @@ impl Sought {
         self.until_late(now).is_zero()
     }
 
-    /// Whether the newest pages do not do.
+    /// Whether the newest pages are not enough for a conclusion.
     pub(super) fn wants_more(&self, look: &Look) -> bool {
         self.is_late(look.began())
             && !look.is_whole()
-            && !look.rows().show_in_full(self.state.marker())
+            && !look.rows().has_precise_marked_row(self.state.marker())
     }
 
     pub(crate) fn conclude(&mut self, look: &Look) -> Conclusion {
@@ -96,40 +97,40 @@ impl Sought {
             readable: look.is_readable(),
             late: self.is_late(look.began()),
             seen_before: self.seen_before,
-            fates: &self.fates,
+            tracked: &self.tracked,
         };
         let conclusion = conclude(&self.purchase, &self.state, &evidence, &self.policy);
-        self.seen_before |= look.rows().show(self.state.marker());
+        self.seen_before |= look.rows().has_marker(self.state.marker());
         conclusion
     }
 }
 
-/// The server's clock: its latest `Date`, and when that was heard.
+/// The server's clock: its latest `Date`, and when that was received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerClock {
     date: DateTime<Utc>,
-    heard: Duration,
+    received_at: Duration,
 }
 
 impl ServerClock {
-    fn heard(date: Option<DateTime<Utc>>, heard: Duration) -> Option<Self> {
-        date.map(|date| Self { date, heard })
+    fn new(date: Option<DateTime<Utc>>, received_at: Duration) -> Option<Self> {
+        date.map(|date| Self { date, received_at })
     }
 
-    /// The server's time at a moment, to about a second.
+    /// The server's time at `now`, to within a second.
     fn at(&self, now: Duration) -> DateTime<Utc> {
-        let time = self.date.checked_add_signed(span(now.saturating_sub(self.heard)));
-        let time =
-            time.and_then(|time| time.checked_sub_signed(span(self.heard.saturating_sub(now))));
+        let time = self.date.checked_add_signed(span(now.saturating_sub(self.received_at)));
+        let time = time
+            .and_then(|time| time.checked_sub_signed(span(self.received_at.saturating_sub(now))));
         time.unwrap_or(self.date)
     }
 
-    /// Not later than the server's time (R1).
+    /// A lower bound of the server's time (R1).
     pub(crate) fn earliest(&self, now: Duration) -> DateTime<Utc> {
         self.at(now) - TimeDelta::seconds(1)
     }
 
-    /// Not earlier than the server's time.
+    /// An upper bound of the server's time.
     pub(crate) fn latest(&self, now: Duration) -> DateTime<Utc> {
         self.at(now) + TimeDelta::seconds(1)
     }
