@@ -280,7 +280,7 @@ mod taken_off {
         }
         let error = buy::<S>(encoded("200 OK", "gzip", &body[..body.len() - 20]));
         assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
-        assert!(format!("{error:#}").contains(": its gzip is broken: "), "{error:#}");
+        assert!(format!("{error:#}").contains(": the gzip body is invalid: "), "{error:#}");
     }
 
     fn a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came<S: Adapter>() {

@@ -192,7 +192,7 @@ fn a_scheme_that_a_transport_does_not_speak_is_an_error() {
     for scheme in ["https", "socks4", "socks4a"] {
         let at = format!("{scheme}://{CREDENTIALS}127.0.0.1:1");
         let child = buy(&server, "hyper", &[("https_proxy", &at)]);
-        let reason = "the proxy in https_proxy cannot be used: this transport does not speak";
+        let reason = "the proxy in https_proxy cannot be used: this transport does not support";
         assert_refused(&child, &server, "hyper", reason);
     }
 }

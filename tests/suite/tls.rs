@@ -258,7 +258,7 @@ fn an_answer_cut_without_a_close_notify_is_whole_if_it_is_json() {
         let server = ends_with_connection(body);
         let child = run_trusting(&server, |_| {});
         let said = String::from_utf8_lossy(&child.stderr);
-        assert_eq!(said.matches("the answer was cut short").count(), 3, "{body}: {said}");
+        assert_eq!(said.matches("the response was cut short").count(), 3, "{body}: {said}");
         assert_eq!(said.matches("(Unknown)").count(), 3, "{body}: {said}");
         // None of them bought twice.
         assert_eq!(server.requests(), 3, "{body}");
@@ -268,7 +268,7 @@ fn an_answer_cut_without_a_close_notify_is_whole_if_it_is_json() {
     let server = Secure::answering(answer.into_bytes(), false);
     let child = run_trusting(&server, |_| {});
     let said = String::from_utf8_lossy(&child.stderr);
-    assert_eq!(said.matches("the answer was cut short").count(), 3, "{said}");
+    assert_eq!(said.matches("the response was cut short").count(), 3, "{said}");
 }
 
 #[test]

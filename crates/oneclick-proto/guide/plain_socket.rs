@@ -12,10 +12,10 @@ use oneclick_proto::{
     Api, BlockingTransport, BodyReader, Connect, TransportError, TransportOptions,
 };
 
-/// No header of an honest answer is longer.
+/// A larger head is an error.
 const MAX_HEAD_BYTES: u64 = 64 * 1024;
 
-/// One connection for each request.
+/// A transport that opens a connection for each request.
 #[derive(Clone, Debug)]
 pub(crate) struct PlainSocket {
     options: TransportOptions,
@@ -28,7 +28,7 @@ impl Connect for PlainSocket {
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         if api.base_url().is_https() {
-            return Err("there is no TLS here: only http:// works".into());
+            return Err("this transport has no TLS: use an http:// URL".into());
         }
         Ok(Self { options: options.checked()?, start: Instant::now() })
     }
@@ -44,26 +44,26 @@ impl BlockingTransport for PlainSocket {
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let until = Instant::now() + self.options.timeout;
         let connect_until = until.min(Instant::now() + self.options.connect_timeout);
-        // 1. Without a connection no byte of the request can have left.
+        // 1. Without a connection, no byte of the request can have been sent.
         let stream = connect(request.uri(), connect_until)
             .map_err(|error| failed(error, TransportError::connect))?;
         let mut socket = Socket { stream, until };
-        // 2. From here on nobody knows what the server did before it fell silent.
+        // 2. From here on, the server may have executed the request.
         let lost = |error| failed(error, TransportError::exchange);
         write(&mut socket, &request).map_err(lost)?;
         let mut reader = BufReader::new(socket);
         let head = loop {
             let head = read_head(&mut reader).map_err(lost)?;
-            // What is 1xx comes before the answer.
+            // 1xx responses precede the final one.
             if !head.status.is_informational() {
                 break head;
             }
         };
-        // 3. The answer began: its status is known, and a failure carries it.
+        // 3. The head has arrived: errors keep its status.
         let length = head.headers.get(CONTENT_LENGTH).and_then(length);
         let mut body = BodyReader::new(request.method(), head, self.options.max_response_bytes);
         let Some(length) = length else {
-            return Err(body.cut("an answer without content-length is not understood here"));
+            return Err(body.cut("the response has no content-length, which is required here"));
         };
         match body.read_to_end(reader.take(length)) {
             Ok(read) if (read as u64) < length && body.wants_more() => {
@@ -83,9 +83,9 @@ impl BlockingTransport for PlainSocket {
     }
 }
 
-/// Says in which phase it failed, and whether it was for lack of time.
+/// Builds the error for a phase, and marks timeouts.
 fn failed(error: io::Error, phase: impl FnOnce(io::Error) -> TransportError) -> TransportError {
-    // A socket's timeout is one of the two, which one depends on the system.
+    // The kind of a socket's timeout depends on the system.
     let timed_out = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
     phase(error).timed_out(timed_out)
 }
@@ -113,7 +113,7 @@ fn write(socket: &mut Socket, request: &Request<Vec<u8>>) -> io::Result<()> {
         request.body().len(),
     )
     .into_bytes();
-    // The types of `http` hold no line break, so nothing can be slipped in.
+    // The types of `http` cannot hold line breaks, so no header can be injected.
     for (name, value) in request.headers() {
         head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
@@ -135,7 +135,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<response::Parts> {
     // `HTTP/1.1 200 OK`
     let line = next()?;
     let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
-    let mut answer = Response::builder().status(status.ok_or_else(invalid)?);
+    let mut response = Response::builder().status(status.ok_or_else(invalid)?);
     loop {
         let line = next()?;
         if line.is_empty() {
@@ -143,20 +143,20 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<response::Parts> {
         }
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.ok_or_else(invalid)?);
-        answer = answer.header(name, value[1..].trim_ascii());
+        response = response.header(name, value[1..].trim_ascii());
     }
-    Ok(answer.body(()).map_err(io::Error::other)?.into_parts().0)
+    Ok(response.body(()).map_err(io::Error::other)?.into_parts().0)
 }
 
 fn invalid() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1")
+    io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP/1")
 }
 
 fn length(header: &HeaderValue) -> Option<u64> {
     header.to_str().ok()?.parse().ok()
 }
 
-/// A socket that gives up at a moment, however slowly bytes trickle.
+/// A socket with a deadline that holds however slowly bytes arrive.
 struct Socket {
     stream: TcpStream,
     until: Instant,

@@ -1,7 +1,8 @@
-//! The driver: every endpoint and every list over a transport.
+//! The client: every endpoint and every list over a transport.
 //!
-//! It runs machines and walks lists; the transport moves the bytes. An adapter
-//! crate provides a transport and names `Client<Transport, …>` its client.
+//! It drives the machines and reads the lists page by page; the transport sends the
+//! requests. Each adapter crate defines a transport and the client over it as a type
+//! alias.
 
 pub mod asynchronous;
 pub mod blocking;
@@ -26,11 +27,11 @@ pub type AsyncClient<T> = Client<T, Async>;
 /// A client over a [`BlockingTransport`](crate::BlockingTransport).
 pub type BlockingClient<T> = Client<T, Blocking>;
 
-/// The API over a transport; cheap to clone, to be shared between threads and
-/// tasks, and safe to drop in the middle of a call.
+/// A client of the API over a transport. It is cheap to clone and can be shared between
+/// threads and tasks.
 ///
 /// Every endpoint has a method, and [`send`](Self::send) takes any
-/// [`Endpoint`](crate::Endpoint), your own included.
+/// [`Endpoint`](crate::Endpoint), including your own.
 #[derive(Clone)]
 pub struct Client<T, Mode> {
     api: Api,
@@ -40,55 +41,52 @@ pub struct Client<T, Mode> {
 }
 
 impl<T: Connect, Mode> Client<T, Mode> {
-    /// A client of the sandbox environment, `https://sandbox.1clickimpact.com`.
+    /// A client for the sandbox environment, `https://sandbox.1clickimpact.com`.
     ///
     /// # Errors
-    /// A key that cannot be one or begins with `live_`; a transport that
-    /// cannot be set up.
+    /// The key is invalid or begins with `live_`, or the transport cannot be set up.
     pub fn sandbox(key: impl AsRef<str>) -> Result<Self, Error> {
         Self::new(Api::sandbox(key)?)
     }
 
-    /// A client of production, `https://api.1clickimpact.com`. Money moves.
+    /// A client for production, `https://api.1clickimpact.com`. Purchases cost money.
     ///
     /// # Errors
-    /// A key that cannot be one or begins with `test_`; a transport that
-    /// cannot be set up.
+    /// The key is invalid or begins with `test_`, or the transport cannot be set up.
     pub fn production(key: impl AsRef<str>) -> Result<Self, Error> {
         Self::new(Api::production(key)?)
     }
 
-    /// A client of a URL of your own, such as a local emulator or a proxy;
-    /// `http://` for loopback addresses alone.
+    /// A client for another base URL, such as that of a local emulator. `http://` is
+    /// allowed only for loopback addresses.
     ///
     /// # Errors
-    /// As [`Api::with_base_url`]; a transport that cannot be set up.
+    /// As [`Api::with_base_url`], or the transport cannot be set up.
     pub fn with_base_url(base_url: impl AsRef<str>, key: impl AsRef<str>) -> Result<Self, Error> {
         Self::new(Api::with_base_url(base_url, key)?)
     }
 
-    /// A client as the environment variables `ONECLICK_API_KEY` and, where they
-    /// are set, `ONECLICK_BASE_URL` and `ONECLICK_INSECURE` describe it; see
-    /// [`Api::from_vars`].
+    /// A client configured by the environment variables `ONECLICK_API_KEY` and,
+    /// optionally, `ONECLICK_BASE_URL` and `ONECLICK_INSECURE`; see [`Api::from_vars`].
     ///
     /// # Errors
-    /// As [`Api::from_vars`]; a transport that cannot be set up.
+    /// As [`Api::from_vars`], or the transport cannot be set up.
     pub fn from_env() -> Result<Self, Error> {
         Self::new(Api::from_vars(T::var)?)
     }
 
-    /// A client of an API, with the default [`TransportOptions`].
+    /// A client for this API, with the default [`TransportOptions`].
     ///
     /// # Errors
-    /// A transport that cannot be set up.
+    /// The transport cannot be set up.
     pub fn new(api: Api) -> Result<Self, Error> {
         Self::with_options(api, &TransportOptions::new())
     }
 
-    /// A client of an API, with timeouts and limits of your own.
+    /// A client for this API, with these timeouts and limits.
     ///
     /// # Errors
-    /// A timeout of zero, or a transport that cannot be set up.
+    /// A timeout is zero, or the transport cannot be set up.
     pub fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error> {
         let transport = T::connect(&api, &options.checked()?).map_err(Error::setup)?;
         Ok(Self::with_transport(api, transport))
@@ -96,13 +94,13 @@ impl<T: Connect, Mode> Client<T, Mode> {
 }
 
 impl<T, Mode> Client<T, Mode> {
-    /// A client over a transport that you set up yourself.
+    /// A client over an existing transport.
     pub const fn with_transport(api: Api, transport: T) -> Self {
         Self { api, transport, retry: RetryPolicy::STANDARD, mode: PhantomData }
     }
 
-    /// The same client with another policy of when a call is sent again; of a
-    /// new client it is [`RetryPolicy::STANDARD`].
+    /// The same client with another retry policy. A new client has
+    /// [`RetryPolicy::STANDARD`].
     ///
     /// For a single call: `client.with_retry(RetryPolicy::NEVER).whoami()`.
     #[must_use]
@@ -114,17 +112,17 @@ impl<T, Mode> Client<T, Mode> {
         Self { api, transport, retry, mode: PhantomData }
     }
 
-    /// When a call is sent again.
+    /// The retry policy.
     pub const fn retry(&self) -> RetryPolicy {
         self.retry
     }
 
-    /// Where the requests go, with which key.
+    /// The base URL and the key.
     pub const fn api(&self) -> &Api {
         &self.api
     }
 
-    /// What carries them.
+    /// The transport.
     pub const fn transport(&self) -> &T {
         &self.transport
     }
@@ -139,12 +137,12 @@ impl<T, Mode> fmt::Debug for Client<T, Mode> {
     }
 }
 
-/// The methods that teach the API, the same for both kinds of client.
+/// The methods for the endpoints, shared by both kinds of client.
 ///
 /// `$($async)? $($await)*` are `async` and `.await`, or nothing.
 macro_rules! endpoint_methods {
     ([$($async:ident)?] [$($await:tt)*] $items:ident) => {
-        /// `GET /v1/whoami`: checks the key and says whose it is.
+        /// `GET /v1/whoami`: checks the key and returns its account.
         ///
         /// # Errors
         #[doc = $crate::client::errors!()]
@@ -164,7 +162,7 @@ macro_rules! endpoint_methods {
             self.send(trees.into())$($await)*
         }
 
-        /// `POST /v1/clean_ocean`: takes plastic out of the ocean. Takes
+        /// `POST /v1/clean_ocean`: removes plastic from the ocean. Takes
         /// [`Pounds`](crate::Pounds), or a [`CleanOcean`] with a customer.
         ///
         /// # Errors
@@ -214,14 +212,14 @@ macro_rules! endpoint_methods {
             self.send(money.into())$($await)*
         }
 
-        /// `POST /v1/cancel_impact`: takes an impact back; idempotent. Takes a
-        /// receipt, a record, a tracking answer or an
-        /// [`ImpactId`](crate::ImpactId), by reference or not, the text of an
-        /// id, or a [`CancelImpact`] with a reason.
+        /// `POST /v1/cancel_impact`: cancels an impact; idempotent. Takes a
+        /// receipt, a record, a [`Tracking`] or an
+        /// [`ImpactId`](crate::ImpactId), by value or by reference, the text of
+        /// an id, or a [`CancelImpact`] with a reason.
         ///
         /// # Errors
-        /// As [`send`](Self::send), and for text, or the `tracking_id` of a
-        /// tracking answer, that is no id.
+        /// As [`send`](Self::send), and if a text or the `tracking_id` of a
+        /// [`Tracking`] is not an id.
         pub $($async)? fn cancel_impact(
             &self,
             impact: impl TryInto<CancelImpact, Error: Into<InvalidValue>>,
@@ -238,7 +236,7 @@ macro_rules! endpoint_methods {
             self.send(GetImpactTotals)$($await)*
         }
 
-        /// `GET /v1/impact/daily`: totals by day. Takes a
+        /// `GET /v1/impact/daily`: the account's totals by day. Takes a
         /// [`DateRange`](crate::DateRange), or a [`GetDailyTotals`].
         ///
         /// # Errors
@@ -250,13 +248,13 @@ macro_rules! endpoint_methods {
             self.send(days.into())$($await)*
         }
 
-        /// `GET /v1/track`: how far an impact has come. Takes a receipt, a
-        /// record, a tracking answer or an [`ImpactId`](crate::ImpactId), by
-        /// reference or not, the text of an id, or a [`TrackImpact`].
+        /// `GET /v1/track`: the progress of an impact. Takes a receipt, a record,
+        /// a [`Tracking`] or an [`ImpactId`](crate::ImpactId), by value or by
+        /// reference, the text of an id, or a [`TrackImpact`].
         ///
         /// # Errors
-        /// As [`send`](Self::send), and for text, or the `tracking_id` of a
-        /// tracking answer, that is no id.
+        /// As [`send`](Self::send), and if a text or the `tracking_id` of a
+        /// [`Tracking`] is not an id.
         pub $($async)? fn track(
             &self,
             impact: impl TryInto<TrackImpact, Error: Into<InvalidValue>>,
@@ -265,7 +263,7 @@ macro_rules! endpoint_methods {
             self.send(track)$($await)*
         }
 
-        /// `GET /v1/projects`: the projects that impacts go to. Takes a
+        /// `GET /v1/projects`: the projects that impacts support. Takes a
         /// [`ProjectType`](crate::ProjectType), or a [`ListProjects`] with a
         /// language.
         ///
@@ -290,18 +288,17 @@ macro_rules! endpoint_methods {
             self.send(project_id.into())$($await)*
         }
 
-        /// `GET /v1/records`: the account's own impacts, one after the other
-        /// across all pages; those made for a customer are in
-        /// [`customer_records`](Self::customer_records) alone. For a single
-        /// page, [`send`](Self::send) the request.
+        /// `GET /v1/records`: the account's own impacts across all pages.
+        /// Impacts for a customer are only in
+        /// [`customer_records`](Self::customer_records). For a single page,
+        /// [`send`](Self::send) the request.
         pub fn records(&self, request: ListRecords) -> $items<T, ListRecords> {
             self.list(request)
         }
 
-        /// `GET /v1/customer_records`: the impacts made for customers, one
-        /// after the other across all pages; the account's own are in
-        /// [`records`](Self::records). For a single page,
-        /// [`send`](Self::send) the request.
+        /// `GET /v1/customer_records`: the impacts for customers across all
+        /// pages. The account's own impacts are in [`records`](Self::records).
+        /// For a single page, [`send`](Self::send) the request.
         pub fn customer_records(
             &self,
             request: ListCustomerRecords,
@@ -309,23 +306,23 @@ macro_rules! endpoint_methods {
             self.list(request)
         }
 
-        /// `GET /v1/customers`: the customers, one after the other across all
-        /// pages. For a single page, [`send`](Self::send) the request.
+        /// `GET /v1/customers`: the customers across all pages. For a single
+        /// page, [`send`](Self::send) the request.
         pub fn customers(&self, request: ListCustomers) -> $items<T, ListCustomers> {
             self.list(request)
         }
 
-        /// Buys something once and verifies it: if the response is lost, the
-        /// purchase is looked for. See [`VerifiedPurchase`] for how, for what is
-        /// assumed, and for how to survive a crash.
+        /// Buys something once and verifies it: if the response is lost, this
+        /// looks for the purchase in the records. [`VerifiedPurchase`] describes
+        /// how, with its assumptions, and how to survive a crash.
         ///
         /// Do not call this twice with the same intent: it does not check earlier
-        /// calls. If an earlier call may have been made, by a handler that runs
-        /// again or by a process that died, [`run`](Self::run)
+        /// calls. If an earlier call is possible, because a handler runs again or
+        /// a process died, then [`run`](Self::run)
         /// [`VerifiedPurchase::resume`] or [`VerifiedPurchase::recover`] instead.
         ///
-        /// If the response is lost, this takes longer than a call, up to
-        /// [`VerifyPolicy::patience`](crate::VerifyPolicy::patience) longer.
+        /// If the response is lost, this takes longer than a call by up to
+        /// [`VerifyPolicy::patience`](crate::VerifyPolicy::patience).
         pub $($async)? fn buy_verified(
             &self,
             intent: &Intent,
@@ -337,21 +334,21 @@ macro_rules! endpoint_methods {
             }
         }
 
-        /// The first step of a [`Machine`], for a loop of your own around
-        /// [`transport`](Self::transport); see [`Machine`] for that loop.
+        /// The first step of a [`Machine`], for your own loop over
+        /// [`transport`](Self::transport); [`Machine`] shows that loop.
         pub fn start<M: Machine>(&self, machine: M) -> Step<M> {
             let (seed, now) = (self.transport.seed(), self.transport.now());
             machine.start(&self.api, self.retry, seed, now)
         }
 
-        /// The items of any list, your own included, across all pages.
+        /// The items of any list, including your own, across all pages.
         pub fn list<L: List>(&self, request: L) -> $items<T, L> {
             $items::new(self.clone(), Pager::new(request))
         }
     };
 }
 
-/// What the methods above fail with.
+/// The `# Errors` section of the methods above.
 macro_rules! errors {
     () => {
         "As [`send`](Self::send)."
@@ -361,45 +358,45 @@ macro_rules! errors {
 use endpoint_methods;
 pub(crate) use errors;
 
-/// The caps, the cursor and the pages of a walk, the same for both kinds.
+/// The caps, the cursor and the pages of `Items`, shared by both kinds of client.
 macro_rules! items_methods {
     ($pages:ty) => {
         pub(super) fn new(client: Client<T, Mode>, pager: Pager<L>) -> Self {
             Self { pages: Pages::new(client, pager), items: None }
         }
 
-        /// Ends the walk after this many pages.
+        /// Ends after this many pages.
         pub fn max_pages(mut self, pages: u64) -> Self {
             self.pages.pager = self.pages.pager.max_pages(pages);
             self
         }
 
-        /// Ends the walk after this many items.
+        /// Ends after this many items.
         pub fn max_items(mut self, items: u64) -> Self {
             self.pages.pager = self.pages.pager.max_items(items);
             self
         }
 
-        /// The pages as they are instead of their items; those items of a page
-        /// that were not taken yet are dropped.
+        /// The pages instead of their items. Items of the current page that were
+        /// not taken yet are dropped.
         pub fn into_pages(self) -> $pages {
             self.pages
         }
 
-        /// Where a later walk goes on once the items at hand are taken: the
-        /// cursor of the page that comes next, or of the one that failed. `None` at
-        /// the start and after the end.
+        /// The cursor to resume from once the items of the current page are taken:
+        /// that of the next page, or of the page that failed. `None` at the start and
+        /// after the end.
         pub fn cursor(&self) -> Option<&Cursor> {
             self.pages.cursor()
         }
     };
 }
 
-/// The state of a walk, the same for both kinds.
+/// The state of `Pages`, shared by both kinds of client.
 macro_rules! pages_methods {
     () => {
-        /// Where a later walk goes on: the cursor of the page that comes next,
-        /// or of the one that failed. `None` at the start and after the end.
+        /// The cursor to resume from: that of the next page, or of the page that
+        /// failed. `None` at the start and after the end.
         pub fn cursor(&self) -> Option<&Cursor> {
             self.pager.cursor()
         }

@@ -1,9 +1,10 @@
 //! Write your own transport in fifteen minutes.
 //!
-//! The core writes requests and reads responses; a transport carries them. This page
-//! builds one on the sockets of the standard library and ends with a client that has
-//! every endpoint, retries, pages and the truth about money. What it says holds for
-//! any transport: another HTTP library, a proxy's client, a queue in a test.
+//! The core encodes requests and decodes responses; a transport sends and receives
+//! them. This page builds a transport on the sockets of the standard library. The result
+//! is a client with every endpoint, retries, pages, and reliable answers about whether
+//! something was bought. The rules below hold for any transport: another HTTP library, a
+//! proxy's client, a queue in a test.
 //!
 //! # 1. A project
 //!
@@ -13,8 +14,8 @@
 //! cargo add http
 //! ```
 //!
-//! In a second terminal, in that checkout, start the API on your machine. Any key that
-//! begins with `test_` is an account:
+//! In a second terminal, in that checkout, start the emulator. It accepts any key that
+//! begins with `test_`, and each key is an account:
 //!
 //! ```sh
 //! cargo run -p oneclick-emulator -- --listen 127.0.0.1:8787
@@ -22,7 +23,7 @@
 //!
 //! # 2. The program
 //!
-//! This is the whole of `src/main.rs`. The reasons for each part follow below.
+//! This is the complete `src/main.rs`. The reasons for each part follow below.
 //!
 //! ```no_run
 #![doc = include_str!("../guide/plain_socket.rs")]
@@ -41,7 +42,7 @@
 //! }
 //! ```
 //!
-//! `cargo run` prints, the first time:
+//! The first `cargo run` prints:
 //!
 //! ```text
 //! 5 trees planted at 2026-11-23T12:00:00.000Z
@@ -50,50 +51,48 @@
 //!
 //! # 3. What a transport must get right
 //!
-//! [`BlockingTransport`] has three required methods, and so has [`AsyncTransport`],
-//! whose `send` and `sleep` are futures that are `Send` and may be dropped at any
-//! moment. `sleep` waits and `now` reads a clock that never goes back; the work is in
-//! `send`.
+//! [`BlockingTransport`] and [`AsyncTransport`] have three required methods. In
+//! [`AsyncTransport`], `send` and `sleep` return futures that are `Send`, and that the
+//! caller may drop at any moment. `sleep` waits, and `now` reads a clock that never goes
+//! back. The work is in `send`:
 //!
-//! * **It sends once.** A purchase that goes out twice is paid twice, and only the
-//!   core knows which request may be repeated. So the transport does not retry, does
-//!   not follow redirects, and has no pool that sends again: many libraries, libcurl
-//!   and hyper-util among them, repeat a request that met a kept connection which was
-//!   just closed. Switch that off, or the pool.
-//! * **It says in which phase it failed.** [`TransportError::connect`] claims that
-//!   nothing left that a server could execute, and a purchase may be sent again after
-//!   it. Use it only for what happens before there is a connection. From the first
-//!   byte on, and where a library does not say how far it had come, it is
-//!   [`TransportError::exchange`]. Once the head of the response has arrived,
-//!   [`BodyReader`] holds it, and [`BodyReader::cut`] keeps its status and what
-//!   arrived. A deadline around the whole of `send` would lose that, so an
-//!   asynchronous transport puts one around the head and one around each piece.
+//! * **It sends a request once.** A purchase that is sent twice is paid twice, and only
+//!   the core knows which requests may be repeated. So the transport must not retry,
+//!   follow redirects, or use a pool that resends. Many libraries, among them libcurl
+//!   and hyper-util, resend a request if an idle connection turns out to be closed.
+//!   Disable that, or the pool.
+//! * **It reports the phase of a failure.** [`TransportError::connect`] means that
+//!   nothing was sent that a server could execute, and a purchase may be sent again after
+//!   it. Use it only for failures before a connection exists. After the first byte, and
+//!   if a library does not tell, use [`TransportError::exchange`]. Once the head of the
+//!   response has arrived, [`BodyReader`] holds it, and [`BodyReader::cut`] keeps the
+//!   status and the part of the body that arrived. A deadline around all of `send` would
+//!   lose them, so an async transport needs one around the head and one around each piece
+//!   of the body.
 //! * **It accepts every status.** A 429 or a 500 is not a failure of the transport.
-//!   The core reads it, with what the API says of the cause.
-//! * **It ends.** [`TransportOptions`] says how long a connection and a whole attempt
-//!   may take, and how large a response may be. A timeout for each read is not enough:
-//!   a server can send a byte a second. [`BodyReader`] enforces the limit; the
-//!   transport enforces the time, as `Socket` does above. (The look-up of a name has
-//!   no timeout in the standard library, and none here.)
-//! * **It hands over whole responses.** A body that stops before its
-//!   `content-length`, or before the last chunk, is cut, not short. The program
-//!   above does not read chunks, and says so instead of guessing. It skips 1xx
-//!   responses, which come before the final one. A library's own decompression is
-//!   off: the transport asks for gzip, and [`BodyReader::gunzip`] decodes it within
-//!   the limit.
-//! * **It adds what the wire needs and no more.** The request has an absolute URI
-//!   and all headers but `host` and `content-length`. The key is one of the headers,
-//!   marked [sensitive](http::HeaderValue::set_sensitive): print none of them. A
-//!   transport's own errors must not name the URI either, since a query can hold an
-//!   address.
+//!   The core reads the response and the API's error in it.
+//! * **It ends.** [`TransportOptions`] limits the time for connecting, the time for an
+//!   attempt, and the size of a response. A timeout for each read is not enough, because
+//!   a server can send one byte per second. [`BodyReader`] enforces the size; the
+//!   transport enforces the time, as `Socket` does above. (Name resolution in the
+//!   standard library has no timeout, so this program has none for it.)
+//! * **It returns complete responses.** A body that ends before its `content-length`, or
+//!   before the last chunk, is an error. The program above does not support chunks, and
+//!   reports that instead of guessing. It skips 1xx responses, which precede the final
+//!   one. Disable a library's own decompression: the transport asks for gzip, and
+//!   [`BodyReader::gunzip`] decompresses it within the limit.
+//! * **It adds only what the protocol requires.** The request has an absolute URI and all
+//!   headers except `host` and `content-length`. One header is the key, marked
+//!   [sensitive](http::HeaderValue::set_sensitive): do not print headers. The errors of a
+//!   transport must not show the URI either, since a query can hold an e-mail address.
 //!
-//! [`Connect`] is only for the one-line constructors. A transport that needs more
-//! than an API and options goes into [`Client::with_transport`] instead.
+//! [`Connect`] is only needed for the one-line constructors. A transport that needs more
+//! than an API and options can be passed to [`Client::with_transport`].
 //!
 //! # 4. See it fail
 //!
-//! The emulator fails on purpose. This makes the next purchase happen and its answer
-//! get lost:
+//! The emulator can fail on purpose. This makes the emulator execute the next purchase
+//! and drop the response:
 //!
 //! ```sh
 //! curl -s http://127.0.0.1:8787/_emulator/faults -H 'content-type: application/json' \
@@ -101,19 +100,20 @@
 //! cargo run
 //! ```
 //!
-//! The program says that it is not known whether the purchase was made, and does
-//! not make it again. With `{"rate_limited": {}}` for the fault it waits and makes it.
+//! The program reports that it is not known whether the purchase was made, and does not
+//! send it again. With the fault `{"rate_limited": {}}` it waits and sends it again.
 //!
-//! A transport is right when what the client says never contradicts the emulator's
-//! ledger, `http://127.0.0.1:8787/_emulator/state`, whatever goes wrong and on kept
-//! connections too. The test in `examples/custom_transport.rs` of the checkout holds
-//! this page's transport to that under each fault; put yours in its place.
+//! A transport is correct if the client's errors never contradict the emulator's ledger,
+//! `http://127.0.0.1:8787/_emulator/state`, whatever goes wrong, on new and on reused
+//! connections. The test in `examples/custom_transport.rs` of the checkout checks that
+//! for this transport under each fault; replace it with yours.
 //!
 //! # 5. The loop
 //!
-//! The client above runs one loop, and so can you: in an event loop, behind a foreign
-//! interface, or with a store in the middle. Everything that takes a request is a
-//! [`Machine`]. It gives a [`Step`], and each step is exchanged for the next one:
+//! The client above runs one loop. You can write that loop yourself: in an event loop,
+//! behind a foreign function interface, or with a store in the middle. Everything that
+//! takes requests is a [`Machine`]. It returns a [`Step`], and each step is exchanged for
+//! the next one:
 //!
 //! ```
 //! use oneclick_proto::{
@@ -121,8 +121,8 @@
 //!     VerifiedPurchase,
 //! };
 //!
-//! /// Buys something once, and survives a crash: `store` commits what another process
-//! /// needs, and may fail.
+//! /// Buys something once, and survives a crash: `store` commits the state that another
+//! /// process needs, and may fail.
 //! fn buy<T: BlockingTransport, E>(
 //!     client: &BlockingClient<T>,
 //!     purchase: VerifiedPurchase,
@@ -134,7 +134,7 @@
 //!         step = match step {
 //!             Step::Send(request, sent) => {
 //!                 if sent.may_buy() {
-//!                     store(sent.state())?; // before it leaves
+//!                     store(sent.state())?; // before the request is sent
 //!                 }
 //!                 sent.finish(transport.send(request), transport.now())
 //!             }
@@ -147,7 +147,7 @@
 //!     }
 //! }
 //!
-//! /// After a crash, another process takes it up.
+//! /// After a crash, another process resumes the purchase.
 //! fn resume(
 //!     intent: &Intent,
 //!     stored_purchase: &str,
@@ -160,8 +160,8 @@
 //! ```
 //!
 //! The same loop drives a [`Call`] of any endpoint and a [`Settlement`] of many
-//! purchases; for futures it has three `.await`s more. [`Pager`] says which page of a
-//! list comes next. Nothing of this waits or reads a clock by itself.
+//! purchases; an async one has three `.await`s more. [`Pager`] determines the next page of
+//! a list. None of these waits or reads a clock.
 
 #[cfg(doc)]
 use crate::{

@@ -43,7 +43,7 @@
 //! assert_eq!(error.execution(), Execution::Unknown);
 //! assert_eq!(
 //!     error.to_string(),
-//!     "POST /v1/plant_tree: the connection failed before an answer arrived; \
+//!     "POST /v1/plant_tree: the connection failed before a response arrived; \
 //!      whether it was executed is not known",
 //! );
 //! # Ok::<(), oneclick_proto::Error>(())

@@ -1,4 +1,4 @@
-//! Walks a list page by page: a state machine without I/O.
+//! Reads a list page by page, without I/O.
 
 use std::fmt;
 
@@ -7,25 +7,24 @@ use crate::error::Operation;
 use crate::value::{Cursor, Limit};
 use crate::{Error, ErrorKind};
 
-/// Walks a list page by page.
+/// Reads a list page by page.
 ///
-/// [`request`](Self::request) says what to send next, and what became of it
-/// goes into [`take`](Self::take). The walk ends after the last page, at a cap,
-/// and after an error; then `request` is `None` for good. A list that would
-/// never end, in circles or in empty pages, ends with an error of `request`. A page
-/// that is [too large](Error::is_too_large) is asked for again with half the limit.
+/// [`request`](Self::request) returns the next request, and [`take`](Self::take) takes its
+/// result. The list ends after the last page, at a cap, or after an error; from then on
+/// `request` returns `None`. If a list would never end, because its cursors repeat or its
+/// pages are empty, `request` returns an error. A page that is
+/// [too large](Error::is_too_large) is requested again with half the limit.
 ///
-/// Where a cursor is a position, items that are added during the walk move the others
-/// on. Up to 20 items that moved on to the next page are not handed out again. If more
-/// moved, or if their times are in whole seconds, they come twice; if items are removed,
-/// some are missed. Walk in ascending order, or up to a date that has passed, where that
-/// matters.
+/// If the server's cursor is a position, new items shift the others towards later pages.
+/// Up to 20 items that shifted to the next page are not returned again. If more shifted,
+/// or if their times are in whole seconds, they are returned twice; if items are removed,
+/// some are missed. If that matters, read in ascending order, or up to a date in the past.
 ///
 /// ```
 /// use oneclick_proto::{Api, Pager, ListRecords};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let mut answers = [
+/// let mut bodies = [
 ///     r#"{"user_records":[{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}],"cursor":"a+/="}"#,
 ///     r#"{"user_records":[]}"#,
 /// ].into_iter();
@@ -35,8 +34,8 @@ use crate::{Error, ErrorKind};
 /// while let Some(request) = pager.request() {
 ///     let request = request?;
 ///     queries.push(api.encode(&request)?.uri().query().map(str::to_owned));
-///     let answer = http::Response::new(answers.next().unwrap());
-///     if let Some(page) = pager.take(api.decode(&request, answer))? {
+///     let response = http::Response::new(bodies.next().unwrap());
+///     if let Some(page) = pager.take(api.decode(&request, response))? {
 ///         assert!(page.items.len() <= 1);
 ///     }
 /// }
@@ -46,27 +45,27 @@ use crate::{Error, ErrorKind};
 #[derive(Clone)]
 pub struct Pager<L: List> {
     list: L,
-    /// The latest items that were handed out, up to [`MOVED`].
+    /// The items that were returned last, up to [`MAX_SHIFTED`].
     latest: Vec<L::Item>,
     next: State,
     pages_left: Option<u64>,
     items_left: Option<u64>,
-    /// A cursor met earlier, to notice a walk in circles in constant memory
-    /// (Brent's algorithm): it is replaced after 1, 2, 4, 8 … pages.
+    /// An earlier cursor, to detect repeated cursors in constant memory (Brent's
+    /// algorithm). It is replaced after 1, 2, 4, 8 … pages.
     landmark: Option<Cursor>,
     since_landmark: u64,
     landmark_lasts: u64,
     empty_pages: u32,
 }
 
-/// How many items may move to the next page while a page is read.
-const MOVED: usize = 20;
+/// How many items may shift to the next page between two requests.
+const MAX_SHIFTED: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// The page at the cursor of `list` comes next.
     More,
-    /// The page that comes next was read before.
+    /// The cursor of the next page is a repeated one.
     Circling,
     /// The list has ended, or a cap was reached.
     Ended,
@@ -75,10 +74,10 @@ enum State {
 }
 
 impl<L: List> Pager<L> {
-    /// How many pages without an item may follow each other: 1,000.
+    /// How many empty pages in a row are accepted: 1,000.
     pub const MAX_EMPTY_PAGES: u32 = 1_000;
 
-    /// Starts where the request says: at its cursor if it has one.
+    /// Starts at the cursor of the request, or at the beginning if it has none.
     pub fn new(list: L) -> Self {
         let landmark = list.cursor().cloned();
         Self {
@@ -94,27 +93,27 @@ impl<L: List> Pager<L> {
         }
     }
 
-    /// Ends the walk after this many pages more.
+    /// Ends the list after this many more pages.
     #[must_use]
     pub fn max_pages(mut self, pages: u64) -> Self {
         self.pages_left = Some(pages);
         self
     }
 
-    /// Ends the walk after this many items more. The last page is asked for
-    /// with a limit that fits, so that its cursor stands right behind.
+    /// Ends the list after this many more items. The last request has a limit that fits,
+    /// so that its cursor points to the next item.
     #[must_use]
     pub fn max_items(mut self, items: u64) -> Self {
         self.items_left = Some(items);
         self
     }
 
-    /// The request of the next page; `None` once the walk has ended.
+    /// The request for the next page; `None` once the list has ended.
     ///
     /// # Errors
     /// [`ErrorKind::CursorRepeated`] if the next page was read before,
-    /// [`ErrorKind::EmptyPages`] after [`MAX_EMPTY_PAGES`](Self::MAX_EMPTY_PAGES)
-    /// without an item. The walk has then ended.
+    /// [`ErrorKind::EmptyPages`] after [`MAX_EMPTY_PAGES`](Self::MAX_EMPTY_PAGES) pages
+    /// without an item. The list has then ended.
     pub fn request(&mut self) -> Option<Result<L, Error>> {
         if self.pages_left == Some(0) || self.items_left == Some(0) {
             return None;
@@ -137,18 +136,18 @@ impl<L: List> Pager<L> {
         }
     }
 
-    /// How many items a page may hold.
+    /// The largest number of items on a page.
     fn size(&self) -> u64 {
-        // Without a limit a page is ten: asking for fewer needs one.
+        // The API's default limit is ten.
         self.list.limit().map_or(10, Limit::get)
     }
 
-    /// Takes what became of [`request`](Self::request), and gives it back; a
-    /// page is shortened if it holds more than the cap allows. `None` if the page was
-    /// too large: the next request asks for it again, with half the limit.
+    /// Takes the result of [`request`](Self::request) and returns the page, shortened if it
+    /// holds more items than the cap allows. `None` means that the page was too large, and
+    /// the next request asks for it again with half the limit.
     ///
     /// # Errors
-    /// The failure itself; the walk has then ended.
+    /// The failure that was passed in; the list has then ended.
     pub fn take(
         &mut self,
         outcome: Result<Page<L::Item>, Error>,
@@ -161,7 +160,7 @@ impl<L: List> Pager<L> {
         let asked = self.items_left.map_or(size, |left| left.min(size));
         if let Some(half) = Limit::new(asked / 2).ok().filter(|_| error.is_too_large()) {
             self.list = self.list.clone().with_limit(half);
-            // A list that somebody else defined may have no limit.
+            // A list that the caller defined may ignore the limit.
             if self.size() < asked {
                 return Ok(None);
             }
@@ -171,18 +170,18 @@ impl<L: List> Pager<L> {
     }
 
     fn accept(&mut self, mut page: Page<L::Item>) -> Page<L::Item> {
-        // What moved on to this page was handed out before.
+        // Drop items that shifted to this page, since they were returned before.
         let most = self.latest.len().min(page.items.len());
-        let moved = |items: &[L::Item]| {
+        let shifted = |items: &[L::Item]| {
             self.latest.ends_with(items) && items.iter().all(ListItem::is_unique)
         };
-        let moved = (1..=most).rev().find(|count| moved(&page.items[..*count]));
-        page.items.drain(..moved.unwrap_or(0));
-        self.latest.extend_from_slice(&page.items[page.items.len().saturating_sub(MOVED)..]);
-        self.latest.drain(..self.latest.len().saturating_sub(MOVED));
+        let shifted = (1..=most).rev().find(|count| shifted(&page.items[..*count]));
+        page.items.drain(..shifted.unwrap_or(0));
+        self.latest.extend_from_slice(&page.items[page.items.len().saturating_sub(MAX_SHIFTED)..]);
+        self.latest.drain(..self.latest.len().saturating_sub(MAX_SHIFTED));
         let fits = self.items_left.is_none_or(|left| page.items.len() as u64 <= left);
         match &page.cursor {
-            // A server that ignores the limit: a later walk reads this page again.
+            // The server ignored the limit. Resuming reads this page again.
             _ if !fits => {}
             None => self.next = State::Ended,
             Some(cursor) => self.go_on(cursor),
@@ -213,9 +212,8 @@ impl<L: List> Pager<L> {
         self.list = self.list.clone().with_cursor(cursor.clone());
     }
 
-    /// Where a later walk goes on: the cursor of the page that comes next, or
-    /// of the one that failed. `None` at the start, and once the list is read
-    /// to its end.
+    /// The cursor to resume from: that of the next page, or of the page that failed.
+    /// `None` at the start, and once the list was read to its end.
     pub fn cursor(&self) -> Option<&Cursor> {
         match self.next {
             State::More | State::Circling | State::Failed => self.list.cursor(),

@@ -1,4 +1,4 @@
-//! How often a call may be sent, and how long to wait in between.
+//! How often to retry a call, and how long to wait before each retry.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use http::header::{DATE, RETRY_AFTER};
 
 use crate::setters::setters;
 
-/// How often a call may be sent, and how long to wait in between.
+/// How often to retry a call, and how long to wait before each retry.
 ///
-/// Whether it may be sent again at all is not a matter of policy: a purchase is
-/// sent again only after a failure that proves that nothing was bought, and no
-/// setting changes that. What is idempotent, that is the reads and
-/// `cancel_impact`, is sent again after failures that may pass.
+/// The policy does not decide which failures are retried. A purchase is retried only
+/// after a failure that proves that nothing was bought, and no setting changes that.
+/// Idempotent calls, which are the reads and `cancel_impact`, are retried after transient
+/// failures.
 ///
-/// The waits grow exponentially and are drawn evenly between zero and the
-/// growing bound ("full jitter"), so that clients that failed together do not
-/// come back together. A `Retry-After` of the server is waited for on top.
+/// Each wait is random, between zero and a bound that grows exponentially ("full
+/// jitter"), so that clients that failed at the same time do not retry at the same time.
+/// The `Retry-After` of a response is added to it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,19 +29,20 @@ use crate::setters::setters;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The most attempts, the first among them; zero counts as one. 3 in
-    /// [`STANDARD`](Self::STANDARD).
+    /// The largest number of attempts, including the first; zero counts as one.
+    /// [`STANDARD`](Self::STANDARD): 3.
     pub attempts: u32,
-    /// The bound of the first wait; that of each further one is twice as long.
-    /// Half a second.
+    /// The bound of the first wait. It doubles with each further one.
+    /// [`STANDARD`](Self::STANDARD): half a second.
     pub base: Duration,
-    /// The longest bound. 10 seconds.
+    /// The largest bound. [`STANDARD`](Self::STANDARD): 10 seconds.
     pub cap: Duration,
-    /// No attempt begins later than this after the call began. 60 seconds.
+    /// The longest time from the start of the call to the start of an attempt.
+    /// [`STANDARD`](Self::STANDARD): 60 seconds.
     pub deadline: Duration,
-    /// The longest `Retry-After` that is waited for; a longer one ends the
-    /// call, and [`Error::retry_after`](crate::Error::retry_after) says it.
-    /// 30 seconds.
+    /// The longest `Retry-After` to wait for. A longer one ends the call, and
+    /// [`Error::retry_after`](crate::Error::retry_after) returns it.
+    /// [`STANDARD`](Self::STANDARD): 30 seconds.
     pub max_retry_after: Duration,
 }
 
@@ -49,9 +50,9 @@ impl RetryPolicy {
     /// One attempt, whatever happens.
     pub const NEVER: Self = Self { attempts: 1, ..Self::STANDARD };
 
-    /// Three attempts within a minute, with waits of up to half a second and up
-    /// to a second before the second and the third; bounds of up to 10 seconds, if
-    /// more attempts are set, and a `Retry-After` of up to 30 seconds.
+    /// The default policy: three attempts within a minute, with waits of up to half a
+    /// second before the second and up to a second before the third, plus a
+    /// `Retry-After` of up to 30 seconds.
     pub const STANDARD: Self = Self {
         attempts: 3,
         base: Duration::from_millis(500),
@@ -68,8 +69,7 @@ impl RetryPolicy {
         max_retry_after: Duration,
     }
 
-    /// How long to wait after the attempt of this number, counted from 1;
-    /// `None` if no further one may follow.
+    /// How long to wait after this attempt, counted from 1; `None` if it was the last.
     pub(crate) fn wait(
         &self,
         attempt: u32,
@@ -96,29 +96,29 @@ impl Default for RetryPolicy {
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// Evenly between zero and a bound.
+/// A uniformly distributed duration between zero and a bound.
 fn draw(seed: u64, attempt: u32, bound: Duration) -> Duration {
     // A step and the finalizer of splitmix64.
     let mut number = seed.wrapping_add(u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^= number >> 31;
-    // Thirty-two bits are fine enough, and the product still fits.
+    // 32 bits are precise enough, and the product fits.
     let nanos = (bound.as_nanos() * u128::from(number >> 32)) >> 32;
     let seconds = u64::try_from(nanos / NANOS_PER_SECOND).unwrap_or(u64::MAX);
     Duration::from_secs(seconds) + Duration::from_nanos((nanos % NANOS_PER_SECOND) as u64)
 }
 
-/// How long a response asks to wait: its longest `Retry-After`, in seconds, rounded
-/// up, or as a date.
+/// How long a response asks the client to wait: its longest `Retry-After`, in seconds,
+/// rounded up, or as a date.
 ///
-/// A date counts from the response's own `Date`, since the two clocks need not
-/// agree; without one it says nothing, and neither does one that has passed.
+/// A date counts from the response's own `Date`, since the client's clock may differ.
+/// Without a `Date` it is ignored, as is a date in the past.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let now = date(headers);
     let until = |text: &str| (http_date(text)? - now?).to_std().ok();
     let fields = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
-    // A proxy may have joined several into one; a date has a comma of its own.
+    // A proxy may have joined several fields with commas; a date contains a comma too.
     let read = |field: &str| {
         let seconds = field.split(',').filter_map(|part| whole_seconds(part.trim())).max();
         seconds.or_else(|| until(field.trim()))
@@ -126,7 +126,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     fields.filter_map(read).max()
 }
 
-/// A number of seconds, rounded up; more than fit are more than anybody waits.
+/// A number of seconds, rounded up; too large a number becomes the maximum.
 fn whole_seconds(text: &str) -> Option<Duration> {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -138,13 +138,13 @@ fn whole_seconds(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(whole.saturating_add(more.into())))
 }
 
-/// When a response was made: its `Date`.
+/// The `Date` of a response.
 pub(crate) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     http_date(headers.get(DATE)?.to_str().ok()?.trim())
 }
 
-/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7). One that no server can
-/// mean is none: times are reckoned from it, and stored.
+/// A date in any of the three forms of HTTP (RFC 9110, 5.6.7). Implausible years are
+/// refused, because times are computed from the date and stored.
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
     let forms = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
     let date = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
@@ -158,7 +158,7 @@ mod tests {
 
     const NO_TIME: Duration = Duration::ZERO;
 
-    fn asked(wait: &str, date: Option<&str>) -> Option<Duration> {
+    fn wait_for(wait: &str, date: Option<&str>) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, wait.parse().unwrap());
         if let Some(date) = date {
@@ -175,7 +175,7 @@ mod tests {
             let waits = (0..2_000).map(|seed| policy.wait(attempt, seed, None, NO_TIME).unwrap());
             let waits: Vec<_> = waits.collect();
             assert!(waits.iter().all(|wait| *wait <= bound));
-            // Spread evenly: a tenth of them in each tenth, more or less.
+            // About a tenth of them is in each tenth.
             for tenth in 0..10 {
                 let within = bound * tenth / 10..bound * (tenth + 1) / 10;
                 let count = waits.iter().filter(|wait| within.contains(wait)).count();
@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn the_draws_are_those_of_splitmix64() {
-        // The upper halves of the published generator's first outputs for the
-        // seed 0, 0xe220a8397b1dcdaf and so on.
+        // The upper halves of the reference generator's first outputs for seed 0:
+        // 0xe220a8397b1dcdaf and so on.
         let bound = Duration::from_nanos(1 << 32);
         let halves = [0xe220_a839, 0x6e78_9e6a, 0x06c4_5d18, 0xf88b_b8a8, 0x1b39_896a];
         for (attempt, half) in (1..).zip(halves) {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_waits_and_another_seed_others() {
+    fn the_seed_determines_the_waits() {
         let waits = |seed| -> Vec<_> {
             (1..3).map(|at| RetryPolicy::STANDARD.wait(at, seed, None, NO_TIME)).collect()
         };
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_and_the_deadline_end_a_call() {
+    fn a_call_ends_after_its_attempts_or_its_deadline() {
         let policy = RetryPolicy::STANDARD;
         assert!(policy.wait(2, 0, None, NO_TIME).is_some());
         assert_eq!(policy.wait(3, 0, None, NO_TIME), None);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_waited_for_on_top_unless_it_is_too_long() {
+    fn retry_after_is_added_to_the_wait_unless_it_is_too_long() {
         let policy = RetryPolicy::STANDARD;
         let drawn = policy.wait(1, 7, None, NO_TIME).unwrap();
         let asked = Duration::from_secs(30);
@@ -238,10 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read() {
-        assert_eq!(asked("0", None), Some(Duration::ZERO));
-        assert_eq!(asked(" 120 ", None), Some(Duration::from_secs(120)));
-        let most = asked("99999999999999999999999", None);
+    fn retry_after_is_read_as_seconds() {
+        assert_eq!(wait_for("0", None), Some(Duration::ZERO));
+        assert_eq!(wait_for(" 120 ", None), Some(Duration::from_secs(120)));
+        let most = wait_for("99999999999999999999999", None);
         assert_eq!(most, Some(Duration::from_secs(u64::MAX)));
         for (text, seconds) in [
             ("299.997", 300),
@@ -252,7 +252,7 @@ mod tests {
             ("soon, 5", 5),
             ("99999999999999999999999.5", u64::MAX),
         ] {
-            assert_eq!(asked(text, None), Some(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(wait_for(text, None), Some(Duration::from_secs(seconds)), "{text}");
         }
         for wrong in ["", "-1", "+1", "1.", ".5", "1.-5", "-0.5", "1e3", "0x10", "soon", "１"] {
             let header = http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_of_several_counts() {
+    fn the_longest_of_several_retry_afters_counts() {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         let fields = ["7", "Sun, 06 Nov 1994 08:51:37 GMT", "soon", "60.5"];
         let fields = fields.into_iter().map(|field| (RETRY_AFTER, field.parse().unwrap()));
@@ -274,27 +274,27 @@ mod tests {
     }
 
     #[test]
-    fn a_date_in_any_form_is_held_against_the_answers_own() {
+    fn a_retry_after_date_in_any_form_counts_from_the_date_of_the_response() {
         let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
         for date in [
             "Sun, 06 Nov 1994 08:51:37 GMT",
             "Sunday, 06-Nov-94 08:51:37 GMT",
             "Sun Nov  6 08:51:37 1994",
         ] {
-            assert_eq!(asked(date, now), Some(Duration::from_secs(120)), "{date}");
+            assert_eq!(wait_for(date, now), Some(Duration::from_secs(120)), "{date}");
         }
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::ZERO));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:36 GMT", now), None);
-        assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", None), None);
-        assert_eq!(asked("Mon, 06 Nov 1994 08:51:37 GMT", now), None);
-        assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", Some("now")), None);
+        assert_eq!(wait_for("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::ZERO));
+        assert_eq!(wait_for("Sun, 06 Nov 1994 08:49:36 GMT", now), None);
+        assert_eq!(wait_for("Sun, 06 Nov 1994 08:51:37 GMT", None), None);
+        assert_eq!(wait_for("Mon, 06 Nov 1994 08:51:37 GMT", now), None);
+        assert_eq!(wait_for("Sun, 06 Nov 1994 08:51:37 GMT", Some("now")), None);
         for date in [
             "Mon, 31 Dec +262142 23:59:59 GMT",
             "Thu, 01 Jan -262143 00:00:00 GMT",
             "Fri, 31 Dec 9999 23:59:59 GMT",
             "Wed, 31 Dec 1969 23:59:59 GMT",
         ] {
-            assert_eq!(asked(date, now), None, "{date}");
+            assert_eq!(wait_for(date, now), None, "{date}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Consuming setters, named after the fields that they set.
 
-/// Declares setters of these fields: `const` ones, or such as take a value or an option
-/// where the field says `as Option`.
+/// Defines setters for these fields. They are `const fn`s after the word `const`. A setter
+/// marked `as Option` takes a value or an option.
 macro_rules! setters {
     (const $($field:ident: $type:ty,)*) => {$(
         #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
@@ -32,7 +32,7 @@ macro_rules! argument {
     };
 }
 
-/// What a setter stores.
+/// The value that a setter stores.
 macro_rules! value {
     ($value:ident) => {
         $value

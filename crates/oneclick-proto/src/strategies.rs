@@ -1,27 +1,26 @@
-//! Strategies of proptest: every request, value and answer, of the kind that
-//! breaks things.
+//! Strategies for proptest: requests, values and responses that are valid but awkward.
 //!
-//! All public requests, values and answers are [`Arbitrary`]: `any::<PlantTree>()`
-//! is a purchase that the API takes, with an address and a name that a careless
-//! program trips over. What no server should send is [`hostile_response`].
+//! All public requests, values and responses are [`Arbitrary`]. `any::<PlantTree>()` is a
+//! purchase that the API accepts, with addresses and names that careless programs mishandle.
+//! [`hostile_response`] generates responses that no server should send.
 //!
-//! It is a feature of this crate for the tests of yours, beside whichever adapter
-//! you use, here from a checkout:
+//! Enable the feature `proptest` of this crate for your tests, with any adapter. From a
+//! checkout:
 //!
 //! ```sh
 //! cargo add --dev oneclick-proto --path ../oneclick/crates/oneclick-proto --features proptest
 //! cargo add --dev proptest
 //! ```
 //!
-//! `Debug` shows no addresses, names and metadata, in a counterexample neither: put
-//! what matters into the message of the assertion.
+//! `Debug` hides addresses, names and metadata, also in counterexamples: put what you need
+//! into the message of the assertion.
 //!
 //! ```
 //! use oneclick_proto::strategies::hostile_response;
 //! use oneclick_proto::{Api, PlantTree, Receipt};
 //! use proptest::prelude::*;
 //!
-//! /// A shop's line in its log.
+//! /// A line of a shop's log.
 //! fn line(receipt: &Receipt) -> String {
 //!     format!("{} at {}", receipt.impact, receipt.time_utc)
 //! }
@@ -32,8 +31,8 @@
 //!     let line = line(&receipt);
 //!     prop_assert_eq!(line.lines().count(), 1, "{:?}", line);
 //! });
-//! proptest!(|(plant in any::<PlantTree>(), answer in hostile_response())| {
-//!     let _ = api.decode(&plant, answer); // whatever it is, it is no panic
+//! proptest!(|(plant in any::<PlantTree>(), response in hostile_response())| {
+//!     let _ = api.decode(&plant, response); // must not panic
 //! });
 //! # Ok::<(), oneclick_proto::Error>(())
 //! ```
@@ -49,7 +48,7 @@ use serde_json::Value;
 
 use crate::{CustomerRecord, Page, Receipt, Record, Tracking};
 
-/// Makes types arbitrary, each by a strategy.
+/// Implements `Arbitrary` for types, each with a strategy.
 macro_rules! arbitrary {
     ($($type:ty = $strategy:expr;)*) => {$(
         impl proptest::arbitrary::Arbitrary for $type {
@@ -65,8 +64,8 @@ macro_rules! arbitrary {
 
 use arbitrary;
 
-/// Any text, and such as programs trip over: empty, long, in other scripts and
-/// directions, markup, code, control characters.
+/// Any text, and often one that programs mishandle: empty, long, in other scripts or
+/// directions, with markup, code or control characters.
 pub fn hostile_text() -> impl Strategy<Value = String> {
     const KNOWN: [&str; 14] = [
         "",
@@ -91,18 +90,18 @@ pub fn hostile_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any status with any body: bytes, JSON, a cut answer, and answers of another
+/// Any status with any body: bytes, JSON, or the truncated or damaged response of another
 /// endpoint.
 pub fn hostile_response() -> impl Strategy<Value = Response<Vec<u8>>> {
     let json = |value: serde_json::Result<Vec<u8>>| value.unwrap_or_default();
-    let answer = prop_oneof![
-        any::<Receipt>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
-        any::<Tracking>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
-        any::<Page<Record>>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
-        any::<Page<CustomerRecord>>().prop_map(move |answer| json(serde_json::to_vec(&answer))),
+    let valid = prop_oneof![
+        any::<Receipt>().prop_map(move |value| json(serde_json::to_vec(&value))),
+        any::<Tracking>().prop_map(move |value| json(serde_json::to_vec(&value))),
+        any::<Page<Record>>().prop_map(move |value| json(serde_json::to_vec(&value))),
+        any::<Page<CustomerRecord>>().prop_map(move |value| json(serde_json::to_vec(&value))),
     ];
     let damage = proptest::option::of(any::<u8>());
-    let cut = (answer, any::<prop::sample::Index>(), damage).prop_map(|(mut body, at, damage)| {
+    let cut = (valid, any::<prop::sample::Index>(), damage).prop_map(|(mut body, at, damage)| {
         let at = at.index(body.len().max(1));
         match (damage, body.get_mut(at)) {
             (Some(byte), Some(place)) => *place = byte,
@@ -121,7 +120,7 @@ pub fn hostile_response() -> impl Strategy<Value = Response<Vec<u8>>> {
     })
 }
 
-/// Any JSON, with the names of the API's fields among its own.
+/// Any JSON; objects often have field names of the API.
 pub fn hostile_json() -> impl Strategy<Value = Value> {
     const FIELDS: [&str; 12] = [
         "user_id",
@@ -159,12 +158,12 @@ pub fn hostile_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A value or none.
+/// An optional value.
 fn maybe<T: Arbitrary + 'static>() -> BoxedStrategy<Option<T>> {
     proptest::option::of(any::<T>()).boxed()
 }
 
-/// A text or none.
+/// An optional text.
 fn maybe_text() -> BoxedStrategy<Option<String>> {
     proptest::option::of(hostile_text()).boxed()
 }

@@ -1,8 +1,8 @@
-//! An event for each attempt at a call, under the feature `tracing`.
+//! One `tracing` event for each attempt of a call, under the feature `tracing`.
 //!
-//! The fields carry the names of OpenTelemetry's conventions for HTTP clients
-//! where it has one. None holds a key, an e-mail address or a name: a path is
-//! that of the endpoint with its fields in braces, and there is no query.
+//! The fields are named after OpenTelemetry's conventions for HTTP clients where there
+//! is one. None holds a key, an e-mail address or a name: the path is the endpoint's
+//! template with placeholders in braces, and the query is left out.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use http::StatusCode;
 use crate::error::Operation;
 use crate::{BaseUrl, Error};
 
-/// What is known of an attempt once it is finished.
+/// The data of a finished attempt.
 #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nothing is reported"))]
 pub(crate) struct Report<'a> {
     pub(crate) operation: &'a Operation,
     pub(crate) server: &'a BaseUrl,
     /// Counted from 1.
     pub(crate) attempt: u32,
-    /// Since the call began.
+    /// The time since the call began.
     pub(crate) elapsed: Duration,
     pub(crate) status: Option<StatusCode>,
     pub(crate) error: Option<&'a Error>,
-    /// How long until the next attempt, if there will be one.
+    /// The wait before the next attempt, if there will be one.
     pub(crate) wait: Option<Duration>,
 }
 
@@ -36,9 +36,9 @@ impl Report<'_> {
         let (host, port) = self.server.host_and_port();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let message = match (self.error, self.wait) {
-            (None, _) => "answered",
-            (Some(_), Some(_)) => "failed, and will be sent again",
-            (Some(_), None) => "failed",
+            (None, _) => "request succeeded",
+            (Some(_), Some(_)) => "request failed and will be retried",
+            (Some(_), None) => "request failed",
         };
         tracing::debug!(
             target: "oneclick",
@@ -60,7 +60,7 @@ impl Report<'_> {
     }
 }
 
-/// One of a few words, or the status.
+/// The value of `error.type`: a fixed word or the status code.
 #[cfg(feature = "tracing")]
 fn error_type(error: &Error) -> String {
     use crate::{ErrorKind, Phase};

@@ -1,9 +1,9 @@
-//! What a transport must do: send one request, wait, tell the time.
+//! The interface of a transport: send one request, wait, read a clock.
 //!
-//! Implement [`AsyncTransport`] or [`BlockingTransport`] and
-//! [`Client`](crate::Client) drives every endpoint, attempt and page over it.
-//! The other half of the work, sorting failures into before and after the
-//! first byte of the request left, is what [`TransportError`] is for.
+//! Implement [`AsyncTransport`] or [`BlockingTransport`], and
+//! [`Client`](crate::Client) drives every endpoint, retry and page over it. With
+//! [`TransportError`] a transport reports whether a failure happened before or after
+//! the request may have left.
 
 mod gate;
 mod gzip;
@@ -27,24 +27,24 @@ use crate::setters::setters;
 use crate::value::InvalidValue;
 use crate::{Api, Error};
 
-/// What lies behind a failure of a transport.
+/// The cause of a transport failure.
 type Cause = Box<dyn StdError + Send + Sync>;
 
-/// A transport whose calls are futures.
+/// An async transport.
 ///
 /// The request is complete: method, absolute URI, headers with the key marked
-/// sensitive, body. A transport adds what the wire needs (`host`,
-/// `content-length`) and nothing else: it follows no redirect, repeats no
-/// request, and takes every status as an answer.
+/// sensitive, and body. A transport adds the headers that the protocol requires (`host`,
+/// `content-length`) and nothing else. It follows no redirect, repeats no request, and
+/// returns a response with any status as `Ok`.
 pub trait AsyncTransport: Clone + Send + Sync + 'static {
-    /// The body of an answer, complete and within the limit of
+    /// The complete body of a response, within the limit of
     /// [`TransportOptions::max_response_bytes`].
     type Body: AsRef<[u8]> + Send;
 
-    /// Sends one request, once, and collects the answer.
+    /// Sends one request once, and collects the response.
     ///
     /// # Errors
-    /// What kept the answer from arriving, and in which [`Phase`].
+    /// The reason why no complete response arrived, with its [`Phase`].
     fn send(
         &self,
         request: Request<Vec<u8>>,
@@ -53,60 +53,61 @@ pub trait AsyncTransport: Clone + Send + Sync + 'static {
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 
-    /// The time on a clock that only goes forward, since any fixed moment.
+    /// The time since a fixed moment, on a clock that never goes back.
     fn now(&self) -> Duration;
 
-    /// A number from which the waits of one call are drawn, another for each
-    /// call; a test may always give the same.
+    /// The seed of the random waits of one call. It should differ for each call; a test
+    /// may return a constant.
     fn seed(&self) -> u64 {
-        any_number()
+        random_number()
     }
 }
 
-/// A transport whose calls block the thread; otherwise as [`AsyncTransport`].
+/// A transport that blocks the thread; otherwise as [`AsyncTransport`].
 pub trait BlockingTransport: Clone + Send + Sync + 'static {
-    /// The body of an answer, complete and within the limit of
+    /// The complete body of a response, within the limit of
     /// [`TransportOptions::max_response_bytes`].
     type Body: AsRef<[u8]>;
 
-    /// Sends one request, once, and collects the answer.
+    /// Sends one request once, and collects the response.
     ///
     /// # Errors
-    /// What kept the answer from arriving, and in which [`Phase`].
+    /// The reason why no complete response arrived, with its [`Phase`].
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Self::Body>, TransportError>;
 
     /// Waits.
     fn sleep(&self, duration: Duration);
 
-    /// The time on a clock that only goes forward, since any fixed moment.
+    /// The time since a fixed moment, on a clock that never goes back.
     fn now(&self) -> Duration;
 
-    /// A number from which the waits of one call are drawn, another for each
-    /// call; a test may always give the same.
+    /// The seed of the random waits of one call. It should differ for each call; a test
+    /// may return a constant.
     fn seed(&self) -> u64 {
-        any_number()
+        random_number()
     }
 }
 
-/// Another number at each call: the standard library keys its maps with it.
-fn any_number() -> u64 {
+/// A random number from the keys that the standard library generates for its hash maps.
+fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// A transport that can set itself up, which gives [`Client`](crate::Client)
-/// its one-line constructors.
+/// A transport that can set itself up. It gives [`Client`](crate::Client) its one-line
+/// constructors.
 pub trait Connect: Sized {
-    /// Sets the transport up for an API; no connection is made yet.
+    /// Sets up the transport for an API; no connection is made yet.
     ///
     /// # Errors
-    /// What the transport lacks, such as TLS or the system's trust store.
+    /// The reason why the transport cannot be set up, such as missing TLS support or a
+    /// missing trust store.
     fn connect(
         api: &Api,
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>>;
 
-    /// Reads an environment variable, as `std::env::var(name).ok()` does: `None` if
-    /// it is not set or not Unicode. The core itself reads nothing.
+    /// Reads an environment variable, as `std::env::var(name).ok()` does: `None` if it is
+    /// not set or not Unicode. The core itself does not read the environment.
     fn var(name: &str) -> Option<String>;
 }
 
@@ -122,38 +123,38 @@ pub trait Connect: Sized {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportOptions {
-    /// The longest that resolving, connecting and the TLS handshake may take
-    /// together: more than zero, and nine tenths of [`timeout`](Self::timeout) at most.
+    /// The time limit for name resolution, connecting and the TLS handshake together.
+    /// More than zero, and at most nine tenths of [`timeout`](Self::timeout).
     /// Default: 10 seconds.
     pub connect_timeout: Duration,
-    /// The longest that one attempt may take, from the first look-up to the
-    /// last byte of the answer: more than zero. Default: 30 seconds, above the 29
-    /// seconds after which common API gateways give up, so that their answer arrives.
+    /// The time limit for one attempt, from name resolution to the last byte of the
+    /// response. More than zero. Default: 30 seconds, because common API gateways give
+    /// up after 29 seconds, and their response should arrive.
     pub timeout: Duration,
-    /// How long an idle connection is kept. Default: 50 seconds, below the 60
-    /// after which common load balancers close it: a request that meets a
-    /// closing connection ends as [`Execution::Unknown`](crate::Execution).
+    /// How long an idle connection is kept. Default: 50 seconds, because common load
+    /// balancers close it after 60 seconds, and a request that is sent at that moment
+    /// ends as [`Execution::Unknown`](crate::Execution).
     pub idle_timeout: Duration,
-    /// How many idle connections are kept per host; set it to the number of
-    /// calls you run at once. Default: 256.
+    /// How many idle connections are kept per host; set this to the number of concurrent
+    /// calls. Default: 256.
     pub max_idle_per_host: usize,
-    /// The largest body of a read's response, in bytes, with its gzip taken off.
-    /// Default: 32 MiB. A walk asks for shorter pages where one is larger. Of any
-    /// other response at most [`Error::MAX_BODY_BYTES`] are read.
+    /// The largest decompressed response body of a GET request, in bytes.
+    /// Default: 32 MiB. If a page of a list is larger, the client asks for shorter pages.
+    /// For any other method, the limit is [`Error::MAX_BODY_BYTES`].
     pub max_response_bytes: usize,
 }
 
 impl TransportOptions {
-    /// How long sent bytes may wait to be acknowledged before the kernel gives a connection
-    /// up, on Linux and Android: 20 seconds. Otherwise it goes on to deliver the request
-    /// of a process that was killed, or of a call that was given up, for a quarter of an
-    /// hour.
+    /// How long the kernel waits for sent bytes to be acknowledged before it closes the
+    /// connection, on Linux and Android: 20 seconds. Without this socket option, the
+    /// kernel retransmits a request for a quarter of an hour, even if the process was
+    /// killed or the call was given up.
     ///
-    /// Every transport of this workspace sets this socket option on the connections that
-    /// it makes to a server. A proxy acknowledges for itself, so through one it bounds
-    /// nothing. There, on other systems and over a transport of your own
-    /// [`VerifyPolicy::absence_after`](crate::VerifyPolicy::absence_after) has to be longer
-    /// than the system goes on.
+    /// Every transport of this workspace sets the option on its connections to a server.
+    /// It has no effect through a proxy, which acknowledges the bytes itself. If you use
+    /// a proxy, another system or a transport of your own, make
+    /// [`VerifyPolicy::absence_after`](crate::VerifyPolicy::absence_after) longer than
+    /// the time for which the system retransmits.
     pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// The defaults.
@@ -168,12 +169,12 @@ impl TransportOptions {
         }
     }
 
-    /// The same with no duration above a year, the most that every transport can add to
-    /// its clock, and with `connect_timeout` at nine tenths of `timeout` at most.
-    /// Every transport starts with this.
+    /// Validates and limits the options; every transport calls this first. Durations
+    /// become at most a year, which every transport can add to its clock, and
+    /// `connect_timeout` at most nine tenths of `timeout`.
     ///
     /// # Errors
-    /// A `timeout` or `connect_timeout` of zero, in which nothing can be sent.
+    /// [`InvalidValue::ZeroTimeout`] if `timeout` or `connect_timeout` is zero.
     pub fn checked(&self) -> Result<Self, InvalidValue> {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         for (name, timeout) in
@@ -185,7 +186,7 @@ impl TransportOptions {
         }
         let timeout = self.timeout.min(YEAR);
         Ok(Self {
-            // A timeout that is over while connecting is then known to be one.
+            // So a timeout while connecting is recognized as one.
             connect_timeout: self.connect_timeout.min(timeout * 9 / 10),
             timeout,
             idle_timeout: self.idle_timeout.min(YEAR),
@@ -208,62 +209,62 @@ impl Default for TransportOptions {
     }
 }
 
-/// How far an exchange had come when it failed.
+/// The phase in which an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Resolving, connecting or the TLS handshake: nothing left that a server
+    /// Name resolution, connecting or the TLS handshake. Nothing was sent that a server
     /// could execute.
     Connect,
-    /// The request, or part of it, may have left; no answer arrived.
+    /// The request, or part of it, may have been sent, but no response arrived.
     Exchange,
-    /// The head of the answer arrived, its body not completely, or in gzip that
-    /// is cut or damaged.
+    /// The head of the response arrived, but its body is incomplete, or its gzip is
+    /// truncated or damaged.
     Body,
-    /// The answer is larger than the limit; reading it was stopped.
+    /// The response is larger than the limit and was not read to its end.
     TooLarge,
 }
 
-/// Why no complete answer arrived, and in which [`Phase`].
+/// The reason why no complete response arrived, with its [`Phase`].
 ///
-/// The source must not name the request's URI: a query can hold an e-mail
+/// The source must not show the request's URI: a query can hold an e-mail
 /// address, and errors end up in logs.
 pub struct TransportError {
     phase: Phase,
     timed_out: bool,
     status: Option<StatusCode>,
-    answer: Option<Box<Response<Vec<u8>>>>,
+    response: Option<Box<Response<Vec<u8>>>>,
     source: Option<Cause>,
 }
 
 impl TransportError {
-    /// A failure before anything left that a server could execute: no byte of
-    /// the request, or its head without the body that it announces.
+    /// A failure before anything was sent that a server could execute: no byte of the
+    /// request, or its head without the body that it announces.
     ///
-    /// Claim this only when it is certain: a purchase may be sent again after it.
+    /// Use this only if it is certain, because a purchase may be sent again after it.
     pub fn connect(source: impl Into<Cause>) -> Self {
         Self::new(Phase::Connect, Some(source.into()))
     }
 
-    /// A failure after bytes of the request may have left.
+    /// A failure after bytes of the request may have been sent.
     pub fn exchange(source: impl Into<Cause>) -> Self {
         Self::new(Phase::Exchange, Some(source.into()))
     }
 
-    /// A failure before a response arrived: [`connect`](Self::connect) if it is certain
-    /// that nothing left, else [`exchange`](Self::exchange).
+    /// A failure before a response arrived: [`connect`](Self::connect) if the request was
+    /// certainly not sent, else [`exchange`](Self::exchange).
     pub fn before_response(source: impl Into<Cause>, unsent: bool) -> Self {
         if unsent { Self::connect(source) } else { Self::exchange(source) }
     }
 
-    /// Says whether the failure was a timeout.
+    /// Sets whether the failure was a timeout.
     #[must_use]
     pub fn timed_out(mut self, timed_out: bool) -> Self {
         self.timed_out = timed_out;
         self
     }
 
-    /// How far the exchange had come.
+    /// The phase in which the exchange failed.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
@@ -275,20 +276,19 @@ impl TransportError {
         self.timed_out
     }
 
-    /// The status of the answer whose body did not arrive completely; `None` if
-    /// not even its head arrived.
+    /// The status of a response whose body is incomplete; `None` if no response arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// Takes out what came of the answer, and the cause.
+    /// Takes the incomplete response and the cause.
     pub(crate) fn take_parts(&mut self) -> (Option<Response<Vec<u8>>>, Option<Cause>) {
-        (self.answer.take().map(|answer| *answer), self.source.take())
+        (self.response.take().map(|response| *response), self.source.take())
     }
 
     fn new(phase: Phase, source: Option<Cause>) -> Self {
-        Self { phase, timed_out: false, status: None, answer: None, source }
+        Self { phase, timed_out: false, status: None, response: None, source }
     }
 }
 
@@ -308,11 +308,11 @@ impl fmt::Display for TransportError {
         f.write_str(match (self.phase, self.timed_out) {
             (Phase::Connect, false) => "could not connect",
             (Phase::Connect, true) => "timed out while connecting",
-            (Phase::Exchange, false) => "the connection failed before an answer arrived",
-            (Phase::Exchange, true) => "timed out before an answer arrived",
-            (Phase::Body, false) => "the answer was cut short",
-            (Phase::Body, true) => "timed out while the answer was arriving",
-            (Phase::TooLarge, _) => "the answer is larger than the limit",
+            (Phase::Exchange, false) => "the connection failed before a response arrived",
+            (Phase::Exchange, true) => "timed out before a response arrived",
+            (Phase::Body, false) => "the response was cut short",
+            (Phase::Body, true) => "timed out while reading the response",
+            (Phase::TooLarge, _) => "the response is larger than the limit",
         })
     }
 }
@@ -323,12 +323,11 @@ impl StdError for TransportError {
     }
 }
 
-/// Collects the body of a response up to a limit, for transports that receive
-/// it in pieces.
+/// Collects a response body up to a limit, for transports that receive it in pieces.
 ///
-/// Only a read has a long body. Of the response to any other request
-/// [`Error::MAX_BODY_BYTES`] are the limit, and of an error response no more than
-/// those are kept: stop reading once [`wants_more`](Self::wants_more) is `false`.
+/// Only the response to a GET request may be long. For any other method the limit is
+/// [`Error::MAX_BODY_BYTES`]. An error response is truncated to that length instead of
+/// being an error: stop reading once [`wants_more`](Self::wants_more) is `false`.
 ///
 /// ```
 /// use http::Method;
@@ -341,81 +340,82 @@ impl StdError for TransportError {
 /// ```
 #[must_use]
 pub struct BodyReader {
-    answer: Response<Vec<u8>>,
+    response: Response<Vec<u8>>,
     limit: usize,
-    /// Whether what is beyond the limit is left out, and not a failure.
-    excerpt: bool,
-    /// Set until the gzip that the body is in is taken off.
+    /// Whether to truncate the body at the limit instead of failing.
+    truncate: bool,
+    /// The decoder, while the body is still compressed.
     gunzip: Option<Gunzip>,
-    /// Whether nothing but the end of the connection says where the body ends.
+    /// Whether only the end of the connection marks the end of the body.
     ends_with_connection: bool,
 }
 
 impl BodyReader {
-    /// Starts with the request's method and the head of its response; `limit` is the
-    /// largest body of a read, in bytes.
+    /// A reader for the response to a request with this method. `limit` is the largest
+    /// body of a GET response, in bytes.
     pub fn new(method: &Method, head: http::response::Parts, limit: usize) -> Self {
-        let excerpt = !head.status.is_success();
-        let long = *method == Method::GET && !excerpt;
+        let truncate = !head.status.is_success();
+        let long = *method == Method::GET && !truncate;
         let limit = if long { limit } else { limit.min(Error::MAX_BODY_BYTES) };
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
-        // What a server announces is believed up to here.
+        // A server may announce any length, so only so much is allocated at once.
         let body = Vec::with_capacity(limit.min(announced).min(256 * 1024));
         Self {
-            answer: Response::from_parts(head, body),
+            response: Response::from_parts(head, body),
             limit,
-            excerpt,
+            truncate,
             gunzip: None,
             ends_with_connection: false,
         }
     }
 
-    /// Says that the answer came over HTTP/1: a body whose head announces neither its
-    /// length nor chunks ends with the connection, and so looks whole wherever that is
-    /// cut. Such a body then counts as whole if it is one complete JSON value.
+    /// Tells the reader that the response came over HTTP/1. If its head announces neither
+    /// a length nor chunks, then the body ends with the connection, and a truncated body
+    /// looks complete. Such a body counts as complete only if it is one complete JSON
+    /// value.
     pub fn http1(mut self) -> Self {
-        let (status, headers) = (self.answer.status(), self.answer.headers());
-        self.ends_with_connection = !self.excerpt
-            && self.answer.version() <= Version::HTTP_11
+        let (status, headers) = (self.response.status(), self.response.headers());
+        self.ends_with_connection = !self.truncate
+            && self.response.version() <= Version::HTTP_11
             && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
             && !headers.contains_key(CONTENT_LENGTH)
             && !headers.contains_key(TRANSFER_ENCODING);
         self
     }
 
-    /// Takes gzip off the body, given a decoder, if the head says that the body
-    /// is in gzip: for a request that went out with `accept-encoding: gzip`. The
-    /// limit is then one on what comes out, and no more is ever inflated.
+    /// Decompresses the body with this decoder if the head says that it is in gzip. Use
+    /// it if the request had `accept-encoding: gzip`. The limit then applies to the
+    /// decompressed body, and no more than that is ever decompressed.
     pub fn gunzip(mut self, decoder: Option<Gunzip>) -> Self {
-        self.gunzip = decoder.filter(|_| gzip::is_gzip(self.answer.headers()));
+        self.gunzip = decoder.filter(|_| gzip::is_gzip(self.response.headers()));
         self
     }
 
-    /// Adds a piece.
+    /// Adds a piece of the body.
     ///
     /// # Errors
-    /// [`Phase::TooLarge`] once the pieces together exceed the limit.
+    /// [`Phase::TooLarge`] if the pieces together exceed the limit.
     pub fn push(mut self, piece: &[u8]) -> Result<Self, TransportError> {
         let fits = piece.len().min(self.room());
-        if fits < piece.len() && !self.excerpt {
+        if fits < piece.len() && !self.truncate {
             return Err(self.fail(Phase::TooLarge, None));
         }
-        self.answer.body_mut().extend_from_slice(&piece[..fits]);
+        self.response.body_mut().extend_from_slice(&piece[..fits]);
         Ok(self)
     }
 
-    /// Whether another piece would be kept, or be a failure. If not,
-    /// [`finish`](Self::finish) without the rest of the body.
+    /// Whether to read on. If `false`, call [`finish`](Self::finish) without the rest of
+    /// the body.
     #[must_use]
     pub fn wants_more(&self) -> bool {
-        let read = self.answer.body().len();
-        if self.excerpt { read < self.most() } else { read <= self.most() }
+        let read = self.response.body().len();
+        if self.truncate { read < self.max_bytes() } else { read <= self.max_bytes() }
     }
 
-    /// Adds all that a reader has and says how many bytes that was; keeps what came
-    /// before it fails. Of more than the limit it reads as much as
-    /// [`finish`](Self::finish) needs to tell.
+    /// Adds everything from a reader and returns the number of bytes. If the reader
+    /// fails, the bytes before that are kept. If the body is larger than the limit, this
+    /// reads just enough for [`finish`](Self::finish) to notice it.
     ///
     /// ```
     /// use oneclick_proto::{BodyReader, Phase};
@@ -429,105 +429,106 @@ impl BodyReader {
     /// ```
     ///
     /// # Errors
-    /// That of the reader.
+    /// The error of the reader.
     pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<usize> {
         let most = u64::try_from(self.room()).unwrap_or(u64::MAX);
-        let most = most.saturating_add((!self.excerpt).into());
-        reader.take(most).read_to_end(self.answer.body_mut())
+        let most = most.saturating_add((!self.truncate).into());
+        reader.take(most).read_to_end(self.response.body_mut())
     }
 
-    /// The complete answer.
+    /// Returns the complete response.
     ///
     /// # Errors
-    /// Of gzip that is cut or damaged, and of a body that ends with the connection
-    /// ([`http1`](Self::http1)) and in the middle of its JSON, [`Phase::Body`]; of more
-    /// than the limit [`Phase::TooLarge`].
+    /// [`Phase::Body`] if the gzip is truncated or damaged, or if the body ends with the
+    /// connection ([`http1`](Self::http1)) and is no complete JSON value;
+    /// [`Phase::TooLarge`] if it is larger than the limit.
     pub fn finish(mut self) -> Result<Response<Vec<u8>>, TransportError> {
-        if self.answer.body().len() > self.most() {
+        if self.response.body().len() > self.max_bytes() {
             return Err(self.fail(Phase::TooLarge, None));
         }
         match self.unpack() {
             Err((phase, source)) => Err(self.fail(phase, source)),
-            Ok(()) if self.ends_with_connection && !is_complete(self.answer.body()) => {
-                Err(self.fail(Phase::Body, Some("it is not one complete JSON value".into())))
+            Ok(()) if self.ends_with_connection && !is_complete(self.response.body()) => {
+                Err(self.fail(Phase::Body, Some("the body is not a complete JSON value".into())))
             }
-            Ok(()) => Ok(self.answer),
+            Ok(()) => Ok(self.response),
         }
     }
 
-    /// The failure of an answer whose body stopped arriving.
+    /// Returns the error for a response whose body is incomplete.
     pub fn cut(self, source: impl Into<Cause>) -> TransportError {
         self.fail(Phase::Body, Some(source.into()))
     }
 
-    /// As [`cut`](Self::cut), unless the body ends with the connection
-    /// ([`http1`](Self::http1)) and is complete, however the connection ended: without
-    /// TLS's close, by a reset, or not in time.
+    /// Finishes after the connection failed: without a TLS `close_notify`, with a reset,
+    /// or with a timeout. If the body ends with the connection ([`http1`](Self::http1))
+    /// and is complete nevertheless, this returns the response, else the error as
+    /// [`cut`](Self::cut) does.
     ///
     /// # Errors
-    /// [`Phase::Body`], from `source`.
+    /// [`Phase::Body`] with this source.
     pub fn broken(
         mut self,
         source: impl Into<Cause>,
         timed_out: bool,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        let whole = self.answer.body().len() <= self.most() && self.unpack().is_ok();
-        if whole && self.ends_with_connection && is_complete(self.answer.body()) {
-            return Ok(self.answer);
+        let whole = self.response.body().len() <= self.max_bytes() && self.unpack().is_ok();
+        if whole && self.ends_with_connection && is_complete(self.response.body()) {
+            return Ok(self.response);
         }
         Err(self.cut(source).timed_out(timed_out))
     }
 
-    /// How much may arrive in all.
-    fn most(&self) -> usize {
-        if self.gunzip.is_some() { gzip::most_packed(self.limit) } else { self.limit }
+    /// How many bytes may arrive in total.
+    fn max_bytes(&self) -> usize {
+        if self.gunzip.is_some() { gzip::max_packed(self.limit) } else { self.limit }
     }
 
-    /// How much may still arrive.
+    /// How many bytes may still arrive.
     fn room(&self) -> usize {
-        self.most().saturating_sub(self.answer.body().len())
+        self.max_bytes().saturating_sub(self.response.body().len())
     }
 
-    /// Takes the gzip off, once, and keeps what can be read of it.
+    /// Decompresses the body, once, and keeps as much as can be decompressed.
     fn unpack(&mut self) -> Result<(), (Phase, Option<Cause>)> {
         let incomplete = !self.wants_more();
         let Some(gunzip) = self.gunzip.take() else { return Ok(()) };
-        if self.answer.body().is_empty() {
+        if self.response.body().is_empty() {
             return Ok(());
         }
-        let (mut body, read) = gzip::unpack(gunzip, self.answer.body(), self.limit);
+        let (mut body, read) = gzip::unpack(gunzip, self.response.body(), self.limit);
         let too_large = body.len() > self.limit;
         body.truncate(self.limit);
-        // What is no gzip at all may still say something as it is.
+        // A body that is not gzip at all is kept as it is.
         if read.is_ok() || !body.is_empty() {
-            *self.answer.body_mut() = body;
-            self.answer.headers_mut().remove(CONTENT_ENCODING);
-            self.answer.headers_mut().remove(CONTENT_LENGTH);
+            *self.response.body_mut() = body;
+            self.response.headers_mut().remove(CONTENT_ENCODING);
+            self.response.headers_mut().remove(CONTENT_LENGTH);
         }
         match read {
-            _ if too_large && !self.excerpt => Err((Phase::TooLarge, None)),
+            _ if too_large && !self.truncate => Err((Phase::TooLarge, None)),
             Err(error) if !incomplete => {
-                Err((Phase::Body, Some(format!("its gzip is broken: {error}").into())))
+                Err((Phase::Body, Some(format!("the gzip body is invalid: {error}").into())))
             }
             _ => Ok(()),
         }
     }
 
     fn fail(mut self, phase: Phase, source: Option<Cause>) -> TransportError {
-        // Why the body is not complete is known already.
+        // The error to report is already known.
         drop(self.unpack());
         TransportError {
-            status: Some(self.answer.status()),
-            answer: Some(Box::new(self.answer)),
+            status: Some(self.response.status()),
+            response: Some(Box::new(self.response)),
             ..TransportError::new(phase, source)
         }
     }
 }
 
-/// Whether a body is one whole JSON value that nothing could be added to.
+/// Whether a body is one JSON value that more bytes could not continue.
 fn is_complete(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // A number may have more digits.
+    // More digits could follow a number.
     !body.last().is_some_and(u8::is_ascii_digit)
         && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
@@ -535,8 +536,8 @@ fn is_complete(body: &[u8]) -> bool {
 impl fmt::Debug for BodyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyReader")
-            .field("status", &self.answer.status())
-            .field("bytes", &self.answer.body().len())
+            .field("status", &self.response.status())
+            .field("bytes", &self.response.body().len())
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

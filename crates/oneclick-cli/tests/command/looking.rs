@@ -204,7 +204,7 @@ fn the_doctor_says_which_proxy_is_used() {
         ),
         (
             &[("all_proxy", "foo://ada:s3cret@127.0.0.1:1")],
-            "wrong  the proxy in all_proxy cannot be used: its scheme is none of",
+            "wrong  the proxy in all_proxy cannot be used: its scheme must be",
         ),
         (&[("https_proxy", "http://ada:s3cret@[::1")], "wrong  the proxy in https_proxy cannot"),
     ] {

@@ -1,4 +1,4 @@
-//! The driver for transports whose calls are futures.
+//! The client for async transports.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,20 +20,20 @@ use crate::{
 };
 
 impl<T: AsyncTransport> Client<T, Mode> {
-    /// Calls an endpoint: sends its request and waits for the response. After a
-    /// failure it is sent again as [`RetryPolicy`](crate::RetryPolicy) has it: a
-    /// purchase only if the failure proves that nothing was bought.
+    /// Calls an endpoint: sends its request and waits for the response. A failed request
+    /// is retried as [`RetryPolicy`](crate::RetryPolicy) says, but a purchase only if the
+    /// failure proves that nothing was bought.
     ///
-    /// Dropping the future gives the call up; whether the request was executed
-    /// is then not known.
+    /// You may drop the future to give up the call, but then it is not known whether the
+    /// request was executed.
     ///
     /// # Errors
-    /// What went wrong; [`Error::execution`] says whether money may have moved.
+    /// Any [`Error`]; [`Error::execution`] tells whether something may have been bought.
     pub async fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
         self.run(Call::new(endpoint)).await
     }
 
-    /// Drives a [`Machine`] to its end.
+    /// Drives a [`Machine`] to completion.
     pub async fn run<M: Machine>(&self, machine: M) -> M::Output {
         let mut step = self.start(machine);
         loop {
@@ -56,10 +56,10 @@ impl<T: AsyncTransport> Client<T, Mode> {
 
 type PageFuture<L> = Pin<Box<dyn Future<Output = Result<<L as Endpoint>::Response, Error>> + Send>>;
 
-/// The pages of a list, one after the other; it ends after an error.
+/// The pages of a list. It ends after an error.
 ///
-/// A [`Stream`]; [`next`](Self::next) does without its combinators.
-#[must_use = "nothing is sent until the first page is asked for"]
+/// This is a [`Stream`], but [`next`](Self::next) works without a stream library.
+#[must_use = "nothing is sent until the first page is requested"]
 pub struct Pages<T, L: List> {
     client: Client<T, Mode>,
     pager: Pager<L>,
@@ -121,12 +121,12 @@ impl<T, L: List> fmt::Debug for Pages<T, L> {
 
 /// The items of a list across all its pages.
 ///
-/// A row that cannot be read comes as an error of
-/// [`ErrorKind::MalformedRow`](crate::ErrorKind), after the items of its page. The walk
-/// goes on after it, and ends after any other error.
+/// A row that cannot be decoded yields an error of
+/// [`ErrorKind::MalformedRow`](crate::ErrorKind) after the items of its page. More items
+/// may follow that error; any other error is the last item.
 ///
-/// A [`Stream`]; [`next`](Self::next) does without its combinators.
-#[must_use = "nothing is sent until the first item is asked for"]
+/// This is a [`Stream`], but [`next`](Self::next) works without a stream library.
+#[must_use = "nothing is sent until the first item is requested"]
 pub struct Items<T, L: List> {
     pages: Pages<T, L>,
     items: Option<PageItems<L>>,
@@ -137,11 +137,11 @@ impl<T: AsyncTransport, L: List> Items<T, L> {
 }
 
 impl<T: AsyncTransport, L: List<Item: Send> + Send + Sync + 'static> Items<T, L> {
-    /// The next item; `None` after the last one, and after an error that ended the walk.
+    /// The next item; `None` after the last one, and after an error that ended the list.
     ///
     /// # Errors
-    /// As [`Client::send`], and as [`Pager::request`]: the walk has then ended. After
-    /// [`ErrorKind::MalformedRow`](crate::ErrorKind) it goes on.
+    /// As [`Client::send`] and [`Pager::request`], which end the list, and
+    /// [`ErrorKind::MalformedRow`](crate::ErrorKind), which does not.
     pub async fn next(&mut self) -> Option<Result<L::Item, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

@@ -1,4 +1,4 @@
-//! The driver for transports that block the thread.
+//! The client for transports that block the thread.
 
 use std::fmt;
 
@@ -16,17 +16,17 @@ use crate::{
 };
 
 impl<T: BlockingTransport> Client<T, Mode> {
-    /// Calls an endpoint: sends its request and waits for the response. After a
-    /// failure it is sent again as [`RetryPolicy`](crate::RetryPolicy) has it: a
-    /// purchase only if the failure proves that nothing was bought.
+    /// Calls an endpoint: sends its request and waits for the response. A failed request
+    /// is retried as [`RetryPolicy`](crate::RetryPolicy) says, but a purchase only if the
+    /// failure proves that nothing was bought.
     ///
     /// # Errors
-    /// What went wrong; [`Error::execution`] says whether money may have moved.
+    /// Any [`Error`]; [`Error::execution`] tells whether something may have been bought.
     pub fn send<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
         self.run(Call::new(endpoint))
     }
 
-    /// Drives a [`Machine`] to its end.
+    /// Drives a [`Machine`] to completion.
     pub fn run<M: Machine>(&self, machine: M) -> M::Output {
         let mut step = self.start(machine);
         loop {
@@ -47,9 +47,9 @@ impl<T: BlockingTransport> Client<T, Mode> {
     endpoint_methods!([] [] Items);
 }
 
-/// The pages of a list, one after the other; it ends after an error, which is
-/// one of [`Client::send`] or of [`Pager::request`].
-#[must_use = "nothing is sent until the first page is asked for"]
+/// The pages of a list. It ends after an error, as of [`Client::send`] or
+/// [`Pager::request`].
+#[must_use = "nothing is sent until the first page is requested"]
 pub struct Pages<T, L: List> {
     client: Client<T, Mode>,
     pager: Pager<L>,
@@ -84,11 +84,11 @@ impl<T, L: List> fmt::Debug for Pages<T, L> {
 
 /// The items of a list across all its pages.
 ///
-/// A row that cannot be read comes as an error of
-/// [`ErrorKind::MalformedRow`](crate::ErrorKind), after the items of its page. The walk
-/// goes on after it, and ends after any other error: one of [`Client::send`] or of
-/// [`Pager::request`].
-#[must_use = "nothing is sent until the first item is asked for"]
+/// A row that cannot be decoded yields an error of
+/// [`ErrorKind::MalformedRow`](crate::ErrorKind) after the items of its page. More items
+/// may follow that error; any other error, as of [`Client::send`] or
+/// [`Pager::request`], is the last item.
+#[must_use = "nothing is sent until the first item is requested"]
 pub struct Items<T, L: List> {
     pages: Pages<T, L>,
     items: Option<PageItems<L>>,

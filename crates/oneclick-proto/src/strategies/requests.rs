@@ -1,4 +1,4 @@
-//! Requests that the API takes.
+//! Requests that the API accepts.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{
     ProjectType, Purchase, Reason, RestoreCoral, SortOrder, TrackImpact, TreeCategory,
 };
 
-/// An action: its amount, and what all of them have.
+/// The strategy of an action: its amount, and the fields that all actions have.
 macro_rules! action {
     ($action:ty $(, $category:ident: $type:ty)?) => {
         (any_amount(<$action>::new), maybe::<Customer>(), maybe::<bool>(), any::<Metadata>()).prop_map(
@@ -91,19 +91,19 @@ arbitrary! {
     });
 }
 
-/// No kind twice, and none that the API does not know.
+/// Different kinds that the API knows.
 fn kinds() -> impl Strategy<Value = Vec<ImpactKind>> {
     proptest::sample::subsequence(ImpactKind::KNOWN, 0..4).prop_shuffle()
 }
 
-/// One that the API knows, or none.
+/// An optional value that the API knows.
 fn known<T: Clone + std::fmt::Debug + 'static>(
     known: &'static [T],
 ) -> impl Strategy<Value = Option<T>> {
     proptest::option::of(proptest::sample::select(known))
 }
 
-/// What can stand in a path.
+/// An id that can be a segment of a path.
 fn project_id() -> impl Strategy<Value = String> {
     hostile_text().prop_filter("no segment of a path", |id| !matches!(&**id, "" | "." | ".."))
 }

@@ -1,5 +1,5 @@
-//! Answers as a server of another version could give them, and that read back
-//! as what they are.
+//! Responses that a server of another version could send, and that survive a round trip
+//! through JSON.
 
 use proptest::arbitrary::Arbitrary;
 use proptest::prelude::*;
@@ -105,7 +105,7 @@ fn tracking() -> impl Strategy<Value = Tracking> {
 
 fn project() -> impl Strategy<Value = Project> {
     let texts = proptest::array::uniform5(hostile_text());
-    // Such as are the same after they were written and read.
+    // Quarters of a degree survive a round trip through JSON.
     let degrees = || proptest::option::of((-720..=720_i16).prop_map(|half| f64::from(half) / 4.0));
     let lists = (
         proptest::collection::vec(hostile_text(), 0..3),

@@ -1,4 +1,4 @@
-//! Values: those that may be sent, and those that come back.
+//! Values of requests and responses.
 
 use chrono::{DateTime, Days, NaiveDate};
 use proptest::prelude::*;
@@ -71,7 +71,7 @@ fn amount(most: u64) -> impl Strategy<Value = u64> {
     prop_oneof![1..=20_u64.min(most), 1..=most, Just(1), Just(most)]
 }
 
-/// One that is known, and sometimes one that this version does not know.
+/// A known value, and sometimes one that this version does not know.
 fn open<T>(known: &'static [T]) -> impl Strategy<Value = T>
 where
     T: Clone + std::fmt::Debug + for<'a> From<&'a str> + 'static,
@@ -82,7 +82,7 @@ where
     ]
 }
 
-/// Text that is not damaged.
+/// Text without replacement characters.
 fn whole(pattern: &'static str) -> impl Strategy<Value = String> {
     pattern.prop_map(|text| text.replace(char::REPLACEMENT_CHARACTER, "x"))
 }
@@ -108,14 +108,14 @@ fn email() -> impl Strategy<Value = Email> {
     text.prop_filter_map("certainly wrong", |text| Email::new(text).ok())
 }
 
-/// Any day that can be written.
+/// Any day of the years 0 to 9999.
 pub(super) fn date() -> impl Strategy<Value = NaiveDate> {
     let first = NaiveDate::from_ymd_opt(0, 1, 1).unwrap_or_default();
     prop_oneof![0..3_652_059_u64, 730_000..745_000_u64]
         .prop_map(move |days| first + Days::new(days))
 }
 
-/// Text of at most so many characters.
+/// Text of at most this many characters.
 fn characters(most: usize) -> impl Strategy<Value = String> {
     prop_oneof![
         hostile_text(),
@@ -130,14 +130,14 @@ fn metadata() -> impl Strategy<Value = Metadata> {
     proptest::collection::vec(pair, 0..=Metadata::MAX_PAIRS).prop_map(|pairs| {
         let mut metadata = Metadata::new();
         for (key, value) in pairs {
-            // A key that is empty or reserved is left out.
+            // Empty and reserved keys are left out.
             let _ = metadata.insert(key, value);
         }
         metadata
     })
 }
 
-/// What nobody who checks what they send would have sent.
+/// Metadata that this library would not send.
 fn recorded() -> impl Strategy<Value = RecordedMetadata> {
     let key = prop_oneof![hostile_text(), Just("order".to_owned())];
     let value = prop_oneof![any::<i64>().prop_map(Value::from), other_value()];
@@ -146,7 +146,7 @@ fn recorded() -> impl Strategy<Value = RecordedMetadata> {
     })
 }
 
-/// Fields of a later version. A whole number would be an amount.
+/// Fields of a later version. They hold no numbers, since a whole number would be an amount.
 fn extra() -> impl Strategy<Value = Extra> {
     proptest::collection::vec(("x_[a-z]{1,9}", other_value()), 1..3).prop_map(|fields| {
         let mut extra = Extra::default();
@@ -157,7 +157,7 @@ fn extra() -> impl Strategy<Value = Extra> {
     })
 }
 
-/// A value that is no number.
+/// A JSON value that is not a number.
 fn other_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         3 => hostile_text().prop_map(Value::from),
@@ -166,7 +166,7 @@ fn other_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// As the API writes times, and in every other way that RFC 3339 has.
+/// Times as the API writes them, and in other forms of RFC 3339.
 fn timestamp() -> impl Strategy<Value = Timestamp> {
     let usual = (0..253_402_300_799_999_i64).prop_filter_map("no time", |milliseconds| {
         DateTime::from_timestamp_millis(milliseconds).map(Timestamp::from)

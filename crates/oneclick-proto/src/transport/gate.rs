@@ -1,4 +1,4 @@
-//! Who has the body of a request: its sender, or whoever gave it up.
+//! Decides whether a request body is sent or withdrawn.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,12 +9,12 @@ const HELD: u8 = 0;
 const TAKEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
-/// Decides, once, whether a request's body is sent or withdrawn; clones share it.
+/// Decides once whether a request body is sent or withdrawn. Clones share the decision.
 ///
-/// A purchase whose body nobody took cannot have been executed, and one whose body was
-/// withdrawn never will be, whatever still holds the rest of it. So a transport that
-/// hands its body over in a task or thread of its own can tell whether a request that
-/// failed, or was given up, may have left.
+/// A purchase whose body was never taken cannot have been executed. Once the body is
+/// withdrawn, it never will be, even if a task or a thread still holds the rest of the
+/// request. So a transport can tell whether a request that failed or was given up may
+/// have been sent.
 ///
 /// ```
 /// use oneclick_proto::BodyGate;
@@ -28,21 +28,21 @@ const WITHDRAWN: u8 = 2;
 pub struct BodyGate(Arc<AtomicU8>);
 
 impl BodyGate {
-    /// Takes the body to send it; call this before the first byte of it is handed over.
+    /// Takes the body to send it. Call this before handing over its first byte.
     ///
     /// # Errors
-    /// The request was withdrawn: the body must not be sent.
+    /// If the request was withdrawn, the body must not be sent.
     pub fn take(&self) -> Result<(), Withdrawn> {
         if self.decide(TAKEN) { Ok(()) } else { Err(Withdrawn(())) }
     }
 
-    /// Withdraws the request: whether its body was not taken, and now never will be.
+    /// Withdraws the request; returns whether its body was not taken and never will be.
     #[must_use]
     pub fn withdraw(&self) -> bool {
         self.decide(WITHDRAWN)
     }
 
-    /// Whether the state is this one, now or already.
+    /// Sets the state if it is not decided yet; returns whether it is now this state.
     fn decide(&self, state: u8) -> bool {
         match self.0.compare_exchange(HELD, state, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
@@ -51,7 +51,7 @@ impl BodyGate {
     }
 }
 
-/// The request whose body was to be sent was given up before.
+/// The error of taking the body of a request that was withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Withdrawn(());
 

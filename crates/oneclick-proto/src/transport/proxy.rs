@@ -1,4 +1,4 @@
-//! Which proxy the environment names, read as curl reads it.
+//! Reads the proxy settings of the environment as curl does.
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -9,9 +9,9 @@ use http::HeaderValue;
 
 use crate::BaseUrl;
 
-/// A proxy that carries the connections to an `https://` API.
+/// A proxy for connections to an `https://` API.
 ///
-/// Neither `Debug` nor an error shows its user name and password.
+/// `Debug` and errors do not show its user name and password.
 ///
 /// ```
 /// use oneclick_proto::{BaseUrl, Proxy, ProxyScheme};
@@ -24,52 +24,53 @@ use crate::BaseUrl;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proxy {
-    /// The protocol that it speaks.
+    /// The protocol.
     pub scheme: ProxyScheme,
-    /// Its name or address; an IPv6 address stands in brackets.
+    /// The host name or address; an IPv6 address is in brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// User name and password, decoded.
+    /// User name and password, percent-decoded.
     pub credentials: Option<(String, String)>,
-    /// The variable that names it.
+    /// The environment variable that names the proxy.
     pub variable: &'static str,
 }
 
-/// The protocol of a proxy. Exhaustive by design: those that curl knows.
+/// The protocol of a proxy. Exhaustive by design: the protocols that curl supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyScheme {
     /// HTTP CONNECT.
     Http,
     /// HTTP CONNECT over TLS.
     Https,
-    /// SOCKS 4; the API's host is resolved here.
+    /// SOCKS 4; the client resolves the API's host.
     Socks4,
     /// SOCKS 4a; the proxy resolves the API's host.
     Socks4a,
-    /// SOCKS 5; the API's host is resolved here.
+    /// SOCKS 5; the client resolves the API's host.
     Socks5,
     /// SOCKS 5; the proxy resolves the API's host.
     Socks5h,
 }
 
 impl Proxy {
-    /// Reads the variables `https_proxy` and `all_proxy`, each in lower case first, and
-    /// `no_proxy`. `None` means a direct connection, as always for an `http://` API: a
-    /// proxy would read its key. So `http_proxy` is not read.
+    /// Reads the variables `https_proxy`, `all_proxy` and `no_proxy`; of each, the name in
+    /// lower case comes first. `None` means a direct connection. An `http://` API always
+    /// gets a direct connection, since a proxy could read its key, so `http_proxy` is not
+    /// read.
     ///
-    /// `var` reads a variable, as `std::env::var_os` does: one that is not Unicode is
-    /// refused and not ignored.
+    /// `var` reads a variable, as `std::env::var_os` does. A value that is not Unicode is
+    /// an error.
     ///
-    /// All is as in curl: an empty variable counts as unset, a proxy without a scheme is
-    /// an HTTP proxy, and one without a port listens at 1080, or at 443 for `https://`.
-    /// `no_proxy` is a list of hosts, separated by commas or spaces. A host excepts its
-    /// subdomains too, with or without a leading dot; addresses are compared as such, and
-    /// may have a prefix length (`10.0.0.0/8`). Two forms that curl passes over are
-    /// understood as well: `*.host` and a `*` in a longer list, and `host:port`.
+    /// As in curl, an empty variable counts as unset, a proxy without a scheme is an HTTP
+    /// proxy, and the default port is 1080, or 443 for `https://`. `no_proxy` is a list of
+    /// hosts, separated by commas or spaces. A host in it also excludes its subdomains,
+    /// with or without a leading dot. Addresses are compared by value, and may have a
+    /// prefix length (`10.0.0.0/8`). Two forms that curl ignores are supported as well:
+    /// a `*`, in a longer list or as `*.host`, and `host:port`.
     ///
     /// # Errors
-    /// A proxy that cannot be read, unless the API is excepted from it.
+    /// The proxy setting is invalid, and `no_proxy` does not exclude the API.
     pub fn from_vars(
         base_url: &BaseUrl,
         mut var: impl FnMut(&str) -> Option<OsString>,
@@ -97,13 +98,13 @@ impl Proxy {
         Self::parse(&url, variable).map(Some).map_err(|reason| ProxyError { variable, reason })
     }
 
-    /// Its URL without user name and password, such as `http://proxy.example.com:8080`.
+    /// The URL without user name and password, such as `http://proxy.example.com:8080`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://{}:{}", self.scheme, self.host, self.port)
     }
 
-    /// The value of `proxy-authorization` for an HTTP proxy, marked sensitive.
+    /// The value of the `proxy-authorization` header for an HTTP proxy, marked sensitive.
     #[must_use]
     pub fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.credentials.as_ref()?;
@@ -113,14 +114,14 @@ impl Proxy {
         Some(value)
     }
 
-    /// The error of a transport that does not speak this proxy's protocol.
+    /// The error of a transport that does not support this proxy's protocol.
     #[must_use]
     pub fn unsupported(&self) -> ProxyError {
-        ProxyError { variable: self.variable, reason: "this transport does not speak its scheme" }
+        ProxyError { variable: self.variable, reason: "this transport does not support its scheme" }
     }
 
     fn parse(url: &str, variable: &'static str) -> Result<Self, &'static str> {
-        // What was not Unicode comes as U+FFFD.
+        // U+FFFD stands for bytes that were not Unicode.
         if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\u{fffd}') {
             return Err("it is not a URL");
         }
@@ -132,7 +133,9 @@ impl Proxy {
             "socks4a" => ProxyScheme::Socks4a,
             "socks5" => ProxyScheme::Socks5,
             "socks5h" => ProxyScheme::Socks5h,
-            _ => return Err("its scheme is none of http, https, socks4, socks4a, socks5, socks5h"),
+            _ => {
+                return Err("its scheme must be http, https, socks4, socks4a, socks5 or socks5h");
+            }
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (user, place) = match authority.rsplit_once('@') {
@@ -140,15 +143,15 @@ impl Proxy {
             None => (None, authority),
         };
         if user.is_some_and(|user| user.contains('@')) {
-            return Err("its user name or password has an @: percent-encode it as %40");
+            return Err("its user name or password contains an @: percent-encode it as %40");
         }
-        let (host, port) = split_port(place).ok_or("its port is not a number up to 65535")?;
+        let (host, port) = split_port(place).ok_or("its port must be a number up to 65535")?;
         let usual = if scheme == ProxyScheme::Https { 443 } else { 1080 };
         let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         if !address(host).is_some_and(|ip| ip.is_ipv6() && host.starts_with('['))
             && (host.is_empty() || !host.bytes().all(name))
         {
-            return Err("it has no host that can be looked up");
+            return Err("its host is missing or invalid");
         }
         let credentials = user.map(|user| {
             let (user, password) = user.split_once(':').unwrap_or((user, ""));
@@ -190,8 +193,8 @@ impl fmt::Display for ProxyScheme {
     }
 }
 
-/// A proxy that the environment names and that cannot be used. A client is then not
-/// made, since a direct connection is what somebody did not want.
+/// The error of a proxy setting in the environment that cannot be used. No client is
+/// built then, because a direct connection would bypass the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyError {
     variable: &'static str,
@@ -207,7 +210,7 @@ impl fmt::Display for ProxyError {
 
 impl StdError for ProxyError {}
 
-/// Whether an item of `no_proxy` excepts a host.
+/// Whether an item of `no_proxy` excludes a host.
 fn excepts(item: &str, host: &str, port: u16) -> bool {
     if item == "*" {
         return true;
@@ -216,7 +219,7 @@ fn excepts(item: &str, host: &str, port: u16) -> bool {
         Some((address, bits)) => (address, bits.parse().unwrap_or(u32::MAX)),
         None => (item, 0),
     };
-    // An IPv6 address without brackets is full of colons.
+    // Addresses come first, since an IPv6 address without brackets contains colons.
     if let (Some(network), Some(ip)) = (address(address_of_item), address(host)) {
         return within(ip, network, bits);
     }
@@ -238,13 +241,13 @@ fn excepts(item: &str, host: &str, port: u16) -> bool {
         && front.is_some_and(|front| front.is_empty() || front.ends_with('.'))
 }
 
-/// An address, in brackets or not.
+/// Parses an IP address, with or without brackets.
 fn address(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-/// Whether two addresses have their first bits in common; none of them, as in curl, are
-/// all of them.
+/// Whether two addresses share a prefix of this many bits. As in curl, a length of 0 means
+/// all bits.
 fn within(ip: IpAddr, network: IpAddr, bits: u32) -> bool {
     let same = |difference: u128, width: u32| match bits {
         0 => difference == 0,
@@ -260,7 +263,7 @@ fn within(ip: IpAddr, network: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// Host and port; `None` if what follows the last colon is no port.
+/// Splits host and port; `None` if the text after the last colon is not a port.
 fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     let after_bracket = place.rfind(']').map_or(0, |at| at + 1);
     match place.get(after_bracket..)?.rsplit_once(':') {
@@ -276,7 +279,7 @@ fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// Percent-decoded; `None` unless it comes out as UTF-8 without control characters.
+/// Percent-decodes a text; `None` if the result is not UTF-8 or has control characters.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

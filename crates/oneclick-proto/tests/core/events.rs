@@ -122,8 +122,8 @@ fn every_attempt_is_told_with_the_names_of_the_conventions() {
     assert!(!events[0].contains_key("http.response.status_code"));
     assert_eq!(events[1]["error.type"], "429");
     assert_eq!(events[1]["http.response.status_code"], "429");
-    assert_eq!(events[1]["message"], "failed, and will be sent again");
-    assert_eq!(events[2]["message"], "failed");
+    assert_eq!(events[1]["message"], "request failed and will be retried");
+    assert_eq!(events[2]["message"], "request failed");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_success_is_told_too() {
     let receipt = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5}"#;
     let events = told(URL, plant(), [answer(200, receipt)]);
     let [event] = &events[..] else { panic!("one event: {events:?}") };
-    assert_eq!(event["message"], "answered");
+    assert_eq!(event["message"], "request succeeded");
     assert_eq!(event["http.response.status_code"], "200");
     assert!(!event.contains_key("error.type") && !event.contains_key("oneclick.execution"));
 }

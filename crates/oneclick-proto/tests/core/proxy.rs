@@ -84,7 +84,7 @@ fn credentials_are_decoded_and_never_shown() {
         assert!(!shown.contains(user) && !shown.contains("18"), "{shown}");
         assert_eq!(
             proxy.unsupported().to_string(),
-            "the proxy in https_proxy cannot be used: this transport does not speak its scheme"
+            "the proxy in https_proxy cannot be used: this transport does not support its scheme"
         );
     }
     let proxy = read("https://example.com", &[("https_proxy", "http://proxy")]).unwrap().unwrap();

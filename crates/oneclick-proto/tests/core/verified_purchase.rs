@@ -810,7 +810,7 @@ fn an_outcome_is_a_line_that_may_be_logged() {
     let mut world = World::new(&[Fate::LostBefore]);
     let line = world.run(new()).to_string();
     assert!(line.starts_with("not known yet; look again in 8"), "{line}");
-    assert!(line.ends_with("POST /v1/plant_tree: the connection failed before an answer arrived; whether it was executed is not known"), "{line}");
+    assert!(line.ends_with("POST /v1/plant_tree: the connection failed before a response arrived; whether it was executed is not known"), "{line}");
     let mut world = World::new(&[Fate::NeverConnected]);
     assert_eq!(
         world.run(new()).to_string(),
