@@ -1,4 +1,4 @@
-//! One connection as a service.
+//! A single connection as a service.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -15,10 +15,11 @@ use tower_service::Service;
 
 use crate::RequestBody;
 
-/// A connection that you opened, as a service: calls go one after the other,
-/// and once it is closed every call fails before it is sent, as does one that waits
-/// longer than [`connect_timeout`](oneclick_proto::TransportOptions::connect_timeout) for
-/// its turn. HTTP/1.1 only; the URI goes out as RFC 9112, 3.2.1 has it.
+/// A connection that you opened, as a service. It sends one request at a time.
+///
+/// A call fails before it is sent if the connection is closed, or if it waits longer than
+/// [`connect_timeout`](oneclick_proto::TransportOptions::connect_timeout) for its turn.
+/// HTTP/1.1 only; the URI is sent in origin form (RFC 9112, 3.2.1).
 ///
 /// ```
 /// use hyper_util::rt::TokioIo;
@@ -43,7 +44,7 @@ use crate::RequestBody;
 pub struct Connection(Arc<Mutex<SendRequest<RequestBody>>>);
 
 impl Connection {
-    /// Takes the sending half; the other half must be polled, as hyper says.
+    /// A service over the sending half. The other half must be polled, as hyper requires.
     #[must_use]
     pub fn new(sender: SendRequest<RequestBody>) -> Self {
         Self(Arc::new(Mutex::new(sender)))
@@ -70,10 +71,10 @@ impl Service<Request<RequestBody>> for Connection {
     }
 }
 
-/// On a connection to the server itself the URI is its path alone, and the
-/// rest goes into `host` (RFC 9112, 3.2.1).
+/// Moves the authority of the URI into `host`, as a direct connection to the server
+/// requires (RFC 9112, 3.2.1).
 fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), &'static str> {
-    const NO_HOST: &str = "the request names no host";
+    const NO_HOST: &str = "the request's URI has no valid host";
     let uri = std::mem::take(request.uri_mut()).into_parts();
     let authority = uri.authority.ok_or(NO_HOST)?;
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NO_HOST)?;

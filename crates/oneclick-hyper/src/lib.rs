@@ -1,5 +1,5 @@
-//! The 1ClickImpact API over [hyper](https://docs.rs/hyper): an async client,
-//! and the same over connections and tower-style services of your own.
+//! An async client of the 1ClickImpact API on [hyper](https://docs.rs/hyper). It also works
+//! over your own connections and tower services.
 //!
 //! ```no_run
 //! use oneclick_hyper::{Client, Trees};
@@ -12,22 +12,25 @@
 //! # }
 //! ```
 //!
-//! The client's methods are those of [`oneclick_proto::client`]; this crate is
-//! what carries them: hyper-util's pooled client ([`Pool`]), one connection
-//! ([`Connection`]), or any service that takes the same types
-//! ([`Transport::from_service`]). Redirects are not followed, and what carries a call sends
-//! it once: only [`RetryPolicy`] says what is sent again, which is no purchase that may
-//! have been made.
-//! The pool goes for `https://` through the proxy that the environment names, as [`Proxy`]
-//! reads it: `http`, `socks5` or `socks5h`. It sees no more than the host. `http://` goes
-//! through none, and no client is made if the proxy cannot be used, as one with the scheme
-//! `https`, `socks4` or `socks4a` cannot be here.
+//! The client's methods are documented in [`oneclick_proto::client`]; this crate is the
+//! transport: a pool of connections ([`Pool`]), a single connection ([`Connection`]), or
+//! any service with the same types ([`Transport::from_service`]). It does not follow
+//! redirects, and it sends each request once: only [`RetryPolicy`] repeats requests, and
+//! never a purchase that may have been made.
 //!
-//! Features: `tls` (default) is rustls with ring and the trust store of the
-//! operating system, passed explicitly, so that nothing process-wide is set.
-//! Without it only `http://` to a loopback address works, or a service of your
-//! own. `gzip` asks for compressed answers, and holds them to
-//! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
+//! For `https://`, the pool uses the proxy of the environment, as [`Proxy`] reads it, if
+//! its scheme is `http`, `socks5` or `socks5h`. The proxy sees only the host name.
+//! `http://` never goes through a proxy. If the proxy cannot be used, or has the scheme
+//! `https`, `socks4` or `socks4a`, the client cannot be built.
+//!
+//! # Features
+//!
+//! * `tls` (default): rustls with ring and the operating system's trust store. No
+//!   process-wide default is set. Without it, only `http://` to a loopback address works,
+//!   or your own service.
+//! * `gzip`: asks for compressed responses. The limit
+//!   [`max_response_bytes`](TransportOptions::max_response_bytes) applies to the
+//!   decompressed body.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -53,15 +56,14 @@ use tower_service::Service;
 pub use connection::Connection;
 pub use pool::Pool;
 
-/// The API over hyper-util's pooled client; see [`oneclick_proto::Client`] for
-/// its methods.
+/// A client on a pool of connections; [`oneclick_proto::Client`] documents its methods.
 pub type Client = AsyncClient<Transport>;
 
-/// A service as a transport; by default a pool of connections.
+/// A transport over a service, by default over a pool of connections.
 ///
 /// # Panics
-/// A call panics outside a tokio runtime with I/O and time enabled; to make and to
-/// drop a client needs none.
+/// A call panics outside a tokio runtime with I/O and time enabled. Building and dropping
+/// a client needs no runtime.
 #[derive(Clone)]
 pub struct Transport<S = Pool> {
     service: S,
@@ -72,16 +74,16 @@ pub struct Transport<S = Pool> {
 }
 
 impl<S> Transport<S> {
-    /// Carries calls over a service of your own: a connection, a client of
-    /// hyper-util over your connector, or a stack of tower layers around one.
+    /// A transport over your own service: a connection, a hyper-util client with your
+    /// connector, or a stack of tower layers around one.
     ///
-    /// Of the options, [`timeout`](TransportOptions::timeout),
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) and, until the request
-    /// is begun, [`connect_timeout`](TransportOptions::connect_timeout) apply. The
-    /// service must send each request at most once, so leave out layers that
-    /// retry or follow redirects, and switch hyper-util's
-    /// `retry_canceled_requests` off. A failure counts as one before the first
-    /// byte only if the service never read the [`RequestBody`].
+    /// The service must send each request at most once. So leave out layers that retry or
+    /// follow redirects, and disable hyper-util's `retry_canceled_requests`. A failure
+    /// counts as unsent only if the service never read the [`RequestBody`].
+    ///
+    /// These options apply: [`timeout`](TransportOptions::timeout),
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes), and
+    /// [`connect_timeout`](TransportOptions::connect_timeout) until the request is begun.
     ///
     /// ```
     /// use oneclick_hyper::{Api, AsyncClient, Pool, Transport, TransportOptions};
@@ -94,7 +96,7 @@ impl<S> Transport<S> {
     /// ```
     ///
     /// # Errors
-    /// A timeout of zero.
+    /// A timeout is zero.
     pub fn from_service(service: S, options: &TransportOptions) -> Result<Self, InvalidValue> {
         let options = options.checked()?;
         Ok(Self {
@@ -142,20 +144,20 @@ where
             request.map(|body| RequestBody { bytes: body.into(), gate: gate.clone() });
         hyper::ext::on_informational(&mut request, |_| count_against_the_budget());
         let mut service = self.service.clone();
-        let mut answer = std::pin::pin!(async {
+        let mut response = std::pin::pin!(async {
             poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
             service.call(request).await.map_err(Into::<Box<dyn StdError + Send + Sync>>::into)
         });
-        let answer = match tokio::time::timeout_at(begin, &mut answer).await {
-            Ok(answer) => Ok(answer),
-            // Nothing began to send it: what drives its connection may be gone.
+        let response = match tokio::time::timeout_at(begin, &mut response).await {
+            Ok(response) => Ok(response),
+            // Nothing began to send the request: the runtime of its connection may be gone.
             Err(elapsed) if gate.withdraw() => {
                 return Err(TransportError::connect(elapsed).timed_out(true));
             }
-            Err(_) => tokio::time::timeout_at(deadline, answer).await,
+            Err(_) => tokio::time::timeout_at(deadline, response).await,
         };
-        let (head, body) = match answer {
-            Ok(Ok(answer)) => answer.into_parts(),
+        let (head, body) = match response {
+            Ok(Ok(response)) => response.into_parts(),
             Ok(Err(error)) => return Err(failed(error, gate.withdraw())),
             Err(elapsed) => return Err(TransportError::exchange(elapsed).timed_out(true)),
         };
@@ -186,16 +188,16 @@ where
     }
 }
 
-/// The body of a request, which is taken back if nothing began to send it.
+/// The body of a request, which is withdrawn if nothing began to send it.
 ///
-/// For hyper it is as good as a `Full<Bytes>`. A service that reads it before it connects
-/// makes each failure one after the first byte.
+/// hyper sends it like a `Full<Bytes>`. If a service reads it before it connects, then no
+/// failure counts as unsent.
 pub struct RequestBody {
     bytes: Bytes,
     gate: BodyGate,
 }
 
-/// The length alone: a purchase names its customer.
+/// Shows only the length, since the body may name a customer.
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBody").field("length", &self.bytes.len()).finish_non_exhaustive()
@@ -217,7 +219,7 @@ impl Body for RequestBody {
         Poll::Ready(Some(self.gate.take().map(|()| Frame::data(bytes))))
     }
 
-    /// Asked of an empty body before its head is written.
+    /// hyper calls this for an empty body before it writes the head.
     fn is_end_stream(&self) -> bool {
         self.bytes.is_empty() && self.gate.take().is_ok()
     }
@@ -227,23 +229,23 @@ impl Body for RequestBody {
     }
 }
 
-/// hyper goes through a flood of 1xx until the socket says that the task has had its
-/// share. So each of them counts as much as a read does, and timers run in between.
+/// Makes each 1xx response cost as much of the task's budget as a read does. hyper reads
+/// such responses until the budget is spent, so this lets timers run in between.
 fn count_against_the_budget() {
     let mut context = Context::from_waker(Waker::noop());
     let consumed = std::pin::pin!(tokio::task::coop::consume_budget()).poll(&mut context);
-    // The next read is what waits.
+    // If the budget is spent, the next read waits.
     let (Poll::Ready(()) | Poll::Pending) = consumed;
 }
 
-/// Takes gzip off an answer; the feature has it asked for.
+/// The gzip decoder; `None` without the feature `gzip`.
 #[cfg(feature = "gzip")]
 const GUNZIP: Option<Gunzip> =
     Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// Nothing of the service, whose state may hold requests.
+/// Leaves out the service, whose state may hold requests.
 impl<S> fmt::Debug for Transport<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
@@ -253,7 +255,7 @@ impl<S> fmt::Debug for Transport<S> {
     }
 }
 
-/// Sorts a failure into before and after the first byte of the request.
+/// Converts a failure; `unsent` means that the body of the request was never taken.
 fn failed(error: Box<dyn StdError + Send + Sync>, unsent: bool) -> TransportError {
     let mut timed_out = false;
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);

@@ -1,4 +1,4 @@
-//! hyper-util's pooled client as a service, set up for this API.
+//! A pool of connections as a service: hyper-util's client, set up for this API.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,19 +18,21 @@ use tower_service::Service;
 
 use crate::RequestBody;
 
-/// A pool of connections, made as they are needed and shared by clones. A call
-/// needs a tokio runtime; [`Transport`](crate::Transport) says more.
+/// A pool of connections, which are opened as needed and shared by clones. A call needs a
+/// tokio runtime; see [`Transport`](crate::Transport).
 #[derive(Clone)]
 pub struct Pool(Client<WithTimeout<tls::Connector>, RequestBody>);
 
 impl Pool {
-    /// A pool for an API; no connection is made yet. The proxy that the environment names
-    /// for it is used, as [`Proxy`] reads it, where it is `http`, `socks5` or `socks5h`. Wrap it in layers of your
-    /// own and hand it to [`Transport::from_service`](crate::Transport::from_service).
+    /// A pool for this API; no connection is made yet. It uses the proxy of the
+    /// environment, as [`Proxy`] reads it, with the scheme `http`, `socks5` or `socks5h`.
+    ///
+    /// You can wrap it in your own layers and pass it to
+    /// [`Transport::from_service`](crate::Transport::from_service).
     ///
     /// # Errors
-    /// A machine without a trust store, a proxy in the environment that cannot be used, or
-    /// https without the feature `tls`.
+    /// A timeout is zero, the machine has no trust store, the proxy of the environment
+    /// cannot be used, or the API is `https://` and the feature `tls` is off.
     pub fn new(
         api: &Api,
         options: &TransportOptions,
@@ -42,11 +44,11 @@ impl Pool {
         tcp.set_nodelay(true);
         #[cfg(any(target_os = "android", target_os = "linux"))]
         tcp.set_tcp_user_timeout(Some(TransportOptions::TCP_USER_TIMEOUT));
-        // Shared out among a host's addresses, so that one that is silent
-        // leaves time for the next.
+        // hyper-util divides this among the host's addresses, so a silent one leaves time
+        // for the next.
         tcp.set_connect_timeout(Some(options.connect_timeout));
         let connector = WithTimeout {
-            connector: tls::connector(Way::new(tcp, proxy)?, api)?,
+            connector: tls::connector(Route::new(tcp, proxy)?, api)?,
             timeout: options.connect_timeout,
         };
         let client = Client::builder(TokioExecutor::new())
@@ -80,8 +82,8 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// A connector with one limit on resolving, connecting and the TLS handshake;
-/// those of hyper-util and hyper-rustls leave the handshake without one.
+/// A connector with one time limit for name resolution, connecting and the TLS handshake.
+/// The connectors of hyper-util and hyper-rustls do not limit the handshake.
 #[derive(Clone)]
 struct WithTimeout<C> {
     connector: C,
@@ -111,19 +113,22 @@ where
     }
 }
 
-/// How a connection is made: straight, or through a proxy.
+/// A connector that connects directly or through a proxy.
 #[derive(Clone)]
-enum Way {
+enum Route {
     Direct(HttpConnector),
     Tunnel(Tunnel<HttpConnector>),
-    /// Whether the API's host is resolved here.
-    Socks(SocksV5<HttpConnector>, bool),
+    Socks {
+        connector: SocksV5<HttpConnector>,
+        /// Whether the client resolves the API's host.
+        resolve: bool,
+    },
 }
 
-impl Way {
+impl Route {
     fn new(tcp: HttpConnector, proxy: Option<Proxy>) -> Result<Self, ProxyError> {
         let Some(proxy) = proxy else { return Ok(Self::Direct(tcp)) };
-        // What connects to it needs host and port alone.
+        // The connectors only use host and port of this URI.
         let at = Uri::try_from(format!("http://{}:{}", proxy.host, proxy.port))
             .map_err(|_| proxy.unsupported())?;
         match proxy.scheme {
@@ -139,14 +144,15 @@ impl Way {
                 if let Some((user, password)) = proxy.credentials {
                     socks = socks.with_auth(user, password);
                 }
-                Ok(Self::Socks(socks, proxy.scheme == ProxyScheme::Socks5))
+                let resolve = proxy.scheme == ProxyScheme::Socks5;
+                Ok(Self::Socks { connector: socks, resolve })
             }
             _ => Err(proxy.unsupported()),
         }
     }
 }
 
-impl Service<Uri> for Way {
+impl Service<Uri> for Route {
     type Response = <HttpConnector as Service<Uri>>::Response;
     type Error = Box<dyn StdError + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -160,20 +166,20 @@ impl Service<Uri> for Way {
         match self.clone() {
             Self::Direct(mut tcp) => Box::pin(async move { Ok(tcp.call(to).await?) }),
             Self::Tunnel(mut tunnel) => Box::pin(async move { Ok(tunnel.call(to).await?) }),
-            Self::Socks(mut socks, here) => Box::pin(async move {
-                let to = if here { resolved(&to).await? } else { to };
-                Ok(socks.call(to).await?)
+            Self::Socks { mut connector, resolve } => Box::pin(async move {
+                let to = if resolve { resolved(&to).await? } else { to };
+                Ok(connector.call(to).await?)
             }),
         }
     }
 }
 
-/// The URI with the first address of its host in the place of the name.
+/// Replaces the host of a URI by its first address.
 async fn resolved(to: &Uri) -> Result<Uri, Box<dyn StdError + Send + Sync>> {
     let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = to.port_u16().unwrap_or(443);
     let mut addresses = tokio::net::lookup_host((host, port)).await?;
-    let address = addresses.next().ok_or("the name has no address")?;
+    let address = addresses.next().ok_or("the host name has no address")?;
     Ok(Uri::try_from(format!("https://{address}"))?)
 }
 
@@ -188,18 +194,18 @@ mod tls {
     use rustls::{ClientConfig, RootCertStore};
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    use super::Way;
+    use super::Route;
 
-    pub(super) type Connector = HttpsConnector<Way>;
+    pub(super) type Connector = HttpsConnector<Route>;
 
-    pub(super) fn connector(tcp: Way, api: &Api) -> Result<Connector, rustls::Error> {
+    pub(super) fn connector(tcp: Route, api: &Api) -> Result<Connector, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = if api.base_url().is_https() {
             config.with_platform_verifier()?
         } else {
-            // Nothing is encrypted, so a machine without a trust store will do.
+            // Without https, the machine needs no trust store.
             config.with_root_certificates(RootCertStore::empty())
         };
         Ok(HttpsConnectorBuilder::new()
@@ -216,13 +222,13 @@ mod tls {
 
     use oneclick_proto::Api;
 
-    use super::Way;
+    use super::Route;
 
-    pub(super) type Connector = Way;
+    pub(super) type Connector = Route;
 
-    pub(super) fn connector(tcp: Way, api: &Api) -> Result<Connector, &'static str> {
+    pub(super) fn connector(tcp: Route, api: &Api) -> Result<Connector, &'static str> {
         if api.base_url().is_https() {
-            return Err("https needs the feature `tls` of oneclick-hyper");
+            return Err("an https:// URL needs the feature `tls` of oneclick-hyper");
         }
         Ok(tcp)
     }

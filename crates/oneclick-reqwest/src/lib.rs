@@ -1,5 +1,5 @@
-//! The 1ClickImpact API over [reqwest](https://docs.rs/reqwest): an async
-//! client for services on tokio.
+//! An async client of the 1ClickImpact API on [reqwest](https://docs.rs/reqwest), for
+//! services on tokio.
 //!
 //! ```no_run
 //! use oneclick_reqwest::{Client, Trees};
@@ -12,23 +12,27 @@
 //! # }
 //! ```
 //!
-//! The client's methods are those of [`oneclick_proto::client`]; this crate is
-//! what carries them. Redirects are not followed, and what carries a call sends
-//! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
-//! that may have been made.
-//! `https://` goes through the proxy that the environment names, as [`Proxy`] reads it:
-//! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
-//! no client is made if the proxy cannot be used.
+//! The client's methods are documented in [`oneclick_proto::client`]; this crate is the
+//! transport. It does not follow redirects, and it sends each request once: only
+//! [`RetryPolicy`] repeats requests, and never a purchase that may have been made.
 //!
-//! Under a flood of 1xx responses a timeout may end late: hyper reads up to 50 MiB of them
-//! in one go, and reqwest has no setting for it. A release build kept 30 seconds to a
-//! hundredth of a second; in a debug build 3 seconds became 9. `oneclick-hyper` keeps it.
+//! `https://` goes through the proxy of the environment, as [`Proxy`] reads it: HTTP,
+//! HTTPS or SOCKS. The proxy sees only the host name. `http://` never goes through a
+//! proxy. If the proxy cannot be used, the client cannot be built.
 //!
-//! Features: `tls` (default) is rustls with ring and the trust store of the
-//! operating system, passed explicitly, so that nothing process-wide is set.
-//! Without it only `http://` to a loopback address works, or a client of your
-//! own. `gzip` asks for compressed answers, and holds them to
-//! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
+//! A server that sends a flood of 1xx responses can delay a timeout: hyper reads up to
+//! 50 MiB of them at once, and reqwest has no setting for that. In a release build, a
+//! timeout of 30 seconds was a hundredth of a second late; in a debug build, one of 3
+//! seconds took 9. `oneclick-hyper` is not affected.
+//!
+//! # Features
+//!
+//! * `tls` (default): rustls with ring and the operating system's trust store. No
+//!   process-wide default is set. Without it, only `http://` to a loopback address works,
+//!   or your own [`reqwest::Client`].
+//! * `gzip`: asks for compressed responses. The limit
+//!   [`max_response_bytes`](TransportOptions::max_response_bytes) applies to the
+//!   decompressed body.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -43,14 +47,14 @@ use http_body::{Frame, SizeHint};
 #[doc(no_inline)]
 pub use oneclick_proto::*;
 
-/// The API over reqwest; see [`oneclick_proto::Client`] for its methods.
+/// A client on reqwest; [`oneclick_proto::Client`] documents its methods.
 pub type Client = AsyncClient<Transport>;
 
-/// A [`reqwest::Client`] as a transport, set up by [`TransportOptions`].
+/// A transport over a [`reqwest::Client`].
 ///
 /// # Panics
-/// A call panics outside a tokio runtime with I/O and time enabled; to make and to
-/// drop a client needs none.
+/// A call panics outside a tokio runtime with I/O and time enabled. Building and dropping
+/// a client needs no runtime.
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: reqwest::Client,
@@ -61,16 +65,17 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Carries calls over a client that you configured yourself.
+    /// A transport over your own reqwest client.
     ///
-    /// Start from [`builder`](Self::builder), which has the settings that the
-    /// promises of this crate rest on, and add yours. A client built otherwise
-    /// must have redirects off, since reqwest sends the key on to other hosts,
-    /// retries off, and no proxy for `http://`. With redirects on, no purchase
-    /// is repeated and a call that was redirected fails, but the key has gone
-    /// along. Of the options, [`timeout`](TransportOptions::timeout),
-    /// [`max_response_bytes`](TransportOptions::max_response_bytes) and, until the request
-    /// is begun, [`connect_timeout`](TransportOptions::connect_timeout) apply here.
+    /// Start from [`builder`](Self::builder), which has the settings that this crate
+    /// relies on, and add yours. A client that is built in another way must not follow
+    /// redirects, because reqwest forwards the key to other hosts; it must not retry, and
+    /// it must not use a proxy for `http://`. If it follows redirects, a purchase is still
+    /// not repeated and a redirected call fails, but the key has been sent along.
+    ///
+    /// These options apply: [`timeout`](TransportOptions::timeout),
+    /// [`max_response_bytes`](TransportOptions::max_response_bytes), and
+    /// [`connect_timeout`](TransportOptions::connect_timeout) until the request is begun.
     ///
     /// ```
     /// use oneclick_reqwest::{Api, Client, Transport, TransportOptions};
@@ -83,7 +88,7 @@ impl Transport {
     /// ```
     ///
     /// # Errors
-    /// A timeout of zero.
+    /// A timeout is zero.
     pub fn from_client(
         client: reqwest::Client,
         options: &TransportOptions,
@@ -98,13 +103,13 @@ impl Transport {
         })
     }
 
-    /// The builder that the one-line constructors use, for settings of your
-    /// own: redirects and retries off, TLS, timeouts and pool as the options
-    /// say.
+    /// The builder that the one-line constructors use, for adding your own settings. It
+    /// has redirects and retries disabled, and TLS, timeouts and pool set up from the
+    /// options.
     ///
     /// # Errors
-    /// A machine without a trust store, a proxy in the environment that cannot be used, or
-    /// https without the feature `tls`.
+    /// A timeout is zero, the machine has no trust store, the proxy of the environment
+    /// cannot be used, or the API is `https://` and the feature `tls` is off.
     pub fn builder(
         api: &Api,
         options: &TransportOptions,
@@ -114,10 +119,10 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            // It reads the environment otherwise than the other transports do.
+            // reqwest reads the environment differently from the other transports.
             .no_proxy()
-            // Its own decoders leave an answer of several members half read, and
-            // are there as soon as any crate of the build asks for them.
+            // reqwest's gzip decoder stops after the first member, and any crate in the
+            // build can enable reqwest's decoders.
             .no_gzip()
             .no_brotli()
             .no_deflate()
@@ -130,7 +135,7 @@ impl Transport {
             builder = builder.tcp_user_timeout(TransportOptions::TCP_USER_TIMEOUT);
         }
         if let Some(proxy) = Proxy::from_vars(api.base_url(), |name| std::env::var_os(name))? {
-            // Its parser would show what it stumbles over.
+            // The error of reqwest's parser could show the credentials.
             let mut through = reqwest::Proxy::all(proxy.url()).map_err(|_| proxy.unsupported())?;
             if let Some((user, password)) = &proxy.credentials {
                 through = through.basic_auth(user, password);
@@ -170,30 +175,30 @@ impl AsyncTransport for Transport {
             .map_err(|error| TransportError::connect(error.without_url()))?;
         let url = request.url().clone();
         *request.timeout_mut() = Some(self.timeout);
-        let mut answer = std::pin::pin!(self.client.execute(request));
-        let begun = tokio::time::timeout(self.connect_timeout, &mut answer).await;
-        let answer = match begun {
-            Ok(answer) => answer,
-            // Nothing began to send it: what drives its connection may be gone.
+        let mut response = std::pin::pin!(self.client.execute(request));
+        let begun = tokio::time::timeout(self.connect_timeout, &mut response).await;
+        let response = match begun {
+            Ok(response) => response,
+            // Nothing began to send the request: the runtime of its connection may be gone.
             Err(elapsed) if gate.withdraw() => {
                 return Err(TransportError::connect(elapsed).timed_out(true));
             }
-            Err(_) => answer.await,
+            Err(_) => response.await,
         };
-        let mut answer = answer.map_err(|error| failed(error, gate.withdraw()))?;
-        if *answer.url() != url {
-            // Whatever this answers, it is not the request.
+        let mut response = response.map_err(|error| failed(error, gate.withdraw()))?;
+        if *response.url() != url {
+            // This is the response to another request.
             return Err(TransportError::exchange("the client followed a redirect"));
         }
         let mut head = Response::new(());
-        *head.status_mut() = answer.status();
-        *head.version_mut() = answer.version();
-        *head.headers_mut() = std::mem::take(answer.headers_mut());
+        *head.status_mut() = response.status();
+        *head.version_mut() = response.version();
+        *head.headers_mut() = std::mem::take(response.headers_mut());
         let (head, ()) = head.into_parts();
         let mut reader =
             BodyReader::new(&method, head, self.max_response_bytes).http1().gunzip(GUNZIP);
         while reader.wants_more() {
-            match answer.chunk().await {
+            match response.chunk().await {
                 Ok(Some(chunk)) => reader = reader.push(&chunk)?,
                 Ok(None) => break,
                 Err(error) => {
@@ -214,17 +219,17 @@ impl AsyncTransport for Transport {
     }
 }
 
-/// Takes gzip off an answer; the feature has it asked for.
+/// The gzip decoder; `None` without the feature `gzip`.
 #[cfg(feature = "gzip")]
 const GUNZIP: Option<Gunzip> =
     Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// The body of a request.
+/// The body of a request, which is sent at most once.
 ///
-/// A client of the caller's can follow a redirect of a purchase that was
-/// executed, and then fail to connect. Nor can it send this body again.
+/// The caller's client may follow a redirect after a purchase was executed, and then fail
+/// to connect. The gate stays taken then, so the failure is not reported as unsent.
 struct Body {
     body: reqwest::Body,
     gate: BodyGate,
@@ -244,7 +249,7 @@ impl http_body::Body for Body {
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
     }
 
-    /// Asked of an empty body before its head is written.
+    /// hyper calls this for an empty body before it writes the head.
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream() && self.gate.take().is_ok()
     }
@@ -254,7 +259,7 @@ impl http_body::Body for Body {
     }
 }
 
-/// Sorts a failure into before and after the first byte of the request.
+/// Converts a failure; `unsent` means that the body of the request was never taken.
 fn failed(error: reqwest::Error, unsent: bool) -> TransportError {
     let timed_out = error.is_timeout();
     let error = error.without_url();
@@ -281,7 +286,7 @@ mod tls {
         let config = if api.base_url().is_https() {
             config.with_platform_verifier()?
         } else {
-            // Nothing is encrypted, so a machine without a trust store will do.
+            // Without https, the machine needs no trust store.
             config.with_root_certificates(RootCertStore::empty())
         };
         Ok(builder.tls_backend_preconfigured(config.with_no_client_auth()))
@@ -299,7 +304,7 @@ mod tls {
         api: &Api,
     ) -> Result<reqwest::ClientBuilder, &'static str> {
         if api.base_url().is_https() {
-            return Err("https needs the feature `tls` of oneclick-reqwest");
+            return Err("an https:// URL needs the feature `tls` of oneclick-reqwest");
         }
         Ok(builder)
     }

@@ -1,8 +1,8 @@
-//! How our agent connects. Its parts are from `ureq::unversioned`.
+//! The agent with our connector, built from parts of `ureq::unversioned`.
 //!
-//! ureq resolves the name before it looks into its pool, in a thread of its own. So
-//! here the agent's resolver resolves nothing, and the name is looked up once there is a
-//! connection to make: a call on a kept connection starts no thread.
+//! ureq resolves the host before it checks its pool, and starts a thread for that. Here
+//! the agent's resolver does nothing, and the connector resolves the host only for a new
+//! connection. So a call on an idle connection starts no thread.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -19,7 +19,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout};
 
-/// An agent that connects so.
+/// An agent with our connector.
 pub(crate) fn agent(config: Config) -> Agent {
     let chain = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
     let chain = chain.chain(TcpConnector);
@@ -32,7 +32,7 @@ pub(crate) fn agent(config: Config) -> Agent {
     )
 }
 
-/// A failure of connecting: whatever was to be sent over the connection did not leave.
+/// A failure to connect, which means that nothing was sent.
 #[derive(Debug)]
 pub(crate) struct NotConnected(pub(crate) Error);
 
@@ -44,7 +44,7 @@ impl fmt::Display for NotConnected {
 
 impl StdError for NotConnected {}
 
-/// Leaves the name to [`Connecting`].
+/// Leaves name resolution to [`Connecting`].
 #[derive(Debug)]
 struct Unresolved;
 
@@ -54,7 +54,7 @@ impl Resolver for Unresolved {
     }
 }
 
-/// Looks the name up where that is left to do, connects, and marks what fails.
+/// Resolves the host if needed, connects, and marks failures as [`NotConnected`].
 #[derive(Debug)]
 struct Connecting<C> {
     chain: C,
@@ -69,14 +69,14 @@ impl<C: Connector> Connector for Connecting<C> {
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
     ) -> Result<Option<C::Out>, Error> {
-        let here = details.config.proxy().is_none_or(ureq::Proxy::resolve_target);
+        let resolve = details.config.proxy().is_none_or(ureq::Proxy::resolve_target);
         let connect = || {
             let mut details = ConnectionDetails {
                 uri: details.uri,
                 addrs: details.addrs.clone(),
                 config: details.config,
                 request_level: details.request_level,
-                // Connectors look proxies up.
+                // The other connectors resolve the proxy with this.
                 resolver: &self.resolver,
                 now: details.now,
                 timeout: details.timeout,
@@ -84,21 +84,21 @@ impl<C: Connector> Connector for Connecting<C> {
                 run_connector: details.run_connector.clone(),
                 register_shutdown: details.register_shutdown.clone(),
             };
-            if here && details.addrs.is_empty() {
+            if resolve && details.addrs.is_empty() {
                 details.addrs =
                     self.resolver.resolve(details.uri, details.config, details.timeout)?;
             }
             self.chain.connect(&details, chained)
         };
         connect().map_err(|error| match error {
-            // Of a connection to a proxy, which is one of these as well.
+            // This connector also runs for the connection to a proxy, and marked it then.
             Error::Other(marked) => Error::Other(marked),
             error => Error::Other(NotConnected(error).into()),
         })
     }
 }
 
-/// Opens a socket, unless a proxy did.
+/// Opens a socket, unless a proxy connector has opened one.
 #[derive(Debug)]
 struct TcpConnector;
 
@@ -120,7 +120,7 @@ impl<In: Transport> Connector<In> for TcpConnector {
         };
         let mut failed = Error::HostNotFound;
         for (index, address) in details.addrs.iter().enumerate() {
-            // Shared out, so that an address that is silent leaves time for the next.
+            // Divide the time among the addresses, so a silent one leaves time for the next.
             let shares = u32::try_from(details.addrs.len() - index).unwrap_or(u32::MAX);
             let share = left().max(Duration::from_millis(1)) / shares;
             match TcpStream::connect_timeout(address, share) {
@@ -146,16 +146,17 @@ impl<In: Transport> Connector<In> for TcpConnector {
     }
 }
 
-/// How many bytes wait for the rest of a request: more than any of ours has.
-const MOST_HELD: usize = 64 * 1024;
+/// How many bytes of a request are buffered at most. Our requests are smaller.
+const MAX_HELD: usize = 64 * 1024;
 
 /// A socket.
 struct Tcp {
     stream: TcpStream,
     buffers: LazyBuffers,
-    /// Written once an answer is waited for, so that head and body go out together.
+    /// Bytes that are written before the next read, so that head and body are sent
+    /// together.
     held: Vec<u8>,
-    /// Until when TLS and proxies have to be done with it.
+    /// The deadline for the handshakes with proxies and of TLS.
     until: Option<Instant>,
 }
 
@@ -164,7 +165,7 @@ impl Tcp {
     fn limit(&self, timeout: NextTimeout) -> Result<Duration, Error> {
         let mut limit = *timeout.after;
         if let (Timeout::Connect, Some(until)) = (timeout.reason, self.until) {
-            // What talks to a proxy gives each read the whole time.
+            // The proxy connectors pass the full timeout to each read.
             limit = limit.min(until.saturating_duration_since(Instant::now()));
         }
         if limit.is_zero() { Err(Error::Timeout(timeout.reason)) } else { Ok(limit) }
@@ -188,7 +189,7 @@ impl Transport for Tcp {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.held.extend_from_slice(&self.buffers.output()[..amount]);
-        if self.held.len() < MOST_HELD { Ok(()) } else { self.write_held(timeout) }
+        if self.held.len() < MAX_HELD { Ok(()) } else { self.write_held(timeout) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -205,14 +206,14 @@ impl Transport for Tcp {
                     self.buffers.input_appended(length);
                     return Ok(length > 0);
                 }
-                // Linux does not go on with a read that a signal broke off.
+                // On Linux, a signal can interrupt a read with a timeout.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error, timeout)),
             }
         }
     }
 
-    /// Whether nothing came unasked, the end among it.
+    /// Whether the idle connection is usable: there are neither bytes to read nor an end.
     fn is_open(&mut self) -> bool {
         let blocks = |stream: &mut TcpStream| {
             stream.set_nonblocking(true)?;
@@ -224,14 +225,15 @@ impl Transport for Tcp {
     }
 }
 
-/// The buffers are left out: they hold the key.
+/// Leaves out the buffers, which hold the key.
 impl fmt::Debug for Tcp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tcp").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 
-/// A socket whose timeout is over says that it would block, but on Windows.
+/// Converts an error of the socket. After a timeout it is `WouldBlock`, or `TimedOut` on
+/// Windows.
 fn failed(error: std::io::Error, timeout: NextTimeout) -> Error {
     match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Error::Timeout(timeout.reason),

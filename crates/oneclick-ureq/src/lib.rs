@@ -1,5 +1,5 @@
-//! The 1ClickImpact API over [ureq](https://docs.rs/ureq): a blocking client
-//! for programs without a runtime.
+//! A blocking client of the 1ClickImpact API on [ureq](https://docs.rs/ureq), for programs
+//! without an async runtime.
 //!
 //! ```no_run
 //! use oneclick_ureq::{Client, Trees};
@@ -12,26 +12,31 @@
 //! # }
 //! ```
 //!
-//! The client's methods are those of [`oneclick_proto::client`]; this crate is
-//! what carries them. Redirects are not followed, and what carries a call sends
-//! it once: only [`RetryPolicy`] says what is sent again, which is no purchase
-//! that may have been made.
-//! `https://` goes through the proxy that the environment names, as [`Proxy`] reads it:
-//! HTTP, HTTPS or SOCKS. It sees no more than the host. `http://` goes through none, and
-//! no client is made if the proxy cannot be used.
+//! The client's methods are documented in [`oneclick_proto::client`]; this crate is the
+//! transport. It does not follow redirects, and it sends each request once: only
+//! [`RetryPolicy`] repeats requests, and never a purchase that may have been made.
 //!
-//! ureq logs through the `log` crate. At the level `trace` it prints the bytes that it
-//! sends, the key among them: keep `ureq` and `ureq_proto` at `debug` or above. Its `debug`
-//! lines hide paths and queries, unless the logger says that `trace` is enabled for the
-//! module `ureq::util`. A logger that compares levels alone says so as soon as any module
-//! is at `trace`, and then they show the e-mail address of a list that is filtered by
-//! customer. With such a logger drop the lines of both.
+//! `https://` goes through the proxy of the environment, as [`Proxy`] reads it: HTTP,
+//! HTTPS or SOCKS. The proxy sees only the host name. `http://` never goes through a
+//! proxy. If the proxy cannot be used, the client cannot be built.
 //!
-//! Features: `tls` (default) is rustls with ring and the trust store of the
-//! operating system, passed explicitly, so that nothing process-wide is set.
-//! Without it only `http://` to a loopback address works, or an agent of your
-//! own. `gzip` asks for compressed answers, and holds them to
-//! [`max_response_bytes`](TransportOptions::max_response_bytes) once inflated.
+//! # Logging
+//!
+//! ureq logs through the `log` crate. At level `trace` it prints the bytes that it sends,
+//! including the key: keep `ureq` and `ureq_proto` at `debug` or above. At level `debug` it
+//! hides paths and queries, unless the logger reports that `trace` is enabled for the
+//! module `ureq::util`. A logger that only compares levels reports that as soon as any
+//! module is at `trace`. Then the `debug` lines show the e-mail address of a list that is
+//! filtered by customer. With such a logger, drop the lines of both crates.
+//!
+//! # Features
+//!
+//! * `tls` (default): rustls with ring and the operating system's trust store. No
+//!   process-wide default is set. Without it, only `http://` to a loopback address works,
+//!   or your own agent.
+//! * `gzip`: asks for compressed responses. The limit
+//!   [`max_response_bytes`](TransportOptions::max_response_bytes) applies to the
+//!   decompressed body.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -49,29 +54,30 @@ pub use oneclick_proto::*;
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::{Agent, SendBody, Timeout};
 
-/// The API over ureq; see [`oneclick_proto::Client`] for its methods.
+/// A client on ureq; [`oneclick_proto::Client`] documents its methods.
 pub type Client = BlockingClient<Transport>;
 
-/// A [`ureq::Agent`] as a transport.
+/// A transport over a [`ureq::Agent`].
 ///
-/// A call on a kept connection starts no thread; one that connects starts one to look the
-/// name up.
+/// A call on an idle connection starts no thread. A call that opens a connection starts one
+/// to resolve the host.
 #[derive(Clone, Debug)]
 pub struct Transport {
     agent: Agent,
-    /// Set on each request where the agent is not ours.
+    /// Options to set on each request, if the caller built the agent.
     overrides: Option<TransportOptions>,
     max_response_bytes: usize,
     start: Instant,
 }
 
 impl Transport {
-    /// Carries calls over an agent that you configured yourself.
+    /// A transport over your own agent.
     ///
-    /// Its TLS and pool stay as they are, and its proxy for `https://`, which ureq takes
-    /// from the environment in its own way unless it is set; no proxy is shown a key in
-    /// clear text. Timeouts are those of `options`; redirects
-    /// are not followed and a status is no error, whatever the agent says.
+    /// The agent's TLS and pool settings are used as they are, and so is its proxy for
+    /// `https://`; unless you set that, ureq reads it from the environment in its own way.
+    /// A proxy is never used for `http://`, since it could read the key. Timeouts are those
+    /// of `options`. Redirects are not followed, and no status is an error, whatever the
+    /// agent's settings are.
     ///
     /// ```
     /// use oneclick_ureq::{Api, Client, Transport, TransportOptions};
@@ -83,7 +89,7 @@ impl Transport {
     /// ```
     ///
     /// # Errors
-    /// A timeout of zero.
+    /// A timeout is zero.
     pub fn from_agent(agent: Agent, options: &TransportOptions) -> Result<Self, InvalidValue> {
         let options = options.checked()?;
         Ok(Self {
@@ -95,7 +101,7 @@ impl Transport {
     }
 }
 
-/// What every request needs, on our agent or on one of the caller's.
+/// The settings that every request needs, on our agent and on the caller's.
 macro_rules! configure {
     ($builder:expr, $options:expr) => {
         $builder
@@ -162,12 +168,12 @@ impl BlockingTransport for Transport {
             }
             request = builder.build();
         }
-        let answer = self.agent.run(request).map_err(|error| {
-            let unsent = gate.map_or_else(|| connecting(&error), |gate| gate.withdraw());
+        let response = self.agent.run(request).map_err(|error| {
+            let unsent = gate.map_or_else(|| failed_to_connect(&error), |gate| gate.withdraw());
             failed(error, unsent)
         })?;
 
-        let (head, mut body) = answer.into_parts();
+        let (head, mut body) = response.into_parts();
         let mut reader =
             BodyReader::new(&method, head, self.max_response_bytes).http1().gunzip(GUNZIP);
         match reader.read_to_end(body.as_reader()) {
@@ -189,7 +195,7 @@ impl BlockingTransport for Transport {
     }
 }
 
-/// The proxy as ureq has it.
+/// Converts a proxy into ureq's type.
 fn through(proxy: &Proxy) -> Result<ureq::Proxy, ProxyError> {
     let protocol = ureq::ProxyProtocol::try_from(&*proxy.scheme.to_string());
     let mut builder = ureq::Proxy::builder(protocol.map_err(|_| proxy.unsupported())?)
@@ -201,18 +207,17 @@ fn through(proxy: &Proxy) -> Result<ureq::Proxy, ProxyError> {
     builder.build().map_err(|_| proxy.unsupported())
 }
 
-/// Takes gzip off an answer; the feature has it asked for.
+/// The gzip decoder; `None` without the feature `gzip`.
 #[cfg(feature = "gzip")]
 const GUNZIP: Option<Gunzip> =
     Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
 #[cfg(not(feature = "gzip"))]
 const GUNZIP: Option<Gunzip> = None;
 
-/// The body of a purchase.
+/// The body of a POST.
 ///
-/// ureq connects, sends the head and only then reads the body: one that was
-/// never asked for was not sent, and a POST without its body cannot have been
-/// executed.
+/// ureq connects, sends the head, and only then reads the body. So if the body was never
+/// read, it was not sent, and a POST without its body cannot have been executed.
 struct Body {
     body: io::Cursor<Vec<u8>>,
     gate: BodyGate,
@@ -225,9 +230,9 @@ impl Read for Body {
     }
 }
 
-/// Whether a read over an agent of the caller's failed before it was sent, as far as the
-/// failure itself shows it: a read has no body to watch.
-fn connecting(error: &ureq::Error) -> bool {
+/// Whether a GET over the caller's agent failed before it was sent. A GET has no body to
+/// watch, so only the error itself can show that.
+fn failed_to_connect(error: &ureq::Error) -> bool {
     use ureq::Error::{ConnectProxyFailed, HostNotFound, Io};
     match error {
         ConnectProxyFailed(_) | HostNotFound => true,
@@ -237,7 +242,7 @@ fn connecting(error: &ureq::Error) -> bool {
     }
 }
 
-/// Sorts a failure into before and after the request could be executed.
+/// Converts a failure; `unsent` means that the request cannot have been executed.
 fn failed(error: ureq::Error, unsent: bool) -> TransportError {
     use ureq::Error::{BadUri, Other, RequireHttpsOnly};
     let (error, unsent) = match error {
@@ -245,7 +250,7 @@ fn failed(error: ureq::Error, unsent: bool) -> TransportError {
             Ok(error) => (error.0, true),
             Err(other) => (Other(other), unsent),
         },
-        // These two print the URI, and with it a customer's address.
+        // These two show the URI, which may hold a customer's address.
         BadUri(_) => (BadUri("..".to_owned()), unsent),
         RequireHttpsOnly(_) => (RequireHttpsOnly("..".to_owned()), unsent),
         error => (error, unsent),
@@ -254,7 +259,7 @@ fn failed(error: ureq::Error, unsent: bool) -> TransportError {
     TransportError::before_response(error, unsent).timed_out(timed_out)
 }
 
-/// Whether a timeout is over, or one within TLS, which hands it on as a failure of I/O.
+/// Whether an error is a timeout, possibly inside the I/O error that TLS turns it into.
 fn is_timeout(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Timeout(_) => true,
@@ -282,7 +287,7 @@ mod tls {
         builder: ConfigBuilder<AgentScope>,
     ) -> Result<ConfigBuilder<AgentScope>, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
-        // ureq would notice a machine without a trust store at the first call.
+        // Otherwise a missing trust store would only show at the first call.
         Verifier::new(provider.clone())?;
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
@@ -302,6 +307,6 @@ mod tls {
     pub(super) fn configure(
         _: ConfigBuilder<AgentScope>,
     ) -> Result<ConfigBuilder<AgentScope>, &'static str> {
-        Err("https needs the feature `tls` of oneclick-ureq")
+        Err("an https:// URL needs the feature `tls` of oneclick-ureq")
     }
 }
