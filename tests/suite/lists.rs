@@ -10,7 +10,7 @@ use crate::raw_server::{RawServer, response};
 behaviours! {
     a_list_is_walked_across_its_pages
     a_walk_with_a_cap_is_resumed_from_a_cursor
-    a_list_that_goes_in_circles_ends_with_an_error
+    a_list_whose_cursors_repeat_ends_with_an_error
     a_page_that_is_too_large_is_read_in_smaller_ones
     a_list_ends_after_an_error
     a_malformed_row_is_an_error_and_the_walk_goes_on
@@ -73,7 +73,7 @@ fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Adapter>() {
     assert_eq!(told.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
 }
 
-fn a_list_that_goes_in_circles_ends_with_an_error<S: Adapter>() {
+fn a_list_whose_cursors_repeat_ends_with_an_error<S: Adapter>() {
     let page = format!(r#"{{"user_records":[{ROW}],"cursor":"again"}}"#);
     let server = RawServer::answering(response("200 OK", "", &page));
     let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);

@@ -10,7 +10,7 @@ use crate::behaviours;
 use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
-    a_read_is_sent_again_after_what_may_pass
+    a_read_is_retried_after_transient_failures
     a_read_is_not_sent_again_after_what_will_not
     a_read_whose_answer_is_lost_is_sent_again
     a_purchase_is_sent_again_after_proof_that_it_was_not_made
@@ -47,7 +47,7 @@ fn ok(body: &str) -> Vec<u8> {
     response("200 OK", "", body)
 }
 
-fn a_read_is_sent_again_after_what_may_pass<S: Adapter>() {
+fn a_read_is_retried_after_transient_failures<S: Adapter>() {
     for code in [408, 425, 429, 500, 502, 503, 504] {
         let server = script(vec![status(code), status(code), ok(ACCOUNT)]);
         S::new(&server.url()).with_retry(soon()).send(GetAccount).unwrap();

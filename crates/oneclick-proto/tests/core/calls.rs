@@ -1,4 +1,4 @@
-//! One call and its attempts: what is sent again, when, and what is told then.
+//! Calls and their retries: which failures are retried, when, and with which error.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn status(status: u16) -> Response<Vec<u8>> {
     Response::builder().status(status).body(Vec::new()).unwrap()
 }
 
-/// An error in the API's own words.
+/// An error response of the API itself.
 fn own(status: u16) -> Response<Vec<u8>> {
     let body = r#"{"type":"api_error","message":"slow down"}"#;
     Response::builder().status(status).body(body.into()).unwrap()
@@ -90,7 +90,7 @@ fn cancel() -> CancelImpact {
 }
 
 #[test]
-fn one_attempt_is_one_request() {
+fn without_retries_a_call_is_one_request() {
     for code in [200, 302, 400, 408, 425, 429, 500, 503] {
         assert_eq!(sent(GetAccount, RetryPolicy::NEVER, || Ok(status(code))), 1);
     }
@@ -98,20 +98,20 @@ fn one_attempt_is_one_request() {
 }
 
 #[test]
-fn money_is_sent_again_only_after_proof_that_it_did_not_move() {
+fn a_purchase_is_retried_only_after_proof_that_nothing_was_bought() {
     assert_eq!(sent(plant(), THREE, refused), 3);
     assert_eq!(sent(plant(), THREE, lost), 1);
     for code in [200, 302, 400, 401, 408, 418, 425, 429, 500, 501, 502, 503, 504] {
         assert_eq!(sent(plant(), THREE, || Ok(status(code))), 1, "{code}");
     }
-    // In the API's own words; a gateway's may come after the purchase was made.
+    // The API itself sent these. A gateway may send them after the purchase was made.
     for code in [425, 429] {
         assert_eq!(sent(plant(), THREE, || Ok(own(code))), 3, "{code}");
     }
 }
 
 #[test]
-fn a_read_is_sent_again_after_what_may_pass() {
+fn a_read_is_retried_after_transient_failures() {
     assert_eq!(sent(GetAccount, THREE, lost), 3);
     for code in [408, 425, 429, 500, 502, 503, 504] {
         assert_eq!(sent(GetAccount, THREE, || Ok(status(code))), 3, "{code}");
@@ -122,7 +122,7 @@ fn a_read_is_sent_again_after_what_may_pass() {
 }
 
 #[test]
-fn a_cancellation_is_a_post_and_idempotent_all_the_same() {
+fn a_cancellation_is_retried_although_it_is_a_post() {
     assert_eq!(sent(cancel(), THREE, lost), 3);
     assert_eq!(sent(cancel(), THREE, || Ok(status(500))), 3);
     assert_eq!(sent(cancel(), THREE, || Ok(status(400))), 1);
@@ -142,7 +142,7 @@ fn error<E: Endpoint>(endpoint: E, outcomes: Vec<Outcome>) -> Error {
 }
 
 #[test]
-fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
+fn an_uncertain_attempt_makes_the_whole_call_uncertain() {
     let gone = || Ok(own(404));
     for outcomes in [
         vec![lost(), refused(), refused()],
@@ -161,7 +161,7 @@ fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
 }
 
 #[test]
-fn the_server_says_how_long_to_wait_and_the_error_too() {
+fn retry_after_is_obeyed_and_reported() {
     let busy = |seconds: &str| {
         let mut response = own(429);
         response.headers_mut().insert("retry-after", seconds.parse().unwrap());
@@ -171,7 +171,7 @@ fn the_server_says_how_long_to_wait_and_the_error_too() {
     let (after, again) = waiting(sent.finish(busy("5"), Duration::ZERO));
     assert!((5..6).contains(&after.as_secs()), "{after:?}");
     let (_, sent) = sending(again.wake(after));
-    // Half a minute is the most.
+    // Half a minute is the maximum.
     let error = done(sent.finish(busy("31"), after)).unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(31)));
     assert_eq!((error.attempts(), error.elapsed()), (2, after));
@@ -191,7 +191,7 @@ fn no_attempt_begins_after_the_deadline() {
 }
 
 #[test]
-fn the_time_of_a_call_counts_from_its_first_request_whatever_the_clock_shows() {
+fn elapsed_time_counts_from_the_first_request() {
     let began = Duration::from_secs(1_000_000);
     let (_, sent) = sending(start(GetAccount, THREE, began));
     let (wait, again) = waiting(sent.finish(lost(), began + Duration::from_secs(1)));
@@ -204,14 +204,14 @@ fn the_time_of_a_call_counts_from_its_first_request_whatever_the_clock_shows() {
     let (_, sent) = sending(start(GetAccount, THREE, began));
     let result = done(sent.finish(lost(), began + THREE.deadline));
     assert_eq!(result.unwrap_err().elapsed(), THREE.deadline);
-    // A clock that goes back says that no time has passed.
+    // If the clock goes back, the elapsed time is zero.
     let (_, sent) = sending(start(GetAccount, RetryPolicy::NEVER, began));
     let result = done(sent.finish(lost(), Duration::ZERO));
     assert_eq!(result.unwrap_err().elapsed(), Duration::ZERO);
 }
 
 #[test]
-fn only_an_action_may_buy_and_so_may_each_of_its_attempts() {
+fn each_attempt_of_an_action_may_buy_and_no_other_request() {
     for (may_buy, expected) in [
         (sending(start(plant(), THREE, Duration::ZERO)).1.may_buy(), true),
         (sending(start(GetAccount, THREE, Duration::ZERO)).1.may_buy(), false),
@@ -228,8 +228,8 @@ fn only_an_action_may_buy_and_so_may_each_of_its_attempts() {
 }
 
 #[test]
-fn a_call_that_cannot_be_written_ends_before_anything_is_sent() {
-    /// An action whose fields are no struct.
+fn a_request_that_cannot_be_encoded_fails_before_anything_is_sent() {
+    /// An endpoint that does not serialize as a struct.
     #[derive(serde::Serialize)]
     struct Own(u8);
 

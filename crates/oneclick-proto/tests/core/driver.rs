@@ -1,4 +1,4 @@
-//! The driver over transports of a few lines, blocking and not.
+//! Both clients over a scripted transport.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -14,49 +14,49 @@ use oneclick_proto::{
 };
 use serde_json::json;
 
-type Answer = Result<Response<Vec<u8>>, TransportError>;
+type SendResult = Result<Response<Vec<u8>>, TransportError>;
 
-/// Answers from a script, and remembers what it was asked.
+/// A transport that returns scripted responses and records the requests.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<Vec<Answer>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-    slept: Arc<Mutex<Vec<Duration>>>,
+    responses: Arc<Mutex<Vec<SendResult>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+    waits: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Script {
-    fn new(answers: Vec<Answer>) -> Self {
-        Self { answers: Arc::new(Mutex::new(answers)), ..Self::default() }
+    fn new(responses: Vec<SendResult>) -> Self {
+        Self { responses: Arc::new(Mutex::new(responses)), ..Self::default() }
     }
 
-    fn answer(&self, request: &Request<Vec<u8>>) -> Answer {
-        self.asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
-        self.answers.lock().unwrap().remove(0)
+    fn respond(&self, request: &Request<Vec<u8>>) -> SendResult {
+        self.requests.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+        self.responses.lock().unwrap().remove(0)
     }
 
-    fn slept(&self) -> Duration {
-        self.slept.lock().unwrap().iter().sum()
+    fn total_wait(&self) -> Duration {
+        self.waits.lock().unwrap().iter().sum()
     }
 
-    fn asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
+    fn request_count(&self) -> usize {
+        self.requests.lock().unwrap().len()
     }
 }
 
 impl BlockingTransport for Script {
     type Body = Vec<u8>;
 
-    fn send(&self, request: Request<Vec<u8>>) -> Answer {
-        self.answer(&request)
+    fn send(&self, request: Request<Vec<u8>>) -> SendResult {
+        self.respond(&request)
     }
 
     fn sleep(&self, duration: Duration) {
-        self.slept.lock().unwrap().push(duration);
+        self.waits.lock().unwrap().push(duration);
     }
 
     // Each exchange takes a second.
     fn now(&self) -> Duration {
-        Duration::from_secs(self.asked() as u64) + self.slept()
+        Duration::from_secs(self.request_count() as u64) + self.total_wait()
     }
 
     fn seed(&self) -> u64 {
@@ -67,8 +67,8 @@ impl BlockingTransport for Script {
 impl AsyncTransport for Script {
     type Body = Vec<u8>;
 
-    async fn send(&self, request: Request<Vec<u8>>) -> Answer {
-        // Pending once, as a socket would be.
+    async fn send(&self, request: Request<Vec<u8>>) -> SendResult {
+        // Return `Pending` once, as a socket would.
         let mut waited = false;
         std::future::poll_fn(|context| {
             if std::mem::replace(&mut waited, true) {
@@ -78,7 +78,7 @@ impl AsyncTransport for Script {
             Poll::Pending
         })
         .await;
-        self.answer(&request)
+        self.respond(&request)
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -124,7 +124,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-fn ok(body: &serde_json::Value) -> Answer {
+fn ok(body: &serde_json::Value) -> SendResult {
     Ok(Response::new(body.to_string().into_bytes()))
 }
 
@@ -132,7 +132,7 @@ fn read<T: serde::de::DeserializeOwned>(row: &serde_json::Value) -> T {
     serde_json::from_value(row.clone()).unwrap()
 }
 
-fn page(amounts: &[i64], cursor: Option<&str>) -> Answer {
+fn page(amounts: &[i64], cursor: Option<&str>) -> SendResult {
     let rows: Vec<_> = amounts
         .iter()
         .map(|amount| json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": amount}))
@@ -140,19 +140,19 @@ fn page(amounts: &[i64], cursor: Option<&str>) -> Answer {
     ok(&json!({"user_records": rows, "cursor": cursor}))
 }
 
-/// Clients that send once.
-fn blocking(answers: Vec<Answer>) -> BlockingClient<Script> {
+/// A client without retries.
+fn blocking(responses: Vec<SendResult>) -> BlockingClient<Script> {
     let api = Api::sandbox("test_key").unwrap();
-    Client::with_transport(api, Script::new(answers)).with_retry(RetryPolicy::NEVER)
+    Client::with_transport(api, Script::new(responses)).with_retry(RetryPolicy::NEVER)
 }
 
-fn asynchronous(answers: Vec<Answer>) -> AsyncClient<Script> {
+fn asynchronous(responses: Vec<SendResult>) -> AsyncClient<Script> {
     let api = Api::sandbox("test_key").unwrap();
-    Client::with_transport(api, Script::new(answers)).with_retry(RetryPolicy::NEVER)
+    Client::with_transport(api, Script::new(responses)).with_retry(RetryPolicy::NEVER)
 }
 
 #[test]
-fn a_call_is_sent_once_and_answered() {
+fn a_call_is_sent_once() {
     let receipt =
         json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
     let client = blocking(vec![ok(&receipt)]);
@@ -160,11 +160,11 @@ fn a_call_is_sent_once_and_answered() {
     let client = asynchronous(vec![ok(&receipt)]);
     assert_eq!(block_on(client.plant_tree(Trees::of::<5>())).unwrap().user_id, UserId::new("U1"));
     let expected = ["POST https://sandbox.1clickimpact.com/v1/plant_tree"];
-    assert_eq!(*client.transport().asked.lock().unwrap(), expected);
+    assert_eq!(*client.transport().requests.lock().unwrap(), expected);
 }
 
 #[test]
-fn whatever_holds_the_id_of_an_impact_is_tracked_and_cancelled_as_it_is() {
+fn every_value_with_an_impact_id_can_be_tracked_and_cancelled() {
     const TIME: &str = "2024-09-16T20:34:04.429Z";
     let row = json!({
         "user_id": "U1", "time_utc": TIME, "tree_planted": 5, "tracking_id": format!("U1-{TIME}"),
@@ -181,13 +181,13 @@ fn whatever_holds_the_id_of_an_impact_is_tracked_and_cancelled_as_it_is() {
             let client = blocking(vec![ok(&row), ok(&row)]);
             assert_eq!(client.track($it).unwrap(), tracking);
             assert_eq!(client.cancel_impact($it).unwrap(), cancelled);
-            let asked = client.transport().asked.lock().unwrap().clone();
+            let requests = client.transport().requests.lock().unwrap().clone();
             let client = asynchronous(vec![ok(&row), ok(&row)]);
             assert_eq!(block_on(client.track($it)).unwrap(), tracking);
             assert_eq!(block_on(client.cancel_impact($it)).unwrap(), cancelled);
-            assert_eq!(*client.transport().asked.lock().unwrap(), asked);
-            assert!(asked[0].ends_with("/v1/track?user_id=U1&time_utc=2024-09-16T20%3A34%3A04.429Z"));
-            assert_eq!(asked[1], "POST https://sandbox.1clickimpact.com/v1/cancel_impact");
+            assert_eq!(*client.transport().requests.lock().unwrap(), requests);
+            assert!(requests[0].ends_with("/v1/track?user_id=U1&time_utc=2024-09-16T20%3A34%3A04.429Z"));
+            assert_eq!(requests[1], "POST https://sandbox.1clickimpact.com/v1/cancel_impact");
         )*};
     }
     check!(&receipt, &record, &of_customer, &cancelled, &tracking, &id);
@@ -195,7 +195,7 @@ fn whatever_holds_the_id_of_an_impact_is_tracked_and_cancelled_as_it_is() {
 }
 
 #[test]
-fn a_tracking_answer_whose_id_cannot_be_read_is_not_sent() {
+fn a_tracking_with_an_invalid_id_is_not_sent() {
     let tracking = json!({"tracking_id": "U1", "impact_initiated": "2024-09-16T20:34:04.429Z"});
     let tracking: Tracking = read(&tracking);
     let client = blocking(Vec::new());
@@ -203,34 +203,34 @@ fn a_tracking_answer_whose_id_cannot_be_read_is_not_sent() {
     assert!(matches!(error.kind(), ErrorKind::Invalid(_)));
     assert_eq!(error.execution(), Execution::NotExecuted);
     assert!(client.track(&tracking).is_err());
-    assert_eq!(client.transport().asked(), 0);
+    assert_eq!(client.transport().request_count(), 0);
 }
 
 #[test]
-fn projects_are_asked_for_by_type_and_by_id() {
+fn projects_are_requested_by_type_and_by_id() {
     let project = json!({"project_id": "a/b", "name": "n", "type": "trees", "available": true});
     let client = blocking(vec![ok(&json!({"projects": [project]})), ok(&project)]);
     let list = client.projects(ProjectType::Trees).unwrap();
     assert_eq!(client.project("a/b").unwrap(), list.projects[0]);
-    let asked = client.transport().asked.lock().unwrap().clone();
-    assert!(asked[0].ends_with("/v1/projects?type=trees"));
-    assert!(asked[1].ends_with("/v1/projects/a%2Fb"));
+    let requests = client.transport().requests.lock().unwrap().clone();
+    assert!(requests[0].ends_with("/v1/projects?type=trees"));
+    assert!(requests[1].ends_with("/v1/projects/a%2Fb"));
 }
 
 #[test]
-fn a_purchase_whose_answer_is_lost_is_not_sent_again() {
+fn a_purchase_whose_response_is_lost_is_not_retried() {
     let client = blocking(vec![Err(TransportError::exchange("reset")), page(&[], None)]);
     let error = client.plant_tree(Trees::of::<5>()).unwrap_err();
     assert_eq!(error.execution(), Execution::Unknown);
-    assert_eq!((error.attempts(), client.transport().asked()), (1, 1));
+    assert_eq!((error.attempts(), client.transport().request_count()), (1, 1));
     assert_eq!(error.elapsed(), Duration::from_secs(1));
 }
 
 #[test]
-fn a_read_is_sent_again_after_a_wait_and_both_drivers_do_the_same() {
+fn a_read_is_retried_after_a_wait_by_both_clients() {
     let busy = || {
-        let answer = Response::builder().status(429).header("retry-after", "2");
-        Ok(answer.body(Vec::new()).unwrap())
+        let response = Response::builder().status(429).header("retry-after", "2");
+        Ok(response.body(Vec::new()).unwrap())
     };
     let lost = || Err(TransportError::exchange("reset"));
     let account = || ok(&json!({"user_id": "U1", "email": "a@x.com"}));
@@ -238,16 +238,16 @@ fn a_read_is_sent_again_after_a_wait_and_both_drivers_do_the_same() {
     let once = blocking(vec![lost(), busy(), account()]);
     let client = once.with_retry(RetryPolicy::STANDARD);
     assert_eq!(client.whoami().unwrap().user_id, UserId::new("U1"));
-    let waits = client.transport().slept.lock().unwrap().clone();
-    assert_eq!((client.transport().asked(), waits.len()), (3, 2));
+    let waits = client.transport().waits.lock().unwrap().clone();
+    assert_eq!((client.transport().request_count(), waits.len()), (3, 2));
     assert!(waits[0] <= client.retry().base && waits[1] >= Duration::from_secs(2));
 
     let client = asynchronous(vec![lost(), busy(), account()]);
     let client = client.with_retry(RetryPolicy::STANDARD);
     assert_eq!(block_on(client.whoami()).unwrap().user_id, UserId::new("U1"));
-    assert_eq!(*client.transport().slept.lock().unwrap(), waits);
+    assert_eq!(*client.transport().waits.lock().unwrap(), waits);
 
-    // For one call alone.
+    // A policy for a single call does not change the client.
     let client = blocking(vec![lost(), lost(), lost()]).with_retry(RetryPolicy::STANDARD);
     let error = client.with_retry(RetryPolicy::NEVER).whoami().unwrap_err();
     assert_eq!(error.attempts(), 1);
@@ -255,35 +255,35 @@ fn a_read_is_sent_again_after_a_wait_and_both_drivers_do_the_same() {
 }
 
 #[test]
-fn the_last_error_counts_the_attempts_and_the_time() {
+fn the_last_error_reports_attempts_and_elapsed_time() {
     let lost = || Err(TransportError::exchange("reset"));
     let client = blocking(vec![lost(), lost(), lost(), lost()]).with_retry(RetryPolicy::STANDARD);
     let error = client.whoami().unwrap_err();
-    assert_eq!((error.attempts(), client.transport().asked()), (3, 3));
-    assert_eq!(error.elapsed(), Duration::from_secs(3) + client.transport().slept());
+    assert_eq!((error.attempts(), client.transport().request_count()), (3, 3));
+    assert_eq!(error.elapsed(), Duration::from_secs(3) + client.transport().total_wait());
     assert!(error.to_string().ends_with("(after 3 attempts)"), "{error}");
 }
 
 #[test]
-fn a_purchase_is_sent_again_only_if_it_certainly_was_not_made() {
+fn a_purchase_is_retried_only_if_it_certainly_was_not_made() {
     let receipt =
         json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
     let refused = || Err(TransportError::connect("refused"));
     let client = blocking(vec![refused(), refused(), ok(&receipt)]);
     let client = client.with_retry(RetryPolicy::default());
     client.plant_tree(Trees::of::<5>()).unwrap();
-    assert_eq!(client.transport().asked(), 3);
+    assert_eq!(client.transport().request_count(), 3);
 
     let lost = Err(TransportError::exchange("reset"));
     let client = blocking(vec![refused(), lost, ok(&receipt)]);
     let client = client.with_retry(RetryPolicy::default().attempts(9));
     let error = client.plant_tree(Trees::of::<5>()).unwrap_err();
     assert_eq!(error.execution(), Execution::Unknown);
-    assert_eq!((error.attempts(), client.transport().asked()), (2, 2));
+    assert_eq!((error.attempts(), client.transport().request_count()), (2, 2));
 }
 
-/// The server's time, from which purchases and receipts are told apart.
-fn account() -> Answer {
+/// A response with the server's time, which a verified purchase needs first.
+fn account() -> SendResult {
     let mut account = ok(&json!({"user_id": "U1", "email": "a@x.com"})).unwrap();
     let date = "Mon, 16 Sep 2024 20:34:04 GMT".parse().unwrap();
     account.headers_mut().insert("date", date);
@@ -291,7 +291,7 @@ fn account() -> Answer {
 }
 
 #[test]
-fn a_verified_purchase_is_found_after_its_response_was_lost_and_both_drivers_do_the_same() {
+fn both_clients_find_a_verified_purchase_whose_response_was_lost() {
     let intent = Intent::new("shop", "order-1");
     let row = json!({
         "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5,
@@ -301,28 +301,28 @@ fn a_verified_purchase_is_found_after_its_response_was_lost_and_both_drivers_do_
     let lost = || Err(TransportError::exchange("reset"));
     let none = || ok(&json!({"customer_records": []}));
     let found = || ok(&json!({"user_records": [row]}));
-    let answers = || vec![account(), lost(), none(), page(&[], None), none(), found(), ok(&row)];
+    let responses = || vec![account(), lost(), none(), page(&[], None), none(), found(), ok(&row)];
     let plant = || PlantTree::new(Trees::of::<5>());
 
-    let client = blocking(answers());
+    let client = blocking(responses());
     let Outcome::Confirmed(receipt) = client.buy_verified(&intent, plant()) else {
         panic!("confirmed")
     };
     assert_eq!(receipt.time_utc.to_string(), "2024-09-16T20:34:04.429Z");
-    let asked = client.transport().asked.lock().unwrap().clone();
+    let requests = client.transport().requests.lock().unwrap().clone();
     let paths = ["whoami", "plant_tree", "customer_records", "records"];
-    for (asked, path) in asked.iter().zip(paths) {
-        assert!(asked.contains(&format!("/v1/{path}")), "{asked}");
+    for (request, path) in requests.iter().zip(paths) {
+        assert!(request.contains(&format!("/v1/{path}")), "{request}");
     }
-    assert!(asked[6].contains("/v1/track?"));
-    let slept = client.transport().slept();
-    assert!(slept > Duration::ZERO);
+    assert!(requests[6].contains("/v1/track?"));
+    let waits = client.transport().total_wait();
+    assert!(waits > Duration::ZERO);
 
-    let client = asynchronous(answers());
+    let client = asynchronous(responses());
     let outcome = block_on(client.buy_verified(&intent, plant()));
     assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
-    assert_eq!(*client.transport().asked.lock().unwrap(), asked);
-    assert_eq!(client.transport().slept(), slept);
+    assert_eq!(*client.transport().requests.lock().unwrap(), requests);
+    assert_eq!(client.transport().total_wait(), waits);
 
     // Metadata without room for the marker: nothing is sent.
     let full = (0..20).map(|at| (at.to_string(), ""));
@@ -332,11 +332,11 @@ fn a_verified_purchase_is_found_after_its_response_was_lost_and_both_drivers_do_
     assert!(matches!(&refused, Outcome::Refused(_)) && refused.error().is_some());
     let shown: Box<dyn std::error::Error> = refused.into();
     assert!(shown.to_string().starts_with("not bought, and refused: "), "{shown}");
-    assert_eq!(client.transport().asked(), 0);
+    assert_eq!(client.transport().request_count(), 0);
 }
 
 #[test]
-fn a_verified_purchase_that_is_answered_takes_two_steps() {
+fn a_verified_purchase_with_a_receipt_takes_two_requests() {
     let intent = Intent::new("shop", "order-1");
     let receipt =
         json!({"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 5});
@@ -351,20 +351,20 @@ fn a_verified_purchase_that_is_answered_takes_two_steps() {
         step = sent.finish(outcome, BlockingTransport::now(transport));
     }
     assert!(matches!(step, Step::Done(Outcome::Confirmed(_))), "{step:?}");
-    assert_eq!(transport.asked(), 2);
+    assert_eq!(transport.request_count(), 2);
 }
 
 #[test]
-fn a_list_gives_the_items_of_all_pages_and_ends() {
-    let answers = || vec![page(&[1, 2], Some("a")), page(&[], Some("b")), page(&[3], None)];
-    let client = blocking(answers());
+fn a_list_returns_the_items_of_all_pages_and_ends() {
+    let responses = || vec![page(&[1, 2], Some("a")), page(&[], Some("b")), page(&[3], None)];
+    let client = blocking(responses());
     let amounts: Result<Vec<_>, _> = client
         .records(ListRecords::new())
         .map(|record| Ok::<_, oneclick_proto::Error>(record?.impact.amount))
         .collect();
     assert_eq!(amounts.unwrap(), [1, 2, 3]);
 
-    let client = asynchronous(answers());
+    let client = asynchronous(responses());
     block_on(async {
         let mut items = client.records(ListRecords::new());
         let mut amounts = Vec::new();
@@ -374,20 +374,20 @@ fn a_list_gives_the_items_of_all_pages_and_ends() {
         assert_eq!(amounts, [1, 2, 3]);
         assert!(items.next().await.is_none());
     });
-    assert_eq!(client.transport().asked(), 3);
+    assert_eq!(client.transport().request_count(), 3);
 }
 
 #[test]
-fn a_list_ends_after_an_error_and_says_where_to_resume() {
-    let answers = || vec![page(&[1], Some("a")), Err(TransportError::exchange("reset"))];
-    let client = blocking(answers());
+fn a_list_ends_after_an_error_and_keeps_the_cursor_to_resume_from() {
+    let responses = || vec![page(&[1], Some("a")), Err(TransportError::exchange("reset"))];
+    let client = blocking(responses());
     let mut items = client.records(ListRecords::new());
     assert!(items.next().unwrap().is_ok());
     assert!(items.next().unwrap().is_err());
     assert!(items.next().is_none() && items.next().is_none());
     assert_eq!(items.cursor().unwrap().as_str(), "a");
 
-    let client = asynchronous(answers());
+    let client = asynchronous(responses());
     let mut pages = client.records(ListRecords::new()).into_pages();
     assert!(block_on(pages.next()).unwrap().is_ok());
     assert!(block_on(pages.next()).unwrap().is_err());
@@ -396,11 +396,11 @@ fn a_list_ends_after_an_error_and_says_where_to_resume() {
 }
 
 #[test]
-fn a_list_that_goes_in_circles_ends_with_an_error() {
+fn a_list_whose_cursors_repeat_ends_with_an_error() {
     let client = blocking(vec![page(&[1], Some("a")), page(&[2], Some("a"))]);
     let mut items = client.records(ListRecords::new());
     assert!(items.next().unwrap().is_ok());
-    assert!(items.next().unwrap().is_ok(), "what was read is given");
+    assert!(items.next().unwrap().is_ok(), "the page before the error is returned");
     let error = items.next().unwrap().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
     assert_eq!(error.endpoint(), Some("/v1/records"));
@@ -408,12 +408,12 @@ fn a_list_that_goes_in_circles_ends_with_an_error() {
 }
 
 #[test]
-fn caps_end_a_walk() {
+fn a_list_ends_at_its_caps() {
     let client = blocking(vec![page(&[1, 2], Some("a")), page(&[3, 4], Some("b"))]);
     let records = ListRecords::new().limit(Limit::of::<2>());
     let items = client.records(records.clone()).max_items(3);
     assert_eq!(items.filter_map(Result::ok).count(), 3);
-    assert!(client.transport().asked.lock().unwrap()[1].ends_with("?limit=1&cursor=a"));
+    assert!(client.transport().requests.lock().unwrap()[1].ends_with("?limit=1&cursor=a"));
 
     let client = asynchronous(vec![page(&[1, 2], Some("a"))]);
     let mut pages = client.records(records).max_pages(1).into_pages();
@@ -425,7 +425,7 @@ fn caps_end_a_walk() {
 }
 
 #[test]
-fn a_transport_that_cannot_be_set_up_is_an_error_before_any_request() {
+fn a_transport_that_cannot_be_set_up_fails_before_any_request() {
     let error = BlockingClient::<Script>::sandbox("test_key").unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Setup));
     assert_eq!(error.execution(), Execution::NotExecuted);
@@ -435,7 +435,7 @@ fn a_transport_that_cannot_be_set_up_is_an_error_before_any_request() {
 }
 
 #[test]
-fn variables_choose_the_environment() {
+fn environment_variables_choose_key_and_base_url() {
     let api = |key: Option<&str>, url: Option<&str>| {
         Api::from_vars(|name| match name {
             "ONECLICK_API_KEY" => key.map(str::to_owned),
@@ -455,7 +455,7 @@ fn variables_choose_the_environment() {
 }
 
 #[test]
-fn clear_text_to_another_host_needs_its_variable_to_be_1() {
+fn plain_http_to_another_host_needs_oneclick_insecure_to_be_1() {
     let api = |url: Option<&str>, insecure: Option<&str>| {
         Api::from_vars(|name| match name {
             "ONECLICK_API_KEY" => Some("test_1".to_owned()),
@@ -472,7 +472,7 @@ fn clear_text_to_another_host_needs_its_variable_to_be_1() {
         let refused = api(emulator, other).unwrap_err();
         assert!(refused.contains("set ONECLICK_INSECURE=1"), "{other:?}: {refused}");
     }
-    // It changes nothing else.
+    // The variable changes nothing else.
     for insecure in [None, Some("1")] {
         assert_eq!(api(None, insecure).unwrap(), "https://sandbox.1clickimpact.com");
         assert_eq!(api(Some("http://127.0.0.1:1"), insecure).unwrap(), "http://127.0.0.1:1");
@@ -483,7 +483,7 @@ fn clear_text_to_another_host_needs_its_variable_to_be_1() {
 }
 
 #[test]
-fn clients_and_their_futures_cross_threads() {
+fn clients_and_their_futures_are_send() {
     fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn streamed<T: futures_core::Stream + Send + Unpin + 'static>(_: &T) {}
     fn sent<T: Send>(_: &T) {}

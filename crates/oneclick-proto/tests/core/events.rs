@@ -1,4 +1,4 @@
-//! The events of the feature `tracing`: one for each attempt, and nothing private.
+//! The events of the feature `tracing`: one for each attempt, without private data.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,16 +19,16 @@ const URL: &str = "http://127.0.0.1:8787";
 const EMAIL: &str = "ada@example.com";
 
 type Outcome = Result<Response<&'static str>, TransportError>;
-type Told = BTreeMap<String, String>;
+type Fields = BTreeMap<String, String>;
 
-/// Remembers the fields of our events, for the thread that wants them.
+/// Records the fields of our events for the current thread.
 ///
-/// There is one for the whole program: subscribers that come and go with the
-/// tests of other threads switch events off for each other.
+/// This is the global subscriber, because subscribers that tests on other threads install
+/// and remove would disable events for each other.
 struct Memory;
 
 thread_local! {
-    static TOLD: RefCell<Option<Vec<Told>>> = const { RefCell::new(None) };
+    static EVENTS: RefCell<Option<Vec<Fields>>> = const { RefCell::new(None) };
 }
 
 impl Subscriber for Memory {
@@ -37,9 +37,9 @@ impl Subscriber for Memory {
     }
 
     fn event(&self, event: &Event<'_>) {
-        struct Fields(Told);
+        struct Visitor(Fields);
 
-        impl Visit for Fields {
+        impl Visit for Visitor {
             fn record_str(&mut self, field: &Field, value: &str) {
                 self.0.insert(field.name().into(), value.into());
             }
@@ -50,9 +50,11 @@ impl Subscriber for Memory {
         }
 
         assert_eq!(*event.metadata().level(), Level::DEBUG);
-        let mut fields = Fields(BTreeMap::new());
+        let mut fields = Visitor(BTreeMap::new());
         event.record(&mut fields);
-        TOLD.with_borrow_mut(|told| told.iter_mut().for_each(|told| told.push(fields.0.clone())));
+        EVENTS.with_borrow_mut(|events| {
+            events.iter_mut().for_each(|events| events.push(fields.0.clone()))
+        });
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -68,15 +70,15 @@ impl Subscriber for Memory {
     fn exit(&self, _: &Id) {}
 }
 
-/// The events of a call at a base URL, given what becomes of each attempt.
-fn told<E: Endpoint>(
+/// The events of a call, given the outcome of each attempt.
+fn emitted<E: Endpoint>(
     url: &str,
     endpoint: E,
     outcomes: impl IntoIterator<Item = Outcome>,
-) -> Vec<Told> {
+) -> Vec<Fields> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Memory).unwrap());
-    TOLD.set(Some(Vec::new()));
+    EVENTS.set(Some(Vec::new()));
     let api = Api::with_base_url(url, "test_5ecretKey").unwrap();
     let mut elapsed = Duration::ZERO;
     let mut step = Call::new(endpoint).start(&api, RetryPolicy::STANDARD, 7, elapsed);
@@ -89,14 +91,14 @@ fn told<E: Endpoint>(
             Step::Done(_) => break,
         };
     }
-    TOLD.take().unwrap()
+    EVENTS.take().unwrap()
 }
 
 fn plant() -> PlantTree {
     PlantTree::new(Trees::of::<5>()).customer(Customer::new(EMAIL).unwrap())
 }
 
-fn answer(status: u16, body: &'static str) -> Outcome {
+fn response(status: u16, body: &'static str) -> Outcome {
     Ok(Response::builder().status(status).header("retry-after", 0).body(body).unwrap())
 }
 
@@ -105,8 +107,8 @@ fn lost() -> Outcome {
 }
 
 #[test]
-fn every_attempt_is_told_with_the_names_of_the_conventions() {
-    let events = told(URL, GetAccount, [lost(), answer(429, ""), answer(429, "")]);
+fn every_attempt_emits_an_event_with_opentelemetry_names() {
+    let events = emitted(URL, GetAccount, [lost(), response(429, ""), response(429, "")]);
     assert_eq!(events.len(), 3);
     for (at, event) in events.iter().enumerate() {
         assert_eq!(event["http.request.method"], "GET");
@@ -127,9 +129,9 @@ fn every_attempt_is_told_with_the_names_of_the_conventions() {
 }
 
 #[test]
-fn a_success_is_told_too() {
+fn a_success_emits_an_event() {
     let receipt = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5}"#;
-    let events = told(URL, plant(), [answer(200, receipt)]);
+    let events = emitted(URL, plant(), [response(200, receipt)]);
     let [event] = &events[..] else { panic!("one event: {events:?}") };
     assert_eq!(event["message"], "request succeeded");
     assert_eq!(event["http.response.status_code"], "200");
@@ -145,34 +147,34 @@ fn the_type_of_an_error_is_one_of_a_few_words() {
         (Err(TransportError::connect("refused")), "connect"),
         (Err(BodyReader::new(&Method::GET, head(), 9).cut("eof")), "body"),
         (Err(BodyReader::new(&Method::GET, head(), 1).push(b"12").unwrap_err()), "too_large"),
-        (answer(200, "what?"), "decode"),
-        (answer(404, ""), "404"),
+        (response(200, "what?"), "decode"),
+        (response(404, ""), "404"),
     ];
     for (outcome, word) in outcomes {
-        assert_eq!(told(URL, plant(), [outcome])[0]["error.type"], word);
+        assert_eq!(emitted(URL, plant(), [outcome])[0]["error.type"], word);
     }
 }
 
 #[test]
-fn the_port_that_is_meant_is_told() {
+fn an_event_has_the_default_port_of_the_scheme() {
     for (url, host, port) in [
         ("https://shop.example", "shop.example", "443"),
         ("http://127.0.0.1", "127.0.0.1", "80"),
         ("https://[::1]:99", "[::1]", "99"),
     ] {
-        let event = &told(url, GetAccount, [answer(404, "")])[0];
+        let event = &emitted(url, GetAccount, [response(404, "")])[0];
         assert_eq!((&*event["server.address"], &*event["server.port"]), (host, port));
     }
 }
 
 #[test]
-fn nothing_private_is_told() {
+fn events_hold_no_private_data() {
     let echo = r#"{"type":"ada@example.com","message":"ada@example.com test_5ecretKey"}"#;
     for status in [400, 200] {
         let customers = ListCustomers::new().customer_email(Email::new(EMAIL).unwrap());
-        let mut events = told(URL, plant(), [answer(status, echo)]);
-        events.extend(told(URL, customers, [answer(status, echo)]));
-        events.extend(told(URL, plant(), [Err(TransportError::exchange(EMAIL))]));
+        let mut events = emitted(URL, plant(), [response(status, echo)]);
+        events.extend(emitted(URL, customers, [response(status, echo)]));
+        events.extend(emitted(URL, plant(), [Err(TransportError::exchange(EMAIL))]));
         assert_eq!(events.len(), 3);
         let shown = format!("{events:?}");
         assert!(!shown.contains("ada") && !shown.contains("5ecret"), "{shown}");

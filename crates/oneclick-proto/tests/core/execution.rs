@@ -1,4 +1,4 @@
-//! The table: what each failure says about execution.
+//! The execution that each failure implies.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn finish(outcome: Outcome) -> Error {
     };
     match sent.finish(outcome, Duration::from_secs(7)) {
         Step::Done(result) => result.unwrap_err(),
-        Step::Wait(..) | Step::Send(..) => panic!("one attempt is all there is"),
+        Step::Wait(..) | Step::Send(..) => panic!("the policy allows only one attempt"),
     }
 }
 
@@ -28,17 +28,16 @@ fn reader(status: u16, limit: usize) -> BodyReader {
     BodyReader::new(&Method::GET, head, limit)
 }
 
-/// A response with a body, in the API's own words or not.
+/// A response with a body, either the API's own error or something else.
 fn response(status: u16, body: &str) -> Outcome {
     Ok(Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap())
 }
 
 const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
 
-/// The table of executions. It stands in the code in `Error::classify`, and on the page
-/// in `docs/failures.md`.
+/// The table of executions, as in `Error::classify` and `docs/failures.md`.
 #[test]
-fn every_status_says_what_the_table_says() {
+fn every_status_has_the_execution_of_the_table() {
     use Execution::{NotExecuted, Unknown};
     for status in (100..200).chain(300..1000) {
         let own = match status {
@@ -57,7 +56,7 @@ fn every_status_says_what_the_table_says() {
 }
 
 #[test]
-fn a_success_that_is_no_receipt_is_executed_only_if_it_shows_a_part_of_one() {
+fn a_2xx_without_a_receipt_is_executed_only_if_it_has_a_field_of_one() {
     for status in [200, 201, 202, 204] {
         for body in [r#"{"tree_planted":5}"#, r#"{"time_utc":7}"#, r#"{"coral_restored":null}"#] {
             assert_eq!(finish(response(status, body)).execution(), Execution::Executed, "{body}");
@@ -70,7 +69,7 @@ fn a_success_that_is_no_receipt_is_executed_only_if_it_shows_a_part_of_one() {
 }
 
 #[test]
-fn before_the_first_byte_is_not_executed_and_after_it_is_unknown() {
+fn a_failure_before_the_first_byte_is_not_executed_and_after_it_unknown() {
     assert_eq!(finish(Err(TransportError::connect("refused"))).execution(), Execution::NotExecuted);
     assert_eq!(finish(Err(TransportError::exchange("reset"))).execution(), Execution::Unknown);
     let timeout = finish(Err(TransportError::exchange("slow").timed_out(true)));
@@ -80,11 +79,11 @@ fn before_the_first_byte_is_not_executed_and_after_it_is_unknown() {
 }
 
 #[test]
-fn a_cut_body_says_what_its_status_says_and_a_promise_cut_short_is_unknown() {
+fn a_truncated_body_is_unknown_unless_it_still_holds_the_apis_error() {
     let cut = |status| finish(Err(reader(status, 100).push(b"{\"type").unwrap().cut("eof")));
     assert_eq!(cut(200).execution(), Execution::Unknown);
     assert_eq!(cut(500).execution(), Execution::Unknown);
-    // Whose words they were cannot be read any more.
+    // It is no longer known whether this is the API's own error.
     assert_eq!(cut(401).execution(), Execution::Unknown);
     let whole = finish(Err(reader(401, 100).push(OWN.as_bytes()).unwrap().cut("eof")));
     assert_eq!(whole.execution(), Execution::NotExecuted);
@@ -93,10 +92,10 @@ fn a_cut_body_says_what_its_status_says_and_a_promise_cut_short_is_unknown() {
 }
 
 #[test]
-fn a_success_that_is_too_large_is_unknown_and_an_error_says_what_it_says_cut_short() {
+fn a_2xx_that_is_too_large_is_unknown_and_an_error_is_truncated() {
     let large = finish(Err(reader(200, 3).push(b"1234").unwrap_err()));
     assert_eq!(large.execution(), Execution::Unknown);
-    // The beginning of a refusal may be that of a gateway's.
+    // A truncated refusal may be a gateway's.
     let long = |status| finish(reader(status, 9).push(OWN.as_bytes()).unwrap().finish());
     for status in [400, 429, 503] {
         assert_eq!(long(status).execution(), Execution::Unknown);
@@ -108,9 +107,10 @@ fn a_success_that_is_too_large_is_unknown_and_an_error_says_what_it_says_cut_sho
     assert_eq!(long(307).execution(), Execution::NotExecuted);
 }
 
-/// Another attempt would be too large again; one that broke off may arrive whole.
+/// A response that is too large will be too large again; a truncated one may arrive
+/// completely.
 #[test]
-fn a_read_is_sent_again_after_a_cut_body_and_not_after_one_that_is_too_large() {
+fn a_read_is_retried_after_a_truncated_body_but_not_after_one_that_is_too_large() {
     let repeated = |error| {
         let api = Api::sandbox("test_key").unwrap();
         let call = Call::new(GetAccount);
@@ -129,7 +129,7 @@ fn a_read_is_sent_again_after_a_cut_body_and_not_after_one_that_is_too_large() {
 }
 
 #[test]
-fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
+fn a_message_leaves_the_cause_to_the_source() {
     use std::error::Error as _;
     let error = finish(Err(TransportError::connect("connection refused (os error 111)")));
     assert_eq!(error.to_string(), "POST /v1/plant_tree: could not connect; it was not executed");
@@ -141,7 +141,7 @@ fn a_message_says_once_what_happened_and_leaves_the_cause_to_the_source() {
 }
 
 #[test]
-fn a_message_says_of_a_purchase_whether_it_was_executed() {
+fn a_message_for_a_purchase_says_whether_it_was_executed() {
     for (outcome, expected) in [
         (
             response(307, ""),
@@ -171,7 +171,7 @@ fn a_message_says_of_a_purchase_whether_it_was_executed() {
 }
 
 #[test]
-fn a_message_says_of_a_cancellation_that_it_can_be_sent_again() {
+fn a_message_for_a_cancellation_says_that_it_can_be_sent_again() {
     let status = |status: u16| Response::builder().status(status).body(Vec::new()).unwrap();
     let api = Api::sandbox("test_key").unwrap();
     let cancel = CancelImpact::try_from("U1-2025-03-12T15:22:14.753Z").unwrap();
@@ -194,13 +194,13 @@ fn a_message_says_of_a_cancellation_that_it_can_be_sent_again() {
         let error = api.decode(&cancel, status(code)).unwrap_err();
         assert_eq!(error.to_string(), format!("POST /v1/cancel_impact: {expected}"));
     }
-    // A read changes nothing, so nothing is said of it.
+    // A message for a read says nothing about execution.
     let error = api.decode(&GetAccount, status(500)).unwrap_err();
     assert_eq!(error.to_string(), "GET /v1/whoami: answered 500 Internal Server Error");
 }
 
 #[test]
-fn of_a_body_so_much_is_kept_and_no_more() {
+fn an_error_keeps_64_kib_of_the_body() {
     assert_eq!(Error::MAX_BODY_BYTES, 65_536);
     for (length, kept) in [(65_535, 65_535), (65_536, 65_536), (65_537, 65_536)] {
         let response = Response::builder().status(500).body(vec![b'x'; length]).unwrap();

@@ -1,4 +1,4 @@
-//! How far a late look reads a list of many pages, by the order that its rows are in.
+//! How far a late look reads lists of many pages, which depends on the order of the rows.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use oneclick_proto::{
 };
 use serde_json::{Value, json};
 
-/// Seconds before the purchase left; later ones are positive.
+/// Before this second, counted from the send, the purchase cannot have been made.
 const FROM: i64 = -60;
 /// The server's time.
 const DATE: &str = "Wed, 12 Mar 2025 16:00:00 GMT";
-/// No purchase was made later than this.
+/// After this second, counted from the send, the purchase cannot have been made.
 const UNTIL: i64 = 10 + 900;
 
-/// The account's own list, in both orders, page by page. The customers' is empty.
+/// The pages of the account's own list in both orders. The customers' list is empty.
 struct Lists {
     newest_first: Vec<Vec<Value>>,
     oldest_first: Vec<Vec<Value>>,
     policy: VerifyPolicy,
-    /// The most rows that a response can hold.
+    /// The largest limit for which the response is not too large.
     fit: u64,
-    /// What was asked of the own list.
-    asked: Vec<String>,
+    /// The queries to the account's own list.
+    requested: Vec<String>,
 }
 
 impl Lists {
-    /// Rows of these seconds, `size` to a page.
+    /// Lists with rows at these seconds, `size` rows per page.
     fn of(size: usize, newest_first: &[i64], oldest_first: &[i64]) -> Self {
         let pages = |seconds: &[i64]| {
             let pages = seconds.chunks(size);
@@ -40,18 +40,18 @@ impl Lists {
             oldest_first: pages(oldest_first),
             policy: VerifyPolicy::STANDARD,
             fit: 1_000,
-            asked: Vec::new(),
+            requested: Vec::new(),
         }
     }
 
-    fn answer(&mut self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+    fn handle(&mut self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
         let query = request.uri().query().unwrap_or_default();
         let body = match request.uri().path() {
             "/v1/customer_records" => json!({"customer_records": []}),
             "/v1/track" => json!({"tracking_id": "x", "tree_planted": 5,
                 "impact_initiated": "2025-03-12T15:00:01Z"}),
             "/v1/records" => {
-                self.asked.push(query.to_owned());
+                self.requested.push(query.to_owned());
                 let pages =
                     if query.contains("=asc") { &self.oldest_first } else { &self.newest_first };
                 let cursor = query.split("cursor=").nth(1).unwrap_or("0");
@@ -65,7 +65,7 @@ impl Lists {
         response.body(body.to_string().into_bytes()).unwrap()
     }
 
-    /// Looks for it.
+    /// Looks for the purchase.
     fn look(&mut self) -> Outcome {
         self.drive(sent_twice().policy(self.policy))
     }
@@ -82,7 +82,7 @@ impl Lists {
                     let limit =
                         limit.map_or(0, |limit| limit.split('&').next().unwrap().parse().unwrap());
                     let outcome =
-                        if limit > self.fit { Err(too_large()) } else { Ok(self.answer(&request)) };
+                        if limit > self.fit { Err(too_large()) } else { Ok(self.handle(&request)) };
                     sent.finish(outcome, now)
                 }
                 Step::Wait(wait, waiting) => {
@@ -95,11 +95,12 @@ impl Lists {
         panic!("it does not end");
     }
 
-    /// Looks, and counts the pages that were read in each order.
+    /// Looks for the purchase, and asserts the number of pages read in each order.
     #[track_caller]
     fn reads(mut self, newest_first: usize, oldest_first: usize, whole: bool) {
         let outcome = self.look();
-        let pages = |order: &str| self.asked.iter().filter(|query| query.contains(order)).count();
+        let pages =
+            |order: &str| self.requested.iter().filter(|query| query.contains(order)).count();
         assert_eq!((pages("=desc"), pages("=asc")), (newest_first, oldest_first));
         match outcome {
             Outcome::NotBought(_) => assert!(whole),
@@ -131,7 +132,7 @@ fn too_large() -> TransportError {
     BodyReader::new(&Method::GET, head, 0).push(b"x").unwrap_err()
 }
 
-/// A row with a marker of its own.
+/// A row with the marker of another purchase.
 fn row(second: i64) -> Value {
     let start: DateTime<Utc> = "2025-03-12T15:00:00.001Z".parse().unwrap();
     let time = start + TimeDelta::seconds(second);
@@ -140,7 +141,7 @@ fn row(second: i64) -> Value {
         "time_utc": time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)})
 }
 
-/// Seconds from the newest to the oldest, a step apart.
+/// Seconds from the newest to the oldest, `step` apart.
 fn falling(newest: i64, step: i64, rows: usize) -> Vec<i64> {
     std::iter::successors(Some(newest), |second| Some(second - step)).take(rows).collect()
 }
@@ -150,21 +151,20 @@ fn rising(oldest: i64, step: i64, rows: usize) -> Vec<i64> {
 }
 
 #[test]
-fn the_newest_first_are_read_until_they_are_older_than_the_purchase() {
-    // 62 rows lead past its time: the third page of 25.
+fn newest_first_a_look_ends_at_rows_older_than_the_purchase() {
+    // The 62nd row is older, which is on the third page of 25.
     Lists::of(25, &falling(1_000, 17, 200), &[]).reads(3, 0, true);
-    // A row of that very time is not older.
+    // A row at exactly that time is not older.
     let to_the_moment = falling(FROM + 49, 1, 50);
     Lists::of(25, &[to_the_moment, falling(FROM - 2, 1, 50)].concat(), &[]).reads(3, 0, true);
     Lists::of(25, &falling(FROM + 48, 1, 100), &[]).reads(2, 0, true);
 }
 
-/// One walk for all of them.
 #[test]
 fn a_settlement_reads_the_same_pages() {
     let mut lists = Lists::of(25, &falling(1_000, 17, 200), &[]);
     let settled = lists.drive(Settlement::new([sent_twice(), sent_twice()]));
-    assert_eq!(lists.asked.len(), 3, "{:?}", lists.asked);
+    assert_eq!(lists.requested.len(), 3, "{:?}", lists.requested);
     for settled in settled {
         let Settled::Done(outcome) = settled else { panic!("{settled:?}") };
         assert!(matches!(*outcome, Outcome::NotBought(_)), "{outcome}");
@@ -172,12 +172,12 @@ fn a_settlement_reads_the_same_pages() {
 }
 
 #[test]
-fn an_order_is_believed_after_forty_rows_over_a_pages_end() {
+fn forty_rows_across_two_pages_prove_the_order() {
     Lists::of(15, &falling(-100, 1, 100), &[]).reads(3, 0, true);
     Lists::of(20, &falling(-100, 1, 100), &[]).reads(2, 0, true);
-    // Not within one page.
+    // Rows of a single page prove nothing.
     Lists::of(60, &falling(-100, 1, 200), &[]).reads(2, 0, true);
-    // And not while all are of one time.
+    // Rows that all have the same time prove nothing.
     let same = vec![-100; 75];
     let mut lists = Lists::of(25, &[same, falling(-101, 1, 50)].concat(), &[]);
     for (number, row) in lists.newest_first.iter_mut().flatten().enumerate() {
@@ -189,33 +189,33 @@ fn an_order_is_believed_after_forty_rows_over_a_pages_end() {
 #[test]
 fn a_list_of_one_page_is_whole_in_any_order() {
     Lists::of(25, &[500, 900, -300, 20], &[]).reads(1, 0, true);
-    // One of two pages is, if they are in order.
+    // A list of two pages is whole only if it is sorted.
     Lists::of(25, &falling(1_000, 17, 40), &[]).reads(2, 0, true);
 }
 
 #[test]
-fn what_is_in_no_order_newest_first_is_read_again_from_the_oldest() {
+fn a_list_that_is_not_sorted_newest_first_is_read_again_oldest_first() {
     let mut disordered = falling(1_000, 17, 100);
     disordered.swap(7, 9);
-    // It is over where no purchase was made any more: 48 rows lead there.
+    // Reading ends after the last possible time, at the 48th row.
     Lists::of(25, &disordered, &rising(100, 17, 200)).reads(1, 2, true);
-    // Not before an order is proven there too.
+    // It does not end before the order is proven.
     Lists::of(15, &disordered, &rising(UNTIL + 50, 1, 100)).reads(1, 3, true);
     Lists::of(60, &disordered, &rising(UNTIL + 50, 1, 200)).reads(1, 2, true);
-    // Nor at the last moment that counts.
+    // It does not end at exactly the last possible time.
     let to_the_moment = rising(UNTIL - 50, 1, 50);
     let lists = Lists::of(25, &disordered, &[to_the_moment, rising(UNTIL + 2, 1, 50)].concat());
     lists.reads(1, 3, true);
-    // Two pages of which the second is out of order are not whole.
+    // Two pages are not whole if the second is not sorted.
     let mut late = falling(1_000, 17, 40);
     late.swap(30, 35);
     Lists::of(25, &late, &rising(100, 17, 40)).reads(2, 2, true);
-    // In no order from the oldest either: nobody can tell.
+    // If the list is not sorted oldest first either, nothing can be concluded.
     Lists::of(25, &disordered, &disordered).reads(1, 1, false);
 }
 
 #[test]
-fn a_row_on_two_pages_shows_that_rows_move() {
+fn a_repeated_row_makes_the_look_read_oldest_first() {
     let mut moved = falling(1_000, 17, 100);
     moved[25] = moved[24];
     Lists::of(25, &moved, &rising(100, 17, 200)).reads(2, 2, true);
@@ -237,32 +237,36 @@ fn no_more_pages_are_read_than_the_policy_allows() {
 }
 
 #[test]
-fn a_page_that_is_too_large_is_asked_for_with_half_the_limit() {
+fn a_look_halves_the_limit_after_a_page_that_is_too_large() {
     let mut lists = Lists { fit: 300, ..Lists::of(25, &falling(1_000, 17, 50), &[]) };
     let outcome = lists.look();
     assert!(matches!(outcome, Outcome::NotBought(_)), "{outcome}");
-    assert!(lists.asked.iter().all(|query| query.contains("limit=250")), "{:?}", lists.asked);
-    // No row fits: it fails as any look may.
+    assert!(
+        lists.requested.iter().all(|query| query.contains("limit=250")),
+        "{:?}",
+        lists.requested
+    );
+    // If not even one row fits, the look fails.
     let mut lists = Lists { fit: 0, ..Lists::of(25, &falling(1_000, 17, 50), &[]) };
     let Outcome::Unresolved(left) = lists.look() else { panic!("unreadable") };
     assert_eq!(left.reason, UnresolvedReason::Unreadable);
     assert!(left.error.unwrap().is_too_large());
 }
 
-/// From two days before the purchase may have been made, whatever zone days are in.
+/// Two days are enough for any time zone of the server's days.
 #[test]
-fn both_lists_are_asked_for_from_two_days_before() {
+fn a_look_starts_two_days_before_the_purchase() {
     let mut lists = Lists::of(25, &falling(1_000, 17, 100), &rising(-60, 17, 100));
     lists.newest_first[0].swap(0, 1);
     let _ = lists.look();
-    assert_eq!(lists.asked.len(), 4, "{:?}", lists.asked);
-    assert!(lists.asked.iter().all(|query| query.contains("start_date=2025-03-10")));
-    assert!(lists.asked.iter().all(|query| !query.contains("end_date")));
+    assert_eq!(lists.requested.len(), 4, "{:?}", lists.requested);
+    assert!(lists.requested.iter().all(|query| query.contains("start_date=2025-03-10")));
+    assert!(lists.requested.iter().all(|query| !query.contains("end_date")));
 }
 
-/// A time in whole seconds may be that of a row that could not be read (R12).
+/// The malformed row may have the same time (R12).
 #[test]
-fn a_row_that_cannot_be_read_leaves_a_coarse_time_in_doubt() {
+fn a_malformed_row_makes_a_time_in_whole_seconds_ambiguous() {
     let marker = Intent::new("shop", "order-1").marker().to_owned();
     let ours = json!({"user_id": "U1", "tree_planted": 5, "time_utc": "2025-03-12T15:00:01Z",
         "metadata": {Intent::METADATA_KEY: marker}});

@@ -1,5 +1,5 @@
-//! How many calls a look takes on a busy account: ten purchases a second, half of them
-//! for customers, in lists of a million records and of five million.
+//! The number of calls that a look takes on a busy account: ten purchases per second, half
+//! of them for customers, with one and five million records.
 
 use std::time::Duration;
 
@@ -11,19 +11,18 @@ use oneclick_proto::{
 };
 use serde_json::json;
 
-/// Between two purchases of one list, in milliseconds.
+/// The time between two purchases of one list, in milliseconds.
 const EVERY: i64 = 200;
 
-/// Both lists, which are computed and not stored: a row every 200 ms for as long as the
-/// account is old.
+/// An account whose lists are computed on demand: a row every 200 ms.
 struct Busy {
     now: Duration,
     records: i64,
     /// When the purchase was made, if it was.
     made: Option<i64>,
-    /// Every path, and how many of the calls were part of the latest look.
-    asked: Vec<String>,
-    /// How many of them asked for a further page.
+    /// The path of every request.
+    requested: Vec<String>,
+    /// How many requests had a cursor.
     further: u32,
 }
 
@@ -39,12 +38,12 @@ impl Busy {
         Response::builder().header("date", date).body(body.to_string().into_bytes()).unwrap()
     }
 
-    fn answer(
+    fn handle(
         &mut self,
         request: &Request<Vec<u8>>,
         made: bool,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        self.asked.push(request.uri().path().to_owned());
+        self.requested.push(request.uri().path().to_owned());
         self.now += Duration::from_millis(50);
         match request.uri().path() {
             "/v1/whoami" => Ok(self.respond(&json!({"user_id": "U1", "email": "a@x.com"}))),
@@ -64,7 +63,7 @@ impl Busy {
         }
     }
 
-    /// A page, newest first.
+    /// A page of a list, newest first.
     fn page(&mut self, request: &Request<Vec<u8>>, field: &str) -> serde_json::Value {
         let query = request.uri().query().unwrap();
         let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
@@ -111,7 +110,7 @@ impl Busy {
         loop {
             step = match step {
                 Step::Send(request, sent) => {
-                    let outcome = self.answer(&request, made);
+                    let outcome = self.handle(&request, made);
                     sent.finish(outcome, self.now)
                 }
                 Step::Wait(wait, waiting) => {
@@ -133,30 +132,30 @@ fn tree() -> PlantTree {
 }
 
 #[test]
-fn a_look_takes_three_calls_where_it_finds_and_ten_where_it_does_not() {
+fn a_look_takes_three_calls_if_it_finds_the_purchase_and_ten_if_it_does_not() {
     for records in [1_000_000, 5_000_000] {
         let mut busy =
-            Busy { now: Duration::ZERO, records, made: None, asked: Vec::new(), further: 0 };
+            Busy { now: Duration::ZERO, records, made: None, requested: Vec::new(), further: 0 };
         let outcome = busy.run(VerifiedPurchase::new(&intent(), tree()).unwrap(), true);
         assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
         let expected = ["whoami", "plant_tree", "customer_records", "records", "track"];
-        assert_eq!(busy.asked, expected.map(|path| format!("/v1/{path}")));
+        assert_eq!(busy.requested, expected.map(|path| format!("/v1/{path}")));
 
         let mut busy =
-            Busy { now: Duration::ZERO, records, made: None, asked: Vec::new(), further: 0 };
+            Busy { now: Duration::ZERO, records, made: None, requested: Vec::new(), further: 0 };
         let outcome = busy.run(VerifiedPurchase::new(&intent(), tree()).unwrap(), false);
         let Outcome::Pending(pending) = outcome else { panic!("{outcome}") };
-        // Each of the looks until then takes two.
-        for look in busy.asked[2..].chunks(2) {
+        // Each look takes two calls until absence counts.
+        for look in busy.requested[2..].chunks(2) {
             assert_eq!(look, ["/v1/customer_records", "/v1/records"]);
         }
-        assert_eq!(busy.further, 0, "the newest page of each");
+        assert_eq!(busy.further, 0, "only the newest page of each list is read");
         busy.now += pending.after;
-        busy.asked.clear();
+        busy.requested.clear();
         let resumed = VerifiedPurchase::resume(&intent(), tree(), pending.state).unwrap();
         let outcome = busy.run(resumed, true);
         assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
-        let sent = busy.asked.iter().position(|path| path == "/v1/plant_tree").unwrap();
-        assert_eq!(sent, 10, "{:?}", busy.asked);
+        let sent = busy.requested.iter().position(|path| path == "/v1/plant_tree").unwrap();
+        assert_eq!(sent, 10, "{:?}", busy.requested);
     }
 }

@@ -1,5 +1,4 @@
-//! Walks through lists, ended by the list, by caps and by errors, through pages that are
-//! too large and rows that move.
+//! The pager: ends, caps, errors, pages that are too large, and items that shift.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use oneclick_proto::{
 };
 use proptest::prelude::*;
 
-/// A list of `items` records on pages of the limit that is asked for.
+/// A page of a list of `items` records, as long as the requested limit.
 fn serve(request: &ListRecords, items: usize) -> Page<Record> {
     let start: usize = request.cursor().map_or(0, |cursor| cursor.as_str().parse().unwrap());
     let limit = usize::try_from(request.limit().map_or(10, Limit::get)).unwrap();
@@ -36,7 +35,7 @@ fn walk(pager: &mut Pager<ListRecords>, items: usize) -> Vec<i64> {
 
 proptest! {
     #[test]
-    fn a_walk_sees_every_item_once_and_in_order(items in 0usize..300, limit in 1u64..40) {
+    fn a_pager_returns_every_item_once_and_in_order(items in 0usize..300, limit in 1u64..40) {
         let mut pager = Pager::new(ListRecords::new().limit(Limit::new(limit).unwrap()));
         let seen = walk(&mut pager, items);
         prop_assert_eq!(seen, (0..i64::try_from(items).unwrap()).collect::<Vec<_>>());
@@ -45,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn a_walk_with_a_cap_goes_on_where_it_stopped(
+    fn a_pager_with_a_cap_can_be_resumed_where_it_stopped(
         items in 0usize..200, limit in 1u64..40, cap in 0u64..100,
     ) {
         let request = ListRecords::new().limit(Limit::new(limit).unwrap());
@@ -63,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn a_walk_in_circles_ends_with_an_error(lead in 0u32..40, circle in 1u32..40) {
+    fn cursors_that_repeat_end_with_an_error(lead in 0u32..40, circle in 1u32..40) {
         let mut pager = Pager::new(ListRecords::new());
         let mut pages = 0;
         let error: Error = loop {
@@ -83,7 +82,7 @@ proptest! {
 }
 
 #[test]
-fn a_cap_on_pages_ends_the_walk() {
+fn a_pager_ends_at_its_cap_on_pages() {
     let mut pager = Pager::new(ListRecords::new()).max_pages(3);
     assert_eq!(walk(&mut pager, 100).len(), 30);
     assert_eq!(pager.cursor().unwrap().as_str(), "30");
@@ -91,7 +90,7 @@ fn a_cap_on_pages_ends_the_walk() {
 }
 
 #[test]
-fn a_failed_walk_ends_and_knows_where_it_failed() {
+fn a_pager_ends_after_a_failure_and_keeps_its_cursor() {
     let mut pager = Pager::new(ListRecords::new());
     let request = pager.request().unwrap().unwrap();
     pager.take(Ok(serve(&request, 100))).unwrap();
@@ -103,19 +102,19 @@ fn a_failed_walk_ends_and_knows_where_it_failed() {
 }
 
 #[test]
-fn a_server_that_ignores_the_limit_loses_nothing() {
+fn no_item_is_lost_if_the_server_ignores_the_limit() {
     let mut pager = Pager::new(ListRecords::new()).max_items(5);
     let request = pager.request().unwrap().unwrap();
     assert_eq!(request.limit, Some(Limit::of::<5>()));
     let page = pager.take(Ok(serve(&ListRecords::new(), 100))).unwrap().unwrap();
     assert_eq!(page.items.len(), 5);
-    // The page is read again, rather than its second half skipped.
+    // Resuming reads the page again instead of skipping its second half.
     assert_eq!(pager.cursor(), None);
     assert!(pager.request().is_none() && !pager.is_complete());
 }
 
 #[test]
-fn filters_go_with_every_page() {
+fn every_page_is_requested_with_the_filters() {
     let api = Api::sandbox("test_key").unwrap();
     let mut pager = Pager::new(ListRecords::new().filter_by(ImpactKind::TreePlanted));
     let first = pager.request().unwrap().unwrap();
@@ -125,7 +124,7 @@ fn filters_go_with_every_page() {
 }
 
 #[test]
-fn empty_pages_without_end_end_with_an_error() {
+fn endless_empty_pages_end_with_an_error() {
     let mut pager = Pager::new(ListRecords::new());
     let mut count = 0;
     let error = loop {
@@ -141,9 +140,9 @@ fn empty_pages_without_end_end_with_an_error() {
     assert!(pager.request().is_none());
 }
 
-/// A limit is only asked for where it makes the last page smaller.
+/// The limit is only set if it makes the last page smaller.
 #[test]
-fn a_cap_asks_for_no_more_than_is_left() {
+fn the_last_request_before_a_cap_has_a_smaller_limit() {
     for (limit, cap, asked) in [
         (None, 9, Some(9)),
         (None, 10, None),
@@ -174,7 +173,8 @@ fn too_large() -> Error {
     }
 }
 
-/// Walks where no more than `fit` items fit into a response; the limits asked for.
+/// Reads a list if at most `fit` items fit into a response. Returns the items and the
+/// requested limits.
 fn walk_of_large_items(pager: &mut Pager<ListRecords>, fit: u64) -> (Vec<i64>, Vec<u64>) {
     let (mut seen, mut limits) = (Vec::new(), Vec::new());
     while let Some(request) = pager.request() {
@@ -190,16 +190,16 @@ fn walk_of_large_items(pager: &mut Pager<ListRecords>, fit: u64) -> (Vec<i64>, V
 }
 
 #[test]
-fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
+fn a_page_that_is_too_large_is_requested_with_half_the_limit() {
     let all: Vec<i64> = (0..30).collect();
     let list = || ListRecords::new().limit(Limit::of::<1000>());
     let (seen, limits) = walk_of_large_items(&mut Pager::new(list()), 20);
     assert_eq!(seen, all);
     assert_eq!(limits, [1000, 500, 250, 125, 62, 31, 15, 15]);
-    // Without a limit a page is ten.
+    // The default limit is ten.
     let (seen, limits) = walk_of_large_items(&mut Pager::new(ListRecords::new()), 5);
     assert_eq!((seen, &limits[..3]), (all, &[10, 5, 5][..]));
-    // What a cap asks for is halved too.
+    // A limit that comes from a cap is halved too.
     let mut capped = Pager::new(list()).max_items(8);
     let (seen, limits) = walk_of_large_items(&mut capped, 6);
     assert_eq!((seen.len(), &*limits), (8, &[8, 4, 4][..]));
@@ -207,7 +207,7 @@ fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
 }
 
 #[test]
-fn a_single_item_that_is_too_large_ends_the_walk_and_is_said() {
+fn a_single_item_that_is_too_large_is_an_error() {
     let mut pager = Pager::new(ListRecords::new().limit(Limit::of::<3>()));
     let (seen, limits) = walk_of_large_items(&mut pager, 0);
     assert_eq!((&*seen, &*limits), (&[][..], &[3, 1][..]));
@@ -217,7 +217,7 @@ fn a_single_item_that_is_too_large_ends_the_walk_and_is_said() {
     assert!(error.to_string().contains("it holds a single item"), "{error}");
     let longer = Pager::new(ListRecords::new()).take(Err(too_large())).unwrap();
     assert!(longer.is_none());
-    // Another failure is none of the limit's.
+    // Another failure ends the list without a smaller limit.
     for limit in [1, 2] {
         let mut pager = Pager::new(ListRecords::new().limit(Limit::new(limit).unwrap()));
         let other = pager.take(Err(Limit::new(0).unwrap_err().into())).unwrap_err();
@@ -226,9 +226,9 @@ fn a_single_item_that_is_too_large_ends_the_walk_and_is_said() {
     }
 }
 
-/// A list of the caller's whose pages are as long as they are.
+/// A list that the caller defined may ignore `with_limit`.
 #[test]
-fn a_list_without_a_limit_fails_once() {
+fn a_list_that_ignores_limits_fails_once() {
     #[derive(Clone, Debug, serde::Serialize)]
     struct Fixed;
 
@@ -270,8 +270,9 @@ fn record(second: u32, fraction: &str) -> Record {
     .unwrap()
 }
 
-/// What a walk hands out of pages of these seconds.
-fn handed_out(fraction: &str, pages: &[&[u32]]) -> Vec<usize> {
+/// How many items the pager returns for each of these pages, whose items have these
+/// seconds.
+fn returned(fraction: &str, pages: &[&[u32]]) -> Vec<usize> {
     let mut walk = Pager::new(ListRecords::new());
     let take = |(number, page): (usize, &&[u32])| {
         walk.request().unwrap().unwrap();
@@ -283,23 +284,23 @@ fn handed_out(fraction: &str, pages: &[&[u32]]) -> Vec<usize> {
 }
 
 #[test]
-fn items_that_moved_to_the_next_page_are_not_handed_out_again() {
+fn items_that_shifted_to_the_next_page_are_not_returned_again() {
     // Nothing, one item and two items were added before the second page was read.
-    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[6, 5, 4]]), [3, 3]);
-    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[7, 6, 5], &[4, 3]]), [3, 2, 2]);
-    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[8, 7, 6]]), [3, 1]);
-    // An item that was not handed out before stands among them: nothing moved.
-    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[8, 6, 7]]), [3, 3]);
-    // Across a short page, and no more than twenty.
-    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[6], &[8, 7, 6, 5]]), [3, 1, 1]);
+    assert_eq!(returned(".001", &[&[9, 8, 7], &[6, 5, 4]]), [3, 3]);
+    assert_eq!(returned(".001", &[&[9, 8, 7], &[7, 6, 5], &[4, 3]]), [3, 2, 2]);
+    assert_eq!(returned(".001", &[&[9, 8, 7], &[8, 7, 6]]), [3, 1]);
+    // Among them is an item that was not returned before, so nothing shifted.
+    assert_eq!(returned(".001", &[&[9, 8, 7], &[8, 6, 7]]), [3, 3]);
+    // Shifts across a short page are recognized, and shifts of up to twenty items.
+    assert_eq!(returned(".001", &[&[9, 8, 7], &[6], &[8, 7, 6, 5]]), [3, 1, 1]);
     let page: Vec<u32> = (0..30).rev().collect();
-    assert_eq!(handed_out(".001", &[&page, &page[10..]]), [30, 0]);
-    assert_eq!(handed_out(".001", &[&page, &page[9..]]), [30, 21]);
-    // A whole page, and then it goes on.
-    assert_eq!(handed_out(".001", &[&[9, 8, 7], &[9, 8, 7], &[7, 6, 5]]), [3, 0, 2]);
-    // Two purchases of one second may be equal in all that is shown.
-    assert_eq!(handed_out("", &[&[9, 8, 7], &[7, 6, 5]]), [3, 3]);
-    // An item that is known by itself does not stand for one that is not.
+    assert_eq!(returned(".001", &[&page, &page[10..]]), [30, 0]);
+    assert_eq!(returned(".001", &[&page, &page[9..]]), [30, 21]);
+    // A page of only repeated items does not end the list.
+    assert_eq!(returned(".001", &[&[9, 8, 7], &[9, 8, 7], &[7, 6, 5]]), [3, 0, 2]);
+    // Two purchases in the same second may look equal.
+    assert_eq!(returned("", &[&[9, 8, 7], &[7, 6, 5]]), [3, 3]);
+    // A unique item does not make the one after it unique.
     let mut pager = Pager::new(ListRecords::new());
     for (items, fresh) in [
         (vec![record(9, ".001")], 1),

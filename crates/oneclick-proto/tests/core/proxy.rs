@@ -1,5 +1,5 @@
-//! Which proxy the environment names. What stands here was tried with curl 7.88, but for
-//! the forms that are marked.
+//! The proxy settings of the environment. The expectations were checked with curl 7.88,
+//! except for the forms that are marked.
 
 use std::error::Error as _;
 
@@ -21,7 +21,7 @@ fn way(url: &str, vars: Vars<'_>) -> String {
 }
 
 #[test]
-fn the_first_variable_that_is_set_counts() {
+fn the_first_variable_that_is_set_wins() {
     let (a, b) = ("http://a:1", "http://b:2");
     for (vars, expected) in [
         (&[][..], "direct"),
@@ -39,7 +39,7 @@ fn the_first_variable_that_is_set_counts() {
 }
 
 #[test]
-fn a_key_in_clear_text_is_for_no_proxy() {
+fn plain_http_never_uses_a_proxy() {
     let vars = ["http_proxy", "https_proxy", "all_proxy"].map(|name| (name, "nonsense://"));
     assert_eq!(way("http://127.0.0.1:8787", &vars), "direct");
 }
@@ -91,7 +91,7 @@ fn credentials_are_decoded_and_never_shown() {
     assert_eq!((proxy.authorization(), proxy.scheme), (None, ProxyScheme::Http));
 }
 
-/// The right value is an error, and no direct connection.
+/// An invalid setting must not lead to a direct connection.
 #[test]
 fn a_proxy_that_cannot_be_read_is_an_error() {
     for url in [
@@ -126,14 +126,14 @@ fn a_proxy_that_cannot_be_read_is_an_error() {
             assert!(!shown.contains("5e") && !shown.contains("ada"), "{shown}");
             assert!(error.source().is_none());
         }
-        // Nobody asks for it.
+        // The setting is ignored if the API is excluded.
         let vars = [("https_proxy", url), ("no_proxy", "example.com")];
         assert_eq!(way("https://example.com", &vars), "direct");
     }
 }
 
 #[test]
-fn no_proxy_excepts_what_curl_excepts() {
+fn no_proxy_excludes_the_same_hosts_as_curl() {
     let (host, ip, v6) = ("https://api.example.com", "https://127.0.0.1:9", "https://[fe80::1]");
     for (url, list, excepted) in [
         (host, "*", true),
@@ -175,7 +175,7 @@ fn no_proxy_excepts_what_curl_excepts() {
         (v6, "fec0::/10", false),
         (v6, "::/128", false),
         (v6, "127.0.0.1", false),
-        // curl passes these over.
+        // curl ignores these forms.
         (host, "*.example.com", true),
         (host, "*.other.org", false),
         (host, "localhost, *", true),
@@ -194,7 +194,7 @@ fn no_proxy_excepts_what_curl_excepts() {
             assert_eq!(way(url, &vars), expected, "{url} {list:?}");
         }
     }
-    // Lower case comes first.
+    // The variable in lower case wins.
     let vars = [("https_proxy", "http://proxy:1"), ("no_proxy", "x"), ("NO_PROXY", "*")];
     assert_eq!(way(host, &vars), "http://proxy:1");
 }

@@ -1,4 +1,4 @@
-//! Many purchases, looked up in one walk, in the world of the verified purchase.
+//! Settlements against the simulated server of the verified purchase.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use oneclick_proto::{
 
 use super::verified_purchase::{Fate, World};
 
-/// From when absence counts.
+/// When absence counts.
 const LATE: Duration = Duration::from_secs(900);
 
 fn intent(number: usize) -> Intent {
     Intent::new("shop", &format!("order-{number}"))
 }
 
-/// Every third one is for a customer.
+/// A purchase; every third one is for a customer.
 fn tree(number: usize) -> Purchase {
     let mut tree = PlantTree::new(Trees::of::<5>());
     if number % 3 == 0 {
@@ -25,14 +25,14 @@ fn tree(number: usize) -> Purchase {
     tree.into()
 }
 
-/// Sends these, whatever becomes of them, and keeps what was stored.
+/// Sends purchases with these fates and returns the stored states.
 fn send(world: &mut World, fates: &[Fate]) -> Vec<PurchaseState> {
     let mut states = Vec::new();
     for (number, fate) in fates.iter().enumerate() {
         let purchase = VerifiedPurchase::new(&intent(number), tree(number)).unwrap();
         world.fates.push_back(*fate);
         let mut last = None;
-        // The process dies with the purchase on its way: nothing is looked for yet.
+        // The process dies after the send, so its looks must fail.
         let reads = std::mem::replace(&mut world.failing_reads, 1_000);
         let _ = world.drive(purchase, |state| last = Some(state.clone()));
         world.failing_reads = reads;
@@ -50,14 +50,14 @@ fn resumed(states: &[PurchaseState]) -> Vec<VerifiedPurchase> {
 }
 
 fn settle(world: &mut World, states: &[PurchaseState]) -> Vec<Settled> {
-    world.asked.clear();
-    let settled = world.drive(Settlement::new(resumed(states)), |()| panic!("it only reads"));
+    world.requested.clear();
+    let settled = world.drive(Settlement::new(resumed(states)), |()| panic!("it must only read"));
     assert_eq!(settled.len(), states.len());
     settled
 }
 
 fn lists(world: &World) -> usize {
-    world.asked.iter().filter(|path| path.contains("records")).count()
+    world.requested.iter().filter(|path| path.contains("records")).count()
 }
 
 #[track_caller]
@@ -69,30 +69,30 @@ fn outcome(settled: &Settled) -> &Outcome {
 }
 
 #[test]
-fn each_list_is_read_once_for_all() {
+fn each_list_is_read_once_for_all_purchases() {
     let mut world = World::new(&[]);
     let fates = [Fate::LostAfter(0), Fate::LostBefore].repeat(10);
     let states = send(&mut world, &fates);
     world.now += LATE;
     let settled = settle(&mut world, &states);
     assert_eq!(lists(&world), 2);
-    assert_eq!(world.asked.len(), 2 + 10, "and each that was found is tracked");
+    assert_eq!(world.requested.len(), 2 + 10, "each purchase that was found is tracked");
     for (number, settled) in settled.into_iter().enumerate() {
         match (number % 2, settled) {
             (0, Settled::Done(outcome)) => {
                 let Outcome::Confirmed(receipt) = *outcome else { panic!("{outcome}") };
                 let time = &world.bought[number / 2].row["time_utc"];
-                assert_eq!(receipt.time_utc.to_string(), *time, "in their order");
+                assert_eq!(receipt.time_utc.to_string(), *time, "results are in order");
             }
             (1, Settled::Absent(purchase)) => {
                 assert_eq!(purchase.state().marker(), intent(number).marker());
-                // It is sent once more as soon as it is run.
-                world.asked.clear();
+                // Running it sends it at once.
+                world.requested.clear();
                 world.fates.push_back(Fate::Answered);
                 let outcome = world.drive(*purchase, |state| assert_eq!(state.sends(), 2));
                 assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
-                // By another driver, perhaps: the server's time is asked for once more.
-                assert_eq!(world.asked, ["/v1/whoami", "/v1/plant_tree"]);
+                // Another driver may run it, so the server's time is requested again.
+                assert_eq!(world.requested, ["/v1/whoami", "/v1/plant_tree"]);
             }
             (_, settled) => panic!("{number}: {settled:?}"),
         }
@@ -100,9 +100,9 @@ fn each_list_is_read_once_for_all() {
     assert_eq!(world.bought.len(), fates.len());
 }
 
-/// The one that runs it later looks for as long as anybody who begins.
+/// It gets the full patience again.
 #[test]
-fn one_that_is_absent_may_be_run_long_after() {
+fn an_absent_purchase_may_be_run_long_after() {
     let mut world = World::new(&[]);
     let states = send(&mut world, &[Fate::LostBefore]);
     world.now += LATE;
@@ -110,17 +110,17 @@ fn one_that_is_absent_may_be_run_long_after() {
         panic!("absent")
     };
     world.now += LATE;
-    world.asked.clear();
+    world.requested.clear();
     world.failing = |path| (path == "/v1/whoami").then_some(503);
     world.fates.push_back(Fate::Answered);
     let outcome = world.drive(*purchase, |state| assert_eq!(state.sends(), 2));
     assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
     let expected = ["whoami", "customer_records", "records", "plant_tree"];
-    assert_eq!(world.asked, expected.map(|path| format!("/v1/{path}")));
+    assert_eq!(world.requested, expected.map(|path| format!("/v1/{path}")));
 }
 
 #[test]
-fn before_absence_counts_what_is_not_seen_is_pending() {
+fn a_purchase_that_is_not_found_is_pending_before_absence_counts() {
     let mut world = World::new(&[]);
     let states = send(&mut world, &[Fate::LostAfter(0), Fate::LostBefore]);
     let settled = settle(&mut world, &states);
@@ -130,11 +130,11 @@ fn before_absence_counts_what_is_not_seen_is_pending() {
 }
 
 #[test]
-fn what_was_taken_back_or_sent_twice_is_said_so() {
+fn a_cancelled_purchase_and_one_sent_twice_are_reported() {
     let mut world = World::new(&[]);
     let mut states = send(&mut world, &[Fate::LostAfter(0), Fate::LostBefore]);
     world.bought[0].cancelled = true;
-    // A person knows of no other process, and it was sent twice.
+    // The second purchase was sent twice.
     let json = serde_json::to_string(&states[1]).unwrap().replace("\"sends\":1", "\"sends\":2");
     states[1] = serde_json::from_str(&json).unwrap();
     world.now += LATE;
@@ -144,25 +144,25 @@ fn what_was_taken_back_or_sent_twice_is_said_so() {
 }
 
 #[test]
-fn lists_that_cannot_be_read_leave_all_open() {
+fn unreadable_lists_leave_all_purchases_unresolved() {
     let mut world = World::new(&[]);
     let states = send(&mut world, &[Fate::LostAfter(0), Fate::LostBefore]);
     world.now += LATE;
     world.failing_reads = 1_000;
     let settled = settle(&mut world, &states);
-    assert_eq!(lists(&world), 3, "it is tried three times");
+    assert_eq!(lists(&world), 3, "reading is tried three times");
     for (number, settled) in settled.iter().enumerate() {
         let Outcome::Unresolved(left) = outcome(settled) else { panic!("{settled:?}") };
         assert_eq!(left.reason, UnresolvedReason::Unreadable);
         assert_eq!(left.error.is_some(), number == 0);
     }
-    // A look that fails is no look that found nothing.
+    // A failed look does not count as one that found nothing.
     world.failing_reads = 2;
     assert!(matches!(outcome(&settle(&mut world, &states)[0]), Outcome::Confirmed(_)));
 }
 
 #[test]
-fn one_that_cannot_be_tracked_stays_open_and_the_others_do_not() {
+fn a_purchase_that_cannot_be_tracked_does_not_affect_the_others() {
     let mut world = World::new(&[]);
     let states = send(&mut world, &[Fate::LostAfter(0), Fate::LostAfter(0), Fate::LostBefore]);
     world.now += LATE;
@@ -170,7 +170,7 @@ fn one_that_cannot_be_tracked_stays_open_and_the_others_do_not() {
     let settled = settle(&mut world, &states);
     for settled in &settled[..2] {
         let Outcome::Pending(left) = outcome(settled) else { panic!("{settled:?}") };
-        assert!(left.error.is_some(), "each with its own failure");
+        assert!(left.error.is_some(), "each has its own error");
     }
     assert!(matches!(settled[2], Settled::Absent(_)));
     world.failing = |_| None;
@@ -180,7 +180,7 @@ fn one_that_cannot_be_tracked_stays_open_and_the_others_do_not() {
 }
 
 #[test]
-fn the_same_state_twice_gets_the_same_outcome_twice_and_none_asks_nothing() {
+fn equal_states_get_equal_outcomes_and_an_empty_settlement_sends_nothing() {
     let mut world = World::new(&[]);
     let states = send(&mut world, &[Fate::LostAfter(0)]);
     let twice = [resumed(&states), resumed(&states)].into_iter().flatten();
@@ -188,9 +188,9 @@ fn the_same_state_twice_gets_the_same_outcome_twice_and_none_asks_nothing() {
     for settled in &settled {
         assert!(matches!(outcome(settled), Outcome::Confirmed(_)));
     }
-    world.asked.clear();
+    world.requested.clear();
     assert!(world.drive(Settlement::new([]), |()| {}).is_empty());
-    assert!(world.asked.is_empty());
+    assert!(world.requested.is_empty());
 }
 
 /// A shop may store its intent long before it buys.
@@ -201,5 +201,5 @@ fn a_purchase_that_was_never_sent_is_absent_at_once() {
     let began = world.now;
     let settled = settle(&mut world, &[stored]);
     assert!(matches!(&*settled, [Settled::Absent(_)]), "{settled:?}");
-    assert!(world.now < began + Duration::from_secs(1), "it waits for nothing");
+    assert!(world.now < began + Duration::from_secs(1), "there is no wait");
 }

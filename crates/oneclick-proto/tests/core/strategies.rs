@@ -1,4 +1,4 @@
-//! What the exported strategies make: what the API takes, and what breaks things.
+//! The exported strategies generate the values that they promise.
 
 use chrono::{Datelike, NaiveDate};
 use oneclick_proto::strategies::{hostile_json, hostile_response, hostile_text};
@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-/// Many values, the same in every run.
+/// Generates `count` values, the same in every run.
 fn samples<S: Strategy>(count: usize, strategy: S) -> Vec<S::Value> {
     let mut runner = TestRunner::deterministic();
     (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 #[test]
-fn texts_are_of_the_kind_that_breaks_things() {
+fn texts_are_awkward() {
     let texts = samples(200, hostile_text());
     for what in ["", "'; DROP TABLE", "\r\n", "\u{1b}", "\u{202e}", "\u{0}", "<b>", "=HYPER", "张"]
     {
@@ -25,7 +25,7 @@ fn texts_are_of_the_kind_that_breaks_things() {
     for what in ["'", "+", "&", "\"", "%", "ü", "🌾"] {
         assert!(emails.iter().any(|email| email.as_str().contains(what)), "{what}");
     }
-    // Twenty long texts each.
+    // Metadata of many and of few pairs.
     let mut runner = TestRunner::deterministic();
     let metadata = [(); 40].map(|()| any::<Metadata>().new_tree(&mut runner).unwrap().current());
     assert!(metadata.iter().any(|metadata| metadata.len() > 15));
@@ -33,13 +33,16 @@ fn texts_are_of_the_kind_that_breaks_things() {
 }
 
 #[test]
-fn answers_are_of_every_status_whole_cut_and_damaged() {
-    let answers = samples(200, hostile_response());
+fn responses_have_every_status_and_are_valid_truncated_or_damaged() {
+    let responses = samples(200, hostile_response());
     for class in 1..10 {
-        assert!(answers.iter().any(|answer| answer.status().as_u16() / 100 == class), "{class}xx");
+        assert!(
+            responses.iter().any(|response| response.status().as_u16() / 100 == class),
+            "{class}xx"
+        );
     }
     let count = |wanted: &dyn Fn(&[u8]) -> bool| {
-        answers.iter().filter(|answer| wanted(answer.body())).count()
+        responses.iter().filter(|response| wanted(response.body())).count()
     };
     let json = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body);
     let cut = count(&|body| json(body).is_err_and(|error| error.is_eof()) && body.len() > 1);
@@ -52,7 +55,7 @@ fn answers_are_of_every_status_whole_cut_and_damaged() {
 }
 
 #[test]
-fn json_has_the_names_of_the_api_at_any_depth() {
+fn json_has_field_names_of_the_api() {
     let texts: Vec<String> = samples(400, hostile_json()).iter().map(ToString::to_string).collect();
     for name in ["\"user_id\":", "\"metadata\":{", "\"cursor\":\"", "\"user_records\":["] {
         assert!(texts.iter().any(|text| text.contains(name)), "{name}");
@@ -60,7 +63,7 @@ fn json_has_the_names_of_the_api_at_any_depth() {
 }
 
 #[test]
-fn days_are_of_years_that_can_be_written() {
+fn days_have_years_of_four_digits() {
     let days: Vec<NaiveDate> = samples(400, any::<DateRange>())
         .iter()
         .flat_map(|range| [range.start_date(), range.end_date()])
@@ -72,7 +75,7 @@ fn days_are_of_years_that_can_be_written() {
 }
 
 #[test]
-fn projects_have_a_place_and_their_ids_one_in_a_path() {
+fn projects_have_valid_coordinates_and_ids() {
     let projects = samples(100, any::<Project>());
     let east: Vec<f64> = projects.iter().filter_map(|project| project.longitude).collect();
     assert!(east.iter().all(|degrees| (-180.0..=180.0).contains(degrees)));

@@ -1,4 +1,4 @@
-//! What transports build on: options, failures, bodies.
+//! The parts for transports: options, errors and bodies.
 
 use std::error::Error as _;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use oneclick_proto::{
     RetryPolicy, Step, TransportError, TransportOptions, accept_encoding,
 };
 
-/// Sends nothing.
+/// A transport that never connects.
 #[derive(Clone)]
 struct Nowhere;
 
@@ -43,9 +43,9 @@ impl AsyncTransport for Nowhere {
     }
 }
 
-/// Clients that wait for the same times come back all at once.
+/// Otherwise clients that failed at the same time would retry at the same time.
 #[test]
-fn each_call_draws_its_waits_from_another_number() {
+fn each_call_has_another_seed() {
     let seeds: Vec<u64> = (0..8)
         .flat_map(|_| [AsyncTransport::seed(&Nowhere), BlockingTransport::seed(&Nowhere)])
         .collect();
@@ -55,7 +55,7 @@ fn each_call_draws_its_waits_from_another_number() {
 }
 
 #[test]
-fn walks_say_where_they_are_without_private_words() {
+fn debug_of_lists_hides_private_data() {
     let api = || Api::sandbox("test_5ecretKey").unwrap();
     let customers = || ListCustomers::new().customer_email(Email::new("ada@example.com").unwrap());
     let blocking = BlockingClient::with_transport(api(), Nowhere);
@@ -77,7 +77,7 @@ fn walks_say_where_they_are_without_private_words() {
 }
 
 #[test]
-fn no_duration_is_longer_than_a_year_and_no_shorter_one_is_changed() {
+fn durations_are_limited_to_a_year() {
     let year = Duration::from_secs(365 * 86_400);
     let endless = TransportOptions::new()
         .connect_timeout(Duration::MAX)
@@ -107,9 +107,9 @@ fn a_timeout_of_zero_is_refused() {
     }
 }
 
-/// So that a timeout that is over while connecting is known to be one.
+/// So a timeout while connecting is recognized as one.
 #[test]
-fn connecting_is_given_up_before_the_attempt_is() {
+fn the_connect_timeout_is_below_the_timeout() {
     let options = |connect, timeout| {
         TransportOptions::new()
             .connect_timeout(Duration::from_millis(connect))
@@ -124,7 +124,7 @@ fn connecting_is_given_up_before_the_attempt_is() {
 }
 
 #[test]
-fn a_failure_keeps_what_it_was_told() {
+fn a_transport_error_keeps_its_parts() {
     let refused = TransportError::connect(io::Error::from(io::ErrorKind::ConnectionRefused));
     assert_eq!((refused.phase(), refused.is_timeout()), (Phase::Connect, false));
     assert_eq!(refused.status(), None);
@@ -134,7 +134,7 @@ fn a_failure_keeps_what_it_was_told() {
     assert!(!slow.timed_out(false).is_timeout());
 }
 
-/// The one or the other, however often it is asked.
+/// The decision is final.
 #[test]
 fn a_body_is_sent_or_withdrawn() {
     let (sender, owner) = (BodyGate::default(), BodyGate::default());
@@ -148,7 +148,7 @@ fn a_body_is_sent_or_withdrawn() {
 }
 
 #[test]
-fn an_encoding_is_asked_for_in_any_case() {
+fn accept_encoding_is_always_set() {
     assert_eq!(accept_encoding(None), "identity");
     assert_eq!(accept_encoding(Some(|packed| Box::new(packed))), "gzip");
 }
@@ -159,7 +159,7 @@ fn reader(status: u16, limit: usize) -> BodyReader {
 }
 
 #[test]
-fn a_body_is_all_that_a_reader_has() {
+fn a_body_reader_reads_to_the_end() {
     let mut body = reader(200, 10);
     assert_eq!(body.read_to_end(&b"1234"[..]).unwrap(), 4);
     assert_eq!(body.read_to_end(&b"567890"[..]).unwrap(), 6);
@@ -167,8 +167,8 @@ fn a_body_is_all_that_a_reader_has() {
 }
 
 #[test]
-fn a_body_that_ends_in_a_failure_keeps_its_status() {
-    /// Some bytes, and then none for ever.
+fn a_truncated_body_keeps_its_status() {
+    /// A reader that fails.
     struct Broken;
 
     impl Read for Broken {
@@ -189,9 +189,9 @@ fn a_body_that_ends_in_a_failure_keeps_its_status() {
     assert_eq!((error.phase(), error.status()), (Phase::TooLarge, status));
 }
 
-/// What nobody keeps is not read: callers by the dozen may get long error pages at once.
+/// Reading more would waste memory if many calls get long error pages at once.
 #[test]
-fn of_an_error_response_only_so_much_is_read_as_is_kept() {
+fn an_error_response_is_read_only_up_to_the_part_that_is_kept() {
     for (limit, kept) in [(usize::MAX, Error::MAX_BODY_BYTES), (100, 100)] {
         for status in [304, 404, 503] {
             let mut body = reader(status, limit);
@@ -221,9 +221,9 @@ fn only_the_response_to_a_read_may_be_long() {
     assert!(body.push(b"x").is_ok());
 }
 
-/// A body whose length nothing announces looks whole wherever it was cut.
+/// Without an announced length, a truncated body looks complete.
 #[test]
-fn a_body_that_ends_with_the_connection_is_whole_if_it_is_json() {
+fn a_body_that_ends_with_the_connection_is_complete_if_it_is_json() {
     let reader = |headers: &[(&str, &str)], status: u16, version, body: &str| {
         let mut head = Response::builder().status(status).version(version);
         for (name, value) in headers {
@@ -249,7 +249,7 @@ fn a_body_that_ends_with_the_connection_is_whole_if_it_is_json() {
         ("tru", false),
     ] {
         let bare = || reader(&[], 200, Version::HTTP_11, body);
-        // However the connection ended.
+        // It does not matter how the connection ended.
         for outcome in [bare().finish(), bare().broken("reset", false), bare().broken("", true)] {
             assert_eq!(outcome.is_ok(), whole, "{body}");
             if let Err(error) = outcome {
@@ -257,7 +257,7 @@ fn a_body_that_ends_with_the_connection_is_whole_if_it_is_json() {
             }
         }
         assert_eq!(bare().broken("", true).is_err_and(|error| error.is_timeout()), !whole);
-        // What announces its end, or has no body, is whole where the transport says so.
+        // If the length is announced, or there is no body, the transport decides.
         for (headers, status, version) in [
             (&[("content-length", "5")][..], 200, Version::HTTP_11),
             (&[("transfer-encoding", "chunked")], 200, Version::HTTP_11),
@@ -272,16 +272,16 @@ fn a_body_that_ends_with_the_connection_is_whole_if_it_is_json() {
         }
         assert_eq!(reader(&[], 200, Version::HTTP_10, body).finish().is_ok(), whole);
     }
-    // More than the limit is no whole body.
+    // A body that is larger than the limit is not complete.
     let mut body = reader(&[], 200, Version::HTTP_11, "[");
     let rest = format!("{}]", " ".repeat(99));
     body.read_to_end(rest.as_bytes()).unwrap();
     assert!(body.broken("reset", false).is_err());
 }
 
-/// An answer in something that calls itself gzip may still say what is wrong.
+/// An error body may be readable although it is falsely declared as gzip.
 #[test]
-fn what_is_no_gzip_at_all_stays_as_it_is() {
+fn a_body_that_is_not_gzip_is_kept_as_it_is() {
     fn broken(_: &[u8]) -> Box<dyn Read + '_> {
         Box::new(Failing(b""))
     }
@@ -289,7 +289,7 @@ fn what_is_no_gzip_at_all_stays_as_it_is() {
         Box::new(Failing(b"in"))
     }
 
-    /// Some bytes, and then a failure.
+    /// A reader with some bytes and then a failure.
     struct Failing(&'static [u8]);
 
     impl Read for Failing {
@@ -305,7 +305,7 @@ fn what_is_no_gzip_at_all_stays_as_it_is() {
             BodyReader::new(&Method::GET, head, 10).gunzip(Some(decoder)).push(b"out").unwrap();
         let error = reader.finish().unwrap_err();
         assert_eq!((error.phase(), error.status()), (Phase::Body, Some(StatusCode::BAD_REQUEST)));
-        // What came of the body is in the error of the call.
+        // The error of the call has the decoded part of the body.
         let api = Api::sandbox("test_key").unwrap();
         let call = Call::new(GetAccount);
         let Step::Send(_, sent) = call.start(&api, RetryPolicy::NEVER, 0, Duration::ZERO) else {

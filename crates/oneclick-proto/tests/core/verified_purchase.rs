@@ -1,5 +1,5 @@
-//! The verified purchase against a world of a few lines: what was bought, what the
-//! lists show, and what goes wrong. Rules are numbered as in `src/verify/rules.rs`.
+//! The verified purchase against a small simulated server, which decides what is bought,
+//! what the lists show and what fails. Rules are numbered as in `src/verify/rules.rs`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,30 +14,31 @@ use oneclick_proto::{
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// From when absence counts.
+/// When absence counts.
 const LATE: Duration = Duration::from_secs(900);
 
-/// A refusal in the API's own words.
+/// A refusal by the API itself.
 const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
 
-type Answer = Result<Response<Vec<u8>>, TransportError>;
+type SendResult = Result<Response<Vec<u8>>, TransportError>;
 
-/// What becomes of a purchase.
+/// What happens to a purchase.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
+    /// Made, with a receipt.
     Answered,
-    /// Made, shown after a while, and the response lost.
+    /// Made and listed after so many seconds; the response is lost.
     LostAfter(u64),
-    /// Not made, and no response.
+    /// Not made; there is no response.
     LostBefore,
-    /// Made or not, and answered so.
+    /// A response with this status and body; the flag says whether it was made.
     Status(u16, bool, &'static str),
     NeverConnected,
-    /// Made, and answered with the receipt of another purchase.
+    /// Made, with the receipt of another purchase.
     Crossed(fn(&mut Value)),
 }
 
-/// One impact of the ledger.
+/// An impact in the ledger.
 pub(super) struct Bought {
     pub(super) row: Value,
     visible: Duration,
@@ -52,17 +53,17 @@ pub(super) struct World {
     dates: bool,
     /// How many of the next reads fail.
     pub(super) failing_reads: u32,
-    /// How each record is shown.
+    /// Changes the rows of the lists.
     shown: fn(&mut Value),
-    /// What tracking says of an amount.
+    /// Changes the amount in tracking responses.
     tracked: fn(&Value) -> Value,
-    /// From when the lists show nothing.
+    /// When the lists become empty.
     gone: Option<Duration>,
-    /// The statuses of the calls that fail, by path.
+    /// The status of a failing call, by path.
     pub(super) failing: fn(&str) -> Option<u16>,
-    /// The paths that were asked for.
-    pub(super) asked: Vec<String>,
-    /// What was to be stored before each purchase left.
+    /// The paths of the requests.
+    pub(super) requested: Vec<String>,
+    /// The states to store before each purchase was sent.
     states: Vec<PurchaseState>,
 }
 
@@ -98,7 +99,7 @@ impl World {
             tracked: Value::clone,
             gone: None,
             failing: |_| None,
-            asked: Vec::new(),
+            requested: Vec::new(),
             states: Vec::new(),
         }
     }
@@ -108,7 +109,7 @@ impl World {
         start + TimeDelta::from_std(self.now).unwrap()
     }
 
-    fn respond(&self, status: u16, body: &str) -> Answer {
+    fn respond(&self, status: u16, body: &str) -> SendResult {
         let mut response = Response::builder().status(status);
         if self.dates {
             let date = self.time().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -117,9 +118,9 @@ impl World {
         Ok(response.body(body.as_bytes().to_vec()).unwrap())
     }
 
-    fn answer(&mut self, request: &Request<Vec<u8>>) -> Answer {
+    fn handle(&mut self, request: &Request<Vec<u8>>) -> SendResult {
         let path = request.uri().path().to_owned();
-        self.asked.push(path.clone());
+        self.requested.push(path.clone());
         self.now += Duration::from_millis(100);
         if let Some(status) = (self.failing)(request.uri().path_and_query().unwrap().as_str()) {
             return self.respond(status, OWN);
@@ -166,12 +167,12 @@ impl World {
                     "cancelled_on": cancelled});
                 self.respond(200, &tracking.to_string())
             }
-            // Nothing is ever cancelled by a conclusion.
-            other => panic!("{other} is asked for"),
+            // Not even `/v1/cancel_impact`: no conclusion cancels anything.
+            other => panic!("unexpected request: {other}"),
         }
     }
 
-    fn plant(&mut self, body: &Value) -> Answer {
+    fn plant(&mut self, body: &Value) -> SendResult {
         let fate = self.fates.pop_front().expect("no further purchase");
         let buy = |world: &mut Self, visible: u64| {
             let email = &body["customer_email"];
@@ -233,7 +234,7 @@ impl World {
                     if sent.may_buy() {
                         store(sent.state());
                     }
-                    let outcome = self.answer(&request);
+                    let outcome = self.handle(&request);
                     sent.finish(outcome, self.now)
                 }
                 Step::Wait(wait, waiting) => {
@@ -247,15 +248,15 @@ impl World {
     }
 
     fn sends(&self) -> usize {
-        self.asked.iter().filter(|path| *path == "/v1/plant_tree").count()
+        self.requested.iter().filter(|path| *path == "/v1/plant_tree").count()
     }
 
-    /// Sends it, loses it, and waits until absence counts.
+    /// Sends a purchase with the first fate, and waits until absence counts.
     fn lost_and_late(fates: &[Fate]) -> (Self, PurchaseState) {
         let mut world = Self::new(fates);
         let state = pending(world.run(new())).state;
         world.now += LATE;
-        world.asked.clear();
+        world.requested.clear();
         (world, state)
     }
 }
@@ -296,38 +297,38 @@ fn unresolved(outcome: Outcome, reason: UnresolvedReason) -> Unresolved {
 fn r1_the_servers_time_is_stored_before_a_purchase_leaves() {
     let mut world = World::new(&[Fate::Answered]);
     confirmed(world.run(new()));
-    assert_eq!(world.asked, ["/v1/whoami", "/v1/plant_tree"]);
+    assert_eq!(world.requested, ["/v1/whoami", "/v1/plant_tree"]);
     let [state] = &*world.states else { panic!("one purchase") };
     assert_eq!((state.sends(), state.marker()), (1, intent().marker()));
     let stored = serde_json::to_value(state).unwrap();
     let time = |field: &str| -> DateTime<Utc> { stored[field].as_str().unwrap().parse().unwrap() };
-    // The ledger's time lies between, to a second.
+    // The time in the ledger lies between them.
     let made: DateTime<Utc> = world.bought[0].row["time_utc"].as_str().unwrap().parse().unwrap();
     assert!(time("from") <= made && made - time("from") < TimeDelta::seconds(3));
     assert!(time("until") - time("from") == TimeDelta::seconds(2));
 }
 
 #[test]
-fn r1_without_a_date_a_receipt_does_not_confirm_and_the_record_does() {
+fn r1_without_a_date_only_the_record_confirms() {
     let mut world = World::new(&[Fate::Answered]);
     world.dates = false;
     confirmed(world.run(new()));
     let expected = ["/v1/whoami", "/v1/plant_tree", "/v1/customer_records", "/v1/records"];
-    assert_eq!(world.asked[..4], expected);
-    assert_eq!(world.asked[4..], ["/v1/track"]);
+    assert_eq!(world.requested[..4], expected);
+    assert_eq!(world.requested[4..], ["/v1/track"]);
 }
 
 #[test]
-fn r1_a_time_that_is_heard_with_the_first_response_dates_that_purchase_alone() {
+fn r1_the_first_date_counts_only_for_the_purchase_of_that_response() {
     let api = Api::sandbox("test_key").unwrap();
     let mut world = World::new(&[Fate::Status(500, false, "")]);
     let mut step = new().start(&api, RetryPolicy::NEVER, 0, world.now);
     let from = loop {
         step = match step {
             Step::Send(request, sent) => {
-                // The server's first response has no time.
+                // Only the response to the purchase has a `Date`.
                 world.dates = sent.may_buy();
-                let outcome = world.answer(&request);
+                let outcome = world.handle(&request);
                 sent.finish(outcome, world.now)
             }
             Step::Wait(_, waiting) => {
@@ -339,7 +340,7 @@ fn r1_a_time_that_is_heard_with_the_first_response_dates_that_purchase_alone() {
     let from: DateTime<Utc> = from.as_str().unwrap().parse().unwrap();
     assert!((world.time() - from).abs() < TimeDelta::seconds(3), "{from}");
 
-    // When the first of several left is not known.
+    // If there were several sends, the time of the first stays unknown.
     let mut world = World::new(&[Fate::LostBefore]);
     let state = pending(world.run(recover())).state;
     world.now += LATE;
@@ -350,11 +351,11 @@ fn r1_a_time_that_is_heard_with_the_first_response_dates_that_purchase_alone() {
 }
 
 #[test]
-fn r1_nothing_is_sent_while_the_server_does_not_answer() {
+fn r1_nothing_is_bought_while_the_server_does_not_respond() {
     let mut world = World::new(&[]);
     world.fates.clear();
     let api = Api::sandbox("test_key").unwrap();
-    let refuse = |outcome: Answer| {
+    let refuse = |outcome: SendResult| {
         let Step::Send(request, sent) = new().start(&api, RetryPolicy::NEVER, 0, MINUTE) else {
             panic!("a request")
         };
@@ -366,7 +367,7 @@ fn r1_nothing_is_sent_while_the_server_does_not_answer() {
     };
     let not = not_bought(refuse(Err(TransportError::exchange("reset"))));
     assert!(not.error.is_some() && not.state.sends() == 0);
-    // Its time is not that of a purchase.
+    // The time of this response is not the time of a purchase.
     let not = not_bought(refuse(world.respond(503, "")));
     assert_eq!(serde_json::to_value(not.state).unwrap()["until"], Value::Null);
     let body = r#"{"type":"key_error","message":"API Key does not exist"}"#;
@@ -375,14 +376,14 @@ fn r1_nothing_is_sent_while_the_server_does_not_answer() {
 }
 
 #[test]
-fn r2_without_its_state_an_intent_is_looked_for_and_never_sent() {
+fn r2_without_its_state_a_purchase_is_looked_for_and_never_sent() {
     let mut world = World::new(&[]);
     let pending = pending(world.run(recover()));
     assert_eq!((pending.state.sends(), pending.state.may_send()), (2, false));
     world.now += LATE;
     let mut state = not_bought(world.run(resume(pending.state))).state;
     assert_eq!(world.sends(), 0);
-    // Until a person says so.
+    // It is sent only after a person allows it.
     state.allow_another();
     assert!(state.may_send());
     world.fates.push_back(Fate::Answered);
@@ -396,7 +397,7 @@ fn r2_without_its_state_an_intent_is_looked_for_and_never_sent() {
 }
 
 #[test]
-fn r3_somebody_elses_receipt_confirms_nothing() {
+fn r3_the_receipt_of_another_purchase_does_not_confirm() {
     for change in [
         (|receipt| receipt["tree_planted"] = 6.into()) as fn(&mut Value),
         |receipt| receipt["time_utc"] = "2025-03-12T15:00:00.000Z".into(),
@@ -405,17 +406,17 @@ fn r3_somebody_elses_receipt_confirms_nothing() {
         let mut world = World::new(&[Fate::Crossed(change)]);
         let receipt = confirmed(world.run(new()));
         assert_eq!(receipt.time_utc.to_string(), world.bought[0].row["time_utc"]);
-        assert_eq!(world.asked.last().unwrap(), "/v1/track");
+        assert_eq!(world.requested.last().unwrap(), "/v1/track");
     }
-    // With this policy not even one that looks right.
+    // With this policy, not even a matching receipt confirms.
     let mut world = World::new(&[Fate::Answered]);
     let policy = VerifyPolicy::STANDARD.confirm_by_receipt(false);
     confirmed(world.run(new().policy(policy)));
-    assert_eq!(world.asked.last().unwrap(), "/v1/track");
+    assert_eq!(world.requested.last().unwrap(), "/v1/track");
 }
 
 #[test]
-fn r4_any_other_success_is_unknown_and_wedges_nothing() {
+fn r4_any_other_2xx_is_unknown_and_does_not_block_a_later_conclusion() {
     for body in ["", "<html>", r#"{"type":"api_error","message":"x"}"#, r#"{"ok":true}"#] {
         for status in [200, 201, 202, 204] {
             let mut world = World::new(&[Fate::Status(status, true, body)]);
@@ -429,26 +430,26 @@ fn r4_any_other_success_is_unknown_and_wedges_nothing() {
 }
 
 #[test]
-fn r5_what_certainly_was_not_made_is_not_counted() {
+fn r5_a_purchase_that_certainly_was_not_made_does_not_count() {
     for status in [400, 401, 403, 404, 405, 413, 414, 415, 422] {
         let mut world = World::new(&[Fate::Status(status, false, OWN)]);
         let Outcome::Refused(error) = world.run(new()) else { panic!("{status}") };
         assert_eq!(error.status().unwrap(), status);
-        assert_eq!(world.asked.len(), 2, "nothing is looked for");
+        assert_eq!(world.requested.len(), 2, "there is no look");
     }
     for fate in [Fate::NeverConnected, Fate::Status(429, false, OWN), Fate::Status(425, false, OWN)]
     {
         let mut world = World::new(&[fate]);
         let not = not_bought(world.run(new()));
         assert_eq!(not.state.sends(), 0);
-        // It may be tried again, twice.
+        // It may be tried again.
         world.fates.push_back(Fate::Answered);
         confirmed(world.run(resume(not.state)));
     }
 }
 
 #[test]
-fn r5_a_strangers_refusal_is_unknown() {
+fn r5_a_gateways_refusal_is_unknown() {
     for status in [300, 301, 302, 303, 400, 401, 403, 404, 405, 409, 413, 422] {
         for body in ["<html>", r#"{"message":"Forbidden"}"#] {
             let mut world = World::new(&[Fate::Status(status, true, body)]);
@@ -459,7 +460,7 @@ fn r5_a_strangers_refusal_is_unknown() {
 }
 
 #[test]
-fn r6_a_strangers_429_is_unknown_and_does_not_count_if_the_purchase_is_absent() {
+fn r6_a_gateways_429_is_unknown_and_does_not_count_if_the_purchase_is_absent() {
     let stranger = |made| Fate::Status(429, made, r#"{"message":"Too Many Requests"}"#);
     let mut world = World::new(&[stranger(true)]);
     confirmed(world.run(new()));
@@ -472,16 +473,16 @@ fn r6_a_strangers_429_is_unknown_and_does_not_count_if_the_purchase_is_absent() 
 }
 
 #[test]
-fn r6_a_429_takes_no_send_back_but_its_own_and_none_twice() {
+fn r6_a_429_removes_only_its_own_send_and_only_once() {
     let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
-    // The second purchase was not executed (R5); the first one may have been.
+    // The second send was not executed (R5), but the first one may have been.
     let mut world = World::new(&[Fate::LostBefore, Fate::Status(429, false, OWN)]);
     let not = not_bought(world.run(new().policy(policy)));
     assert_eq!((not.state.sends(), world.sends()), (1, 2));
 }
 
 #[test]
-fn r1_what_is_stored_before_a_retry_says_when_it_leaves() {
+fn r1_the_state_before_a_retry_has_the_time_of_the_retry() {
     let api = Api::sandbox("test_key").unwrap();
     let patient = RetryPolicy::STANDARD.attempts(1_000).deadline(60 * MINUTE);
     let world = World::new(&[]);
@@ -494,7 +495,7 @@ fn r1_what_is_stored_before_a_retry_says_when_it_leaves() {
                 stored.push(serde_json::to_value(sent.state()).unwrap());
                 sent.finish(Err::<Response<Vec<u8>>, _>(TransportError::connect("refused")), now)
             }
-            Step::Send(request, sent) => sent.finish(World::new(&[]).answer(&request), now),
+            Step::Send(request, sent) => sent.finish(World::new(&[]).handle(&request), now),
             Step::Wait(_, waiting) => {
                 now += 20 * MINUTE;
                 waiting.wake(now)
@@ -505,12 +506,12 @@ fn r1_what_is_stored_before_a_retry_says_when_it_leaves() {
     let time = |number: usize, field: &str| -> DateTime<Utc> {
         stored[number][field].as_str().unwrap().parse().unwrap()
     };
-    assert_eq!(time(0, "from"), time(1, "from"), "it may have been the first");
+    assert_eq!(time(0, "from"), time(1, "from"), "the first attempt may have been executed");
     assert_eq!(time(1, "until") - time(0, "until"), TimeDelta::minutes(20));
     assert_eq!([&stored[0]["sends"], &stored[1]["sends"]], [1, 1]);
 }
 
-/// Never to be sent again, and whatever the ledger's clock shows.
+/// The longest durations must not overflow.
 #[test]
 fn no_policy_overflows() {
     let policy = VerifyPolicy::STANDARD.absence_after(Duration::MAX).clock_tolerance(Duration::MAX);
@@ -536,7 +537,7 @@ fn r7_everything_else_is_unknown() {
 }
 
 #[test]
-fn r10_a_purchase_that_was_taken_back_is_an_outcome_of_its_own() {
+fn r10_a_cancelled_purchase_has_its_own_outcome() {
     let mut world = World::new(&[Fate::LostAfter(0)]);
     let receipt = confirmed(world.run(new()));
     world.bought[0].cancelled = true;
@@ -545,14 +546,14 @@ fn r10_a_purchase_that_was_taken_back_is_an_outcome_of_its_own() {
 }
 
 #[test]
-fn r10_a_row_is_tracked_by_each_id_that_may_name_it() {
-    // The record's id is in another case: the account's own is tried.
+fn r10_a_row_is_tracked_by_each_possible_id() {
+    // The record's user id is in another case, so the account's id is tried.
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.shown = |row| row["user_id"] = "u1".into();
     confirmed(world.run(new()));
-    let tracked = world.asked.iter().filter(|path| *path == "/v1/track").count();
+    let tracked = world.requested.iter().filter(|path| *path == "/v1/track").count();
     assert_eq!(tracked, 2);
-    // Nothing names it.
+    // The API knows none of the ids.
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.failing = untrackable::<404>;
     let state = pending(world.run(new())).state;
@@ -563,9 +564,9 @@ fn r10_a_row_is_tracked_by_each_id_that_may_name_it() {
     confirmed(world.run(resume(left.state)));
 }
 
-/// The handle of a purchase may be that of another one.
+/// The id of a purchase may belong to another one.
 #[test]
-fn r10_what_tracking_names_must_be_what_was_asked_for() {
+fn r10_the_tracked_impact_must_have_the_requested_amount() {
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.tracked = |_| 6.into();
     let state = pending(world.run(new())).state;
@@ -580,7 +581,7 @@ fn untrackable<const STATUS: u16>(path: &str) -> Option<u16> {
 }
 
 #[test]
-fn r10_only_a_refusal_of_the_id_says_that_it_names_nothing() {
+fn r10_only_a_refusal_of_the_id_means_that_it_is_not_found() {
     let late = |failing: fn(&str) -> Option<u16>| {
         let mut world = World::new(&[Fate::LostAfter(0)]);
         world.failing = untrackable::<404>;
@@ -615,17 +616,17 @@ fn r10_only_a_refusal_of_the_id_says_that_it_names_nothing() {
 }
 
 #[test]
-fn r11_two_that_stand_are_for_a_person_and_nothing_is_cancelled() {
+fn r11_two_active_purchases_are_left_to_a_person_and_nothing_is_cancelled() {
     let (mut world, state) = World::lost_and_late(&[Fate::LostAfter(2_000), Fate::Answered]);
-    // The first one shows up far too late.
+    // The first purchase is listed far too late.
     confirmed(world.run(resume(state.clone())));
     world.now += Duration::from_secs(3_000);
-    // Neither is named by its own id; the account's is asked for once.
+    // The API knows neither by the row's user id. The account's id is requested once.
     world.shown = |row| row["user_id"] = "u1".into();
-    world.asked.clear();
+    world.requested.clear();
     let left = unresolved(world.run(resume(state)), UnresolvedReason::BoughtTwice);
     assert_eq!(left.found.len(), 2);
-    assert_eq!(world.asked.iter().filter(|path| *path == "/v1/whoami").count(), 1);
+    assert_eq!(world.requested.iter().filter(|path| *path == "/v1/whoami").count(), 1);
     world.shown = |_| {};
     // A person cancels one of them.
     world.bought[0].cancelled = true;
@@ -648,7 +649,7 @@ fn r13_a_lost_purchase_is_looked_for_within_the_patience_and_then_pending() {
     assert!((LATE..LATE + took).contains(&(left.after + took)), "{:?}", left.after);
     assert!(left.error.is_some() && left.state.sends() == 1);
     // The waits between looks grow.
-    let lists = world.asked.iter().filter(|path| path.contains("records")).count();
+    let lists = world.requested.iter().filter(|path| path.contains("records")).count();
     assert!(lists < 20, "{lists}");
     world.now += Duration::from_secs(60);
     confirmed(world.run(resume(left.state)));
@@ -664,7 +665,7 @@ fn r13_absence_is_counted_by_the_servers_clock_across_processes() {
     confirmed(world.run(resume(left.state)));
     assert_eq!(world.sends(), 1);
 
-    // Of a state that was stored without a time, from when the server's is heard.
+    // A state without a time counts from the first `Date` of the server.
     let mut world = World::new(&[Fate::LostBefore, Fate::Answered]);
     world.dates = false;
     let state = pending(world.run(new())).state;
@@ -674,9 +675,9 @@ fn r13_absence_is_counted_by_the_servers_clock_across_processes() {
     confirmed(world.run(resume(state)));
 }
 
-/// A replica that lags may hide it again: it was bought all the same.
+/// A stale replica may hide the record again, but it was bought nevertheless.
 #[test]
-fn r13_what_was_seen_and_is_gone_is_for_a_person() {
+fn r13_a_record_that_was_seen_and_is_gone_is_left_to_a_person() {
     let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.failing = untrackable::<404>;
@@ -686,7 +687,7 @@ fn r13_what_was_seen_and_is_gone_is_for_a_person() {
 }
 
 #[test]
-fn r16_a_record_without_its_marker_keeps_it_from_being_sent_again() {
+fn r16_a_record_without_its_marker_prevents_another_send() {
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.shown = |row| row["metadata"] = Value::Null;
     let state = pending(world.run(new())).state;
@@ -694,13 +695,13 @@ fn r16_a_record_without_its_marker_keeps_it_from_being_sent_again() {
     let left = unresolved(world.run(resume(state)), UnresolvedReason::Candidates);
     assert_eq!(left.found.len(), 1);
     assert_eq!(world.sends(), 1);
-    // Once the server shows it again, it is confirmed.
+    // Once the server shows the marker again, the purchase is confirmed.
     world.shown = |_| {};
     confirmed(world.run(resume(left.state)));
 }
 
 #[test]
-fn r17_it_is_sent_once_more_long_after_and_no_more_than_that() {
+fn r17_an_absent_purchase_is_sent_once_more_and_not_again() {
     let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::LostBefore]);
     let state = pending(world.run(resume(state))).state;
     assert_eq!((world.sends(), state.sends(), state.may_send()), (1, 2, false));
@@ -714,7 +715,7 @@ fn r17_it_is_sent_once_more_long_after_and_no_more_than_that() {
 }
 
 #[test]
-fn reads_that_fail_are_tried_again_and_not_for_ever() {
+fn failed_looks_are_repeated_a_few_times() {
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.failing_reads = 3;
     confirmed(world.run(new()));
@@ -725,7 +726,7 @@ fn reads_that_fail_are_tried_again_and_not_for_ever() {
 }
 
 #[test]
-fn a_process_that_died_is_taken_up_by_another_from_what_it_stored() {
+fn another_process_resumes_from_the_stored_state() {
     for (fate, sends) in [(Fate::LostAfter(0), 1), (Fate::LostBefore, 2)] {
         let mut world = World::new(&[fate, Fate::Answered]);
         let api = Api::sandbox("test_key").unwrap();
@@ -733,7 +734,7 @@ fn a_process_that_died_is_taken_up_by_another_from_what_it_stored() {
         let stored = loop {
             let Step::Send(request, sent) = step else { panic!("a request") };
             let (stored, buys) = (serde_json::to_string(sent.state()).unwrap(), sent.may_buy());
-            let outcome = world.answer(&request);
+            let outcome = world.handle(&request);
             if buys {
                 drop::<Sent<_>>(sent);
                 break stored;
@@ -749,14 +750,14 @@ fn a_process_that_died_is_taken_up_by_another_from_what_it_stored() {
 }
 
 #[test]
-fn a_purchase_for_a_customer_is_found_on_either_list() {
+fn a_purchase_for_a_customer_is_found_by_its_folded_address() {
     let ada = || tree().customer(Customer::new("Ada+trees@example.com").unwrap());
     let purchase = || VerifiedPurchase::new(&intent(), ada()).unwrap();
     let mut world = World::new(&[Fate::LostAfter(0)]);
     world.shown = |row| row["customer"]["customer_email"] = "ada@example.com".into();
     let receipt = confirmed(world.run(purchase()));
     assert_eq!(receipt.customer.unwrap().customer_email.as_str(), "ada@example.com");
-    assert_eq!(world.asked.iter().filter(|path| path.contains("records")).count(), 2);
+    assert_eq!(world.requested.iter().filter(|path| path.contains("records")).count(), 2);
 }
 
 #[test]
@@ -803,7 +804,7 @@ fn the_marker_needs_room_and_belongs_to_one_intent() {
 }
 
 #[test]
-fn an_outcome_is_a_line_that_may_be_logged() {
+fn an_outcome_prints_as_one_line() {
     let mut world = World::new(&[Fate::Answered]);
     let bought = world.run(new()).to_string();
     assert!(bought.starts_with("bought as U1-2025-03-12T15:16:4"), "{bought}");
@@ -827,12 +828,12 @@ fn an_outcome_is_a_line_that_may_be_logged() {
 }
 
 #[test]
-fn a_look_costs_two_calls_and_one_for_what_it_finds() {
+fn a_look_takes_two_calls_and_one_to_track() {
     let mut world = World::new(&[Fate::LostAfter(0)]);
     confirmed(world.run(new()));
-    let look = &world.asked[2..];
+    let look = &world.requested[2..];
     assert_eq!(look, ["/v1/customer_records", "/v1/records", "/v1/track"]);
     let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::Answered]);
     confirmed(world.run(resume(state)));
-    assert_eq!(world.asked, ["/v1/customer_records", "/v1/records", "/v1/plant_tree"]);
+    assert_eq!(world.requested, ["/v1/customer_records", "/v1/records", "/v1/plant_tree"]);
 }
