@@ -38,6 +38,7 @@ mod connection;
 mod pool;
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -117,8 +118,8 @@ impl Connect for Transport {
         Ok(Self::from_service(Pool::new(api, options)?, options)?)
     }
 
-    fn var(name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn var(name: &str) -> Option<OsString> {
+        std::env::var_os(name)
     }
 }
 

@@ -1,6 +1,7 @@
 // A transport of the client: HTTP/1.1 on a plain socket, without TLS.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
@@ -33,8 +34,8 @@ impl Connect for PlainSocket {
         Ok(Self { options: options.checked()?, start: Instant::now() })
     }
 
-    fn var(name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn var(name: &str) -> Option<OsString> {
+        std::env::var_os(name)
     }
 }
 

@@ -4,11 +4,13 @@ mod base_url;
 mod encode;
 mod key;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use serde::de::Error as _;
 
 pub use base_url::BaseUrl;
 pub(crate) use encode::{Encoded, personal_texts};
@@ -107,7 +109,7 @@ impl Api {
     }
 
     /// An API as variables describe it; `var` looks one up, for instance
-    /// `|name| std::env::var(name).ok()`.
+    /// `|name| std::env::var_os(name)`.
     ///
     /// `ONECLICK_API_KEY` holds the key; its prefix, `test_` or `live_`,
     /// chooses the environment. `ONECLICK_BASE_URL`, where it is set, is used
@@ -131,15 +133,24 @@ impl Api {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidValue`] if a variable is missing or cannot be used.
-    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidValue> {
+    /// [`InvalidValue`] if a variable is missing, empty, not Unicode or cannot be used.
+    pub fn from_vars<V: Into<OsString>>(
+        var: impl Fn(&str) -> Option<V>,
+    ) -> Result<Self, InvalidValue> {
         const KEY: &str = "ONECLICK_API_KEY";
-        let text = var(KEY)
-            .filter(|key| !key.is_empty())
-            .ok_or(InvalidValue::Variable { name: KEY, reason: "is not set" })?;
-        let key = ApiKey::new(text)?;
-        let base_url = match var("ONECLICK_BASE_URL").filter(|url| !url.is_empty()) {
-            Some(url) if var("ONECLICK_INSECURE").as_deref() == Some("1") => {
+        const BASE_URL: &str = "ONECLICK_BASE_URL";
+        // A variable that was meant to say where the key goes must not be passed over.
+        let var = |name: &str| var(name).map(Into::<OsString>::into);
+        let text = |name| match var(name).map(OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(text)) if !text.is_empty() => Ok(Some(text)),
+            Some(Ok(_)) => Err(InvalidValue::Variable { name, reason: "is set and empty" }),
+            Some(Err(_)) => Err(InvalidValue::Variable { name, reason: "is not valid Unicode" }),
+        };
+        let key = text(KEY)?.ok_or(InvalidValue::Variable { name: KEY, reason: "is not set" })?;
+        let key = ApiKey::new(key)?;
+        let base_url = match text(BASE_URL)? {
+            Some(url) if var("ONECLICK_INSECURE").is_some_and(|value| value == "1") => {
                 BaseUrl::insecure(url)?
             }
             Some(url) => BaseUrl::new(url)?,
@@ -213,10 +224,16 @@ impl Api {
         body: &[u8],
         personal: impl FnOnce() -> Vec<String>,
     ) -> Result<E::Response, Error> {
-        let read = E::read(body).or_else(|error| {
-            let mended = mend::value(body).and_then(|value| serde_json::to_vec(&value).ok());
-            mended.and_then(|mended| E::read(&mended).ok()).ok_or(error)
-        });
+        // Nobody asked for a part (RFC 9110, 15.3.7), and a part of a list hides records.
+        let partial = head.status == StatusCode::PARTIAL_CONTENT && E::METHOD == Method::GET;
+        let read = if partial {
+            Err(serde_json::Error::custom("206 Partial Content, expected a whole response"))
+        } else {
+            E::read(body).or_else(|error| {
+                let mended = mend::value(body).and_then(|value| serde_json::to_vec(&value).ok());
+                mended.and_then(|mended| E::read(&mended).ok()).ok_or(error)
+            })
+        };
         read.map_err(|error| Error::decode(head, body, &error, &self.hidden(personal())))
     }
 

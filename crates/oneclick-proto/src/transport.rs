@@ -10,6 +10,7 @@ mod gzip;
 mod proxy;
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
@@ -106,9 +107,9 @@ pub trait Connect: Sized {
         options: &TransportOptions,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>>;
 
-    /// Reads an environment variable, as `std::env::var(name).ok()` does: `None` if it is
-    /// not set or not Unicode. The core itself does not read the environment.
-    fn var(name: &str) -> Option<String>;
+    /// Reads an environment variable, as `std::env::var_os` does. The core itself does not
+    /// read the environment.
+    fn var(name: &str) -> Option<OsString>;
 }
 
 /// Timeouts and limits of a transport.

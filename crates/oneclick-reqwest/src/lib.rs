@@ -37,6 +37,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -154,8 +155,8 @@ impl Connect for Transport {
         Ok(Self::from_client(Self::builder(api, options)?.build()?, options)?)
     }
 
-    fn var(name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn var(name: &str) -> Option<OsString> {
+        std::env::var_os(name)
     }
 }
 

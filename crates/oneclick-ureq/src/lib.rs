@@ -43,6 +43,7 @@
 mod connector;
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -137,8 +138,8 @@ impl Connect for Transport {
         })
     }
 
-    fn var(name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn var(name: &str) -> Option<OsString> {
+        std::env::var_os(name)
     }
 }
 

@@ -93,6 +93,9 @@ impl<L: List> Iterator for PageItems<L> {
     }
 }
 
+/// A response with one of these fields says why rows are missing in it.
+const ERRORS: [&str; 2] = ["error", "errors"];
+
 /// A response with rows: its field of them, the rows, and those that could not be read.
 pub(crate) trait Rows: de::DeserializeOwned {
     type Row: de::DeserializeOwned;
@@ -106,7 +109,9 @@ pub(crate) trait Rows: de::DeserializeOwned {
             let Ok(mut fields) = json::<Map<String, Value>>(body) else { return Err(error) };
             let all = match fields.insert(Self::FIELD.to_owned(), Value::Array(Vec::new())) {
                 Some(Value::Array(rows)) => rows,
-                Some(Value::Null) => Vec::new(),
+                Some(Value::Null) if !ERRORS.iter().any(|name| fields.contains_key(*name)) => {
+                    Vec::new()
+                }
                 _ => return Err(error),
             };
             let mut read = Self::deserialize(Value::Object(fields))?;
@@ -164,7 +169,12 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
                     } else if field == "cursor" {
                         cursor = map.next_value::<Option<Cursor>>()?;
                     } else {
-                        extra.insert(field, map.next_value::<Value>()?);
+                        let value: Value = map.next_value()?;
+                        if ERRORS.contains(&&*field) && !value.is_null() {
+                            let text = format!("there is an `{field}`, expected rows alone");
+                            return Err(de::Error::custom(text));
+                        }
+                        extra.insert(field, value);
                     }
                 }
                 // An empty cursor would ask for the first page again.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::ErrorType;
 use crate::mend;
 
 /// The names under which servers and gateways write it, the most telling first.
@@ -28,8 +29,8 @@ const MOST: usize = 5;
 pub(super) struct Reason {
     pub(super) error_type: Option<String>,
     pub(super) message: Option<String>,
-    /// Whether both stand where the API itself writes them: `type` and `message` of a
-    /// JSON object. No other form proves that a request was not executed.
+    /// Whether it is in the API's own form: a JSON object with a `type` that the API is
+    /// known to use and a `message`. No other form proves that a request was not executed.
     pub(super) own: bool,
 }
 
@@ -39,7 +40,8 @@ impl Reason {
             return Self { message: of_text(&String::from_utf8_lossy(body)), ..Self::default() };
         };
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let own = text("type").is_some() && text("message").is_some();
+        let known = text("type").is_some_and(|name| ErrorType::known(&name).is_some());
+        let own = known && text("message").is_some();
         let message = text("message").or_else(|| of_value(&value, DEPTH));
         Self { error_type: text("type"), message, own }
     }

@@ -196,21 +196,12 @@ impl VerifiedPurchase {
 
     /// Sends the purchase; asks for the server's time first if it is not known (R1).
     fn buy(mut self, now: Duration) -> Next<Self> {
-        let OpenPurchase { state, clock, .. } = &mut self.open;
-        match clock {
-            None if !matches!(self.phase, Phase::Clock) => {
-                self.phase = Phase::Clock;
-                return Next::Send(ApiRequest::of(&GetAccount), self);
-            }
-            None => {}
-            Some(clock) => {
-                if state.sends == 0 {
-                    state.from = Some(clock.earliest(now).into());
-                }
-                state.until = Some(clock.latest(now).into());
-            }
+        let clock = self.open.clock;
+        if clock.is_none() && !matches!(self.phase, Phase::Clock) {
+            self.phase = Phase::Clock;
+            return Next::Send(ApiRequest::of(&GetAccount), self);
         }
-        state.sends = state.sends.saturating_add(1);
+        self.open.state.count_send(clock.map(|clock| (clock.earliest(now), clock.latest(now))));
         self.phase = Phase::Buy { sent: now };
         (self.failure, self.open.looking, self.looks) = (None, None, 0);
         Next::Send(self.open.purchase.request(), self)
@@ -318,6 +309,7 @@ pub(super) fn outcome(
         Conclusion::Confirmed(receipt) => Outcome::Confirmed(receipt),
         Conclusion::Cancelled(ids) => Outcome::Cancelled(ids),
         Conclusion::Unresolved(reason, found) => {
+            state.show();
             Outcome::Unresolved(Unresolved { reason, found, error, state })
         }
         Conclusion::NotYet | Conclusion::Track(_) => {

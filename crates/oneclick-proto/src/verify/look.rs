@@ -33,8 +33,6 @@ pub(crate) struct Look {
     /// Whether to read more than the newest page of each list.
     deep: bool,
     waited: bool,
-    /// Whether a row could not be decoded.
-    malformed: bool,
     rows: Rows,
 }
 
@@ -99,7 +97,6 @@ impl Look {
             lists: [list(ListName::Customers), list(ListName::Own)],
             deep: false,
             waited: false,
-            malformed: false,
             rows: Rows::default(),
         }
     }
@@ -116,11 +113,6 @@ impl Look {
     /// Whether both lists were read as a whole.
     pub(crate) fn is_whole(&self) -> bool {
         self.lists.iter().all(|list| list.stage == Stage::Whole)
-    }
-
-    /// Whether every row could be decoded.
-    pub(crate) fn is_readable(&self) -> bool {
-        !self.malformed
     }
 
     pub(crate) fn rows(&self) -> &Rows {
@@ -164,7 +156,7 @@ impl Look {
             Err(error) if error.is_too_large() && list.halve() => return Ok(()),
             page => page?,
         };
-        self.malformed |= !page.malformed.is_empty();
+        self.rows.add_malformed(page.malformed);
         list.cursor = page.cursor;
         let times: Vec<_> = page.items.iter().map(|row| row.time_utc.datetime()).collect();
         let recent = |row: &Receipt| self.from.is_none_or(|from| row.time_utc.datetime() >= from);

@@ -94,7 +94,6 @@ impl OpenPurchase {
         let evidence = Evidence {
             rows: look.rows(),
             whole: look.is_whole(),
-            readable: look.is_readable(),
             late: self.is_late(look.began()),
             seen_before: self.seen_before,
             tracked: &self.tracked,

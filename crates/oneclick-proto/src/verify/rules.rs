@@ -37,7 +37,8 @@
 //! * **R15** It is absent only if both lists were read, without filters and from early
 //!   enough.
 //! * **R16** It is absent only if there is no candidate: no row that may be ours but lost
-//!   its marker.
+//!   its marker, and none that may be ours but could not be decoded. R14 to R16 do not
+//!   apply once a person was shown the outcome and has dismissed it.
 //! * **R17** If the purchase is absent after one send, it is sent again. If it is absent
 //!   after all sends that are allowed, nothing was bought.
 
@@ -46,12 +47,12 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Intent, PurchaseState, UnresolvedReason, VerifyPolicy};
 use crate::endpoint::Receipt;
 use crate::purchase::Purchase;
-use crate::value::{Email, ImpactId};
+use crate::value::{Email, ImpactId, ImpactKind, Timestamp, UserId};
 
 /// A thousand years, which can be added to or subtracted from any time.
 const LONGEST: TimeDelta = TimeDelta::days(365_250);
@@ -61,6 +62,8 @@ const SAME_PURCHASE: TimeDelta = TimeDelta::seconds(2);
 const MAX_PURCHASES: usize = 6;
 /// How many rows with one marker are examined at most: two on each list per purchase.
 const MAX_ROWS: usize = 4 * MAX_PURCHASES;
+/// How many malformed rows are kept at most.
+const MAX_MALFORMED: usize = 10_000;
 /// The length of a marker, in hexadecimal digits.
 const MARKER_DIGITS: usize = 32;
 /// The smallest number of digits that identifies a truncated marker (R8).
@@ -95,6 +98,10 @@ pub(crate) struct Rows {
     unclear: Vec<usize>,
     /// The indices of all rows, by second.
     by_second: HashMap<i64, Vec<usize>>,
+    /// The rows that could not be decoded and may be records.
+    malformed: Vec<Value>,
+    /// Whether a row could not be decoded.
+    unreadable: bool,
 }
 
 impl Rows {
@@ -147,6 +154,17 @@ impl Rows {
         ours
     }
 
+    /// Adds rows that could not be decoded. Only objects can be records.
+    pub(crate) fn add_malformed(&mut self, page: Vec<Value>) {
+        self.unreadable |= !page.is_empty();
+        self.malformed.extend(page.into_iter().filter(Value::is_object));
+        if self.malformed.len() > MAX_MALFORMED {
+            self.malformed.truncate(MAX_MALFORMED);
+            // It stands for the others: an empty row may be any purchase.
+            self.malformed.push(Value::Object(Map::new()));
+        }
+    }
+
     /// Whether any row has this marker.
     pub(crate) fn has_marker(&self, marker: &str) -> bool {
         !self.ours(marker).is_empty()
@@ -171,9 +189,10 @@ impl Rows {
 }
 
 /// The result of tracking a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TrackResult {
-    Active,
+    /// It is active under this user id, which need not be the one in the row.
+    Active(UserId),
     Cancelled,
     /// The API does not know the id, or knows it as another purchase.
     NotFound,
@@ -189,8 +208,6 @@ pub(crate) struct Evidence<'a> {
     pub(crate) rows: &'a Rows,
     /// Whether that look read both lists as a whole (R14, R15).
     pub(crate) whole: bool,
-    /// Whether that look could decode every row.
-    pub(crate) readable: bool,
     /// Whether that look began late enough for absence to count (R13).
     pub(crate) late: bool,
     /// Whether an earlier look found the marker.
@@ -250,6 +267,13 @@ pub(crate) fn conclude(
     if !evidence.late {
         return Conclusion::NotYet;
     }
+    let malformed = &evidence.rows.malformed;
+    if malformed.iter().any(|row| contains_marker(row, marker)) {
+        return Conclusion::Unresolved(UnresolvedReason::Unreadable, Vec::new());
+    }
+    if state.is_dismissed() {
+        return Conclusion::Absent;
+    }
     if evidence.seen_before {
         return Conclusion::Unresolved(UnresolvedReason::SeenAndGone, Vec::new());
     }
@@ -265,10 +289,12 @@ pub(crate) fn conclude(
         .filter(|row| is_as_asked(row, purchase))
         .map(ImpactId::from)
         .collect();
-    if candidates.is_empty() {
-        Conclusion::Absent
-    } else {
+    if !candidates.is_empty() {
         Conclusion::Unresolved(UnresolvedReason::Candidates, candidates)
+    } else if malformed.iter().any(|row| may_be_as_asked(row, purchase, since)) {
+        Conclusion::Unresolved(UnresolvedReason::Unreadable, Vec::new())
+    } else {
+        Conclusion::Absent
     }
 }
 
@@ -290,9 +316,6 @@ fn conclude_found(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -
     if groups.len() > MAX_PURCHASES || ours.len() > MAX_ROWS {
         return unresolved(UnresolvedReason::BoughtTwice);
     }
-    if !ours.iter().all(|row| is_as_asked(&row.receipt, purchase)) {
-        return unresolved(UnresolvedReason::OtherPurchase);
-    }
     let mut active = Vec::new();
     let mut unknown = None;
     let mut any_failed = false;
@@ -303,8 +326,8 @@ fn conclude_found(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -
             // R10, R11
             match evidence.tracked.get(&ImpactId::from(&row.receipt)) {
                 None => return Conclusion::Track((*row).clone()),
-                Some(TrackResult::Active) => {
-                    active.push(&row.receipt);
+                Some(TrackResult::Active(user_id)) => {
+                    active.push(Receipt { user_id: user_id.clone(), ..row.receipt.clone() });
                     continue 'groups;
                 }
                 Some(TrackResult::Cancelled) => continue 'groups,
@@ -315,12 +338,14 @@ fn conclude_found(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -
         unknown = unknown.or(Some(reason));
         any_failed |= failed;
     }
-    match (unknown, &*active) {
+    let as_asked = ours.iter().all(|row| is_as_asked(&row.receipt, purchase));
+    match (unknown, active.pop()) {
+        (None, None) => Conclusion::Cancelled(found()),
+        _ if !as_asked => unresolved(UnresolvedReason::OtherPurchase),
         (Some(reason), _) if evidence.late && !any_failed => unresolved(reason),
         (Some(_), _) => Conclusion::NotYet,
-        (None, []) => Conclusion::Cancelled(found()),
-        (None, [receipt]) => Conclusion::Confirmed((*receipt).clone()),
-        (None, _) => unresolved(UnresolvedReason::BoughtTwice),
+        (None, Some(receipt)) if active.is_empty() => Conclusion::Confirmed(receipt),
+        (None, Some(_)) => unresolved(UnresolvedReason::BoughtTwice),
     }
 }
 
@@ -340,7 +365,7 @@ fn identifies_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
     let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
     let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);
     // A purchase that is not listed yet, or not in these rows, may have the same second.
-    let all_listed = evidence.late && evidence.whole && evidence.readable;
+    let all_listed = evidence.late && evidence.whole && !evidence.rows.unreadable;
     (!row.coarse || all_listed) && !evidence.rows.near(at(row)).any(another)
 }
 
@@ -361,20 +386,50 @@ fn is_as_asked(receipt: &Receipt, purchase: &Purchase) -> bool {
 
 /// The marker of a row, if it is intact (R8).
 fn intact_marker(receipt: &Receipt) -> Option<&str> {
+    receipt.metadata.get(Intent::METADATA_KEY).filter(|marker| is_intact(marker))
+}
+
+fn is_intact(marker: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let marker = receipt.metadata.get(Intent::METADATA_KEY)?;
-    (marker.len() == MARKER_DIGITS && marker.bytes().all(digit)).then_some(marker)
+    marker.len() == MARKER_DIGITS && marker.bytes().all(digit)
 }
 
 /// Whether a row has the marker in an altered form: in another case, under another key,
 /// inside a longer text, or truncated (R8).
 fn has_altered_marker(receipt: &Receipt, marker: &str) -> bool {
     let whole = receipt.extra.get("metadata").into_iter();
-    let values = receipt.metadata.iter().map(|(_, value)| value).chain(whole);
-    values
-        .filter_map(Value::as_str)
-        .map(str::to_ascii_lowercase)
-        .any(|text| text.contains(marker) || text.len() >= MIN_DIGITS && marker.starts_with(&text))
+    let mut values = receipt.metadata.iter().map(|(_, value)| value).chain(whole);
+    values.any(|value| value.as_str().is_some_and(|text| is_altered(text, marker)))
+}
+
+fn is_altered(text: &str, marker: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains(marker) || text.len() >= MIN_DIGITS && marker.starts_with(&text)
+}
+
+/// Whether a row that could not be decoded has the marker, anywhere and in any spelling
+/// (R8).
+fn contains_marker(row: &Value, marker: &str) -> bool {
+    match row {
+        Value::String(text) => is_altered(text, marker),
+        Value::Array(values) => values.iter().any(|value| contains_marker(value, marker)),
+        Value::Object(fields) => fields.values().any(|value| contains_marker(value, marker)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether a row that could not be decoded may be the purchase: nothing legible in it says
+/// that it was made before, for another intent, or with another kind or amount (R16).
+fn may_be_as_asked(row: &Value, purchase: &Purchase, since: Option<DateTime<Utc>>) -> bool {
+    let time = row["time_utc"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let before = time.zip(since).is_some_and(|(time, since)| time.datetime() < since);
+    let of_another = row["metadata"][Intent::METADATA_KEY].as_str().is_some_and(is_intact);
+    let asked = purchase.impact();
+    let another_amount = ImpactKind::KNOWN.iter().any(|kind| {
+        let amount = row[kind.as_str()].as_i64().filter(|amount| *amount != 0);
+        amount.is_some_and(|amount| *kind != asked.kind || amount != asked.amount)
+    });
+    !before && !of_another && !another_amount
 }
 
 /// Whether a row has the marker in any spelling (R8).
@@ -385,16 +440,24 @@ pub(crate) fn is_ours(receipt: &Receipt, marker: &str) -> bool {
     }
 }
 
-/// The local part, without its tag, and the domain of an address, both in lower case.
+/// The local part without its tag and its dots, and the domain of an address, both in
+/// lower case: what is left of it when a server has normalized it.
 fn folded(address: &str) -> (String, String) {
-    let address = address.to_lowercase();
+    let address = address.trim().to_lowercase();
     let (local, domain) = address.rsplit_once('@').unwrap_or(("", &address));
-    (local.split('+').next().unwrap_or_default().to_owned(), domain.to_owned())
+    // A tag begins with one of these, with the first in another encoding, too.
+    let name = local.split(['+', '-', '%', ' ']).next().unwrap_or_default();
+    let domain = if domain == "googlemail.com" { "gmail.com" } else { domain };
+    (name.replace(['.', '"'], ""), domain.to_owned())
 }
 
-/// Whether two addresses may be the same: they may differ in case, in the tag, and in
-/// whether the domain is written in Unicode or Punycode.
+/// Whether two addresses may be the same. They may differ in case, in dots, in the tag,
+/// and in whether the domain is written in Unicode or Punycode. A text that is no plain
+/// address may stand for any.
 fn may_be_the_same(shown: &str, asked: &Email) -> bool {
+    if Email::new(shown.trim()).is_err() || shown.contains(['*', '<', '‹', '(']) {
+        return true;
+    }
     let ((shown, shown_domain), (asked, asked_domain)) = (folded(shown), folded(asked.as_str()));
     let same_local = shown == asked || !shown.is_ascii() || !asked.is_ascii();
     // Punycode maps some letters to others, and Unicode has more than one dot.

@@ -99,7 +99,7 @@ impl Search {
             return self.look.take(result, personal, &keep);
         };
         let open = &mut purchases[*index];
-        if let Some(tracked) = tracker.take(result, personal, &open.purchase) {
+        if let Some(tracked) = tracker.take(result, personal) {
             open.tracked.insert(tracker.id(), tracked);
             open.account = tracker.account().or_else(|| open.account.take());
             self.tracking = None;

@@ -33,6 +33,18 @@ pub struct PurchaseState {
     pub(crate) from: Option<Timestamp>,
     /// The server's time when the latest of them was given up or, before that, left.
     pub(crate) until: Option<Timestamp>,
+    review: Review,
+}
+
+/// What a person has seen and said since the latest send (R16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Review {
+    None,
+    /// An unresolved outcome, with the rows that may be the purchase.
+    Shown,
+    /// None of those rows is the purchase.
+    Dismissed,
 }
 
 impl PurchaseState {
@@ -51,6 +63,7 @@ impl PurchaseState {
             allowed: Self::MAX_SENDS,
             from: None,
             until: None,
+            review: Review::None,
         }
     }
 
@@ -96,9 +109,38 @@ impl PurchaseState {
 
     /// Allows one more send if the purchase is absent. Call this only after a person has
     /// made sure that nothing was bought and that no other process works on the intent.
-    /// If another send is already allowed, this changes nothing.
+    ///
+    /// The state in an [`Unresolved`](super::Unresolved) outcome then counts as absent if
+    /// no record has the marker: the person has seen the records that may be the purchase
+    /// and has dismissed them, or has cancelled them.
     pub fn allow_another(&mut self) {
         self.allowed = self.allowed.max(self.sends.saturating_add(1));
+        if self.review == Review::Shown {
+            self.review = Review::Dismissed;
+        }
+    }
+
+    /// Notes that a person is shown an unresolved outcome.
+    pub(crate) fn show(&mut self) {
+        self.review = Review::Shown;
+    }
+
+    /// Whether a person has dismissed what an unresolved outcome showed.
+    pub(super) fn is_dismissed(&self) -> bool {
+        self.review == Review::Dismissed
+    }
+
+    /// Counts one more send, between two bounds of the server's time if it is known (R1).
+    pub(crate) fn count_send(&mut self, time: Option<(DateTime<Utc>, DateTime<Utc>)>) {
+        if let Some((earliest, latest)) = time {
+            // What was there before a dismissal is no candidate for this send.
+            if self.sends == 0 || self.is_dismissed() {
+                self.from = Some(earliest.into());
+            }
+            self.until = Some(latest.into());
+        }
+        self.sends = self.sends.saturating_add(1);
+        self.review = Review::None;
     }
 
     /// The server's time before the first purchase left.

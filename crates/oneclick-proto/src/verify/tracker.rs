@@ -4,7 +4,6 @@ use http::StatusCode;
 
 use super::rules::{Row, TrackResult};
 use crate::machine::{ApiRequest, ApiResult};
-use crate::purchase::Purchase;
 use crate::value::{ImpactId, UserId};
 use crate::{Error, ErrorKind, GetAccount, TrackImpact};
 
@@ -65,7 +64,6 @@ impl Tracker {
         &mut self,
         result: ApiResult<'_>,
         personal: &dyn Fn() -> Vec<String>,
-        purchase: &Purchase,
     ) -> Option<TrackResult> {
         if std::mem::take(&mut self.asking_account) {
             match result.read::<GetAccount>(personal) {
@@ -77,11 +75,11 @@ impl Tracker {
             }
             return None;
         }
-        self.ids.pop();
+        let id = self.ids.pop()?;
         match result.read::<TrackImpact>(personal) {
-            Ok(tracking) if tracking.impact != purchase.impact() => None,
+            Ok(tracking) if tracking.impact != self.row.receipt.impact => None,
             Ok(tracking) if tracking.cancelled_on.is_some() => Some(TrackResult::Cancelled),
-            Ok(_) => Some(TrackResult::Active),
+            Ok(_) => Some(TrackResult::Active(id)),
             Err(error) => {
                 // A damaged id from the list cannot be sent at all.
                 let refused = matches!(error.kind(), ErrorKind::Invalid(_));

@@ -1,5 +1,6 @@
 //! Both clients over a scripted transport.
 
+use std::ffi::{OsStr, OsString};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -105,7 +106,7 @@ impl Connect for Script {
         Ok(Self::default())
     }
 
-    fn var(name: &str) -> Option<String> {
+    fn var(name: &str) -> Option<OsString> {
         match name {
             "ONECLICK_API_KEY" => Some("test_key".into()),
             "ONECLICK_BASE_URL" => Some("http://127.0.0.1:1".into()),
@@ -449,7 +450,22 @@ fn environment_variables_choose_key_and_base_url() {
     assert_eq!(api(Some("live_1"), None).unwrap(), "https://api.1clickimpact.com");
     assert_eq!(api(Some("old"), Some("https://x.y")).unwrap(), "https://x.y");
     assert_eq!(api(None, None).unwrap_err(), "ONECLICK_API_KEY is not set");
-    assert_eq!(api(Some(""), None).unwrap_err(), "ONECLICK_API_KEY is not set");
+    // Whoever sets a variable means something by it.
+    assert_eq!(api(Some(""), None).unwrap_err(), "ONECLICK_API_KEY is set and empty");
+    assert_eq!(api(Some("test_1"), Some("")).unwrap_err(), "ONECLICK_BASE_URL is set and empty");
+    #[cfg(unix)]
+    for (key, url, damaged) in [
+        (&b"test_1"[..], &b"http://127.0.0.1:8787/\xff"[..], "ONECLICK_BASE_URL"),
+        (b"test_\xff", b"http://127.0.0.1:8787", "ONECLICK_API_KEY"),
+    ] {
+        use std::os::unix::ffi::OsStrExt;
+        let error = Api::from_vars(|name| match name {
+            "ONECLICK_API_KEY" => Some(OsStr::from_bytes(key)),
+            "ONECLICK_BASE_URL" => Some(OsStr::from_bytes(url)),
+            _ => None,
+        });
+        assert_eq!(error.unwrap_err().to_string(), format!("{damaged} is not valid Unicode"));
+    }
     assert!(api(Some("old"), None).unwrap_err().contains("set ONECLICK_BASE_URL"));
     assert!(api(Some("test_1"), Some("https://api.1clickimpact.com")).is_err());
 }

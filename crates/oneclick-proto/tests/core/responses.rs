@@ -553,6 +553,34 @@ fn null_is_no_row_and_a_malformed_row_costs_itself_alone() {
     );
 }
 
+/// It would pass for a list in which a purchase is missing.
+#[test]
+fn a_part_of_a_list_or_an_error_in_its_place_is_no_list() {
+    for body in [
+        json!({"user_records": null, "error": "timeout"}),
+        json!({"user_records": null, "errors": null}),
+        json!({"user_records": [], "error": "timeout"}),
+        json!({"user_records": [null], "errors": ["timeout"]}),
+    ] {
+        assert!(decode(&ListRecords::new(), body.to_string()).is_err(), "{body}");
+    }
+    let days = json!({"user_id": "U1", "daily_impact": null, "error": "timeout"});
+    assert!(decode(&GetDailyTotals::new(), days.to_string()).is_err());
+    let fine = json!({"user_records": [], "error": null, "errors": null});
+    assert!(decode(&ListRecords::new(), fine.to_string()).is_ok());
+
+    let partial = |body: &'static str| http::Response::builder().status(206).body(body).unwrap();
+    let api = Api::sandbox("test_key").unwrap();
+    let error = api.decode(&ListRecords::new(), partial(r#"{"user_records":[]}"#)).unwrap_err();
+    assert!(
+        error.is_decode() && error.to_string().contains("expected a whole response"),
+        "{error}"
+    );
+    // A receipt is a receipt.
+    let receipt = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
+    assert!(api.decode(&PlantTree::new(Trees::of::<1>()), partial(receipt)).is_ok());
+}
+
 /// A server cut a text inside a character, as an escape or as bytes, or wrote a mark first.
 #[test]
 fn damaged_text_is_mended_wherever_it_stands() {

@@ -61,11 +61,9 @@ fn marked() -> Value {
 }
 
 /// What is known; by default, two whole lists that were read late.
-#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 struct Known {
     rows: Rows,
     whole: bool,
-    readable: bool,
     late: bool,
     seen_before: bool,
     tracked: HashMap<ImpactId, TrackResult>,
@@ -79,14 +77,7 @@ impl Known {
         for (list, rows) in [(ListName::Own, own), (ListName::Customers, customers)] {
             all.add(list, rows.into_iter().map(|(_, receipt)| receipt).collect(), |_| true);
         }
-        Self {
-            rows: all,
-            whole: true,
-            readable: true,
-            late: true,
-            seen_before: false,
-            tracked: HashMap::new(),
-        }
+        Self { rows: all, whole: true, late: true, seen_before: false, tracked: HashMap::new() }
     }
 
     fn early(self) -> Self {
@@ -98,12 +89,20 @@ impl Known {
         self
     }
 
+    fn with_malformed(mut self, row: Value) -> Self {
+        self.rows.add_malformed(vec![row]);
+        self
+    }
+
     fn conclude(&self, purchase: &Purchase) -> Conclusion {
-        let Self { rows, tracked, whole, readable, late, seen_before } = self;
-        let (whole, readable, late) = (*whole, *readable, *late);
-        let seen_before = *seen_before;
-        let evidence = Evidence { rows, whole, readable, late, seen_before, tracked };
-        conclude(purchase, &sent(purchase), &evidence, &POLICY)
+        self.conclude_state(purchase, &sent(purchase))
+    }
+
+    fn conclude_state(&self, purchase: &Purchase, state: &PurchaseState) -> Conclusion {
+        let Self { rows, tracked, whole, late, seen_before } = self;
+        let (whole, late, seen_before) = (*whole, *late, *seen_before);
+        let evidence = Evidence { rows, whole, late, seen_before, tracked };
+        conclude(purchase, state, &evidence, &POLICY)
     }
 
     /// Asserts the conclusion, written as a few words.
@@ -119,6 +118,10 @@ impl Known {
         };
         assert_eq!(given, expected);
     }
+}
+
+fn active() -> TrackResult {
+    TrackResult::Active("U1".into())
 }
 
 const ID: &str = "U1-2025-03-12T12:00:01.500Z";
@@ -198,7 +201,7 @@ fn r8_the_marker_alone_makes_a_row_ours() {
 fn r9_rows_within_two_seconds_are_one_purchase() {
     let twice = |second: &str| {
         let first = own("12:00:01.500", marked());
-        Known::of([first, own(second, marked())]).tracked(ID, TrackResult::Active)
+        Known::of([first, own(second, marked())]).tracked(ID, active())
     };
     twice("12:00:03.499").gives(&tree(), &format!("confirmed {ID}"));
     twice("12:00:03.500").gives(&tree(), "track U1-2025-03-12T12:00:03.500Z");
@@ -210,12 +213,12 @@ fn r9_any_row_of_a_purchase_may_tell_its_fate() {
     let other = "U1-2025-03-12T12:00:01.501Z";
     let rows = || Known::of([own("12:00:01.500", marked()), own("12:00:01.501", marked())]);
     for first in [TrackResult::NotFound, TrackResult::Failed] {
-        rows().tracked(ID, first).gives(&tree(), &format!("track {other}"));
-        let second = |result| rows().tracked(ID, first).tracked(other, result);
-        second(TrackResult::Active).gives(&tree(), &format!("confirmed {other}"));
+        rows().tracked(ID, first.clone()).gives(&tree(), &format!("track {other}"));
+        let second = |result| rows().tracked(ID, first.clone()).tracked(other, result);
+        second(active()).gives(&tree(), &format!("confirmed {other}"));
         second(TrackResult::Cancelled).gives(&tree(), "cancelled 1");
     }
-    rows().tracked(ID, TrackResult::Active).gives(&tree(), &format!("confirmed {ID}"));
+    rows().tracked(ID, active()).gives(&tree(), &format!("confirmed {ID}"));
     rows().tracked(ID, TrackResult::Cancelled).gives(&tree(), "cancelled 1");
     let neither = |one, two| rows().tracked(ID, one).tracked(other, two);
     neither(TrackResult::NotFound, TrackResult::NotFound).gives(&tree(), "Untrackable 1");
@@ -227,7 +230,7 @@ fn r9_any_row_of_a_purchase_may_tell_its_fate() {
 fn r10_a_row_that_is_found_is_tracked_and_confirms_at_once() {
     let known = || Known::of([own("12:00:01.500", marked())]).early();
     known().gives(&tree(), &format!("track {ID}"));
-    known().tracked(ID, TrackResult::Active).gives(&tree(), &format!("confirmed {ID}"));
+    known().tracked(ID, active()).gives(&tree(), &format!("confirmed {ID}"));
     known().tracked(ID, TrackResult::Cancelled).gives(&tree(), "cancelled 1");
     known().tracked(ID, TrackResult::NotFound).gives(&tree(), "not yet");
     let late = Known::of([own("12:00:01.500", marked())]).tracked(ID, TrackResult::NotFound);
@@ -241,9 +244,15 @@ fn r10_a_row_that_is_found_is_tracked_and_confirms_at_once() {
 fn r10_a_row_of_another_kind_amount_or_customer_does_not_confirm() {
     let mut six = own("12:00:01.500", marked());
     six.1.impact.amount = 6;
-    Known::of([six]).gives(&tree(), "OtherPurchase 1");
     let ada = || customers("12:00:01.500", "ada@example.com", marked());
-    Known::of([ada()]).gives(&for_customer("bob@example.com"), "OtherPurchase 1");
+    for (row, asked) in [(six, tree()), (ada(), for_customer("bob@example.com"))] {
+        let known = |result| Known::of([row.clone()]).early().tracked(ID, result);
+        for result in [active(), TrackResult::NotFound, TrackResult::Failed] {
+            known(result).gives(&asked, "OtherPurchase 1");
+        }
+        known(TrackResult::Cancelled).gives(&asked, "cancelled 1");
+        Known::of([row]).gives(&asked, &format!("track {ID}"));
+    }
     Known::of([ada()]).gives(&for_customer("ada@example.com"), &format!("track {ID}"));
 }
 
@@ -255,14 +264,13 @@ fn r11_of_several_purchases_a_single_active_one_confirms() {
         let second = second.replace(".000", ".001");
         Known::of(rows).tracked(ID, one).tracked(&second, other)
     };
-    known(TrackResult::Active, TrackResult::Cancelled).gives(&tree(), &format!("confirmed {ID}"));
-    known(TrackResult::Cancelled, TrackResult::Active)
-        .gives(&tree(), "confirmed U1-2025-03-12T12:00:09.001Z");
+    known(active(), TrackResult::Cancelled).gives(&tree(), &format!("confirmed {ID}"));
+    known(TrackResult::Cancelled, active()).gives(&tree(), "confirmed U1-2025-03-12T12:00:09.001Z");
     known(TrackResult::Cancelled, TrackResult::Cancelled).gives(&tree(), "cancelled 2");
-    known(TrackResult::Active, TrackResult::Active).gives(&tree(), "BoughtTwice 2");
-    known(TrackResult::Active, TrackResult::NotFound).gives(&tree(), "Untrackable 2");
+    known(active(), active()).gives(&tree(), "BoughtTwice 2");
+    known(active(), TrackResult::NotFound).gives(&tree(), "Untrackable 2");
     known(TrackResult::Failed, TrackResult::NotFound).gives(&tree(), "not yet");
-    known(TrackResult::Active, TrackResult::Failed).gives(&tree(), "not yet");
+    known(active(), TrackResult::Failed).gives(&tree(), "not yet");
     let many = (0..7).map(|number| own(&format!("12:00:{:02}.500", 3 * number), marked()));
     Known::of(many).gives(&tree(), "BoughtTwice 7");
 }
@@ -306,7 +314,7 @@ fn r12_a_time_in_whole_seconds_is_tracked_only_if_every_purchase_must_be_listed(
         assert!(matches!(known().conclude(&tree()), Conclusion::Track(_)), "{at}");
         known().early().gives(&tree(), "not yet");
         Known { whole: false, ..known() }.gives(&tree(), "SameTime 1");
-        Known { readable: false, ..known() }.gives(&tree(), "SameTime 1");
+        known().with_malformed(json!({"user_id": 7})).gives(&tree(), "SameTime 1");
         let beside = customers("12:00:01.999", "bob@example.com", json!(null));
         Known::of([own(at, marked()), beside]).gives(&tree(), "SameTime 1");
     }
@@ -359,14 +367,140 @@ fn r16_a_row_that_may_be_ours_prevents_absence() {
 }
 
 #[test]
+fn r16_a_customer_may_be_listed_under_a_normalized_address() {
+    let listed = |shown: &str| Known::of([customers("12:00:01.500", shown, json!(null))]);
+    let asked = for_customer("ada.l+trees@googlemail.com");
+    for shown in [
+        "adal@gmail.com",
+        "ADA.L@gmail.com ",
+        "a.d.a.l+x@gmail.com",
+        "ada.l trees@googlemail.com",
+        "ada.l%2Btrees@googlemail.com",
+        "\"ada.l\"@gmail.com",
+        "Ada <ada.l@gmail.com>",
+        "Ada ‹ada.l@gmail.com›",
+        "a***@gmail.com",
+        "0cc175b9c0f1b6a831c399e269772661",
+        "",
+    ] {
+        listed(shown).gives(&asked, "Candidates 1");
+    }
+    listed("adam@gmail.com").gives(&asked, "absent");
+    listed("adal@gmail.example").gives(&asked, "absent");
+    listed("ada@yahoo.example").gives(&for_customer("ada-trees@yahoo.example"), "Candidates 1");
+}
+
+#[test]
+fn r16_a_malformed_row_that_may_be_ours_prevents_absence() {
+    let with = |row: Value| Known::of([]).with_malformed(row);
+    let time = |at: &str| format!("2025-03-12T{at}Z");
+    for row in [
+        json!({}),
+        json!({"tree_planted": "5"}),
+        json!({"user_id": "U1", "time_utc": 1_741_780_800_000_u64, "tree_planted": 5}),
+        json!({"user_id": null, "time_utc": time("12:00:01.500"), "tree_planted": 5}),
+        json!({"user_id": 7, "time_utc": time("11:59:00.000"), "tree_planted": 5.5}),
+        json!({"user_id": 7, "tree_planted": 5, "waste_removed": 0}),
+        json!({"user_id": 7, "metadata": {"oneclick_intent": "other"}}),
+    ] {
+        with(row.clone()).gives(&tree(), "Unreadable 0");
+        with(row).early().gives(&tree(), "not yet");
+    }
+    for row in [
+        json!(null),
+        json!([MARKER]),
+        json!({"user_id": 7, "time_utc": time("11:58:59.999"), "tree_planted": 5}),
+        json!({"user_id": 7, "tree_planted": 6}),
+        json!({"user_id": 7, "waste_removed": 5}),
+        json!({"user_id": 7, "metadata": {"oneclick_intent": "0".repeat(32)}}),
+    ] {
+        with(row).gives(&tree(), "absent");
+    }
+}
+
+#[test]
+fn r16_more_malformed_rows_than_are_kept_prevent_absence() {
+    let harmless = || (0..=MAX_MALFORMED).map(|_| json!({"user_id": 7, "tree_planted": 6}));
+    let mut known = Known::of([]);
+    known.rows.add_malformed(harmless().take(MAX_MALFORMED).collect());
+    known.gives(&tree(), "absent");
+    known.rows.add_malformed(harmless().collect());
+    known.gives(&tree(), "Unreadable 0");
+    assert_eq!(known.rows.malformed.len(), MAX_MALFORMED + 1);
+}
+
+#[test]
+fn r8_a_malformed_row_with_the_marker_is_ours() {
+    for row in [
+        json!({"tree_planted": 6, "time_utc": "2020-01-01T00:00:00.000Z", "metadata": marked()}),
+        json!({"notes": [{"deep": format!("x{}", MARKER.to_uppercase())}]}),
+        json!({"metadata": &MARKER[..16]}),
+    ] {
+        let known = || Known::of([]).with_malformed(row.clone());
+        known().gives(&tree(), "Unreadable 0");
+        // Whatever a person says: it was bought.
+        let mut state = sent(&tree());
+        state.show();
+        state.allow_another();
+        let conclusion = known().conclude_state(&tree(), &state);
+        assert!(matches!(conclusion, Conclusion::Unresolved(..)), "{conclusion:?}");
+    }
+    let short = json!({"metadata": &MARKER[..15], "tree_planted": 6});
+    Known::of([]).with_malformed(short).gives(&tree(), "absent");
+}
+
+/// A person sees an unresolved outcome, and says that nothing was bought.
+#[test]
+fn r16_what_a_person_has_seen_and_dismissed_prevents_nothing() {
+    let unmarked = || Known::of([own("12:00:01.500", json!(null))]);
+    let known = || {
+        let malformed = unmarked().with_malformed(json!({}));
+        [unmarked(), malformed, Known { whole: false, ..unmarked() }]
+    };
+    let unresolved = |state: &PurchaseState| {
+        let conclusions = known().map(|known| known.conclude_state(&tree(), state));
+        conclusions.into_iter().filter(|one| matches!(one, Conclusion::Unresolved(..))).count()
+    };
+    let mut state = sent(&tree());
+    assert_eq!(unresolved(&state), 3);
+    // Nobody has seen them yet.
+    state.allow_another();
+    assert_eq!(unresolved(&state), 3);
+    state.show();
+    assert_eq!(unresolved(&state), 3);
+    state.allow_another();
+    assert_eq!(unresolved(&state), 0);
+    for known in known() {
+        assert!(matches!(known.conclude_state(&tree(), &state), Conclusion::Absent));
+        let early = known.early().conclude_state(&tree(), &state);
+        assert!(matches!(early, Conclusion::NotYet));
+    }
+    // For the next send, what was there before it is no candidate.
+    let times = (time("12:30:00"), time("12:30:02"));
+    state.count_send(Some(times));
+    assert_eq!((state.from(), state.until(), state.sends()), (Some(times.0), Some(times.1), 2));
+    assert!(matches!(unmarked().conclude_state(&tree(), &state), Conclusion::Absent));
+    let after = Known::of([own("12:30:01.500", json!(null))]);
+    assert!(matches!(after.conclude_state(&tree(), &state), Conclusion::Unresolved(..)));
+    state.count_send(Some((time("12:40:00"), time("12:40:02"))));
+    assert_eq!((state.from(), state.sends()), (Some(times.0), 3));
+}
+
+#[test]
+fn r10_the_receipt_has_the_id_that_the_api_tracks() {
+    let result = TrackResult::Active("U2".into());
+    let known = Known::of([own("12:00:01.500", marked())]).tracked(ID, result);
+    known.gives(&tree(), "confirmed U2-2025-03-12T12:00:01.500Z");
+}
+
+#[test]
 fn r1_without_the_servers_time_every_row_may_be_ours() {
     let purchase = tree();
     let mut state = sent(&purchase);
     state.from = None;
     let known = Known::of([own("00:00:00.001", json!(null))]);
     let Known { rows, tracked, .. } = &known;
-    let (whole, readable, late) = (true, true, true);
-    let evidence = Evidence { rows, whole, readable, late, seen_before: false, tracked };
+    let evidence = Evidence { rows, whole: true, late: true, seen_before: false, tracked };
     let conclusion = conclude(&purchase, &state, &evidence, &POLICY);
     assert!(matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Candidates, _)));
     let _: Option<Timestamp> = state.until;
