@@ -19,14 +19,14 @@ use crate::emulator;
 use crate::failure::Failure;
 use crate::values;
 
-/// Buy and look up environmental impact through the 1ClickImpact API.
+/// Buy and look up environmental impact through the 1ClickImpact API
 ///
 /// The API key is read from the environment variable ONECLICK_API_KEY, from a
 /// file or from standard input. Its prefix chooses the environment: test_ means
 /// the sandbox, where no money moves, and live_ means production. With --local
 /// no key is needed: a local emulator takes the place of the API.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_long_help = ENVIRONMENT_AND_EXIT_CODES)]
+#[command(name = "oneclick", version, propagate_version = true, after_long_help = ENVIRONMENT_AND_EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -37,32 +37,32 @@ pub(crate) struct Cli {
 const ENVIRONMENT_AND_EXIT_CODES: &str = "\
 Environment variables:
   ONECLICK_API_KEY   the API key
-  ONECLICK_BASE_URL  the URL of the API, instead of that of the key's environment
-  ONECLICK_INSECURE  1 allows http:// to any host; everything is sent unencrypted
-  HTTPS_PROXY        the proxy, read as curl reads it, like ALL_PROXY and NO_PROXY
-  XDG_STATE_HOME     the folder of intents and of the local emulator's file, in its
-                     subfolder oneclick; without it, ~/.local/state
+  ONECLICK_BASE_URL  the URL of the API, if the key's prefix does not choose it
+  ONECLICK_INSECURE  1 allows http:// to any host; nothing is encrypted then
+  HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
+  XDG_STATE_HOME     where the folder oneclick is, with the files of intents and
+                     of the local emulator; without it, ~/.local/state
 
 Exit codes:
-  0    success; for a purchase: it was bought, by this run or an earlier one
+  0    success; for a purchase: it was made, by this run or an earlier one
   1    a problem of this machine, or one that `oneclick doctor` found
-  2    an invalid option, value or setting, or an intent that belongs to another
-       purchase; this run bought nothing
+  2    an invalid option, value or setting, or an intent that belongs to
+       another purchase; this run bought nothing
   3    the API refused the request; nothing was bought
   4    it is not known whether the purchase was made, or it was made more than
        once; the message says what to do
-  5    the API could not be reached, its response cannot be used, or the purchase
-       was looked for and does not exist; nothing was bought
+  5    the API could not be reached, its response cannot be used, or the
+       purchase was looked for and does not exist; nothing was bought
   6    the purchase was made and has been cancelled since
   130  interrupted
 
-With 3 and 5, no earlier run bought the purchase either. As long as one may have,
+With 3 and 5, no earlier run made the purchase either: as long as one may have,
 every failure is 4.";
 
 const CONNECTION: &str = "Connection options";
 
 /// The commands that do not call the API.
-pub(crate) const OFFLINE: [&str; 3] = ["emulator", "completions", "man"];
+const OFFLINE: [&str; 3] = ["emulator", "completions", "man"];
 
 /// The command line as clap parses it. The help of commands that do not call the API
 /// leaves the connection options out.
@@ -76,24 +76,23 @@ pub(crate) fn command() -> clap::Command {
 /// The options of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Use a local emulator, kept in a file; no key is needed.
+    /// Use a local emulator, whose state is a file, without a key.
     #[arg(long, global = true, help_heading = CONNECTION)]
     #[arg(conflicts_with_all = ["sandbox", "production", "base_url"])]
     pub(crate) local: bool,
 
-    /// The file of the local emulator.
+    /// The file of the local emulator
     ///
-    /// Default: local.jsonl in the folder oneclick of XDG_STATE_HOME or of
-    /// ~/.local/state.
+    /// By default, oneclick/local.jsonl in XDG_STATE_HOME or in ~/.local/state.
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE")]
     #[arg(requires = "local")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Insist on the sandbox: refuse any key without the prefix test_.
+    /// Accept only keys for the sandbox (test_).
     #[arg(long, global = true, help_heading = CONNECTION, conflicts_with = "production")]
     pub(crate) sandbox: bool,
 
-    /// Insist on production: refuse any key without the prefix live_.
+    /// Accept only keys for production (live_).
     #[arg(long, global = true, help_heading = CONNECTION)]
     pub(crate) production: bool,
 
@@ -101,16 +100,16 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// The URL of the API.
+    /// The URL of the API
     ///
-    /// Default: that in ONECLICK_BASE_URL, or else that of the key's environment.
-    /// http:// is allowed for this machine, and with ONECLICK_INSECURE=1 in the
-    /// environment for any host.
+    /// By default, ONECLICK_BASE_URL or the URL that belongs to the key's prefix.
+    /// http:// is allowed for this machine only, or for any host if
+    /// ONECLICK_INSECURE=1 is set.
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "URL")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) base_url: Option<String>,
 
-    /// Print nothing but errors on standard error.
+    /// Print only errors on standard error.
     #[arg(long, short, global = true, display_order = LAST)]
     pub(crate) quiet: bool,
 
@@ -301,15 +300,16 @@ pub(crate) enum Command {
     #[command(after_help = example("oneclick whoami"))]
     Whoami(Json),
 
-    /// Check key, environment, connection and clock, and say what to fix.
+    /// Check the key, the connection and the clock.
     #[command(after_help = example("oneclick doctor"))]
     Doctor,
 
-    /// Run the API's emulator as a local server, until it is interrupted.
+    /// Run the emulator as a server on this machine
     ///
-    /// Clients in any language can call it with any key that begins with test_.
-    /// It starts empty and keeps its state in memory: it neither reads nor changes
-    /// the file of --local. It prints its URL, then a line for each request.
+    /// Clients in any language can call it, with any key that begins with test_. It
+    /// prints its URL, then a line for each request, until it is interrupted. It
+    /// starts empty and keeps its state in memory, so it does not take --local: the
+    /// file of --local is neither read nor changed.
     #[command(after_help = example(
         "oneclick emulator --seed 7 \\\n    \
          --fault '{\"fault\":\"apply_then_drop\",\"path\":\"/v1/plant_tree\"}'"
@@ -352,7 +352,7 @@ pub(crate) enum Command {
     Man,
 }
 
-const ONCE: &str = "Options to buy exactly once";
+const ONCE: &str = "Options for buying exactly once";
 
 /// The options of every purchase.
 #[derive(Args, Debug)]
@@ -376,41 +376,40 @@ pub(crate) struct PurchaseArgs {
     #[command(flatten)]
     pub(crate) json: Json,
 
-    /// A name for this purchase, such as an order number.
+    /// A name for this purchase, such as an order number
     ///
     /// This machine remembers it: however often the command is run, one intent is
     /// bought once.
     #[arg(long, value_name = "NAME", value_parser = values::intent, help_heading = ONCE)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) intent: Option<String>,
-    /// Look whether the intent was bought, and buy nothing.
+    /// Look whether the intent was bought, and buy nothing
     ///
     /// Exits with 0 if it was bought, with 6 if it was bought and cancelled since,
     /// with 5 if it was not bought, and with 4 if that is not known.
     #[arg(long, requires = "intent", help_heading = ONCE)]
     #[arg(conflicts_with_all = ["look_first", "buy_anyway"])]
     pub(crate) look_only: bool,
-    /// Look first, because another machine may have bought the intent.
+    /// Look first, because another machine may have bought the intent
     ///
     /// If it is not found, nothing is bought either, unless you add --buy-anyway.
     #[arg(long, requires = "intent", help_heading = ONCE)]
     pub(crate) look_first: bool,
-    /// Buy the intent although an earlier run may have, if it is not found.
+    /// If the intent is not found, buy it although it may have been sent
     ///
     /// Make sure first that no other machine is working on it.
     #[arg(long, requires = "intent", help_heading = ONCE)]
     pub(crate) buy_anyway: bool,
-    /// How long to look for a purchase whose response was lost.
+    /// How long to look for a purchase whose response was lost
     ///
     /// If it is not found by then, run the same command later.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = ONCE)]
     #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
     pub(crate) wait: u32,
-    /// When a purchase without a record counts as not made.
+    /// After how long a purchase without a record counts as not made
     ///
-    /// Counted from when it was sent; from then on it may be sent again. This must
-    /// be longer than a request can be under way plus the time until its record
-    /// shows.
+    /// From then on it may be sent again. This must be longer than a request can be
+    /// under way plus the time until its record shows.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, help_heading = ONCE)]
     #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
     pub(crate) settle: u32,
@@ -478,7 +477,7 @@ pub(crate) struct Kinds {
 /// The options of every list.
 #[derive(Args, Debug)]
 pub(crate) struct Listing {
-    /// The number of rows, 1 to 1,000; with --all, of rows per request.
+    /// How many rows to print, 1 to 1,000; with --all, per request.
     #[arg(long, value_name = "ROWS", value_parser = values::limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<Limit>,
     /// Which rows come first.
@@ -518,7 +517,7 @@ pub(crate) struct FormatArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     jsonl: bool,
-    /// Print CSV with a header line.
+    /// Print CSV with a header line
     ///
     /// A file or a pipe gets the data unchanged; at a terminal, control characters
     /// are replaced.

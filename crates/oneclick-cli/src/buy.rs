@@ -29,7 +29,14 @@ pub(crate) fn run(
     purchase: Purchase,
     args: &PurchaseArgs,
 ) -> Result<(), Failure> {
-    let purchase = purchase.with_metadata(Metadata::from_pairs(args.metadata.iter().cloned())?);
+    let metadata = Metadata::from_pairs(args.metadata.iter().cloned());
+    let metadata = metadata.map_err(|invalid| {
+        Failure::Usage(match invalid {
+            InvalidValue::Metadata { reason } => format!("--metadata cannot be used: {reason}"),
+            invalid => format!("--metadata cannot be used: {invalid}"),
+        })
+    })?;
+    let purchase = purchase.with_metadata(metadata);
     let name = args.intent.clone().unwrap_or_else(random_name);
     let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
     if !args.never_buys() {

@@ -50,23 +50,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Parses the command line. Connection options are accepted by every command for clap,
-/// and refused here by those that do not call the API.
 fn parse() -> Result<Cli, clap::Error> {
     let matches = args::command().try_get_matches()?;
-    let format = |error: clap::Error| error.format(&mut args::command());
-    let cli = Cli::from_arg_matches(&matches).map_err(format)?;
-    let name = matches.subcommand_name().filter(|name| args::OFFLINE.contains(name));
-    if let (Some(name), Some(option)) = (name, cli.global.connection_option()) {
-        let reason = if name == "emulator" {
-            "it starts empty and keeps its state in memory"
-        } else {
-            "it does not call the API"
-        };
-        let message = format!("`oneclick {name}` does not take {option}: {reason}");
-        return Err(format(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message)));
-    }
-    Ok(cli)
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut args::command()))
 }
 
 /// Prints the help, the version, or what is wrong with the command line. Unlike clap, it
@@ -101,7 +87,7 @@ fn suggest_json(usage: &mut clap::Error) {
     usage.remove(ContextKind::SuggestedArg);
     usage.remove(ContextKind::Usage);
     let cli = args::command();
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args_os().skip(1);
     let command = arguments.find_map(|argument| cli.find_subcommand(argument));
     let takes_json = |command: &clap::Command| {
         command.get_arguments().any(|argument| argument.get_long() == Some("json"))
@@ -112,6 +98,7 @@ fn suggest_json(usage: &mut clap::Error) {
 }
 
 fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    check_connection_options(global, &command)?;
     let open = || Session::open(global);
     match command {
         Command::Whoami(json) => show::whoami(&open()?, json),
@@ -176,4 +163,18 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
             output::raw(&page)
         }
     }
+}
+
+/// Refuses connection options for a command that does not call the API. clap accepts them
+/// for every command.
+fn check_connection_options(global: &Global, command: &Command) -> Result<(), Failure> {
+    let (name, reason) = match command {
+        Command::Emulator { .. } => ("emulator", "starts empty and keeps its state in memory"),
+        Command::Completions { .. } => ("completions", "does not call the API"),
+        Command::Man => ("man", "does not call the API"),
+        _ => return Ok(()),
+    };
+    let Some(option) = global.connection_option() else { return Ok(()) };
+    let text = format!("`oneclick {name}` does not take {option}: it {reason}; leave {option} out");
+    Err(Failure::Usage(text))
 }

@@ -62,7 +62,8 @@ fn whole_number<T, E>(
 ) -> Result<T, String> {
     number(text).and_then(|number| new(number).ok()).ok_or_else(|| {
         let (min, max) = (grouped(min), grouped(max));
-        format!("expected a whole number of {unit} from {min} to {max}")
+        let hint = if text.contains(',') { "; commas separate thousands, as in 1,000" } else { "" };
+        format!("expected a whole number of {unit} from {min} to {max}{hint}")
     })
 }
 
