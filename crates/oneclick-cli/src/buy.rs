@@ -288,7 +288,7 @@ impl Buying<'_> {
             return Failure::NotBought(error);
         }
         let purchases = if sends == 1 { "purchase" } else { "purchases" };
-        let this_run = if sent { "no other one is sent" } else { "this run sent nothing" };
+        let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
         let instead = if self.args.look_only { " instead of `--look-only`" } else { "" };
         Failure::NotFound(format!(
             "{sends} {purchases} may have been sent for intent {}, and none was found; {this_run}; \

@@ -86,7 +86,7 @@ fn describe_prefix(key: &str) -> &'static str {
     match key {
         key if key.starts_with("test_") => "for the sandbox (test_)",
         key if key.starts_with("live_") => "for production (live_)",
-        _ => "with neither of the prefixes test_ and live_",
+        _ => "without a prefix (test_ or live_)",
     }
 }
 

@@ -89,7 +89,13 @@ impl IntentFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failure(error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|error| self.failure(error))
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Failure::Machine(format!(
+                "{} is damaged: {error}; the intent may have been bought, so move the file away and \
+                 add --look-first",
+                self.path.display(),
+            ))
+        })
     }
 
     /// Replaces the entry. Whatever happens meanwhile, the file holds the old entry or the

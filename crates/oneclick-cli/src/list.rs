@@ -80,8 +80,10 @@ fn print_pages<L: List<Item: Row>>(
             Ok(page) => page,
             Err(error) => {
                 progress.finish_and_clear();
-                if let Some(cursor) = pages.cursor() {
-                    // Even if quiet: this belongs to the error.
+                // Unless the same command does the same. Even if quiet: this belongs to the error.
+                if let Some(cursor) =
+                    pages.cursor().filter(|at| Some(*at) != listing.cursor.as_ref())
+                {
                     let text = format!("{count} rows printed; {}", continuation(cursor.as_str()));
                     output::notice(false, &text);
                 }

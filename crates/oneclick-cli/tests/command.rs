@@ -8,6 +8,7 @@
 #[cfg(unix)]
 mod command {
     mod buying;
+    mod golden;
     mod intents;
     mod listing;
     mod showing;

@@ -363,7 +363,7 @@ fn after_two_purchases_that_are_not_found_buy_anyway_is_needed() {
     fails_with(
         &setup.run(&at_once),
         5,
-        &[two, "no other one is sent", "`--intent order-1 --buy-anyway`"],
+        &[two, "no further one is sent", "`--intent order-1 --buy-anyway`"],
     );
     sleep(Duration::from_secs(3));
     fails_with(&setup.run(&at_once), 5, &[two, "this run sent nothing", "--buy-anyway`"]);

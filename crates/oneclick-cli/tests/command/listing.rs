@@ -10,7 +10,7 @@ use oneclick_emulator::{Fault, FaultRule, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
-use super::support::Setup;
+use super::support::{Setup, responding};
 
 /// An emulator with three records and two customers.
 fn filled() -> (Server, Setup) {
@@ -113,7 +113,6 @@ fn all_prints_every_page_and_cursor_continues_where_a_run_stopped() {
     assert_data_eq!(
         failed.stderr,
         str![[r#"
-0 rows printed; continue with --cursor='[..]' and the same options
 error: GET /v1/records: answered 500 Internal Server Error[..]; try again later
 
 "#]],
@@ -183,23 +182,6 @@ fn two_pages(cursor: &str) -> (String, mpsc::Receiver<String>) {
         }
     });
     (url, queries)
-}
-
-/// A server that responds to everything with this body.
-fn responding(body: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for connection in listener.incoming().take(20) {
-            let mut connection = connection.unwrap();
-            let mut lines = BufReader::new(connection.try_clone().unwrap());
-            while lines.read_line(&mut String::new()).unwrap() > 2 {}
-            let length = body.len();
-            let head = "HTTP/1.1 200 OK\r\nconnection: close";
-            write!(connection, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-        }
-    });
-    url
 }
 
 #[test]

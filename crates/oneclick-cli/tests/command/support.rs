@@ -1,7 +1,7 @@
 //! Runs the command with an environment of its own.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -148,4 +148,21 @@ fn forward(mut client: TcpStream, address: SocketAddr) {
         }
     }
     let _ = server.shutdown(Shutdown::Both);
+}
+
+/// A server that responds to everything with this body.
+pub(super) fn responding(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming().take(20) {
+            let mut connection = connection.unwrap();
+            let mut lines = BufReader::new(connection.try_clone().unwrap());
+            while lines.read_line(&mut String::new()).unwrap() > 2 {}
+            let length = body.len();
+            let head = "HTTP/1.1 200 OK\r\nconnection: close";
+            write!(connection, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        }
+    });
+    url
 }
