@@ -76,7 +76,9 @@ pub(crate) fn command() -> clap::Command {
 /// The options of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Use a local emulator, whose state is a file, without a key.
+    /// Use a local emulator; no key is needed
+    ///
+    /// Its state is a file, so a command sees what earlier ones bought.
     #[arg(long, global = true, help_heading = CONNECTION)]
     #[arg(conflicts_with_all = ["sandbox", "production", "base_url"])]
     pub(crate) local: bool,

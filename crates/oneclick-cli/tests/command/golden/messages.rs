@@ -261,7 +261,6 @@ fn intents(messages: &mut Messages) {
     let server = Server::start().unwrap();
     let mut setup = Setup::at(&server);
     let order = ["plant", "5", "--intent", "order-1"];
-    let with = |options: &[&'static str]| [&order[..], options].concat();
     messages.run(&setup, &order);
     messages.run(&setup, &order);
     messages.run(&setup, &["plant", "6", "--intent", "order-1"]);
