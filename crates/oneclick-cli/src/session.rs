@@ -164,7 +164,7 @@ fn key_in(bytes: &[u8]) -> Result<String, &'static str> {
     Ok(unquoted('"').or_else(|| unquoted('\'')).unwrap_or(value).trim().to_owned())
 }
 
-/// The value that a line assigns to ONECLICK_API_KEY.
+/// The value that a line assigns to `ONECLICK_API_KEY`.
 fn assigned(line: &str) -> Option<&str> {
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
     line.strip_prefix(KEY)?.trim_start().strip_prefix('=').map(str::trim)

@@ -428,12 +428,12 @@ struct Messages {
 
 impl Messages {
     fn heading(&mut self, heading: &str) {
-        self.text += &format!("\n\n# {heading}\n");
+        self.text.extend(["\n\n# ", heading, "\n"]);
     }
 
     /// Says how the next commands come to fail.
     fn note(&mut self, note: &str) {
-        self.text += &format!("\n# {note}\n");
+        self.text.extend(["\n# ", note, "\n"]);
     }
 
     fn run(&mut self, setup: &Setup, arguments: &[&str]) {
@@ -486,7 +486,7 @@ fn execute(setup: &Setup, vars: &[Var], arguments: &[&str]) -> (String, Finished
     for (name, value) in vars {
         if let Some(value) = value {
             command.env(name, value);
-            shown += &format!("{name}={} ", quoted(value));
+            shown.extend([name, "=", &quoted(value), " "]);
         } else {
             command.env_remove(name);
             shown = format!("env -u {name} {shown}");
