@@ -26,7 +26,8 @@ use crate::values;
 /// the sandbox, where no money moves, and live_ means production. With --local
 /// no key is needed: a local emulator takes the place of the API.
 #[derive(Debug, Parser)]
-#[command(name = "oneclick", version, propagate_version = true, after_long_help = ENVIRONMENT_AND_EXIT_CODES)]
+#[command(name = "oneclick", version, propagate_version = true)]
+#[command(after_long_help = ENVIRONMENT_AND_EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

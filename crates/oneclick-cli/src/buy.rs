@@ -129,8 +129,8 @@ impl Buying<'_> {
     /// The file was copied or changed by somebody else.
     fn wrong_file(&self, difference: &str) -> Failure {
         Failure::Usage(format!(
-            "{} is not the file of intent {}: it has another {difference}; this run bought nothing; \
-             put the right file back, or use another --intent",
+            "{} is not the file of intent {}: it has another {difference}; this run bought \
+             nothing; put the right file back, or use another --intent",
             self.file.path().display(),
             self.name,
         ))
@@ -321,8 +321,8 @@ impl Buying<'_> {
         let same_command = same_command(self.args, &self.name);
         if found.is_empty() {
             let text = format!(
-                "it is not known whether it was bought: {reason}{because}; run {same_command} later \
-                 to find out",
+                "it is not known whether it was bought: {reason}{because}; run {same_command} \
+                 later to find out",
             );
             return Failure::Unknown(text, error);
         }

@@ -71,8 +71,8 @@ fn bars(days: &[Day], kind: &ImpactKind, dates: &Dates) -> Result<Vec<Bar>, Fail
     let Some(last) = dates.to.or_else(|| Some(amounts.last()?.0)) else { return Ok(amounts) };
     if (last - first).num_days() >= MAX_DAYS.into() {
         return Err(Failure::Usage(format!(
-            "{first} to {last} is too long: at most {} days can be shown; choose a shorter range, or \
-             use --json",
+            "{first} to {last} is too long: at most {} days can be shown; choose a shorter range, \
+             or use --json",
             grouped(MAX_DAYS.into()),
         )));
     }

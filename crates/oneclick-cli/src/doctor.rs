@@ -61,8 +61,8 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
     ok(&format!("environment: {environment}, {base_url}"))?;
     if !base_url.is_https() && !base_url.is_loopback() {
         note(&format!(
-            "encryption: none, because {INSECURE}=1 is set: the key, e-mail addresses and names are \
-             sent unencrypted",
+            "encryption: none, because {INSECURE}=1 is set: the key, e-mail addresses and names \
+             are sent unencrypted",
         ))?;
     }
     match Proxy::from_vars(base_url, |name| std::env::var_os(name)) {
@@ -154,8 +154,8 @@ fn check_clock(
             note(&format!("clock: {off} seconds off the API's, which is harmless"))
         }
         off => report.problem(&format!(
-            "clock: {off} seconds off the API's; set it, because a purchase whose response is lost is \
-             looked up by its time",
+            "clock: {off} seconds off the API's; set it, because a purchase whose response is lost \
+             is looked up by its time",
         )),
     }
 }

@@ -91,8 +91,8 @@ impl IntentFile {
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::Machine(format!(
-                "{} is damaged: {error}; the intent may have been bought, so move the file away and \
-                 add --look-first",
+                "{} is damaged: {error}; the intent may have been bought, so move the file away \
+                 and add --look-first",
                 self.path.display(),
             ))
         })

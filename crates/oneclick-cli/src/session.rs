@@ -98,8 +98,8 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
             ),
             InvalidValue::Key { reason } => return unusable_key(reason),
             InvalidValue::KeyEnvironment { prefix, host } => format!(
-                "the key begins with {prefix}, and {host} is the other environment: use another key, \
-                 or leave {source} out",
+                "the key begins with {prefix}, and {host} is the other environment: use another \
+                 key, or leave {source} out",
             ),
             invalid => invalid.to_string(),
         })

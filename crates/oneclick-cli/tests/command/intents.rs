@@ -178,8 +178,8 @@ fn a_cancelled_purchase_is_6() {
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
     let untracked = setup.run(&INTENT);
     assert_eq!((untracked.code, &untracked.stdout), (0, &printed));
-    let words = "intent order-1 was bought by an earlier run; this run bought nothing; it is not known \
-                 whether it was cancelled since: GET /v1/track";
+    let words = "intent order-1 was bought by an earlier run; this run bought nothing; it is not \
+                 known whether it was cancelled since: GET /v1/track";
     assert!(untracked.stderr.starts_with(words), "{}", untracked.stderr);
     server.emulator().clear_faults();
 
@@ -288,8 +288,8 @@ fn look_only_finds_what_was_bought_and_sends_nothing_otherwise() {
     fails_with(&setup.run(&look), 4, &["it is not known yet whether it was bought; from ", words]);
     sleep(Duration::from_secs(5));
     let words = "none was found; this run sent nothing; if you are sure that no other machine is \
-                 working on it, run the same command with `--intent order-1 --buy-anyway` instead of \
-                 `--look-only`";
+                 working on it, run the same command with `--intent order-1 --buy-anyway` instead \
+                 of `--look-only`";
     fails_with(&setup.run(&look), 5, &[words]);
     assert_eq!(bought(&server), 0);
 
@@ -391,8 +391,8 @@ fn the_ids_of_an_intent_that_was_bought_twice_are_printed() {
     let (line, found) = twice.stderr.split_once('\n').unwrap();
     assert_eq!(
         line,
-        "error: it was bought more than once; look at each of these with `oneclick track ID`, cancel \
-         what you do not want with `oneclick cancel ID`, then run the same command with \
+        "error: it was bought more than once; look at each of these with `oneclick track ID`, \
+         cancel what you do not want with `oneclick cancel ID`, then run the same command with \
          `--intent order-1` to find out:",
     );
     assert_eq!(found.lines().collect::<Vec<_>>(), ids);
