@@ -1,4 +1,4 @@
-//! The command line: commands, options and how their values are parsed.
+//! The command line: its commands and options, and their help.
 #![allow(clippy::doc_markdown, reason = "the comments are what `--help` prints")]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 
@@ -9,19 +9,25 @@ use chrono::NaiveDate;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use oneclick_emulator::HostName;
+use oneclick_emulator::{FaultRule, HostName};
 use oneclick_ureq::{
-    Category, Cents, Cursor, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind,
-    InvalidValue, Limit, Pounds, Reason, SortOrder, Trees,
+    Category, Cents, Cursor, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind, Limit,
+    Locale, Pounds, ProjectType, Reason, SortOrder, Trees,
 };
 
-/// The 1ClickImpact API at the command line.
+use crate::emulator;
+use crate::failure::Failure;
+use crate::values;
+
+/// Buy and look up environmental impact through the 1ClickImpact API
 ///
-/// The key is read from the environment variable ONECLICK_API_KEY, from a file
-/// or from standard input. Its prefix, test_ or live_, chooses the environment.
-/// With --local no key is needed: an emulator on this machine answers.
+/// The API key is read from the environment variable ONECLICK_API_KEY, from a
+/// file or from standard input. Its prefix chooses the environment: test_ means
+/// the sandbox, where no money moves, and live_ means production. With --local
+/// no key is needed: a local emulator takes the place of the API.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "oneclick", version, propagate_version = true)]
+#[command(after_long_help = ENVIRONMENT_AND_EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -29,71 +35,116 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const ENVIRONMENT_AND_EXIT_CODES: &str = "\
+Environment variables:
+  ONECLICK_API_KEY   the API key
+  ONECLICK_BASE_URL  the URL of the API, if the key's prefix does not choose it
+  ONECLICK_INSECURE  1 allows http:// to any host; nothing is encrypted then
+  HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
+  XDG_STATE_HOME     where the folder oneclick is, with the files of intents and
+                     of the local emulator; without it, ~/.local/state
+
 Exit codes:
-  0    done; of a purchase: it was bought, by this run or an earlier one
-  1    something on this machine went wrong, or `doctor` found something
-  2    the command line, a value in it or a setting is wrong, or the intent stands
-       for another purchase; this run bought nothing
-  3    the API refused it; nothing was bought
-  4    it is not known whether it was bought, or it was bought more than once;
-       what to do next was printed
-  5    the API was not reached, its response cannot be used, or the purchase was
-       looked for and does not exist; nothing was bought
-  6    it was bought and has been cancelled since
+  0    success; for a purchase: it was made, by this run or an earlier one
+  1    a problem of this machine, or one that `oneclick doctor` found
+  2    an invalid option, value or setting, or an intent that belongs to
+       another purchase; this run bought nothing
+  3    the API refused the request; nothing was bought
+  4    it is not known whether the purchase was made, or it was made more than
+       once; the message says what to do
+  5    the API could not be reached, its response cannot be used, or the
+       purchase was looked for and does not exist; nothing was bought
+  6    the purchase was made and has been cancelled since
   130  interrupted
 
-With 3 and 5 no earlier run bought it either: while one may have, a failure is 4.";
+With 3 and 5, no earlier run made the purchase either: as long as one may have,
+every failure is 4.";
 
-/// Where the API is, and how much is printed.
+const CONNECTION: &str = "Connection options";
+
+/// The commands that do not call the API.
+const OFFLINE: [&str; 3] = ["emulator", "completions", "man"];
+
+/// The command line as clap parses it. The help of commands that do not call the API
+/// leaves the connection options out.
+pub(crate) fn command() -> clap::Command {
+    let cli = Cli::command();
+    let connection = cli.get_arguments().filter(|arg| arg.get_help_heading() == Some(CONNECTION));
+    let hidden: Vec<_> = connection.map(|arg| arg.clone().hide(true)).collect();
+    OFFLINE.iter().fold(cli, |cli, name| cli.mut_subcommand(name, |command| command.args(&hidden)))
+}
+
+/// The options of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Use a local emulator, which is kept in a file and needs no key.
-    #[arg(long, global = true, conflicts_with_all = ["sandbox", "production", "base_url"])]
+    /// Use a local emulator; no key is needed
+    ///
+    /// Its state is a file, so a command sees what earlier ones bought.
+    #[arg(long, global = true, help_heading = CONNECTION)]
+    #[arg(conflicts_with_all = ["sandbox", "production", "base_url"])]
     pub(crate) local: bool,
 
-    /// Keep the local emulator in this file instead of the default one.
-    #[arg(long, global = true, value_name = "FILE", requires = "local")]
+    /// The file of the local emulator
+    ///
+    /// By default, oneclick/local.jsonl in XDG_STATE_HOME or in ~/.local/state.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE")]
+    #[arg(requires = "local")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Require the sandbox environment: a live_ key is refused.
-    #[arg(long, global = true, conflicts_with = "production")]
+    /// Accept only keys for the sandbox (test_).
+    #[arg(long, global = true, help_heading = CONNECTION, conflicts_with = "production")]
     pub(crate) sandbox: bool,
 
-    /// Require production: a test_ key is refused.
-    #[arg(long, global = true)]
+    /// Accept only keys for production (live_).
+    #[arg(long, global = true, help_heading = CONNECTION)]
     pub(crate) production: bool,
 
-    /// Read the key from this file, `-` for standard input, instead of from
-    /// ONECLICK_API_KEY.
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Read the key from a file, or from standard input with -.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// The URL of the API, instead of that in ONECLICK_BASE_URL or the one that
-    /// belongs to the key's prefix. With ONECLICK_INSECURE=1 in the environment,
-    /// http:// is allowed for any host; otherwise for this machine alone.
-    #[arg(long, global = true, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    /// The URL of the API
+    ///
+    /// By default, ONECLICK_BASE_URL or the URL that belongs to the key's prefix.
+    /// http:// is allowed for this machine only, or for any host if
+    /// ONECLICK_INSECURE=1 is set.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "URL")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) base_url: Option<String>,
 
-    /// Print nothing but errors on standard error.
-    #[arg(long, short, global = true)]
+    /// Print only errors on standard error.
+    #[arg(long, short, global = true, display_order = LAST)]
     pub(crate) quiet: bool,
 
     /// Show the causes of an error.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = LAST)]
     pub(crate) verbose: bool,
+}
+
+/// Places an option after those of its command, and before --help.
+const LAST: usize = 900;
+
+impl Global {
+    /// The first connection option that was given.
+    pub(crate) fn connection_option(&self) -> Option<&'static str> {
+        let given = [
+            ("--local", self.local),
+            ("--sandbox", self.sandbox),
+            ("--production", self.production),
+            ("--key-file", self.key_file.is_some()),
+            ("--base-url", self.base_url.is_some()),
+        ];
+        given.into_iter().find_map(|(option, given)| given.then_some(option))
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the account that the key belongs to.
-    #[command(after_help = example("oneclick whoami"))]
-    Whoami(Json),
-
     /// Plant trees.
     #[command(after_help = example("oneclick --local plant 5 --for ada@example.com --name Ada"))]
     Plant {
-        /// Number of trees, 1 to 10,000,000.
+        /// The number of trees, 1 to 10,000,000.
+        #[arg(value_parser = values::trees, allow_negative_numbers = true)]
         trees: Trees,
         /// Plant trees that bear food.
         #[arg(long)]
@@ -106,6 +157,7 @@ pub(crate) enum Command {
     #[command(after_help = example("oneclick --local clean 10"))]
     Clean {
         /// Pounds of plastic, 1 to 10,000,000.
+        #[arg(value_parser = values::pounds, allow_negative_numbers = true)]
         pounds: Pounds,
         #[command(flatten)]
         purchase: PurchaseArgs,
@@ -115,19 +167,20 @@ pub(crate) enum Command {
     #[command(after_help = example("oneclick --local capture 25 --intent order-123"))]
     Capture {
         /// Pounds of CO2, 1 to 10,000,000.
+        #[arg(value_parser = values::pounds, allow_negative_numbers = true)]
         pounds: Pounds,
         #[command(flatten)]
         purchase: PurchaseArgs,
     },
 
     /// Donate money.
-    #[command(after_help = example("oneclick --local donate 5.00 --cause climate"))]
+    #[command(after_help = example("oneclick --local donate 5.25 --cause climate"))]
     Donate {
         /// US dollars, 0.01 to 10,000,000.00.
-        #[arg(value_parser = dollars)]
+        #[arg(value_parser = values::dollars, allow_negative_numbers = true)]
         dollars: Cents,
         /// The cause, such as veterans, animals or climate.
-        #[arg(long, value_name = "CAUSE", value_parser = category, allow_hyphen_values = true)]
+        #[arg(long, value_parser = values::cause, allow_hyphen_values = true)]
         cause: Option<Category>,
         #[command(flatten)]
         purchase: PurchaseArgs,
@@ -136,20 +189,23 @@ pub(crate) enum Command {
     /// Restore coral reefs.
     #[command(after_help = example("oneclick --local restore 3"))]
     Restore {
-        /// Number of coral fragments, 1 to 10,000,000.
+        /// The number of coral fragments, 1 to 10,000,000.
+        #[arg(value_parser = values::fragments, allow_negative_numbers = true)]
         fragments: Fragments,
         #[command(flatten)]
         purchase: PurchaseArgs,
     },
 
-    /// Cancel an impact, by the id that its purchase printed. Repeating this is
-    /// safe.
-    #[command(after_help = example("oneclick cancel U1234-2025-03-12T15:22:14.753Z --reason refunded"))]
+    /// Cancel an impact; repeating this is safe.
+    #[command(after_help = example(
+        "oneclick cancel U1234-2025-03-12T15:22:14.753Z --reason refunded"
+    ))]
     Cancel {
-        /// The id of the impact.
+        /// The id of the impact, as its purchase printed it.
+        #[arg(value_parser = values::impact_id)]
         id: ImpactId,
-        /// The reason, of at most 200 characters.
-        #[arg(long, value_parser = reason, allow_hyphen_values = true)]
+        /// The reason, at most 200 characters.
+        #[arg(long, value_parser = values::reason, allow_hyphen_values = true)]
         reason: Option<Reason>,
         /// Do not ask for confirmation, even in production.
         #[arg(long, short)]
@@ -158,36 +214,41 @@ pub(crate) enum Command {
         json: Json,
     },
 
-    /// Show the history of an impact, and its next step.
+    /// Show the history of an impact and its next step.
     #[command(after_help = example("oneclick track U1234-2025-03-12T15:22:14.753Z"))]
     Track {
-        /// The id of the impact.
+        /// The id of the impact, as its purchase printed it.
+        #[arg(value_parser = values::impact_id)]
         id: ImpactId,
         #[command(flatten)]
         json: Json,
     },
 
-    /// Show the totals: the account's own, its customers', and both.
+    /// Show the totals: your own, your customers' and both together.
     #[command(after_help = example("oneclick impact"))]
     Impact(Json),
 
-    /// Show a bar for every day.
-    #[command(after_help = example("oneclick daily --from 2025-01-01 --to 2025-01-31 --chart january.svg"))]
+    /// Show the impact of each day as a bar chart.
+    #[command(after_help = example(
+        "oneclick daily --from 2025-01-01 --to 2025-01-31 --chart january.svg"
+    ))]
     Daily {
         #[command(flatten)]
         dates: Dates,
         /// The kind of impact. Default: the one with the most days.
-        #[arg(long, value_parser = kind)]
+        #[arg(long, value_parser = values::one_of(ImpactKind::KNOWN, ImpactKind::as_str))]
         kind: Option<ImpactKind>,
         /// Also write the chart to an SVG file.
-        #[arg(long, value_name = "FILE.svg")]
+        #[arg(long, value_name = "FILE.svg", value_parser = values::svg_file())]
         chart: Option<PathBuf>,
         #[command(flatten)]
         json: Json,
     },
 
-    /// List the purchases without a customer.
-    #[command(after_help = example("oneclick records --kind tree_planted --from 2025-01-01 --all --csv"))]
+    /// List your own purchases: those without a customer.
+    #[command(after_help = example(
+        "oneclick records --kind tree_planted --from 2025-01-01 --all --csv"
+    ))]
     Records {
         #[command(flatten)]
         kinds: Kinds,
@@ -200,7 +261,7 @@ pub(crate) enum Command {
     /// List the purchases for customers.
     #[command(after_help = example("oneclick customer-records --email ada@example.com"))]
     CustomerRecords {
-        /// Only purchases for this customer.
+        /// Only purchases for the customer with this e-mail address.
         #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
@@ -214,58 +275,76 @@ pub(crate) enum Command {
     /// List the customers.
     #[command(after_help = example("oneclick customers --all --jsonl"))]
     Customers {
-        /// Only this customer.
+        /// Only the customer with this e-mail address.
         #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
         list: Listing,
     },
 
-    /// List the projects that impacts go to, or show one.
-    #[command(after_help = example("oneclick projects --language de"))]
+    /// List the projects that receive the impact, or show one.
+    #[command(after_help = example("oneclick projects --type ocean --language de"))]
     Projects {
-        /// Show only this project.
+        /// Show only the project with this id.
+        #[arg(value_parser = values::project_id)]
         id: Option<String>,
-        /// Only projects of this type: trees, ocean or carbon.
-        #[arg(long = "type", value_name = "TYPE")]
-        project_type: Option<String>,
-        /// The language of the texts, such as en or de.
-        #[arg(long)]
-        language: Option<String>,
+        /// Only projects of this type.
+        #[arg(long = "type", value_name = "TYPE", conflicts_with = "id")]
+        #[arg(value_parser = values::one_of(ProjectType::KNOWN, ProjectType::as_str))]
+        project_type: Option<ProjectType>,
+        /// The language of names and descriptions.
+        #[arg(long, value_parser = values::one_of(Locale::KNOWN, Locale::as_str))]
+        language: Option<Locale>,
         #[command(flatten)]
         format: FormatArgs,
     },
 
-    /// Run an emulator server on this machine until it is interrupted, for clients
-    /// in any language.
+    /// Show the account of the key.
+    #[command(after_help = example("oneclick whoami"))]
+    Whoami(Json),
+
+    /// Check the key, the connection and the clock.
+    #[command(after_help = example("oneclick doctor"))]
+    Doctor,
+
+    /// Run the emulator as a server on this machine
+    ///
+    /// Clients in any language can call it, with any key that begins with test_. It
+    /// prints its URL, then a line for each request, until it is interrupted. It
+    /// starts empty and keeps its state in memory, so it does not take --local: the
+    /// file of --local is neither read nor changed.
     #[command(after_help = example(
-        r#"oneclick emulator --seed 7 --fault '{"fault":"apply_then_drop","path":"/v1/plant_tree"}'"#
+        "oneclick emulator --seed 7 \\\n    \
+         --fault '{\"fault\":\"apply_then_drop\",\"path\":\"/v1/plant_tree\"}'"
     ))]
     Emulator {
-        /// Where to listen; port 0 picks a free one.
-        #[arg(long, default_value = "127.0.0.1:8787")]
+        /// The address and port to listen on; port 0 picks a free one.
+        #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS:PORT")]
+        #[arg(value_parser = values::socket_address)]
         listen: SocketAddr,
-        /// Answer to this name in the Host header too, such as that of a container,
-        /// beside loopback names; may be given several times.
+        /// Another host name to answer to, such as that of a container.
+        ///
+        /// The emulator answers to loopback names (localhost, 127.0.0.1), and to
+        /// those given here, in the Host header. May be given several times.
         #[arg(long, value_name = "NAME")]
         allow_host: Vec<HostName>,
         /// The seed from which ids are derived.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        #[arg(value_parser = values::seed, allow_negative_numbers = true)]
         seed: u64,
-        /// A rule for faults, in JSON; may be given several times.
-        #[arg(long, value_name = "JSON")]
-        fault: Vec<String>,
-        /// Ignore unknown fields of a POST instead of refusing them.
+        /// A fault to inject, as JSON; may be given several times.
+        #[arg(long, value_name = "JSON", value_parser = emulator::fault_rule)]
+        fault: Vec<FaultRule>,
+        /// Ignore unknown fields of a request instead of refusing it.
         #[arg(long)]
         lenient: bool,
     },
 
-    /// Check key, environment, connection and clock, and say what to fix.
-    #[command(after_help = example("oneclick doctor"))]
-    Doctor,
-
-    /// Print a script that completes commands in a shell.
-    #[command(after_help = example("oneclick completions bash > ~/.local/share/bash-completion/completions/oneclick"))]
+    /// Print a completion script for a shell.
+    #[command(after_help = example(
+        "oneclick completions bash \\\n    \
+         > ~/.local/share/bash-completion/completions/oneclick"
+    ))]
     Completions {
         /// The shell.
         shell: Shell,
@@ -276,66 +355,81 @@ pub(crate) enum Command {
     Man,
 }
 
-/// The customer, and how the purchase is made exactly once.
+const ONCE: &str = "Options for buying exactly once";
+
+/// The options of every purchase.
 #[derive(Args, Debug)]
 pub(crate) struct PurchaseArgs {
-    /// The e-mail address of the customer for whom it is bought.
+    /// The e-mail address of the customer to buy for.
     #[arg(long = "for", value_name = "EMAIL", allow_hyphen_values = true)]
     pub(crate) customer: Option<Email>,
     /// The customer's name.
-    #[arg(long, requires = "customer", value_parser = own_text, allow_hyphen_values = true)]
+    #[arg(long, requires = "customer", value_parser = values::text, allow_hyphen_values = true)]
     pub(crate) name: Option<String>,
     /// Send the customer no e-mail.
     #[arg(long, requires = "customer")]
     pub(crate) silent: bool,
-    /// Metadata to store with it; may be given several times.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair, allow_hyphen_values = true)]
+    /// Metadata to store with the purchase; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// A name for this purchase, such as an order number. However often the
-    /// command is run, one intent is bought once. This machine remembers it.
-    #[arg(long, value_name = "KEY", value_parser = intent, allow_hyphen_values = true)]
-    pub(crate) intent: Option<String>,
-    /// Look for the intent without ever sending anything: exits with 0 if it was
-    /// bought, 6 if it was cancelled, 5 if it was not bought, and 4 if that is
-    /// not known.
-    #[arg(long, requires = "intent", conflicts_with_all = ["look_first", "buy_anyway"])]
-    pub(crate) look_only: bool,
-    /// Look for the intent because another machine may have bought it. If it is
-    /// not found, nothing is sent either, unless you add --buy-anyway.
-    #[arg(long, requires = "intent")]
-    pub(crate) look_first: bool,
-    /// Buy the intent even if an earlier run may have sent it and it is not
-    /// found. Make sure first that no other machine is working on it.
-    #[arg(long, requires = "intent")]
-    pub(crate) buy_anyway: bool,
-    /// How long to look for a purchase whose response was lost, in seconds. If
-    /// it is not found by then, run the same command later.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub(crate) wait: u32,
-    /// How many seconds after it was sent a purchase without a record counts as
-    /// not made, and may be sent again. This must be longer than a request may
-    /// be under way plus the time until a record shows.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-    pub(crate) settle: u32,
     /// Do not ask for confirmation, even in production.
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) json: Json,
+
+    /// A name for this purchase, such as an order number
+    ///
+    /// This machine remembers it: however often the command is run, one intent is
+    /// bought once.
+    #[arg(long, value_name = "NAME", value_parser = values::intent, help_heading = ONCE)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) intent: Option<String>,
+    /// Look whether the intent was bought, and buy nothing
+    ///
+    /// Exits with 0 if it was bought, with 6 if it was bought and cancelled since,
+    /// with 5 if it was not bought, and with 4 if that is not known.
+    #[arg(long, requires = "intent", help_heading = ONCE)]
+    #[arg(conflicts_with_all = ["look_first", "buy_anyway"])]
+    pub(crate) look_only: bool,
+    /// Look first, because another machine may have bought the intent
+    ///
+    /// If it is not found, nothing is bought either, unless you add --buy-anyway.
+    #[arg(long, requires = "intent", help_heading = ONCE)]
+    pub(crate) look_first: bool,
+    /// If the intent is not found, buy it although it may have been sent
+    ///
+    /// Make sure first that no other machine is working on it.
+    #[arg(long, requires = "intent", help_heading = ONCE)]
+    pub(crate) buy_anyway: bool,
+    /// How long to look for a purchase whose response was lost
+    ///
+    /// If it is not found by then, run the same command later.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = ONCE)]
+    #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
+    pub(crate) wait: u32,
+    /// After how long a purchase without a record counts as not made
+    ///
+    /// From then on it may be sent again. This must be longer than a request can be
+    /// under way plus the time until its record shows.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, help_heading = ONCE)]
+    #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
+    pub(crate) settle: u32,
 }
 
 impl PurchaseArgs {
     /// Whether another machine may have bought it.
-    pub(crate) fn looks(&self) -> bool {
+    pub(crate) fn looks_first(&self) -> bool {
         self.look_only || self.look_first
     }
 
-    /// Whether nothing is sent, whatever is found.
-    pub(crate) fn only_looks(&self) -> bool {
-        self.looks() && !self.buy_anyway
+    /// Whether nothing is sent, even if nothing is found.
+    pub(crate) fn never_buys(&self) -> bool {
+        self.looks_first() && !self.buy_anyway
     }
 
-    /// The `customer` and the `notify` of an action.
+    /// The `customer` and `notify` fields of the purchase.
     pub(crate) fn customer(&self) -> (Option<Customer>, Option<bool>) {
         let customer = self.customer.clone().map(|email| {
             let customer = Customer::from(email);
@@ -357,41 +451,46 @@ pub(crate) struct Json {
 
 #[derive(Args, Debug)]
 pub(crate) struct Dates {
-    /// The first day, such as 2025-01-31.
-    #[arg(long, value_name = "DAY")]
+    /// The first day.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::day)]
     pub(crate) from: Option<NaiveDate>,
     /// The last day.
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::day)]
     pub(crate) to: Option<NaiveDate>,
 }
 
 impl Dates {
-    pub(crate) fn range(&self) -> Result<DateRange, InvalidValue> {
-        DateRange::new(self.from, self.to)
+    pub(crate) fn range(&self) -> Result<DateRange, Failure> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if to < from => {
+                Err(Failure::Usage(format!("--to {to} is earlier than --from {from}")))
+            }
+            (from, to) => Ok(DateRange::new(from, to)?),
+        }
     }
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Kinds {
-    /// Only this kind of impact, such as tree_planted; may be given several times.
-    #[arg(long, value_parser = kind)]
+    /// Only this kind of impact; may be given several times.
+    #[arg(long, value_parser = values::one_of(ImpactKind::KNOWN, ImpactKind::as_str))]
     pub(crate) kind: Vec<ImpactKind>,
 }
 
-/// How much of a list, in which order and form.
+/// The options of every list.
 #[derive(Args, Debug)]
 pub(crate) struct Listing {
-    /// Number of rows, or of rows in each page with --all: 1 to 1,000.
-    #[arg(long, value_parser = limit)]
+    /// How many rows to print, 1 to 1,000; with --all, per request.
+    #[arg(long, value_name = "ROWS", value_parser = values::limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<Limit>,
-    /// Sort by time.
+    /// Which rows come first.
     #[arg(long, value_enum, default_value_t = Order::Newest)]
     pub(crate) order: Order,
-    /// Print every page.
+    /// Print every row, not only the first page.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Continue where an earlier list stopped; repeat its other options.
-    #[arg(long, value_name = "CURSOR", value_parser = cursor, allow_hyphen_values = true)]
+    /// Continue where an earlier run stopped; repeat its other options.
+    #[arg(long, value_parser = values::cursor, allow_hyphen_values = true)]
     pub(crate) cursor: Option<Cursor>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
@@ -421,13 +520,15 @@ pub(crate) struct FormatArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     jsonl: bool,
-    /// Print CSV with a header line. A file or a pipe gets every byte of the
-    /// data; at a terminal, control characters are replaced.
+    /// Print CSV with a header line
+    ///
+    /// A file or a pipe gets the data unchanged; at a terminal, control characters
+    /// are replaced.
     #[arg(long)]
     csv: bool,
 }
 
-/// In which form rows are printed.
+/// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Table,
@@ -451,139 +552,12 @@ fn example(command: &str) -> String {
     format!("Example:\n  {command}")
 }
 
-/// US dollars with at most two digits behind the point.
-fn dollars(text: &str) -> Result<Cents, String> {
-    let wrong = || "expected a dollar amount, such as 5 or 5.25".to_owned();
-    let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(dollars) || !digits(cents) || cents.len() != 2 {
-        return Err(wrong());
-    }
-    let cents: Option<u64> = format!("{dollars}{cents}").parse().ok();
-    Cents::new(cents.ok_or_else(wrong)?).map_err(|error| error.to_string())
-}
-
-/// Text that is not an option: after `--intent $ORDER --yes` with an empty variable,
-/// all orders would be the intent `--yes`.
-fn own_text(text: &str) -> Result<String, String> {
-    if text.starts_with('-') && is_option(text) {
-        return Err(format!(
-            "it is an option of this command; is the value before {text} missing?"
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-/// Whether this stands for an option of any command, or for several short ones.
-fn is_option(text: &str) -> bool {
-    let cli = Cli::command();
-    let commands = || std::iter::once(&cli).chain(cli.get_subcommands());
-    let mut arguments = commands().flat_map(clap::Command::get_arguments);
-    if let Some(long) = text.strip_prefix("--") {
-        let name = long.split('=').next().unwrap_or_default();
-        return matches!(name, "" | "help" | "version")
-            || arguments.any(|argument| argument.get_long() == Some(name));
-    }
-    let shorts: Vec<_> = arguments.filter_map(clap::Arg::get_short).chain(['h', 'V']).collect();
-    text.len() > 1 && text.chars().skip(1).all(|char| shorts.contains(&char))
-}
-
-fn intent(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("the key must not be empty".to_owned()) } else { own_text(text) }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let text = own_text(text)?;
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as order=A-1001")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-fn kind(text: &str) -> Result<ImpactKind, String> {
-    ImpactKind::known(text).ok_or_else(|| {
-        let known: Vec<_> = ImpactKind::KNOWN.iter().map(ImpactKind::as_str).collect();
-        format!("expected one of {}", known.join(", "))
-    })
-}
-
-fn category(text: &str) -> Result<Category, String> {
-    own_text(text).map(|text| Category::from(text.as_str()))
-}
-
-fn reason(text: &str) -> Result<Reason, String> {
-    Reason::new(own_text(text)?).map_err(|error| error.to_string())
-}
-
-fn limit(text: &str) -> Result<Limit, String> {
-    let number = text.parse().map_err(|_| "expected a whole number".to_owned())?;
-    Limit::new(number).map_err(|error| error.to_string())
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "clap's shape")]
-fn cursor(text: &str) -> Result<Cursor, String> {
-    Ok(Cursor::new(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn dollars_become_cents_without_a_float() {
-        for (text, cents) in [("5", 500), ("5.00", 500), ("0.01", 1), ("0.29", 29), ("10.10", 1010)]
-        {
-            assert_eq!(dollars(text).unwrap().get(), cents, "{text}");
-        }
-        for text in [
-            "",
-            ".",
-            "5.",
-            ".5",
-            "5.0",
-            "5.001",
-            "-1",
-            "+1",
-            "1e3",
-            "5,00",
-            "$5",
-            "0",
-            "0.00",
-            "10000000.01",
-            "99999999999999999999",
-        ] {
-            assert!(dollars(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_text_may_begin_with_a_hyphen_but_is_no_option() {
-        for text in ["", "-", "-1", "-vQ==", "-Ada", "--", "--no-such-option", "order--yes", "-ada"]
-        {
-            assert_eq!(own_text(text).is_ok(), text != "--", "{text}");
-        }
-        for text in [
-            "--yes",
-            "-y",
-            "-qy",
-            "-v",
-            "-h",
-            "-V",
-            "--silent",
-            "--settle=5",
-            "--for",
-            "--json",
-            "--base-url=x",
-            "--all",
-            "--help",
-            "--version",
-        ] {
-            assert!(own_text(text).unwrap_err().contains(text), "{text}");
-            assert!(intent(text).is_err() && reason(text).is_err() && category(text).is_err());
-        }
-        assert!(pair("--settle=5").is_err() && pair("-a=-b").is_ok() && intent("").is_err());
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! The purchases: each made once, and verified.
+//! The purchases: each is verified, and made exactly once.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
@@ -12,43 +12,51 @@ use oneclick_ureq::{
 use serde::Serialize;
 
 use crate::args::PurchaseArgs;
-use crate::failure::{Failure, explain, intent_option};
-use crate::intents::{Entry, Intents, Stage};
+use crate::failure::{Failure, explain};
+use crate::intents::{Entry, IntentFile, Stage};
 use crate::interrupt;
 use crate::output;
 use crate::session::Session;
+use crate::shell::intent_option;
 
-/// How much later than its own clock says a server may know that time has passed: its
-/// `Date` has whole seconds, and either reading of it is off by one.
+/// Added to the time until an outcome can be known: a server's `Date` has whole seconds,
+/// so either reading of it is off by up to one.
 const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
-/// Buys it once, with the metadata of the command line.
+/// Makes the purchase once, with the metadata of the command line.
 pub(crate) fn run(
     session: &Session,
     purchase: Purchase,
     args: &PurchaseArgs,
 ) -> Result<(), Failure> {
-    let purchase = purchase.with_metadata(Metadata::from_pairs(args.metadata.iter().cloned())?);
-    let key = args.intent.clone().unwrap_or_else(random_key);
+    let metadata = Metadata::from_pairs(args.metadata.iter().cloned());
+    let metadata = metadata.map_err(|invalid| {
+        Failure::Usage(match invalid {
+            InvalidValue::Metadata { reason } => format!("--metadata cannot be used: {reason}"),
+            invalid => format!("--metadata cannot be used: {invalid}"),
+        })
+    })?;
+    let purchase = purchase.with_metadata(metadata);
+    let name = args.intent.clone().unwrap_or_else(random_name);
     let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
-    if !args.only_looks() {
-        ask(session, args.yes, &in_short(&purchase), &account)?;
+    if !args.never_buys() {
+        confirm(session, args.yes, &summary(&purchase), &account)?;
     }
-    // An account's intents are its own.
-    let intent = Intent::new(account.user_id.as_str(), &key);
-    let intents = Intents::open(&session.intents, intent.marker(), args.intent.is_some())?;
-    let entry = intents.load()?;
-    let buying = Buying { session, args, key, intents, purchase };
+    // Two accounts can use the same name for different intents.
+    let intent = Intent::new(account.user_id.as_str(), &name);
+    let file = IntentFile::open(&session.intents, intent.marker(), args.intent.is_some())?;
+    let entry = file.load()?;
+    let buying = Buying { session, args, name, file, purchase };
     let purchase = buying.purchase.clone();
     let state = match entry {
-        None if args.looks() => {
+        None if args.looks_first() => {
             Some(VerifiedPurchase::recover(&intent, purchase.clone())?.state().clone())
         }
         None => None,
         Some(entry) => match buying.check(entry)? {
             Stage::Open(state) => Some(state),
             Stage::Bought(id) => return buying.bought_before(id),
-            Stage::TakenBack(ids) => return Err(buying.taken_back(&ids)),
+            Stage::Cancelled(ids) => return Err(buying.cancelled(&ids)),
         },
     };
     let Some(mut state) = state else {
@@ -58,102 +66,116 @@ pub(crate) fn run(
     if args.buy_anyway && !state.may_send() {
         state.allow_another();
     }
-    buying.finish(VerifiedPurchase::resume(&intent, purchase, state)?, Some(saved))
+    let resumed = VerifiedPurchase::resume(&intent, purchase, state);
+    let resumed = resumed.map_err(|invalid| match invalid {
+        InvalidValue::OtherPurchase { what } => buying.wrong_file(what),
+        invalid => invalid.into(),
+    })?;
+    buying.finish(resumed, Some(saved))
 }
 
-/// The API could not be asked whose key it is, and so which of the intents with this
-/// name is meant.
+/// The API could not be asked for the account, so the file of the intent is not known.
 fn account_unknown(session: &Session, args: &PurchaseArgs, error: Error) -> Failure {
-    let known = |key: &String| args.looks() || Intents::remember(&session.intents, key);
-    let Some(key) = args.intent.as_ref().filter(|key| known(key)) else {
+    let may_be_bought =
+        |name: &String| args.looks_first() || IntentFile::may_exist(&session.intents, name);
+    let Some(name) = args.intent.as_ref().filter(|name| may_be_bought(name)) else {
         return Failure::NotBought(error);
     };
-    let find_out = find_out(args, key);
-    let why = format!(
-        "the intent {key} may have been bought before: {}; later, {find_out}",
+    let text = format!(
+        "intent {name} may have been bought before: {}; run {} later to find out",
         explain(&error),
+        same_command(args, name),
     );
-    Failure::Unknown(why, Some(error))
+    Failure::Unknown(text, Some(error))
 }
 
-/// What the same command is good for.
-fn find_out(args: &PurchaseArgs, key: &str) -> String {
-    format!("run {} to find out", same_command(args, key))
-}
-
-/// The command that finds out, and buys no more than this one did.
-fn same_command(args: &PurchaseArgs, key: &str) -> String {
+/// The command that finds out about this purchase and buys no more than this one.
+fn same_command(args: &PurchaseArgs, name: &str) -> String {
     let without = match (args.buy_anyway, args.look_first) {
         (false, _) => "",
         (true, false) => " and without `--buy-anyway`",
         (true, true) => " and without `--look-first --buy-anyway`",
     };
-    format!("the same command with `{}`{without}", intent_option(key))
+    format!("the same command with `{}`{without}", intent_option(name))
 }
 
-/// A purchase, and what is remembered of its intent.
+/// A purchase and the file of its intent.
 struct Buying<'a> {
     session: &'a Session,
     args: &'a PurchaseArgs,
     /// The name of the intent.
-    key: String,
-    intents: Intents,
+    name: String,
+    file: IntentFile,
     purchase: Purchase,
 }
 
 impl Buying<'_> {
-    /// How far the intent has come, if it stands for this purchase.
+    /// How far the intent has come, if the entry belongs to this purchase.
     fn check(&self, entry: Entry) -> Result<Stage, Failure> {
-        if entry.intent != self.key {
-            return Err(InvalidValue::OtherPurchase { what: "intent" }.into());
+        if entry.intent != self.name {
+            return Err(self.wrong_file("intent"));
         }
         if entry.purchase != self.purchase {
             return Err(Failure::Usage(format!(
-                "this run bought nothing; intent {} stands for {}; choose another key",
-                self.key,
-                in_words(&entry.purchase),
+                "intent {} belongs to another purchase: {}; this run bought nothing; use another \
+                 --intent for this one",
+                self.name,
+                full_summary(&entry.purchase),
             )));
         }
         Ok(entry.stage)
     }
 
-    /// It was bought by an earlier run: does it stand still?
+    /// The file was copied or changed by somebody else.
+    fn wrong_file(&self, difference: &str) -> Failure {
+        Failure::Usage(format!(
+            "{} is not the file of intent {}: it has another {difference}; this run bought \
+             nothing; put the right file back, or use another --intent",
+            self.file.path().display(),
+            self.name,
+        ))
+    }
+
+    /// An earlier run bought it; it may have been cancelled since.
     fn bought_before(&self, id: ImpactId) -> Result<(), Failure> {
         let tracked = self.session.client.track(id.clone());
-        // An id that names another impact as well says nothing of this one.
-        let named = id.time_utc.datetime().timestamp_subsec_nanos() != 0;
-        let unknown = match tracked {
-            Ok(tracking) if named && tracking.impact == self.purchase.impact() => {
+        // Without fractions of a second, the id may be that of another impact as well.
+        let exact = id.time_utc.datetime().timestamp_subsec_nanos() != 0;
+        let problem = match tracked {
+            Ok(tracking) if exact && tracking.impact == self.purchase.impact() => {
                 if tracking.cancelled_on.is_some() {
                     let ids = vec![id];
-                    let failure = self.taken_back(&ids);
-                    self.remember(Stage::TakenBack(ids));
+                    let failure = self.cancelled(&ids);
+                    self.remember(Stage::Cancelled(ids));
                     return Err(failure);
                 }
                 None
             }
-            Ok(_) => Some("its id names another impact".to_owned()),
+            Ok(_) => Some("its id is that of another impact as well".to_owned()),
             Err(error) => Some(explain(&error)),
         };
-        let unknown = unknown.map_or_else(String::new, |why| {
-            format!("; whether it was taken back since is not known: {why}")
+        let problem = problem.map_or_else(String::new, |problem| {
+            format!("; it is not known whether it was cancelled since: {problem}")
         });
-        let text = format!("{} was bought before; nothing is bought now{unknown}", self.key);
-        output::tell(self.session.quiet, &text);
-        print(&id, &in_short(&self.purchase), &id, self.args.json.json)
+        let text = format!(
+            "intent {} was bought by an earlier run; this run bought nothing{problem}",
+            self.name,
+        );
+        output::notice(self.session.quiet, &text);
+        print(&id, &summary(&self.purchase), &id, self.args.json.json)
     }
 
-    fn taken_back(&self, ids: &[ImpactId]) -> Failure {
+    fn cancelled(&self, ids: &[ImpactId]) -> Failure {
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        Failure::TakenBack(format!(
-            "{} was bought as {}, and taken back since; nothing is bought now; to buy it again, \
-             choose another key",
-            self.key,
+        Failure::Cancelled(format!(
+            "intent {} was bought as {} and cancelled since; this run bought nothing; to buy it \
+             again, use another --intent",
+            self.name,
             ids.join(" and "),
         ))
     }
 
-    /// Buys it, or finds out about it, from the state that is remembered.
+    /// Buys it, or finds out about it, and remembers the outcome.
     fn finish(
         &self,
         machine: VerifiedPurchase,
@@ -163,16 +185,16 @@ impl Buying<'_> {
             .patience(Duration::from_secs(self.args.wait.into()))
             .absence_after(Duration::from_secs(self.args.settle.into()));
         let Driven { outcome, sent } = self.drive(machine.policy(policy), saved)?;
-        let Some(outcome) = outcome else { return Err(self.unsent()) };
+        let Some(outcome) = outcome else { return Err(self.not_sent()) };
         match outcome {
             Outcome::Confirmed(receipt) => self.confirmed(&receipt),
             Outcome::Cancelled(ids) => {
-                let failure = self.taken_back(&ids);
-                self.remember(Stage::TakenBack(ids));
+                let failure = self.cancelled(&ids);
+                self.remember(Stage::Cancelled(ids));
                 Err(failure)
             }
             Outcome::Refused(error) => {
-                self.intents.forget();
+                self.file.remove();
                 Err(Failure::NotBought(error))
             }
             Outcome::NotBought(not_bought) => Err(self.not_bought(not_bought, sent)),
@@ -181,18 +203,20 @@ impl Buying<'_> {
         }
     }
 
-    /// Drives the purchase to its end. No purchase leaves before the file holds its
-    /// state.
+    /// Drives the purchase to its outcome. Its state is in the file before each purchase is
+    /// sent.
     fn drive(
         &self,
         machine: VerifiedPurchase,
         mut saved: Option<PurchaseState>,
     ) -> Result<Driven, Failure> {
-        let what = self.purchase.impact().to_string();
-        let find_out = find_out(self.args, &self.key);
-        let text = format!("{what} may have been bought: {find_out}");
-        let open = interrupt::leaves_open(text.clone());
-        let spinner = output::spinner(self.session.quiet, what.clone());
+        let label = self.purchase.impact().to_string();
+        let text = format!(
+            "the purchase ({label}) may have been made; run {} to find out",
+            same_command(self.args, &self.name),
+        );
+        let unfinished = interrupt::set_unfinished(text.clone());
+        let spinner = output::spinner(self.session.quiet, label.clone());
         let transport = self.session.client.transport();
         let mut sent_any = false;
         let mut step = self.session.client.start(machine);
@@ -200,13 +224,13 @@ impl Buying<'_> {
             step = match step {
                 Step::Send(request, sent) => {
                     let buys = sent.may_buy();
-                    if buys && self.args.only_looks() {
+                    if buys && self.args.never_buys() {
                         break None;
                     }
                     let state = sent.state();
                     if state.sends() > 0 && saved.as_ref() != Some(state) {
                         let entry = self.entry(Stage::Open(state.clone()));
-                        self.intents.save(&entry).map_err(|failure| match failure {
+                        self.file.save(&entry).map_err(|failure| match failure {
                             Failure::Machine(error) if saved.is_some() => {
                                 Failure::Unknown(format!("{error}; {text}"), None)
                             }
@@ -216,9 +240,9 @@ impl Buying<'_> {
                     }
                     sent_any |= buys;
                     let next = sent.finish(transport.send(request), transport.now());
-                    // A purchase that waits is sent again: it was refused, not lost.
+                    // A purchase that waits was refused, not lost: it is sent again.
                     if matches!((&next, buys), (Step::Send(..), _) | (Step::Wait(..), false)) {
-                        spinner.set_message(format!("{what}: not known yet, looking for it"));
+                        spinner.set_message(format!("{label}: looking for it in the records"));
                     }
                     next
                 }
@@ -230,112 +254,117 @@ impl Buying<'_> {
             };
         };
         spinner.finish_and_clear();
-        drop(open);
+        drop(unfinished);
         Ok(Driven { outcome, sent: sent_any })
     }
 
     fn confirmed(&self, receipt: &Receipt) -> Result<(), Failure> {
         let id = ImpactId::from(receipt);
         self.remember(Stage::Bought(id.clone()));
-        let told = format!("{}{}", receipt.impact, for_whom(&self.purchase));
-        print(receipt, &told, &id, self.args.json.json)
+        let text = format!("{}{}", receipt.impact, for_customer(&self.purchase));
+        print(receipt, &text, &id, self.args.json.json)
     }
 
-    /// It is not there, and would be sent now.
-    fn unsent(&self) -> Failure {
+    /// It was not found, and an option keeps it from being sent.
+    fn not_sent(&self) -> Failure {
         let option =
             if self.args.look_only { "without `--look-only`" } else { "with `--buy-anyway`" };
         Failure::NotFound(format!(
-            "nothing of the intent {} is found, and this run sent nothing; the same command \
-             {option} buys it",
-            self.key,
+            "intent {} was not found, and this run sent nothing; to buy it, run the same command \
+             {option}",
+            self.name,
         ))
     }
 
     fn not_bought(&self, NotBought { error, state, .. }: NotBought, sent: bool) -> Failure {
         let (sends, may_send) = (state.sends(), state.may_send());
         if sends == 0 {
-            self.intents.forget();
+            self.file.remove();
         } else {
-            // It counts the purchases that left.
+            // The state counts the purchases that were sent.
             self.remember(Stage::Open(state));
         }
         if let (Some(error), true) = (error, may_send) {
             return Failure::NotBought(error);
         }
-        let this_run = if sent { "no other one is sent" } else { "this run sent nothing" };
+        let purchases = if sends == 1 { "purchase" } else { "purchases" };
+        let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
         let instead = if self.args.look_only { " instead of `--look-only`" } else { "" };
         Failure::NotFound(format!(
-            "{sends} purchases of the intent {} may have been sent, and none is found; {this_run}; \
+            "{sends} {purchases} may have been sent for intent {}, and none was found; {this_run}; \
              if you are sure that no other machine is working on it, run the same command with \
              `{} --buy-anyway`{instead}",
-            self.key,
-            intent_option(&self.key),
+            self.name,
+            intent_option(&self.name),
         ))
     }
 
     fn pending(&self, Pending { after, error, state, .. }: Pending) -> Failure {
-        let then = if state.may_send() && !self.args.only_looks() {
-            "will tell, and buys it if it is not found then"
+        let then = if state.may_send() && !self.args.never_buys() {
+            "and buys it if it is not found then"
         } else {
-            "will tell, and sends nothing"
+            "and sends nothing"
         };
         self.remember(Stage::Open(state));
-        let because =
-            error.as_ref().map_or_else(String::new, |error| format!(": {}", explain(error)));
-        let why = format!(
-            "it is not known yet whether it was bought{because}; from {} on, {} {then}",
+        let text = format!(
+            "it is not known yet whether it was bought{}; from {} on, {} finds out, {then}",
+            because(error.as_ref()),
             clock_time(after),
-            same_command(self.args, &self.key),
+            same_command(self.args, &self.name),
         );
-        Failure::Unknown(why, error)
+        Failure::Unknown(text, error)
     }
 
     fn unresolved(&self, Unresolved { reason, found, error, state, .. }: Unresolved) -> Failure {
         self.remember(Stage::Open(state));
-        let because =
-            error.as_ref().map_or_else(String::new, |error| format!(": {}", explain(error)));
-        let find_out = find_out(self.args, &self.key);
+        let because = because(error.as_ref());
+        let same_command = same_command(self.args, &self.name);
         if found.is_empty() {
-            let why =
-                format!("whether it was bought is not known: {reason}{because}; later, {find_out}");
-            return Failure::Unknown(why, error);
+            let text = format!(
+                "it is not known whether it was bought: {reason}{because}; run {same_command} \
+                 later to find out",
+            );
+            return Failure::Unknown(text, error);
         }
-        let why = format!(
-            "{reason}{because}; see each of these with `oneclick track ID`, take back what should \
-             not stand with `oneclick cancel ID`, then {find_out}:"
+        let text = format!(
+            "{reason}{because}; look at each of these with `oneclick track ID`, cancel what you do \
+             not want with `oneclick cancel ID`, then run {same_command} to find out:"
         );
-        Failure::Unresolved(why, found, error)
+        Failure::Unresolved(text, found, error)
     }
 
-    /// Remembers how far it has come. That is no failure of the purchase: run again, it
-    /// is found in the records.
+    /// Remembers how far it has come. If that fails, the purchase has not: the next run
+    /// looks for it in the records.
     fn remember(&self, stage: Stage) {
         let open = matches!(stage, Stage::Open(_));
         if !open && self.args.intent.is_none() {
-            return self.intents.forget();
+            return self.file.remove();
         }
-        if let Err(Failure::Machine(text)) = self.intents.save(&self.entry(stage)) {
-            let what =
-                if open { "this is not remembered" } else { "it was bought, but not remembered" };
-            output::tell(false, &format!("{what}: {text}"));
+        if let Err(Failure::Machine(error)) = self.file.save(&self.entry(stage)) {
+            let what = if open { "this could" } else { "it was bought, but this could" };
+            output::notice(false, &format!("{what} not be remembered: {error}"));
         }
     }
 
     fn entry(&self, stage: Stage) -> Entry {
-        Entry { intent: self.key.clone(), purchase: self.purchase.clone(), stage }
+        Entry { intent: self.name.clone(), purchase: self.purchase.clone(), stage }
     }
 }
 
 /// How driving a purchase ended.
 struct Driven {
-    /// `None` if it is not there, and the command was to send nothing.
+    /// `None` if it was not found and an option keeps it from being sent.
     outcome: Option<Outcome>,
     /// Whether this run sent a purchase.
     sent: bool,
 }
 
-/// When something can be known, by this machine's clock, and in how many minutes.
+/// The last failure, as the end of a message.
+fn because(error: Option<&Error>) -> String {
+    error.map_or_else(String::new, |error| format!(": {}", explain(error)))
+}
+
+/// The time `after` from now by this machine's clock, and in how many minutes that is.
 fn clock_time(after: Duration) -> String {
     let after = after.saturating_add(CLOCK_SLACK);
     let time = DateTime::<Utc>::from(SystemTime::now() + after).format("%Y-%m-%d %H:%M:%S UTC");
@@ -345,48 +374,48 @@ fn clock_time(after: Duration) -> String {
     }
 }
 
-/// What is bought, and for whom.
-fn in_short(purchase: &Purchase) -> String {
-    format!("{}{}", purchase.impact(), for_whom(purchase))
+/// The impact and the customer.
+fn summary(purchase: &Purchase) -> String {
+    format!("{}{}", purchase.impact(), for_customer(purchase))
 }
 
-fn for_whom(purchase: &Purchase) -> String {
+fn for_customer(purchase: &Purchase) -> String {
     let customer = purchase.customer();
     customer
         .map_or_else(String::new, |customer| format!(" for {}", customer.customer_email.as_str()))
 }
 
-/// All that was asked for.
-fn in_words(purchase: &Purchase) -> String {
-    // The body, in which all actions name these alike.
+/// Everything that the purchase asks for.
+fn full_summary(purchase: &Purchase) -> String {
+    // In the body, these fields have one name for all actions.
     let body = serde_json::to_value(purchase).unwrap_or_default();
     let name = body["customer_name"].as_str().map(|name| format!(" ({name})"));
     let category = body["category"].as_str().map(|category| format!(", category {category}"));
     let metadata = purchase.metadata().iter().map(|(key, value)| format!(", {key}={value}"));
     let silent = (body["notify"] == false).then(|| ", silent".to_owned());
     let parts = name.into_iter().chain(category).chain(metadata).chain(silent);
-    std::iter::once(in_short(purchase)).chain(parts).collect()
+    std::iter::once(summary(purchase)).chain(parts).collect()
 }
 
-/// Prints what was bought: the value as JSON, or in words with the id.
-fn print(value: &impl Serialize, what: &str, id: &ImpactId, json: bool) -> Result<(), Failure> {
+/// Prints a purchase: `value` as JSON, or `text` and the id.
+fn print(value: &impl Serialize, text: &str, id: &ImpactId, json: bool) -> Result<(), Failure> {
     let printed = if json {
         output::json(value)
     } else {
-        output::line_out(what).and_then(|()| output::line_out(&id.to_string()))
+        output::line(text).and_then(|()| output::line(&id.to_string()))
     };
     if printed.is_err() {
-        // The id is all that it can be followed or taken back by.
-        output::tell(false, &format!("it was bought as {id}"));
+        // Nothing but the id can track or cancel it.
+        output::notice(false, &format!("it was bought as {id}"));
     }
     printed
 }
 
-/// In production money moves: asks whether it should.
-pub(crate) fn ask(
+/// Asks for confirmation in production, unless `yes`.
+pub(crate) fn confirm(
     session: &Session,
     yes: bool,
-    what: &str,
+    action: &str,
     account: &Account,
 ) -> Result<(), Failure> {
     if !session.production || yes {
@@ -395,23 +424,24 @@ pub(crate) fn ask(
     let owner = account.email.as_str();
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(format!(
-            "{what}, paid by {owner}: this is production; say --yes to go on"
+            "this is production: {action}, paid by {owner}; add --yes to confirm"
         )));
     }
-    let question = crate::failure::one_line(&format!("{what}, paid by {owner}. Go on? [y/N] "));
-    // Unread, it is not answered.
+    let question = format!("{action}, paid by {owner}. Continue? [y/N] ");
+    let question = output::printable(&question);
+    // If it cannot be printed, nobody answers it.
     let _ = write!(io::stderr(), "{question}");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
-    read.map_err(|error| Failure::machine("standard input", error))?;
+    read.map_err(|error| Failure::machine("could not read standard input", error))?;
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::Usage("not confirmed; nothing was sent".to_owned())),
     }
 }
 
-/// A key that nobody else has, for an intent that was not named.
-fn random_key() -> String {
+/// The name of an intent that the user did not name.
+fn random_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     // The standard library's hasher is seeded by the system.
     format!("{:016x}", RandomState::new().hash_one(SystemTime::now()))

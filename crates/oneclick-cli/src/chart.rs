@@ -1,4 +1,4 @@
-//! A picture of the days, as SVG.
+//! The chart of `oneclick daily`, as SVG.
 
 use std::fs;
 use std::path::Path;
@@ -11,15 +11,15 @@ use plotters::prelude::*;
 use crate::failure::Failure;
 
 const HEIGHT: u32 = 420;
-/// The least width, and what a day takes, so that each can be told apart.
-const WIDTH: u32 = 960;
-const DAY: u32 = 4;
+const MIN_WIDTH: u32 = 960;
+/// Wide enough to tell one day from the next.
+const DAY_WIDTH: u32 = 4;
 const GREEN: RGBColor = RGBColor(46, 125, 50);
 
-/// A day, and how much there was on it.
+/// A day and its amount.
 pub(crate) type Bar = (NaiveDate, i64);
 
-/// Writes the picture, or leaves what stands in the file.
+/// Writes the chart. If that fails, the file keeps its old content.
 pub(crate) fn write(
     path: &Path,
     title: &str,
@@ -28,7 +28,7 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     let mut svg = String::new();
     let days = u32::try_from(bars.len()).unwrap_or(0);
-    let size = (WIDTH.max(WIDTH / 8 + DAY * days), HEIGHT);
+    let size = (MIN_WIDTH.max(MIN_WIDTH / 8 + DAY_WIDTH * days), HEIGHT);
     let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
     draw(&root, title, bars, kind).map_err(|error| Failure::machine(path.display(), error))?;
     drop(root);
@@ -38,7 +38,7 @@ pub(crate) fn write(
         .map_err(|error| Failure::machine(path.display(), error))
 }
 
-/// An amount as people write it; of money, dollars.
+/// An amount for a person to read: cents as dollars.
 pub(crate) fn amount_text(kind: &ImpactKind, amount: i64) -> String {
     if *kind != ImpactKind::MoneyDonated {
         return amount.to_string();
@@ -54,14 +54,14 @@ fn draw<'a>(
     kind: &ImpactKind,
 ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
     root.fill(&WHITE)?;
-    let most = height(bars.iter().map(|(_, amount)| *amount).max().unwrap_or(0).max(1));
+    let max = height(bars.iter().map(|(_, amount)| *amount).max().unwrap_or(0).max(1));
     let days = i64::try_from(bars.len()).unwrap_or(i64::MAX).max(1);
     let mut chart = ChartBuilder::on(root)
         .caption(title, ("sans-serif", 20))
         .margin(16)
         .x_label_area_size(36)
         .y_label_area_size(72)
-        .build_cartesian_2d(0..days, 0.0..most)?;
+        .build_cartesian_2d(0..days, 0.0..max)?;
     let date = |at: &i64| {
         let bar = usize::try_from(*at).ok().and_then(|at| bars.get(at));
         bar.map(|(date, _)| date.to_string()).unwrap_or_default()
@@ -85,14 +85,14 @@ fn draw<'a>(
     root.present()
 }
 
-/// How high a bar is. The axis of the library overflows in whole numbers.
+/// The height of a bar. The library's axis of whole numbers would overflow.
 #[expect(clippy::cast_precision_loss, reason = "less than a pixel")]
 fn height(amount: i64) -> f64 {
     amount.max(0) as f64
 }
 
-/// A label of the axis: an amount, where it is a whole one.
-#[expect(clippy::cast_possible_truncation, reason = "whole, and what is too large is cut")]
+/// The label of the axis at this height: only whole amounts have one.
+#[expect(clippy::cast_possible_truncation, reason = "a whole number, and the cast saturates")]
 fn label(kind: &ImpactKind, height: f64) -> String {
     if height.fract() == 0.0 { amount_text(kind, height as i64) } else { String::new() }
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_day_with_something_is_a_bar_and_markup_is_escaped() {
+    fn each_day_with_an_amount_has_a_bar_and_the_title_is_escaped() {
         let first = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
         let bars: Vec<Bar> = [3, 0, 5, 0, i64::MAX]
             .iter()
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_an_error_that_names_the_file() {
+    fn an_error_names_the_file() {
         let path = Path::new("no/such/folder/chart.svg");
         let Err(Failure::Machine(error)) = write(path, "", &[], &ImpactKind::TreePlanted) else {
             panic!("it was written")

@@ -1,6 +1,5 @@
-//! `oneclick daily`: a bar for every day.
+//! `oneclick daily`: a bar chart with a bar for each day.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use chrono::Days;
@@ -8,74 +7,73 @@ use oneclick_ureq::{Day, Impact, ImpactKind, Totals};
 
 use crate::args::Dates;
 use crate::chart::{self, Bar, amount_text};
-use crate::failure::{Failure, one_line};
-use crate::output;
+use crate::failure::Failure;
+use crate::output::{self, printable};
 use crate::session::Session;
+use crate::values::grouped;
 
-/// The most days that are shown: ten years.
-const MOST_DAYS: i64 = 3_660;
+/// The most days that are shown: about ten years.
+const MAX_DAYS: u32 = 3_660;
 
 pub(crate) fn run(
     session: &Session,
     dates: &Dates,
     kind: Option<ImpactKind>,
-    picture: Option<&Path>,
+    svg_file: Option<&Path>,
     json: bool,
 ) -> Result<(), Failure> {
-    if picture.is_some_and(|path| path.extension() != Some(OsStr::new("svg"))) {
-        return Err(Failure::Usage("--chart takes the name of an .svg file".to_owned()));
-    }
-    let answer = session.client.daily_impact(dates.range()?)?;
+    let response = session.client.daily_impact(dates.range()?)?;
     if json {
-        let mut all = serde_json::json!(answer);
+        let mut all = serde_json::json!(response);
         if let Some(days) = all["daily_impact"].as_array_mut() {
-            days.extend(answer.malformed);
+            days.extend(response.malformed);
         }
         return output::json(&all);
     }
-    output::tell_malformed(&answer.malformed);
-    let Some(kind) = kind.or_else(|| busiest(&answer.daily_impact)) else {
-        output::tell(session.quiet, "nothing was done on these days");
-        return output::none_missing(answer.malformed.len());
+    output::warn_of_malformed(&response.malformed);
+    let Some(kind) = kind.or_else(|| busiest(&response.daily_impact)) else {
+        output::notice(session.quiet, "no impact on these days");
+        return output::check_complete(response.malformed.len());
     };
-    let bars = bars(&answer.daily_impact, &kind, dates)?;
+    let bars = bars(&response.daily_impact, &kind, dates)?;
     let total = bars.iter().fold(0, |total: i64, (_, amount)| total.saturating_add(*amount));
     let total = Impact::new(kind.clone(), total).to_string();
     let heading = match (bars.first(), bars.last()) {
         (Some((first, _)), Some((last, _))) => format!("{total}, {first} to {last}"),
         _ => total,
     };
-    // First, since whoever reads the bars may stop.
-    if let Some(path) = picture {
-        chart::write(path, &one_line(&heading), &bars, &kind)?;
+    // First, since the reader of the bars may close the pipe.
+    if let Some(path) = svg_file {
+        chart::write(path, &printable(&heading), &bars, &kind)?;
     }
-    output::line_out(&heading)?;
+    output::line(&heading)?;
     for line in lines(&bars, &kind, width(), utf8()) {
-        output::line_out(&line)?;
+        output::line(&line)?;
     }
-    output::none_missing(answer.malformed.len())
+    output::check_complete(response.malformed.len())
 }
 
-/// The kind with the most days on which there is any.
+/// The kind with an amount on the most days.
 fn busiest(days: &[Day]) -> Option<ImpactKind> {
     let mut counts = Totals::default();
     for (kind, amount) in days.iter().flat_map(|day| day.totals.iter()) {
         counts.add(kind, i64::from(amount != 0));
     }
-    let most = counts.iter().map(|(_, count)| count).max().filter(|most| *most > 0)?;
-    counts.iter().find(|(_, count)| *count == most).map(|(kind, _)| kind.clone())
+    let max = counts.iter().map(|(_, count)| count).max().filter(|max| *max > 0)?;
+    counts.iter().find(|(_, count)| *count == max).map(|(kind, _)| kind.clone())
 }
 
-/// Every day of the range, those without anything as zero.
+/// Every day of the range; a day that the API leaves out is zero.
 fn bars(days: &[Day], kind: &ImpactKind, dates: &Dates) -> Result<Vec<Bar>, Failure> {
     let mut amounts: Vec<Bar> = days.iter().map(|day| (day.date, day.totals.get(kind))).collect();
     amounts.sort_by_key(|(date, _)| *date);
     let Some(first) = dates.from.or_else(|| Some(amounts.first()?.0)) else { return Ok(amounts) };
     let Some(last) = dates.to.or_else(|| Some(amounts.last()?.0)) else { return Ok(amounts) };
-    if (last - first).num_days() >= MOST_DAYS {
+    if (last - first).num_days() >= MAX_DAYS.into() {
         return Err(Failure::Usage(format!(
-            "{first} to {last} is too long for bars: {MOST_DAYS} days can be shown; name a \
-             shorter range, or take --json"
+            "{first} to {last} is too long: at most {} days can be shown; choose a shorter range, \
+             or use --json",
+            grouped(MAX_DAYS.into()),
         )));
     }
     let mut amounts = amounts.into_iter().peekable();
@@ -93,28 +91,28 @@ fn bars(days: &[Day], kind: &ImpactKind, dates: &Dates) -> Result<Vec<Bar>, Fail
     Ok(bars)
 }
 
-/// A line for each day, none wider than `width` if that holds a date and an
-/// amount at all.
+/// A line for each day, no wider than `width` unless that is too narrow for a date and an
+/// amount.
 fn lines(bars: &[Bar], kind: &ImpactKind, width: usize, utf8: bool) -> Vec<String> {
     let texts: Vec<_> = bars.iter().map(|(_, amount)| amount_text(kind, *amount)).collect();
     let widest = texts.iter().map(String::len).max().unwrap_or(0);
-    let most = bars.iter().map(|(_, amount)| *amount).max().unwrap_or(0).max(1);
+    let max = bars.iter().map(|(_, amount)| *amount).max().unwrap_or(0).max(1);
     // A date, and two spaces on either side of the bar.
     let room = width.saturating_sub(10 + 2 + 2 + widest).max(1);
     let line = |((date, amount), text): (&Bar, &String)| {
-        let bar = bar(*amount, most, room, utf8);
+        let bar = bar(*amount, max, room, utf8);
         format!("{date}  {bar}{}{text}", if bar.is_empty() { "" } else { "  " })
     };
     bars.iter().zip(&texts).map(line).collect()
 }
 
 /// A bar of at most `room` characters.
-fn bar(amount: i64, most: i64, room: usize, utf8: bool) -> String {
+fn bar(amount: i64, max: i64, room: usize, utf8: bool) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let (amount, most) = (amount.clamp(0, most), most);
-    let eighths = i128::from(amount) * 8 * i128::try_from(room).unwrap_or(1) / i128::from(most);
+    let amount = amount.clamp(0, max);
+    let eighths = i128::from(amount) * 8 * i128::try_from(room).unwrap_or(1) / i128::from(max);
     let eighths = usize::try_from(eighths).unwrap_or(0);
-    // What is more than nothing shows.
+    // Even the smallest amount shows.
     let eighths = if amount > 0 { eighths.max(1) } else { 0 };
     if utf8 {
         "█".repeat(eighths / 8) + PARTS[eighths % 8]
@@ -127,7 +125,7 @@ fn width() -> usize {
     terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
 }
 
-/// Whether the locale writes more than ASCII.
+/// Whether the locale's encoding is UTF-8.
 fn utf8() -> bool {
     let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn days_without_anything_are_zero() {
+    fn days_that_the_api_leaves_out_are_zero() {
         let days = [day(5, ImpactKind::TreePlanted, 3), day(2, ImpactKind::TreePlanted, 1)];
         let range = |from, to| Dates { from, to };
         let amounts = |dates| -> Vec<i64> {

@@ -1,4 +1,4 @@
-//! `oneclick doctor`: what keeps calls from working, and what to do about it.
+//! `oneclick doctor`: checks everything that a call needs, and says what to fix.
 
 use std::error::Error as _;
 
@@ -13,26 +13,26 @@ use oneclick_ureq::{
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::output;
-use crate::session::{self, KEY, Session};
+use crate::session::{self, INSECURE, KEY, Session};
 
-/// By how many seconds two clocks may differ and nobody minds.
-const SMALL_SKEW: i64 = 5;
-/// By how many it is told and does no harm.
-const MOST_SKEW: i64 = 300;
+/// A clock that is off by up to this many seconds counts as right.
+const EXACT_SECONDS: i64 = 5;
+/// A clock that is off by up to this many seconds is reported but harmless.
+const HARMLESS_SECONDS: i64 = 300;
 
 pub(crate) fn run(global: &Global) -> Result<(), Failure> {
     let mut report = Report::default();
     if global.local {
         let session = Session::open(global)?;
-        report.ok(&format!("the file: {} can be read", session.place))?;
+        ok(&format!("file: {} can be read", session.api_name))?;
         let account = session.client.whoami()?;
-        report.ok(&format!("the account: {}", account.user_id))?;
+        ok(&format!("account: {}", account.user_id))?;
         return report.end();
     }
     let key = match session::key(global.key_file.as_deref()) {
         Ok(key) => key,
         Err(Failure::Usage(text) | Failure::Machine(text)) => {
-            report.wrong(&text)?;
+            report.problem(&format!("key: {text}"))?;
             return report.end();
         }
         Err(other) => return Err(other),
@@ -41,11 +41,11 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         Some(path) => path.display().to_string(),
         None => KEY.to_owned(),
     };
-    report.ok(&format!("the key: from {source}, {}", prefix(&key)))?;
+    ok(&format!("key: from {source}, {}", describe_prefix(&key)))?;
     let api = match session::api_of(global, &key) {
         Ok(api) => api,
         Err(Failure::Usage(text)) => {
-            report.wrong(&format!("the environment: {text}"))?;
+            report.problem(&format!("environment: {text}"))?;
             return report.end();
         }
         Err(other) => return Err(other),
@@ -54,59 +54,66 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
     let environment = if *base_url == BaseUrl::production() {
         "production, where money moves"
     } else if *base_url == BaseUrl::sandbox() {
-        "the sandbox, where none moves"
+        "the sandbox, where no money moves"
     } else {
-        "a URL of one's own"
+        "a custom URL"
     };
-    report.ok(&format!("the environment: {environment}, {base_url}"))?;
+    ok(&format!("environment: {environment}, {base_url}"))?;
+    if !base_url.is_https() && !base_url.is_loopback() {
+        note(&format!(
+            "encryption: none, because {INSECURE}=1 is set: the key, e-mail addresses and names \
+             are sent unencrypted",
+        ))?;
+    }
     match Proxy::from_vars(base_url, |name| std::env::var_os(name)) {
         Err(error) => {
-            report.wrong(&error.to_string())?;
+            report.problem(&format!("proxy: {error}"))?;
             return report.end();
         }
-        Ok(Some(proxy)) => report.ok(&format!(
-            "the proxy: {} names {}; it sees no more than the API's host",
-            proxy.variable,
+        Ok(Some(proxy)) => ok(&format!(
+            "proxy: {} from {}; it sees the API's host and no more",
             proxy.url(),
+            proxy.variable,
         ))?,
-        Ok(None) if base_url.is_https() => report.ok("the proxy: none")?,
-        Ok(None) => report.ok("the proxy: none, since the key would be shown to it without TLS")?,
+        Ok(None) if base_url.is_https() => ok("proxy: none")?,
+        Ok(None) => ok("proxy: none; for http:// none is used, because it would see the key")?,
     }
-    connection(&mut report, &api)?;
+    check_connection(&mut report, &api)?;
     report.end()
 }
 
-/// What a key says of itself.
-fn prefix(key: &str) -> &'static str {
+fn describe_prefix(key: &str) -> &'static str {
     match key {
-        key if key.starts_with("test_") => "of the sandbox (test_)",
-        key if key.starts_with("live_") => "of production (live_)",
-        _ => "with neither test_ nor live_ in front",
+        key if key.starts_with("test_") => "for the sandbox (test_)",
+        key if key.starts_with("live_") => "for production (live_)",
+        _ => "without a prefix (test_ or live_)",
     }
 }
 
-/// One read, whose answer tells of the connection, the clock and the key.
-fn connection(report: &mut Report, api: &Api) -> Result<(), Failure> {
+/// Sends one request, whose response checks the connection, the clock and the key.
+fn check_connection(report: &mut Report, api: &Api) -> Result<(), Failure> {
     let options = TransportOptions::new();
     let transport = match oneclick_ureq::Transport::connect(api, &options) {
         Ok(transport) => transport,
-        Err(error) => return report.wrong(&format!("TLS: {error}; is there a trust store?")),
+        Err(error) => {
+            let text = format!("TLS: {error}; does this machine have a certificate store?");
+            return report.problem(&text);
+        }
     };
     let sent = Utc::now();
     match transport.send(api.encode(&GetAccount)?) {
-        Err(error) => report.wrong(&format!("the connection: {}", unreached(&error))),
-        Ok(answer) => {
+        Err(error) => report.problem(&format!("connection: {}", explain_transport(&error))),
+        Ok(response) => {
             let took = Utc::now() - sent;
-            let milliseconds = took.num_milliseconds();
-            report.ok(&format!("the connection: answered in {milliseconds} ms"))?;
-            clock(report, answer.headers(), sent + took / 2)?;
-            account(report, api, answer)
+            ok(&format!("connection: got a response in {} ms", took.num_milliseconds()))?;
+            check_clock(report, response.headers(), sent + took / 2)?;
+            check_account(report, api, response)
         }
     }
 }
 
-/// Why the API was not reached, and what to do.
-fn unreached(error: &TransportError) -> String {
+/// Why the API was not reached, and what to look at.
+fn explain_transport(error: &TransportError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -115,73 +122,85 @@ fn unreached(error: &TransportError) -> String {
     }
     let lower = text.to_lowercase();
     let advice = if lower.contains("certificate") || lower.contains("tls") {
-        "is a proxy in between, or the trust store of this machine out of date?"
+        "is there a proxy in between, or is the certificate store of this machine out of date?"
     } else if lower.contains("host") || lower.contains("resolve") || lower.contains("lookup") {
-        "is this machine on a network, and the host's name right?"
+        "is this machine on a network, and is the name of the host right?"
     } else if lower.contains("refused") {
-        "nothing listens there: is the port right, and the server running?"
+        "nothing listens there: is the port right, and is the server running?"
     } else if error.is_timeout() {
-        "is a firewall in between?"
+        "is there a firewall in between?"
     } else if error.phase() == Phase::Connect {
         "is this machine on a network?"
     } else {
-        "does this URL lead to the API, and not to another server?"
+        "does the URL lead to the API, and not to another server?"
     };
     format!("{text}; {advice}")
 }
 
-/// The system's clock beside that of the answer.
-fn clock(report: &mut Report, headers: &HeaderMap, now: DateTime<Utc>) -> Result<(), Failure> {
+/// Compares the clock of this machine with the `Date` of a response.
+fn check_clock(
+    report: &mut Report,
+    headers: &HeaderMap,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else {
-        return report.ok("the clock: the answer names no time to compare it with");
+        return note("clock: not checked, because the response has no date");
     };
-    // The header has whole seconds.
     let skew = (now - date.to_utc()).num_seconds();
     match skew.abs() {
-        0..=SMALL_SKEW => report.ok("the clock: as the API's, to within some seconds"),
-        off @ ..=MOST_SKEW => {
-            report.ok(&format!("the clock: {off} seconds off, which does no harm"))
+        0..=EXACT_SECONDS => ok(&format!("clock: within {EXACT_SECONDS} seconds of the API's")),
+        off @ ..=HARMLESS_SECONDS => {
+            note(&format!("clock: {off} seconds off the API's, which is harmless"))
         }
-        off => report.wrong(&format!(
-            "the clock: {off} seconds off; set it, since a lost purchase is looked up by its time"
+        off => report.problem(&format!(
+            "clock: {off} seconds off the API's; set it, because a purchase whose response is lost \
+             is looked up by its time",
         )),
     }
 }
 
-fn account(report: &mut Report, api: &Api, answer: Response<Vec<u8>>) -> Result<(), Failure> {
-    match api.decode(&GetAccount, answer) {
-        Ok(account) => report.ok(&format!("the account: {}", account.user_id)),
-        Err(error) if error.status().is_some_and(|status| status.as_u16() == 401) => report.wrong(
-            "the account: the API does not know the key; copy it anew from the dashboard, and \
-             look that it is of this environment",
+fn check_account(
+    report: &mut Report,
+    api: &Api,
+    response: Response<Vec<u8>>,
+) -> Result<(), Failure> {
+    match api.decode(&GetAccount, response) {
+        Ok(account) => ok(&format!("account: {}", account.user_id)),
+        Err(error) if error.status().is_some_and(|status| status.as_u16() == 401) => report.problem(
+            "account: the API does not know the key; copy it from the dashboard again, and check \
+             that it is for this environment",
         ),
-        Err(error) => report.wrong(&format!("the account: {error}")),
+        Err(error) => report.problem(&format!("account: {error}")),
     }
 }
 
-/// The lines that were printed, and how many of them are bad.
+fn ok(text: &str) -> Result<(), Failure> {
+    output::line(&format!("ok     {text}"))
+}
+
+/// Something to know that is no problem.
+fn note(text: &str) -> Result<(), Failure> {
+    output::line(&format!("note   {text}"))
+}
+
+/// Counts the problems.
 #[derive(Default)]
 struct Report {
-    wrong: usize,
+    problems: usize,
 }
 
 impl Report {
-    #[expect(clippy::unused_self, reason = "like its sister")]
-    fn ok(&self, text: &str) -> Result<(), Failure> {
-        output::line_out(&format!("ok     {text}"))
-    }
-
-    fn wrong(&mut self, text: &str) -> Result<(), Failure> {
-        self.wrong += 1;
-        output::line_out(&format!("wrong  {text}"))
+    fn problem(&mut self, text: &str) -> Result<(), Failure> {
+        self.problems += 1;
+        output::line(&format!("wrong  {text}"))
     }
 
     fn end(self) -> Result<(), Failure> {
-        match self.wrong {
+        match self.problems {
             0 => Ok(()),
-            1 => Err(Failure::Machine("one thing is wrong".to_owned())),
-            wrong => Err(Failure::Machine(format!("{wrong} things are wrong"))),
+            1 => Err(Failure::Machine("found 1 problem".to_owned())),
+            problems => Err(Failure::Machine(format!("found {problems} problems"))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What this machine remembers of the purchases that it began.
+//! The files in which this machine remembers its purchases.
 
 use std::fs;
 use std::io;
@@ -10,58 +10,56 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// One intent, in a file of its own.
-pub(crate) struct Intents {
-    file: PathBuf,
+/// The file of one intent.
+pub(crate) struct IntentFile {
+    path: PathBuf,
     /// Locked until it is dropped.
     _lock: Option<fs::File>,
 }
 
-/// What is kept of an intent.
+/// The content of the file.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Entry {
-    /// Its name.
+    /// The name of the intent.
     pub(crate) intent: String,
-    /// What was asked for.
     pub(crate) purchase: Purchase,
     pub(crate) stage: Stage,
 }
 
-/// How far it has come.
+/// How far an intent has come.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
-    /// It may have been sent; nobody knows yet what came of it.
+    /// A purchase may have been sent, and its outcome is not known yet.
     Open(PurchaseState),
-    /// It was bought.
     Bought(ImpactId),
-    /// It was bought and cancelled since.
-    TakenBack(Vec<ImpactId>),
+    /// Bought, and cancelled since.
+    Cancelled(Vec<ImpactId>),
 }
 
-impl Intents {
-    /// The intent with this marker, in this folder. One that has a name waits
-    /// until no other command works on it.
+impl IntentFile {
+    /// The file of the intent with this marker. If the intent was `named` by the user, it
+    /// is locked: this waits until no other command works on it.
     pub(crate) fn open(folder: &Path, marker: &str, named: bool) -> Result<Self, Failure> {
-        let intents = Self { file: folder.join(format!("{marker}.json")), _lock: None };
+        let file = Self { path: folder.join(format!("{marker}.json")), _lock: None };
         if !named {
-            return Ok(intents);
+            return Ok(file);
         }
         let lock = || -> io::Result<fs::File> {
             fs::create_dir_all(folder)?;
-            // Beside the entry, which is replaced by another file when it changes.
-            let lock = fs::File::create(intents.file.with_extension("lock"))?;
+            // Not the file itself, which each change replaces by another one.
+            let lock = fs::File::create(file.path.with_extension("lock"))?;
             FileExt::lock(&lock)?;
             Ok(lock)
         };
-        let lock = lock().map_err(|error| intents.failure(error))?;
-        Ok(Self { _lock: Some(lock), ..intents })
+        let lock = lock().map_err(|error| file.failure(error))?;
+        Ok(Self { _lock: Some(lock), ..file })
     }
 
-    /// Whether this folder remembers an intent of this name, of whichever account: the
-    /// account of a key is not known while the API cannot be asked. An entry that cannot
-    /// be read may be the one.
-    pub(crate) fn remember(folder: &Path, name: &str) -> bool {
+    /// Whether the folder may have a file for an intent with this name, of any account: a
+    /// key's account is not known while the API cannot be called. A file that cannot be
+    /// read may be the one.
+    pub(crate) fn may_exist(folder: &Path, name: &str) -> bool {
         #[derive(Deserialize)]
         struct Named {
             intent: String,
@@ -79,50 +77,59 @@ impl Intents {
             match fs::read(&path) {
                 Ok(text) => serde_json::from_slice::<Named>(&text)
                     .map_or(true, |entry| entry.intent == name),
-                // It was forgotten meanwhile.
+                // Another command has removed it meanwhile.
                 Err(error) => error.kind() != io::ErrorKind::NotFound,
             }
         })
     }
 
-    /// What is remembered of it.
     pub(crate) fn load(&self) -> Result<Option<Entry>, Failure> {
-        let text = match fs::read(&self.file) {
+        let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failure(error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|error| self.failure(error))
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Failure::Machine(format!(
+                "{} is damaged: {error}; the intent may have been bought, so move the file away \
+                 and add --look-first",
+                self.path.display(),
+            ))
+        })
     }
 
-    /// Remembers it. Whatever happens meanwhile, the file holds the old entry
-    /// or the new one.
+    /// Replaces the entry. Whatever happens meanwhile, the file holds the old entry or the
+    /// new one.
     pub(crate) fn save(&self, entry: &Entry) -> Result<(), Failure> {
         let write = || -> io::Result<()> {
-            let folder = self.file.parent().unwrap_or_else(|| Path::new("."));
+            let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
             fs::create_dir_all(folder)?;
-            let new = self.file.with_extension("new");
+            let new = self.path.with_extension("new");
             let mut file = create_private(&new)?;
             serde_json::to_writer(&mut file, entry)?;
             file.sync_all()?;
-            fs::rename(new, &self.file)?;
+            fs::rename(new, &self.path)?;
             sync_folder(folder)
         };
         write().map_err(|error| self.failure(error))
     }
 
-    /// Forgets it: nothing was bought.
-    pub(crate) fn forget(&self) {
-        // What stays is looked up in the records, should it be tried again.
-        let _ = fs::remove_file(&self.file);
+    /// Removes the file: nothing was bought.
+    pub(crate) fn remove(&self) {
+        // If it stays, the next run looks for the purchase before it buys.
+        let _ = fs::remove_file(&self.path);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn failure(&self, error: impl std::fmt::Display) -> Failure {
-        Failure::machine(self.file.display(), error)
+        Failure::machine(self.path.display(), error)
     }
 }
 
-/// Creates a file that its owner alone can read: it holds personal data.
+/// Creates a file that only its owner can read: it holds personal data.
 fn create_private(path: &Path) -> io::Result<fs::File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -135,8 +142,8 @@ fn create_private(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
-/// Makes a rename in this folder last.
+/// Makes a rename in this folder durable.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file.
+    // Windows cannot open a folder as a file.
     if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -1,50 +1,51 @@
-//! Ctrl-C: leaves at once, and says what is open.
+//! Ctrl-C: ends the command at once, and says what it leaves unfinished.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::failure::{one_line, say};
+use crate::output::{printable, stderr_line};
 
-/// What is said when the program is interrupted.
-static OPEN: Mutex<Option<String>> = Mutex::new(None);
+/// The message about unfinished work.
+static UNFINISHED: Mutex<Option<String>> = Mutex::new(None);
 
-/// Whether an interruption is how the command is meant to end.
-static ENDS_IT: AtomicBool = AtomicBool::new(false);
+/// Whether the command is meant to end by an interruption.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
 
-/// Has SIGINT, SIGTERM and SIGHUP end the program with code 130.
-pub(crate) fn watch() -> Result<(), ctrlc::Error> {
+/// From now on SIGINT, SIGTERM and SIGHUP end the program with code 130.
+pub(crate) fn install_handler() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
-        if ENDS_IT.load(Ordering::Relaxed) {
+        if EXPECTED.load(Ordering::Relaxed) {
             std::process::exit(0);
         }
-        match &*open() {
-            Some(text) => say(&format!("\noneclick: interrupted; {}", one_line(text))),
-            None => say("\noneclick: interrupted"),
+        // The terminal has shown `^C`.
+        match &*unfinished() {
+            Some(text) => stderr_line(&format!("\nerror: interrupted; {}", printable(text))),
+            None => stderr_line("\nerror: interrupted"),
         }
         std::process::exit(130);
     })
 }
 
-/// From now on an interruption is how the command ends, and is no failure.
-pub(crate) fn ends_it() {
-    ENDS_IT.store(true, Ordering::Relaxed);
+/// From now on an interruption ends the program with code 0.
+pub(crate) fn expect() {
+    EXPECTED.store(true, Ordering::Relaxed);
 }
 
-/// Something that an interruption leaves open, until it is dropped.
-pub(crate) struct Open;
+/// Removes the message when it is dropped.
+pub(crate) struct Unfinished;
 
-/// Says `text` if it is interrupted from now on.
-pub(crate) fn leaves_open(text: impl Into<String>) -> Open {
-    *open() = Some(text.into());
-    Open
+/// Adds `message` to what an interruption prints, until the result is dropped.
+pub(crate) fn set_unfinished(message: impl Into<String>) -> Unfinished {
+    *unfinished() = Some(message.into());
+    Unfinished
 }
 
-impl Drop for Open {
+impl Drop for Unfinished {
     fn drop(&mut self) {
-        *open() = None;
+        *unfinished() = None;
     }
 }
 
-fn open() -> MutexGuard<'static, Option<String>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+fn unfinished() -> MutexGuard<'static, Option<String>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }

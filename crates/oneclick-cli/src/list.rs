@@ -1,13 +1,14 @@
-//! The lists: a page, or every page.
+//! The lists: one page, or every page.
 
 use oneclick_ureq::client::blocking::Items;
 use oneclick_ureq::{Email, Limit, List, ListCustomerRecords, ListCustomers, ListRecords};
 
 use crate::args::{Dates, Kinds, Listing};
-use crate::failure::{Failure, quoted};
+use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{self, Row, Rows};
-use crate::session::{Session, Wire};
+use crate::session::{AnyTransport, Session};
+use crate::shell;
 
 pub(crate) fn records(
     session: &Session,
@@ -18,8 +19,8 @@ pub(crate) fn records(
     let mut request = ListRecords::new().dates(dates.range()?);
     request.filter_by = kinds.kind;
     request.sort_order = Some(listing.order.into());
-    let request = page(request, listing);
-    walk(session, session.client.records(request), listing)
+    let request = first_page(request, listing);
+    print_pages(session, session.client.records(request), listing)
 }
 
 pub(crate) fn customer_records(
@@ -33,8 +34,8 @@ pub(crate) fn customer_records(
     request.customer_email = email;
     request.filter_by = kinds.kind;
     request.sort_order = Some(listing.order.into());
-    let request = page(request, listing);
-    walk(session, session.client.customer_records(request), listing)
+    let request = first_page(request, listing);
+    print_pages(session, session.client.customer_records(request), listing)
 }
 
 pub(crate) fn customers(
@@ -45,12 +46,12 @@ pub(crate) fn customers(
     let mut request = ListCustomers::new();
     request.customer_email = email;
     request.sort_order = Some(listing.order.into());
-    let request = page(request, listing);
-    walk(session, session.client.customers(request), listing)
+    let request = first_page(request, listing);
+    print_pages(session, session.client.customers(request), listing)
 }
 
-/// The page to begin with.
-fn page<L: List>(mut request: L, listing: &Listing) -> L {
+/// Sets the limit and the cursor of the first page.
+fn first_page<L: List>(mut request: L, listing: &Listing) -> L {
     if let Some(limit) = listing.limit.or_else(|| listing.all.then(Limit::of::<1000>)) {
         request = request.with_limit(limit);
     }
@@ -60,27 +61,31 @@ fn page<L: List>(mut request: L, listing: &Listing) -> L {
     }
 }
 
-/// Prints a page, or with `--all` every one, each before the next is asked for.
-fn walk<L: List<Item: Row>>(
+/// Prints one page, or with `--all` every page, each before the next is requested.
+fn print_pages<L: List<Item: Row>>(
     session: &Session,
-    items: Items<Wire, L>,
+    items: Items<AnyTransport, L>,
     listing: &Listing,
 ) -> Result<(), Failure> {
     let mut pages = items.into_pages();
     let mut rows = Rows::new(listing.format.into());
     let mut count = 0;
     let progress = output::spinner(session.quiet || !listing.all, "rows");
-    let mut open = interrupt::leaves_open("no page was printed completely");
-    let go_on =
-        |cursor: &str| format!("continue with --cursor={} and the same options", quoted(cursor));
+    let mut unfinished = interrupt::set_unfinished("no page was printed completely");
+    let continuation = |cursor: &str| {
+        format!("continue with --cursor={} and the same options", shell::quoted(cursor))
+    };
     while let Some(page) = pages.next() {
         let page = match page {
             Ok(page) => page,
             Err(error) => {
                 progress.finish_and_clear();
-                if let Some(cursor) = pages.cursor() {
-                    // Even if quiet: it belongs to what went wrong.
-                    output::tell(false, &format!("{count} rows; {}", go_on(cursor.as_str())));
+                // Unless the same command does the same. Even if quiet: this belongs to the error.
+                if let Some(cursor) =
+                    pages.cursor().filter(|at| Some(*at) != listing.cursor.as_ref())
+                {
+                    let text = format!("{count} rows printed; {}", continuation(cursor.as_str()));
+                    output::notice(false, &text);
                 }
                 return Err(error.into());
             }
@@ -89,25 +94,23 @@ fn walk<L: List<Item: Row>>(
         progress.suspend(|| rows.print(&page.items, &page.malformed))?;
         progress.set_message(format!("{count} rows"));
         let cursor = pages.cursor();
-        drop(open);
-        open = interrupt::leaves_open(match cursor {
-            Some(cursor) => format!("{count} rows; {}", go_on(cursor.as_str())),
-            None => format!("{count} rows, which is all"),
+        drop(unfinished);
+        unfinished = interrupt::set_unfinished(match cursor {
+            Some(cursor) => format!("{count} rows printed; {}", continuation(cursor.as_str())),
+            None => format!("all {count} rows were printed"),
         });
         if !listing.all {
             if let Some(cursor) = cursor {
-                output::tell(
-                    session.quiet,
-                    &format!("there are more rows: {}", go_on(cursor.as_str())),
-                );
+                let text = format!("there are more rows: {}", continuation(cursor.as_str()));
+                output::notice(session.quiet, &text);
             }
             break;
         }
     }
-    drop(open);
+    drop(unfinished);
     progress.finish_and_clear();
     if count == 0 {
-        output::tell(session.quiet, "no rows found");
+        output::notice(session.quiet, "no rows found");
     }
     rows.end()
 }

@@ -1,10 +1,9 @@
-//! An emulator of one's own, kept in a file.
+//! The local emulator of `--local`, whose state is a file.
 //!
-//! The emulator is a function of what it was sent and when, so the file is a
-//! journal of that: a heading, then a line for each POST that was accepted. A
-//! command replays it in memory. It locks the file for one exchange at a time
-//! and first replays what others have added, so a command that waits for its
-//! reader keeps nobody else waiting.
+//! The emulator is a function of the requests and their times, so the file is a
+//! journal: a heading, then a line for each POST that was accepted. A command
+//! replays it in memory. For each exchange it locks the file, replays what other
+//! commands have added, and unlocks it, so no command waits for another one's user.
 
 #[cfg(test)]
 mod tests;
@@ -31,18 +30,18 @@ use crate::output;
 /// The first line of a journal of this version.
 const HEADING: &str = "{\"oneclick_local_emulator\":1}\n";
 
-/// The only key that the emulator is used with.
+/// The only key that is used with the emulator.
 const KEY: &str = "test_local";
 
-/// Opens the emulator of a file.
+/// Opens the emulator whose state is in this file; creates the file if it is missing.
 pub(crate) fn open(path: &Path) -> Result<(Api, Transport), Failure> {
     open_at(path, Clock::System)
 }
 
 fn open_at(path: &Path, clock: Clock) -> Result<(Api, Transport), Failure> {
-    // Nothing listens there: the base URL is a name.
+    // Never connected to.
     let api = Api::with_base_url("http://localhost", KEY)?;
-    // What the client sends along with every POST.
+    // The same for every POST, so the journal leaves them out.
     let headers = api.encode(&PlantTree::new(Trees::of::<1>()))?.headers().clone();
     let journal = || {
         let file = open_file(path)?;
@@ -53,10 +52,11 @@ fn open_at(path: &Path, clock: Clock) -> Result<(Api, Transport), Failure> {
     let journal = journal().map_err(|error: io::Error| Failure::machine(path.display(), error))?;
     if journal.replayed.cut {
         let path = path.display();
-        output::tell(false, &format!("{path}: its last line was cut short, and is left out"));
+        output::notice(false, &format!("{path}: ignoring the last line, which was cut short"));
     }
-    let name = path.display().to_string().into();
-    Ok((api, Transport { journal: Arc::new(Mutex::new(journal)), name, opened: Instant::now() }))
+    let file_name = path.display().to_string().into();
+    let journal = Arc::new(Mutex::new(journal));
+    Ok((api, Transport { journal, file_name, opened: Instant::now() }))
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -65,20 +65,19 @@ fn open_file(path: &Path) -> io::Result<File> {
     }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    // It holds e-mail addresses.
+    // Only its owner can read it: it holds e-mail addresses.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    // A pipe, for one, has no end.
-    if file.metadata()?.is_file() { Ok(file) } else { Err(unusable("it is not a file")) }
+    // A pipe or a device may have no end.
+    if file.metadata()?.is_file() { Ok(file) } else { Err(unusable("not a regular file")) }
 }
 
-/// The emulator as a transport: no socket, no process.
+/// The emulator as a transport, without a socket.
 #[derive(Clone)]
 pub(crate) struct Transport {
     journal: Arc<Mutex<Journal>>,
-    /// Of the file.
-    name: Arc<str>,
+    file_name: Arc<str>,
     opened: Instant,
 }
 
@@ -87,13 +86,13 @@ impl BlockingTransport for Transport {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = |error: &io::Error| FileFailure::new(&self.name, error);
+        let file = |error: &io::Error| FileError::new(&self.file_name, error);
         let unsent = |error: io::Error| TransportError::connect(file(&error));
         let exchange = |journal: &mut Journal| {
             journal.catch_up().map_err(unsent)?;
             journal.exchange(&request).map_err(|failed| match failed {
-                Append::Unwritten(error) => unsent(error),
-                Append::Unsynced(error) => TransportError::exchange(file(&error)),
+                AppendError::Unwritten(error) => unsent(error),
+                AppendError::Unsynced(error) => TransportError::exchange(file(&error)),
             })
         };
         journal.locked(exchange).map_err(unsent)?
@@ -108,30 +107,30 @@ impl BlockingTransport for Transport {
     }
 }
 
-/// The file of the emulator could not be read or written. Nothing is wrong with any
-/// connection.
+/// The file of the emulator could not be read or written. It is the cause of a transport
+/// error, which says that "the connection" failed.
 #[derive(Debug)]
-pub(crate) struct FileFailure(String);
+pub(crate) struct FileError(String);
 
-impl FileFailure {
-    fn new(name: &str, error: &io::Error) -> Self {
-        Self(format!("{name}: {error}"))
+impl FileError {
+    fn new(file_name: &str, error: &io::Error) -> Self {
+        Self(format!("{file_name}: {error}"))
     }
 }
 
-impl fmt::Display for FileFailure {
+impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for FileFailure {}
+impl std::error::Error for FileError {}
 
-/// How adding an entry failed.
-enum Append {
-    /// There is no whole line of it.
+/// Why an entry could not be added.
+enum AppendError {
+    /// The journal does not hold the whole line, so the entry does not count.
     Unwritten(io::Error),
-    /// Other commands see it already, and it may not last.
+    /// Other commands see the entry, but it may be lost in a crash of the machine.
     Unsynced(io::Error),
 }
 
@@ -144,50 +143,50 @@ struct Entry {
     body: String,
 }
 
-/// The file, and what was made of it.
+/// The file, and the state that was replayed from it.
 struct Journal {
     file: File,
     clock: Clock,
-    /// Of every POST.
+    /// The headers of every POST.
     headers: HeaderMap,
     replayed: Replayed,
 }
 
-/// The emulator, and how much of the file is in it.
+/// The emulator, and how much of the file it has seen.
 #[derive(Default)]
 struct Replayed {
     emulator: Emulator,
-    /// Where the last whole line ends.
+    /// Where the last complete line ends, in bytes.
     end: u64,
-    /// How many entries there are.
+    /// The number of entries.
     entries: u64,
-    /// When the last of them was made.
+    /// The time of the last entry.
     last: DateTime<Utc>,
-    /// Whether a line that was cut short comes behind them.
+    /// Whether an incomplete line follows.
     cut: bool,
 }
 
 impl Journal {
-    /// Does something while no other command does.
+    /// Does `work` with the file locked.
     fn locked<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> io::Result<T> {
         FileExt::lock(&self.file)?;
         let done = work(self);
-        // If this fails, the end of the program unlocks it.
+        // If this fails, the file is unlocked when the program ends.
         let _ = FileExt::unlock(&self.file);
         Ok(done)
     }
 
-    /// Replays what was added to the file since the last time.
+    /// Replays what was added to the file since the last call.
     fn catch_up(&mut self) -> io::Result<()> {
         let replayed = &mut self.replayed;
         self.file.seek(SeekFrom::Start(replayed.end))?;
         let mut reader = BufReader::new(&self.file);
         let mut line = Vec::new();
         if replayed.end == 0 {
-            // Whatever else the file may be, no more of it is read.
+            // Read no more than this of a file that is no journal.
             reader.by_ref().take(HEADING.len() as u64).read_to_end(&mut line)?;
             if !HEADING.as_bytes().starts_with(&line) {
-                return Err(unusable("it is no journal of this version's local emulator"));
+                return Err(unusable("not a file of this version's local emulator"));
             }
             if line.len() == HEADING.len() {
                 replayed.end = HEADING.len() as u64;
@@ -199,25 +198,25 @@ impl Journal {
             replayed.end += line.len() as u64;
             line.clear();
         }
-        // It was being written when a command ended, which so got no answer.
+        // A command ended while it wrote this line, and got no response.
         replayed.cut = !line.is_empty();
         Ok(())
     }
 
-    /// Has the emulator answer, and writes down what it accepted.
-    fn exchange(&mut self, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Append> {
-        // Time does not go back, whatever the machine's clock does.
+    /// Lets the emulator respond, and records the request if it was accepted.
+    fn exchange(&mut self, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, AppendError> {
+        // Times ascend even if the machine's clock is set back.
         let next = self.replayed.last + TimeDelta::milliseconds(1);
         let time = Timestamp::from(self.clock.now().max(next));
         let mut response = self.replayed.emulator.respond(request, time.datetime());
-        // What a lost purchase is looked up by.
+        // A purchase whose response is lost is looked up by the server's time.
         let date = time.datetime().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         response.headers_mut().extend(HeaderValue::try_from(date).map(|date| (DATE, date)));
         if request.method() == Method::POST && response.status().is_success() {
             let path = request.uri().path().to_owned();
             let body = String::from_utf8_lossy(request.body()).into_owned();
             if let Err(error) = self.append(&Entry { time, path, body }) {
-                // What counts is in the file.
+                // The emulator in memory has gone further than the file: replay it anew.
                 self.replayed = Replayed::default();
                 return Err(error);
             }
@@ -225,14 +224,13 @@ impl Journal {
         Ok(response)
     }
 
-    fn append(&mut self, entry: &Entry) -> Result<(), Append> {
+    fn append(&mut self, entry: &Entry) -> Result<(), AppendError> {
         let heading = if self.replayed.end == 0 { HEADING } else { "" };
         let entry_text = serde_json::to_string(entry);
-        let entry_text = entry_text.map_err(|error| Append::Unwritten(error.into()))?;
+        let entry_text = entry_text.map_err(|error| AppendError::Unwritten(error.into()))?;
         let text = format!("{heading}{entry_text}\n");
-        // A line without its end does not count.
-        self.write(&text).map_err(Append::Unwritten)?;
-        self.file.sync_data().map_err(Append::Unsynced)?;
+        self.write(&text).map_err(AppendError::Unwritten)?;
+        self.file.sync_data().map_err(AppendError::Unsynced)?;
         let replayed = &mut self.replayed;
         replayed.end += text.len() as u64;
         replayed.entries += 1;
@@ -251,9 +249,9 @@ impl Journal {
 
 impl Replayed {
     fn replay(&mut self, line: &[u8], headers: &HeaderMap) -> io::Result<()> {
-        // The heading is the first line.
+        // The first line is the heading.
         let number = self.entries + 2;
-        let unreadable = || unusable(&format!("its line {number} cannot be read"));
+        let unreadable = || unusable(&format!("line {number} cannot be read"));
         let entry: Entry = serde_json::from_slice(line).map_err(|_| unreadable())?;
         let mut request =
             Request::post(entry.path).body(entry.body.into_bytes()).map_err(|_| unreadable())?;
@@ -262,7 +260,7 @@ impl Replayed {
         let status = self.emulator.respond(&request, time).status();
         if !status.is_success() {
             let code = status.as_u16();
-            return Err(unusable(&format!("the emulator refuses its line {number} with {code}")));
+            return Err(unusable(&format!("the emulator refuses line {number} with {code}")));
         }
         self.entries += 1;
         self.last = self.last.max(time);
@@ -270,7 +268,7 @@ impl Replayed {
     }
 }
 
-/// Why a file is no journal, and what to do about it.
+/// Why a file cannot be used, and what to do about it.
 fn unusable(reason: &str) -> io::Error {
     let text = format!("{reason}; move it away, or name another file with --state");
     io::Error::new(io::ErrorKind::InvalidData, text)

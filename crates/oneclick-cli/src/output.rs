@@ -1,4 +1,7 @@
-//! What is printed: rows in the form that was asked for, JSON, and progress.
+//! Everything that is printed: tables, JSON, CSV, notices and progress.
+//!
+//! Names, metadata and messages come from strangers, so nothing that a terminal would
+//! obey is printed on one.
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
@@ -13,26 +16,25 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Format;
-use crate::failure::{Failure, moves, one_line, say};
+use crate::failure::Failure;
 
-/// What is printed of a row.
+/// A row of a list, as CSV and as a table.
 pub(crate) trait Row: Serialize {
-    /// The columns of CSV, and what stands in them.
-    const COLUMNS: &'static [&'static str];
+    const CSV_COLUMNS: &'static [&'static str];
 
-    fn cells(&self) -> Vec<String>;
+    fn csv_cells(&self) -> Vec<String>;
 
-    /// The columns of a table, and what a person wants to see in them.
-    const HEADINGS: &'static [&'static str];
+    /// Fewer columns than in CSV, for a person to read.
+    const TABLE_COLUMNS: &'static [&'static str];
 
-    fn told(&self) -> Vec<String>;
+    fn table_cells(&self) -> Vec<String>;
 }
 
 impl Row for Record {
-    const COLUMNS: &'static [&'static str] =
+    const CSV_COLUMNS: &'static [&'static str] =
         &["user_id", "time_utc", "kind", "amount", "category", "metadata"];
 
-    fn cells(&self) -> Vec<String> {
+    fn csv_cells(&self) -> Vec<String> {
         vec![
             self.user_id.to_string(),
             self.time_utc.to_string(),
@@ -43,9 +45,9 @@ impl Row for Record {
         ]
     }
 
-    const HEADINGS: &'static [&'static str] = &["id", "impact", "category", "metadata"];
+    const TABLE_COLUMNS: &'static [&'static str] = &["id", "impact", "category", "metadata"];
 
-    fn told(&self) -> Vec<String> {
+    fn table_cells(&self) -> Vec<String> {
         vec![
             ImpactId::from(self).to_string(),
             self.impact.to_string(),
@@ -56,7 +58,7 @@ impl Row for Record {
 }
 
 impl Row for CustomerRecord {
-    const COLUMNS: &'static [&'static str] = &[
+    const CSV_COLUMNS: &'static [&'static str] = &[
         "user_id",
         "time_utc",
         "kind",
@@ -68,7 +70,7 @@ impl Row for CustomerRecord {
         "metadata",
     ];
 
-    fn cells(&self) -> Vec<String> {
+    fn csv_cells(&self) -> Vec<String> {
         vec![
             self.user_id.to_string(),
             self.time_utc.to_string(),
@@ -82,10 +84,10 @@ impl Row for CustomerRecord {
         ]
     }
 
-    const HEADINGS: &'static [&'static str] =
+    const TABLE_COLUMNS: &'static [&'static str] =
         &["id", "impact", "customer", "name", "category", "metadata"];
 
-    fn told(&self) -> Vec<String> {
+    fn table_cells(&self) -> Vec<String> {
         vec![
             ImpactId::from(self).to_string(),
             self.impact.to_string(),
@@ -98,10 +100,10 @@ impl Row for CustomerRecord {
 }
 
 impl Row for CustomerSummary {
-    const COLUMNS: &'static [&'static str] =
+    const CSV_COLUMNS: &'static [&'static str] =
         &["customer_id", "customer_email", "customer_name", "onboarded_on"];
 
-    fn cells(&self) -> Vec<String> {
+    fn csv_cells(&self) -> Vec<String> {
         vec![
             self.customer_id.clone(),
             self.customer_email.as_str().to_owned(),
@@ -110,18 +112,18 @@ impl Row for CustomerSummary {
         ]
     }
 
-    const HEADINGS: &'static [&'static str] = &["id", "customer", "name", "since"];
+    const TABLE_COLUMNS: &'static [&'static str] = &["id", "customer", "name", "since"];
 
-    fn told(&self) -> Vec<String> {
-        self.cells()
+    fn table_cells(&self) -> Vec<String> {
+        self.csv_cells()
     }
 }
 
 impl Row for Project {
-    const COLUMNS: &'static [&'static str] =
+    const CSV_COLUMNS: &'static [&'static str] =
         &["project_id", "name", "type", "location", "organization", "available"];
 
-    fn cells(&self) -> Vec<String> {
+    fn csv_cells(&self) -> Vec<String> {
         vec![
             self.project_id.clone(),
             self.name.clone(),
@@ -132,10 +134,10 @@ impl Row for Project {
         ]
     }
 
-    const HEADINGS: &'static [&'static str] = &["id", "name", "type", "location"];
+    const TABLE_COLUMNS: &'static [&'static str] = &["id", "name", "type", "location"];
 
-    fn told(&self) -> Vec<String> {
-        let mut cells = self.cells();
+    fn table_cells(&self) -> Vec<String> {
+        let mut cells = self.csv_cells();
         cells.truncate(4);
         cells
     }
@@ -157,22 +159,22 @@ fn json_text(metadata: &RecordedMetadata) -> String {
     serde_json::to_string(metadata).unwrap_or_default()
 }
 
-/// Metadata for a reader, without the marker of an intent.
+/// Metadata for a person, without the marker of an intent.
 fn pairs(metadata: &RecordedMetadata) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let pairs = metadata.iter().filter(|(key, _)| *key != Intent::METADATA_KEY);
     pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
 }
 
-/// Prints rows as they come, so that a long list needs little memory.
+/// Prints rows as they arrive, so that a long list needs little memory.
 pub(crate) struct Rows {
     format: Format,
     output: BufWriter<StdoutLock<'static>>,
-    /// Whether a terminal shows it.
+    /// Whether standard output is a terminal.
     terminal: bool,
-    /// Whether something was printed.
+    /// Whether anything was printed.
     begun: bool,
-    /// How many rows cannot be read, and stand on standard error instead.
+    /// How many rows could not be read, and are on standard error instead.
     missing: usize,
 }
 
@@ -183,8 +185,8 @@ impl Rows {
         Self { format, output: BufWriter::new(stdout.lock()), terminal, begun: false, missing: 0 }
     }
 
-    /// Prints the rows of a page, and has them arrive before it returns. A row that cannot
-    /// be read stands as it is among the others of JSON, and elsewhere on standard error.
+    /// Prints and flushes the rows of a page. A row that could not be read is printed as it
+    /// came: with the others in JSON, otherwise on standard error.
     pub(crate) fn print<R: Row>(&mut self, rows: &[R], malformed: &[Value]) -> Result<(), Failure> {
         match self.format {
             Format::Table => {
@@ -200,10 +202,10 @@ impl Rows {
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(&mut self.output);
                 if !std::mem::replace(&mut self.begun, true) {
-                    csv.write_record(R::COLUMNS)?;
+                    csv.write_record(R::CSV_COLUMNS)?;
                 }
                 for row in rows {
-                    let cells = row.cells().into_iter();
+                    let cells = row.csv_cells().into_iter();
                     csv.write_record(cells.map(|cell| csv_cell(cell, self.terminal)))?;
                 }
                 csv.flush()?;
@@ -212,7 +214,7 @@ impl Rows {
         self.output.flush()?;
         if matches!(self.format, Format::Table | Format::Csv) {
             self.missing += malformed.len();
-            tell_malformed(malformed);
+            warn_of_malformed(malformed);
         }
         Ok(())
     }
@@ -225,62 +227,60 @@ impl Rows {
         };
         let after = if self.format == Format::JsonLines { "\n" } else { "" };
         self.begun = true;
-        let json = plain_json(serde_json::to_string(row))?;
+        let json = escape_controls(serde_json::to_string(row))?;
         Ok(write!(self.output, "{before}{json}{after}")?)
     }
 
-    /// Ends the list; a failure if a row is missing in it.
+    /// Ends the list. Fails if a row is missing from it.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         if self.format == Format::Json {
             self.output.write_all(if self.begun { b"\n]\n" } else { b"[]\n" })?;
         }
         self.output.flush()?;
-        none_missing(self.missing)
+        check_complete(self.missing)
     }
 }
 
-/// Shows rows that cannot be read on standard error, even if quiet.
-pub(crate) fn tell_malformed(rows: &[Value]) {
+/// Prints rows that could not be read on standard error, even if quiet.
+pub(crate) fn warn_of_malformed(rows: &[Value]) {
     for row in rows {
-        say(&one_line(&format!("this row cannot be read: {row}")));
+        notice(false, &format!("could not read this row: {row}"));
     }
 }
 
-/// What a list ends with in which so many rows are missing.
-pub(crate) fn none_missing(rows: usize) -> Result<(), Failure> {
-    if rows == 0 { Ok(()) } else { Err(Failure::MissingRows(rows)) }
+/// Fails if rows are missing from a list.
+pub(crate) fn check_complete(missing: usize) -> Result<(), Failure> {
+    if missing == 0 { Ok(()) } else { Err(Failure::MissingRows(missing)) }
 }
 
-/// A cell of CSV: as it is for a program that reads it, and at a terminal without what
-/// that would obey. Names and metadata come from strangers.
+/// A cell of CSV: unchanged for a program, and made printable for a terminal.
 fn csv_cell(cell: String, terminal: bool) -> String {
-    if terminal { one_line(&cell) } else { cell }
+    if terminal { printable(&cell) } else { cell }
 }
 
 fn table<R: Row>(rows: &[R], first: bool) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     if first {
-        table.set_header(R::HEADINGS);
+        table.set_header(R::TABLE_COLUMNS);
     }
     for row in rows {
-        // Names and metadata come from strangers.
-        table.add_row(row.told().iter().map(|cell| one_line(cell)));
+        table.add_row(row.table_cells().iter().map(|cell| printable(cell)));
     }
     table
 }
 
-/// Prints names and what belongs to them, one below the other.
-pub(crate) fn pairs_below(pairs: &[(&str, String)]) -> Result<(), Failure> {
+/// Prints names and their values, one pair a line.
+pub(crate) fn name_value_table(pairs: &[(&str, String)]) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     for (name, value) in pairs {
-        table.add_row([(*name).to_owned(), one_line(value)]);
+        table.add_row([(*name).to_owned(), printable(value)]);
     }
     print_table(&mut io::stdout(), &table)
 }
 
-/// Without the edges.
+/// Prints a table without its empty borders.
 fn print_table(output: &mut impl Write, table: &Table) -> Result<(), Failure> {
     for line in table.lines() {
         let line = line.trim_end();
@@ -289,31 +289,31 @@ fn print_table(output: &mut impl Write, table: &Table) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints text of this program's own.
-pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+/// Prints bytes as they are: a script, or a page of the manual.
+pub(crate) fn raw(text: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text)?;
     Ok(stdout.flush()?)
 }
 
-/// Prints a line.
-pub(crate) fn line_out(line: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout(), "{}", one_line(line))?)
+/// Prints a line on standard output.
+pub(crate) fn line(line: &str) -> Result<(), Failure> {
+    Ok(writeln!(io::stdout(), "{}", printable(line))?)
 }
 
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = plain_json(serde_json::to_string_pretty(value))?;
+    let text = escape_controls(serde_json::to_string_pretty(value))?;
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-/// The same JSON, with those characters escaped that JSON itself lets stand and a
-/// terminal may obey. They stand in strings alone, so it is the same value, and is
-/// printed so wherever it goes.
-fn plain_json(text: serde_json::Result<String>) -> Result<String, Failure> {
-    let text = text.map_err(|error| Failure::machine("the answer as JSON", error))?;
-    // Between the values, line feeds are JSON's own.
-    let obeyed = |char: char| char != '\n' && moves(char);
+/// Escapes what a terminal would obey and JSON allows unescaped. Such characters occur in
+/// strings only, so the value is the same, and it is printed so wherever it goes.
+fn escape_controls(text: serde_json::Result<String>) -> Result<String, Failure> {
+    let text =
+        text.map_err(|error| Failure::machine("could not write the response as JSON", error))?;
+    // JSON itself has line feeds between values.
+    let obeyed = |char: char| char != '\n' && is_terminal_control(char);
     if !text.contains(obeyed) {
         return Ok(text);
     }
@@ -324,7 +324,7 @@ fn plain_json(text: serde_json::Result<String>) -> Result<String, Failure> {
     Ok(text.chars().map(escaped).collect())
 }
 
-/// Something that turns on standard error, if that is a terminal.
+/// A progress indicator on standard error, if that is a terminal.
 pub(crate) fn spinner(quiet: bool, text: impl Into<String>) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(text.into());
     if quiet {
@@ -337,11 +337,32 @@ pub(crate) fn spinner(quiet: bool, text: impl Into<String>) -> ProgressBar {
     spinner
 }
 
-/// Tells something on standard error.
-pub(crate) fn tell(quiet: bool, text: &str) {
+/// Prints a notice on standard error, unless `quiet`.
+pub(crate) fn notice(quiet: bool, text: &str) {
     if !quiet {
-        say(&one_line(text));
+        stderr_line(&printable(text));
     }
+}
+
+/// Prints a line on standard error.
+pub(crate) fn stderr_line(line: &str) {
+    // If it cannot be printed, there is no other place to report that.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Replaces what a terminal would obey with U+FFFD.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|char| if is_terminal_control(char) { '\u{fffd}' } else { char }).collect()
+}
+
+/// Whether a terminal obeys this character instead of showing it: a control character, a
+/// line separator, or a change of the writing direction.
+pub(crate) fn is_terminal_control(char: char) -> bool {
+    const DIRECTIONS: [char; 12] = [
+        '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+        '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') || DIRECTIONS.contains(&char)
 }
 
 #[cfg(test)]
@@ -350,29 +371,40 @@ mod tests {
 
     use super::*;
 
-    /// What a terminal obeys: C0, DEL, C1, separators of lines, turns of direction.
-    const OBEYED: &str = "\u{0}\t\n\r\u{1b}\u{7f}\u{80}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\
+    /// C0, DEL and C1 controls, line separators, changes of direction.
+    const CONTROLS: &str = "\u{0}\t\n\r\u{1b}\u{7f}\u{80}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\
                           \u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
 
     #[test]
-    fn json_is_the_same_value_without_anything_that_a_terminal_obeys() {
-        let value = serde_json::json!({ "name": OBEYED, OBEYED: ["محمد 👩\u{200d}🌾"] });
+    fn escaping_controls_leaves_the_json_value_unchanged() {
+        let value = serde_json::json!({ "name": CONTROLS, CONTROLS: ["محمد 👩\u{200d}🌾"] });
         for text in [serde_json::to_string(&value), serde_json::to_string_pretty(&value)] {
-            let plain = plain_json(text).unwrap();
-            assert!(!plain.chars().any(|char| char != '\n' && moves(char)), "{plain}");
-            assert!(plain.contains("\\u202e") && plain.contains("\\u009b"), "{plain}");
-            assert!(plain.contains("محمد 👩\u{200d}🌾"), "{plain}");
-            assert_eq!(serde_json::from_str::<Value>(&plain).unwrap(), value);
+            let escaped = escape_controls(text).unwrap();
+            assert!(
+                !escaped.chars().any(|char| char != '\n' && is_terminal_control(char)),
+                "{escaped}"
+            );
+            assert!(escaped.contains("\\u202e") && escaped.contains("\\u009b"), "{escaped}");
+            assert!(escaped.contains("محمد 👩\u{200d}🌾"), "{escaped}");
+            assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), value);
         }
     }
 
     #[test]
-    fn csv_is_byte_for_byte_the_data_but_at_a_terminal() {
-        assert_eq!(csv_cell(OBEYED.to_owned(), false), OBEYED);
-        let shown = csv_cell(OBEYED.to_owned(), true);
+    fn csv_is_unchanged_for_a_program_and_printable_at_a_terminal() {
+        assert_eq!(csv_cell(CONTROLS.to_owned(), false), CONTROLS);
+        let shown = csv_cell(CONTROLS.to_owned(), true);
         assert!(shown.chars().all(|char| char == '\u{fffd}'), "{shown:?}");
-        assert_eq!(shown.chars().count(), OBEYED.chars().count());
+        assert_eq!(shown.chars().count(), CONTROLS.chars().count());
         let name = "Ada, 👩\u{200d}🌾";
         assert_eq!(csv_cell(name.to_owned(), true), name);
+    }
+
+    #[test]
+    fn printable_text_neither_moves_the_cursor_nor_changes_direction() {
+        let text = printable("a\u{1b}b\u{9b}c\u{202e}d\u{2028}e");
+        assert_eq!(text, "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e");
+        // A joined emoji and a name in Arabic are left alone.
+        assert_eq!(printable("👩\u{200d}🌾 محمد"), "👩\u{200d}🌾 محمد");
     }
 }

@@ -1,4 +1,5 @@
-//! A client of the API that the command line and the environment name.
+//! The client of a command: for the API that its options and the environment select, or
+//! for the local emulator.
 
 use std::fs;
 use std::io::{self, Read};
@@ -7,24 +8,25 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use oneclick_ureq::{Api, BlockingClient, BlockingTransport, Connect, TransportError};
-use oneclick_ureq::{BaseUrl, TransportOptions};
+use oneclick_ureq::{BaseUrl, InvalidValue, TransportOptions};
 
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::local;
 
-/// The variable that holds the key.
 pub(crate) const KEY: &str = "ONECLICK_API_KEY";
+pub(crate) const BASE_URL: &str = "ONECLICK_BASE_URL";
+pub(crate) const INSECURE: &str = "ONECLICK_INSECURE";
 
-/// A client, and what is known of where it calls.
+/// A client, and what the commands know about the API behind it.
 pub(crate) struct Session {
-    pub(crate) client: BlockingClient<Wire>,
-    /// Where it calls, in words.
-    pub(crate) place: String,
+    pub(crate) client: BlockingClient<AnyTransport>,
+    /// The API's URL, or the local emulator and its file.
+    pub(crate) api_name: String,
     /// Whether money moves.
     pub(crate) production: bool,
     pub(crate) quiet: bool,
-    /// Where purchases are remembered.
+    /// The folder of the intents' files.
     pub(crate) intents: PathBuf,
 }
 
@@ -37,76 +39,107 @@ impl Session {
                 None => state_dir()?.join("local.jsonl"),
             };
             let (api, transport) = local::open(&state)?;
-            let client = BlockingClient::with_transport(api, Wire::Local(transport));
-            let place = format!("the local emulator in {}", state.display());
-            // Beside it, under the whole of its name: `a.1` and `a.2` are two.
+            let client = BlockingClient::with_transport(api, AnyTransport::Local(transport));
+            let api_name = format!("the local emulator in {}", state.display());
+            // Appended to the whole name: `shop.a` and `shop.b` do not share a folder.
             let mut intents = state.into_os_string();
             intents.push(".intents");
             let intents = PathBuf::from(intents);
-            return Ok(Self { client, place, production: false, quiet, intents });
+            return Ok(Self { client, api_name, production: false, quiet, intents });
         }
         let key = key(global.key_file.as_deref())?;
         let api = api_of(global, &key)?;
-        // Behind a proxy of one's own a live key is a live key, and an old one,
-        // without a prefix, may be.
+        // A custom URL can lead to production, and so can a key without a prefix.
         let production = !key.starts_with("test_") && api.base_url() != &BaseUrl::sandbox();
         let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
             .map_err(|error| Failure::Machine(error.to_string()))?;
-        let place = api.base_url().to_string();
-        let client = BlockingClient::with_transport(api, Wire::Socket(transport));
-        // An account may have the same id in both environments.
+        let api_name = api.base_url().to_string();
+        let client = BlockingClient::with_transport(api, AnyTransport::Socket(transport));
+        // An account can have the same id in both environments.
         let environment = if production { "production" } else { "sandbox" };
         let intents = state_dir()?.join("intents").join(environment);
-        Ok(Self { client, place, production, quiet, intents })
+        Ok(Self { client, api_name, production, quiet, intents })
     }
 }
 
 /// The API that the command line and the environment name.
 pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
-    let other = |wanted: &str, environment: &str| {
-        let text = format!("the key does not begin with {wanted}, as one of {environment} does");
-        Err(Failure::Usage(text))
-    };
-    if global.production && !key.starts_with("live_") {
-        return other("live_", "production");
+    for (given, option, prefix) in
+        [(global.production, "--production", "live_"), (global.sandbox, "--sandbox", "test_")]
+    {
+        if given && !key.starts_with(prefix) {
+            return Err(Failure::Usage(format!(
+                "{option} needs a key that begins with {prefix}, and this one does not"
+            )));
+        }
     }
-    if global.sandbox && !key.starts_with("test_") {
-        return other("test_", "the sandbox");
-    }
-    Ok(Api::from_vars(|name| match (name, &global.base_url) {
+    let var = |name: &str| match (name, &global.base_url) {
         (KEY, _) => Some(key.to_owned()),
-        ("ONECLICK_BASE_URL", Some(url)) => Some(url.clone()),
+        (BASE_URL, Some(url)) => Some(url.clone()),
         _ => std::env::var(name).ok(),
-    })?)
+    };
+    Api::from_vars(var).map_err(|invalid| {
+        let url = var(BASE_URL).unwrap_or_default();
+        let source = if global.base_url.is_some() { "--base-url" } else { BASE_URL };
+        Failure::Usage(match invalid {
+            // Only the encryption is missing.
+            InvalidValue::BaseUrl { .. } if BaseUrl::insecure(&url).is_ok() => format!(
+                "{source} {url} would send the key unencrypted: use https://, or set {INSECURE}=1 \
+                 if you trust the network",
+            ),
+            InvalidValue::BaseUrl { reason } => format!(
+                "{source} is not the URL of an API: {reason}; expected one such as {}",
+                BaseUrl::production(),
+            ),
+            // It is set, so it is its prefix that does not help.
+            InvalidValue::Variable { .. } => format!(
+                "the key begins with neither test_ nor live_: set {BASE_URL} or --base-url to the \
+                 URL of its API",
+            ),
+            InvalidValue::Key { reason } => return unusable_key(reason),
+            InvalidValue::KeyEnvironment { prefix, host } => format!(
+                "the key begins with {prefix}, and {host} is the other environment: use another \
+                 key, or leave {source} out",
+            ),
+            invalid => invalid.to_string(),
+        })
+    })
 }
 
-/// The key, which is never printed.
+fn unusable_key(reason: &str) -> Failure {
+    Failure::Usage(format!("the key cannot be used: {reason}"))
+}
+
+/// The key, from a file, standard input or the environment. It is never printed.
 pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
-    // A key is short; whatever else stands there is none.
+    // A key is short, and a device such as /dev/zero has no end.
     let start_of = |input: &mut dyn Read| {
         let mut bytes = Vec::new();
         input.take(4_096).read_to_end(&mut bytes).map(|_| bytes)
     };
     let bytes = match file {
         Some(path) if path == Path::new("-") => {
-            start_of(&mut io::stdin()).map_err(|error| Failure::machine("standard input", error))?
+            let read = start_of(&mut io::stdin());
+            read.map_err(|error| Failure::machine("could not read standard input", error))?
         }
-        Some(path) => fs::File::open(path)
-            .and_then(|mut file| start_of(&mut file))
-            .map_err(|error| Failure::machine(path.display(), error))?,
+        Some(path) => {
+            let read = fs::File::open(path).and_then(|mut file| start_of(&mut file));
+            let subject = format!("could not read the key file {}", path.display());
+            read.map_err(|error| Failure::machine(subject, error))?
+        }
         None => std::env::var(KEY).unwrap_or_default().into_bytes(),
     };
-    let key = key_in(&bytes).map_err(|reason| Failure::Usage(format!("the key {reason}")))?;
+    let key = key_in(&bytes).map_err(unusable_key)?;
     if key.is_empty() {
         return Err(Failure::Usage(format!(
-            "there is no key: set {KEY}, or give --key-file FILE, or try --local, which needs none"
+            "there is no API key: set {KEY} or use --key-file FILE; --local needs no key"
         )));
     }
     Ok(key)
 }
 
-/// The key in a file as an editor or a shell leaves it: with a byte order mark, in
-/// UTF-16, in quotes, as an assignment, beside comments and other assignments.
+/// Finds the key in what an editor or a shell writes: with a byte order mark, in UTF-16,
+/// in quotes, as an assignment, among comments and other assignments.
 fn key_in(bytes: &[u8]) -> Result<String, &'static str> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
@@ -118,27 +151,27 @@ fn key_in(bytes: &[u8]) -> Result<String, &'static str> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
         bytes => String::from_utf8(bytes.to_vec()).ok(),
     };
-    let text = text.ok_or("is not text: save it as UTF-8")?;
+    let text = text.ok_or("it is not text; save its file as UTF-8")?;
     let lines = text.lines().map(str::trim);
     let lines: Vec<_> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let value = match (lines.iter().rev().find_map(|line| assigned(line)), &*lines) {
         (Some(value), _) => value,
         (None, []) => "",
         (None, [line]) => line,
-        (None, _) => return Err("must stand alone in its file, or behind ONECLICK_API_KEY="),
+        (None, _) => return Err("expected one line, or one that begins with ONECLICK_API_KEY="),
     };
     let unquoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
     Ok(unquoted('"').or_else(|| unquoted('\'')).unwrap_or(value).trim().to_owned())
 }
 
-/// What a line assigns to the variable of the key.
+/// The value that a line assigns to `ONECLICK_API_KEY`.
 fn assigned(line: &str) -> Option<&str> {
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
     line.strip_prefix(KEY)?.trim_start().strip_prefix('=').map(str::trim)
 }
 
-/// The folder in which this program keeps what it must not forget: `oneclick` in
-/// `XDG_STATE_HOME`, or in the usual place of the system.
+/// The folder for intents and for the local emulator: `oneclick` in `XDG_STATE_HOME`, or in
+/// the usual place of the operating system.
 pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -148,18 +181,18 @@ pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
         absolute("HOME").map(|home| home.join(".local/state"))
     };
     let base = absolute("XDG_STATE_HOME").or(home);
-    let missing = "there is no home directory: set XDG_STATE_HOME to a folder for this command";
+    let missing = "there is no home directory: set XDG_STATE_HOME to the absolute path of a folder";
     Ok(base.ok_or_else(|| Failure::Usage(missing.to_owned()))?.join("oneclick"))
 }
 
-/// What carries the calls.
+/// The transport of a client.
 #[derive(Clone)]
-pub(crate) enum Wire {
+pub(crate) enum AnyTransport {
     Socket(oneclick_ureq::Transport),
     Local(local::Transport),
 }
 
-impl BlockingTransport for Wire {
+impl BlockingTransport for AnyTransport {
     type Body = Vec<u8>;
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
@@ -191,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_as_editors_and_shells_leave_it() {
+    fn a_key_is_found_in_what_editors_and_shells_write() {
         let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
             "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(unit).collect()
         };
@@ -215,10 +248,10 @@ mod tests {
         for empty in ["", " \n", "# nothing", "ONECLICK_API_KEY=", "\"\""] {
             assert_eq!(key_in(empty.as_bytes()).unwrap(), "", "{empty}");
         }
-        for wrong in [&b"test_\xc3"[..], b"\xff\xfe\x00\xd8", b"test_one\ntest_two"] {
-            assert!(key_in(wrong).is_err());
+        for invalid in [&b"test_\xc3"[..], b"\xff\xfe\x00\xd8", b"test_one\ntest_two"] {
+            assert!(key_in(invalid).is_err());
         }
-        // One quote is no pair, and the core refuses it.
+        // A single quotation mark stays, and the core refuses it.
         let half = key_in(b"\"test_key").unwrap();
         assert!(oneclick_ureq::ApiKey::new(half).is_err());
     }

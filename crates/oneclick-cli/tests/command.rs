@@ -1,16 +1,17 @@
-//! The real command against the emulator.
+//! Runs the `oneclick` command, mostly against the emulator.
 #![allow(
     clippy::unwrap_used,
     clippy::needless_raw_string_hashes,
-    reason = "tests, and snapshots as they are written"
+    reason = "tests, and the form in which snapbox writes snapshots"
 )]
 
 #[cfg(unix)]
 mod command {
     mod buying;
+    mod golden;
     mod intents;
     mod listing;
-    mod looking;
+    mod showing;
     mod support;
     mod terminal;
 }

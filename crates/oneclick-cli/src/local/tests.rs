@@ -1,4 +1,4 @@
-//! Tests of the journal, on files of their own.
+//! Tests of the journal, each with its own file.
 
 use std::path::PathBuf;
 use std::process;
@@ -15,40 +15,40 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A folder that goes when the test does.
-struct Place(PathBuf);
+/// A journal in a folder that is removed when this is dropped.
+struct TestFile(PathBuf);
 
-impl Place {
+impl TestFile {
     fn new() -> Self {
-        static PLACES: AtomicU32 = AtomicU32::new(0);
-        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("oneclick-local-{}-{number}", process::id());
         Self(std::env::temp_dir().join(name))
     }
 
-    /// Not there yet, nor are its folders.
-    fn file(&self) -> PathBuf {
+    /// Neither the file nor its folders exist at first.
+    fn path(&self) -> PathBuf {
         self.0.join("some/folders/local.jsonl")
     }
 
     fn holding(text: impl AsRef<[u8]>) -> Self {
-        let place = Self::new();
-        fs::create_dir_all(place.file().parent().unwrap()).unwrap();
-        fs::write(place.file(), text).unwrap();
-        place
+        let file = Self::new();
+        fs::create_dir_all(file.path().parent().unwrap()).unwrap();
+        fs::write(file.path(), text).unwrap();
+        file
     }
 
     fn client(&self) -> BlockingClient<Transport> {
-        let (api, transport) = open(&self.file()).unwrap();
+        let (api, transport) = open(&self.path()).unwrap();
         BlockingClient::with_transport(api, transport)
     }
 
     fn text(&self) -> String {
-        fs::read_to_string(self.file()).unwrap()
+        fs::read_to_string(self.path()).unwrap()
     }
 }
 
-impl Drop for Place {
+impl Drop for TestFile {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -63,11 +63,11 @@ fn plant(client: &BlockingClient<Transport>) -> Receipt {
 }
 
 #[test]
-fn what_was_bought_is_there_when_it_is_opened_again() {
-    let place = Place::new();
-    let bought = plant(&place.client());
-    place.client().cancel_impact(&bought).unwrap();
-    let client = place.client();
+fn a_purchase_is_there_when_the_file_is_opened_again() {
+    let file = TestFile::new();
+    let bought = plant(&file.client());
+    file.client().cancel_impact(&bought).unwrap();
+    let client = file.client();
     assert!(client.track(&bought).unwrap().cancelled_on.is_some());
     let later = plant(&client);
     assert!(later.time_utc > bought.time_utc);
@@ -75,48 +75,48 @@ fn what_was_bought_is_there_when_it_is_opened_again() {
     assert_eq!(ImpactId::from(&records[0]), ImpactId::from(&bought));
     assert_eq!(records.len(), 2);
     let account = client.whoami().unwrap();
-    assert_eq!(account, place.client().whoami().unwrap());
+    assert_eq!(account, file.client().whoami().unwrap());
 }
 
 #[test]
-fn only_what_was_accepted_is_written_down_and_never_the_key() {
-    let place = Place::new();
-    let client = place.client();
+fn the_journal_holds_accepted_requests_only_and_never_the_key() {
+    let file = TestFile::new();
+    let client = file.client();
     client.whoami().unwrap();
     client.track("U1-2025-03-12T15:22:14.753Z".parse::<ImpactId>().unwrap()).unwrap_err();
     client.cancel_impact("U1-2025-03-12T15:22:14.753Z".parse::<ImpactId>().unwrap()).unwrap_err();
-    assert_eq!(place.text(), "");
+    assert_eq!(file.text(), "");
     let time = plant(&client).time_utc;
     let line = format!(r#"{{"time":"{time}","path":"/v1/plant_tree","body":"{{\"amount\":1}}"}}"#);
-    assert_eq!(place.text(), format!("{HEADING}{line}\n"));
+    assert_eq!(file.text(), format!("{HEADING}{line}\n"));
 }
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_may_read_the_file() {
+fn only_its_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
 
-    let place = Place::new();
-    plant(&place.client());
-    assert_eq!(fs::metadata(place.file()).unwrap().permissions().mode() & 0o777, 0o600);
+    let file = TestFile::new();
+    plant(&file.client());
+    assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
-fn commands_that_run_at_the_same_time_lose_nothing() {
-    let place = Place::new();
+fn commands_at_the_same_time_lose_nothing() {
+    let file = TestFile::new();
     let together = Barrier::new(4);
     let ids: Vec<_> = thread::scope(|scope| {
         let buy = || -> Vec<_> {
             together.wait();
-            // One that stays open, and one for each purchase.
-            let client = place.client();
-            let both = |_| [plant(&client), plant(&place.client())];
+            // One client that stays open, and one for each purchase.
+            let client = file.client();
+            let both = |_| [plant(&client), plant(&file.client())];
             (0..10).flat_map(both).map(|receipt| ImpactId::from(&receipt)).collect()
         };
         let threads = [(); 4].map(|()| scope.spawn(buy));
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    let client = place.client();
+    let client = file.client();
     assert_eq!(planted(&client), 80);
     for id in ids {
         assert_eq!(client.track(id).unwrap().impact.amount, 1);
@@ -124,104 +124,104 @@ fn commands_that_run_at_the_same_time_lose_nothing() {
 }
 
 #[test]
-fn a_command_that_waits_keeps_nobody_waiting_and_sees_what_others_do() {
-    let place = Place::new();
-    let waiting = place.client();
+fn a_client_that_stays_open_blocks_no_other_and_sees_its_purchases() {
+    let file = TestFile::new();
+    let waiting = file.client();
     plant(&waiting);
-    let other = place.client();
+    let other = file.client();
     plant(&other);
     assert_eq!((planted(&waiting), planted(&other)), (2, 2));
 }
 
 #[test]
-fn a_last_line_that_is_cut_anywhere_is_left_out_and_written_over() {
-    let whole = Place::new();
+fn an_incomplete_last_line_is_ignored_and_then_overwritten() {
+    let whole = TestFile::new();
     plant(&whole.client());
     let before = whole.text().len();
     plant(&whole.client());
     let text = whole.text();
     let cuts = (0..HEADING.len()).map(|at| (at, 0)).chain((before..text.len()).map(|at| (at, 1)));
     for (at, left) in cuts {
-        let place = Place::holding(&text[..at]);
-        let client = place.client();
+        let file = TestFile::holding(&text[..at]);
+        let client = file.client();
         assert_eq!(planted(&client), left, "{at}");
-        // Whoever only reads changes nothing.
-        assert_eq!(place.text(), text[..at]);
+        // Reading does not change the file.
+        assert_eq!(file.text(), text[..at]);
         plant(&client);
-        assert_eq!(planted(&place.client()), left + 1, "{at}");
-        assert_eq!(place.text().lines().count(), usize::try_from(left).unwrap() + 2, "{at}");
+        assert_eq!(planted(&file.client()), left + 1, "{at}");
+        assert_eq!(file.text().lines().count(), usize::try_from(left).unwrap() + 2, "{at}");
     }
-    // What a machine may leave that lost its power, longer than what is written over it.
-    let place = Place::holding(format!("{text}{}", "\0".repeat(1_000)));
-    let client = place.client();
-    plant(&place.client());
+    // A power failure can leave zeros, here more than the next line overwrites.
+    let file = TestFile::holding(format!("{text}{}", "\0".repeat(1_000)));
+    let client = file.client();
+    plant(&file.client());
     assert_eq!(planted(&client), 3);
-    assert!(!place.text().contains('\0'));
+    assert!(!file.text().contains('\0'));
 }
 
 #[test]
-fn a_file_that_is_no_journal_is_left_alone() {
+fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
     let entry = r#"{"time":"2025-01-01T00:00:00.000Z","path":"/v1/plant_tree","body":"{}"}"#;
     let wrong_path = entry.replace("/v1/plant_tree", "a b");
     for (text, words) in [
-        ("hello".to_owned(), "no journal"),
-        ("hello\n".to_owned(), "no journal"),
-        ("{}\n{}\n".to_owned(), "no journal"),
-        ("\0".to_owned(), "no journal"),
-        (HEADING.replace('1', "2"), "no journal"),
-        (HEADING.trim_end().to_owned() + " ", "no journal"),
+        ("hello".to_owned(), "not a file of this version's local emulator"),
+        ("hello\n".to_owned(), "not a file of this version's local emulator"),
+        ("{}\n{}\n".to_owned(), "not a file of this version's local emulator"),
+        ("\0".to_owned(), "not a file of this version's local emulator"),
+        (HEADING.replace('1', "2"), "not a file of this version's local emulator"),
+        (HEADING.trim_end().to_owned() + " ", "not a file of this version's local emulator"),
         (format!("{HEADING}nonsense\n"), "line 2 cannot be read"),
         (format!("{HEADING}\n"), "line 2 cannot be read"),
         (format!("{HEADING}{wrong_path}\n"), "line 2 cannot be read"),
-        (format!("{HEADING}{entry}\n"), "refuses its line 2 with 400"),
+        (format!("{HEADING}{entry}\n"), "refuses line 2 with 400"),
     ] {
-        let place = Place::holding(&text);
-        let Err(Failure::Machine(error)) = open(&place.file()) else { panic!("{text}") };
-        let file = place.file().display().to_string();
-        assert!(error.starts_with(&file) && error.contains(words), "{error}");
+        let file = TestFile::holding(&text);
+        let Err(Failure::Machine(error)) = open(&file.path()) else { panic!("{text}") };
+        let path = file.path().display().to_string();
+        assert!(error.starts_with(&path) && error.contains(words), "{error}");
         assert!(error.ends_with("; move it away, or name another file with --state"), "{error}");
-        assert_eq!(place.text(), text);
+        assert_eq!(file.text(), text);
     }
-    let place = Place::holding("");
-    let Err(Failure::Machine(_)) = open(place.file().parent().unwrap()) else {
-        panic!("a folder is no journal")
+    let file = TestFile::holding("");
+    let Err(Failure::Machine(_)) = open(file.path().parent().unwrap()) else {
+        panic!("a folder was accepted")
     };
 }
 
 #[test]
-fn what_cannot_be_written_was_not_bought() {
-    let place = Place::new();
-    let (api, transport) = open(&place.file()).unwrap();
+fn a_purchase_that_cannot_be_written_was_not_made() {
+    let file = TestFile::new();
+    let (api, transport) = open(&file.path()).unwrap();
     let client = BlockingClient::with_transport(api.clone(), transport.clone());
     plant(&client);
     let writable = {
         let mut journal = transport.journal.lock().unwrap();
-        std::mem::replace(&mut journal.file, File::open(place.file()).unwrap())
+        std::mem::replace(&mut journal.file, File::open(file.path()).unwrap())
     };
     let request = api.encode(&PlantTree::new(Trees::of::<1>())).unwrap();
     assert_eq!(transport.send(request).unwrap_err().phase(), Phase::Connect);
     assert_eq!(planted(&client), 1);
     transport.journal.lock().unwrap().file = writable;
     plant(&client);
-    assert_eq!((planted(&client), planted(&place.client())), (2, 2));
+    assert_eq!((planted(&client), planted(&file.client())), (2, 2));
 }
 
 #[test]
-fn a_journal_that_others_spoil_meanwhile_buys_nothing() {
-    let place = Place::new();
-    let (api, transport) = open(&place.file()).unwrap();
+fn nothing_is_bought_with_a_journal_that_became_invalid() {
+    let file = TestFile::new();
+    let (api, transport) = open(&file.path()).unwrap();
     let client = BlockingClient::with_transport(api, transport)
         .with_retry(oneclick_ureq::RetryPolicy::NEVER);
     plant(&client);
-    let spoilt = place.text() + "nonsense\n";
-    fs::write(place.file(), &spoilt).unwrap();
+    let invalid = file.text() + "nonsense\n";
+    fs::write(file.path(), &invalid).unwrap();
     let error = client.plant_tree(Trees::of::<1>()).unwrap_err();
     assert_eq!(error.execution(), Execution::NotExecuted);
     assert!(format!("{error:#}").contains("line 3 cannot be read"), "{error:#}");
-    assert_eq!(place.text(), spoilt);
+    assert_eq!(file.text(), invalid);
 }
 
-/// Something that a command may do, or that may happen.
+/// A request, or a change of the machine's clock.
 #[derive(Clone, Debug)]
 enum Step {
     Buy {
@@ -230,7 +230,7 @@ enum Step {
         order: Option<u8>,
     },
     Cancel(prop::sample::Index),
-    /// Of a purchase that was never made.
+    /// A cancellation of a purchase that was never made.
     Refused,
     Clock {
         millis: i64,
@@ -252,8 +252,8 @@ fn time(line: &str) -> Timestamp {
     serde_json::from_str::<Entry>(line).unwrap().time
 }
 
-/// Everything that an account can be asked, and the same bytes only if all is the same.
-fn answers(api: &Api, transport: &Transport, ids: &[ImpactId]) -> Vec<Vec<u8>> {
+/// The responses to all reads: the same bytes only if the state is the same.
+fn responses(api: &Api, transport: &Transport, ids: &[ImpactId]) -> Vec<Vec<u8>> {
     let mut requests = vec![
         api.encode(&oneclick_ureq::GetAccount).unwrap(),
         api.encode(&oneclick_ureq::GetImpactTotals).unwrap(),
@@ -271,12 +271,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn every_command_answers_as_the_one_that_wrote_the_journal(
+    fn every_client_of_a_journal_has_the_same_state(
         steps in vec((any::<bool>(), step()), 0..30),
     ) {
-        let place = Place::new();
+        let file = TestFile::new();
         let clock = ManualClock::new("2025-03-12T15:22:14.753Z".parse().unwrap());
-        let open = || open_at(&place.file(), clock.clone().into()).unwrap();
+        let open = || open_at(&file.path(), clock.clone().into()).unwrap();
         let ((api, one), (_, two)) = (open(), open());
         let mut ids: Vec<ImpactId> = Vec::new();
         for (first, step) in steps {
@@ -294,27 +294,27 @@ proptest! {
                         donate = donate.metadata(Metadata::from_pairs(pair).unwrap());
                     }
                     let id = ImpactId::from(&client.donate_money(donate).unwrap());
-                    // No time goes back, and none is used twice.
+                    // Times ascend, whatever the clock does.
                     let last = ids.last().map(|id| id.time_utc.clone());
                     prop_assert!(last.is_none_or(|last| last < id.time_utc));
                     ids.push(id);
                 }
                 Step::Cancel(index) if !ids.is_empty() => {
-                    // Refused if its donation was sent.
+                    // Refused if the donation has been sent.
                     let _ = client.cancel_impact(index.get(&ids));
                 }
                 Step::Cancel(_) | Step::Refused => {
-                    let nobodys: ImpactId = "U1-2025-03-12T15:22:14.753Z".parse().unwrap();
-                    client.cancel_impact(nobodys).unwrap_err();
+                    let unknown: ImpactId = "U1-2025-03-12T15:22:14.753Z".parse().unwrap();
+                    client.cancel_impact(unknown).unwrap_err();
                 }
                 Step::Clock { millis } => clock.set(clock.now() + TimeDelta::milliseconds(millis)),
             }
         }
-        let times: Vec<_> = place.text().lines().skip(1).map(time).collect();
+        let times: Vec<_> = file.text().lines().skip(1).map(time).collect();
         prop_assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
         let (_, again) = open();
-        let expected = answers(&api, &one, &ids);
-        prop_assert_eq!(&answers(&api, &two, &ids), &expected);
-        prop_assert_eq!(&answers(&api, &again, &ids), &expected);
+        let expected = responses(&api, &one, &ids);
+        prop_assert_eq!(&responses(&api, &two, &ids), &expected);
+        prop_assert_eq!(&responses(&api, &again, &ids), &expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Purchases: made once, whatever happens, and never without saying so.
+//! Purchases: each is made once, whatever goes wrong.
 
 use std::fs;
 use std::io::Read;
@@ -9,13 +9,13 @@ use oneclick_ureq::{Account, Api, Intent, Metadata, PlantTree, Trees};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
-use super::support::{Place, Ran, as_production, bought, ran, wait_until_bought};
+use super::support::{Finished, Setup, as_production, bought, finished, wait_until_bought};
 
 #[test]
 fn each_action_prints_what_was_bought_and_its_id() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
-    for (arguments, told) in [
+    let setup = Setup::at(&server);
+    for (arguments, expected) in [
         (&["plant", "5", "--food"][..], "5 trees planted"),
         (&["plant", "1"], "1 tree planted"),
         (&["clean", "10"], "10 lbs of plastic out of the ocean"),
@@ -23,14 +23,14 @@ fn each_action_prints_what_was_bought_and_its_id() {
         (&["donate", "5.25", "--cause", "climate"], "$5.25 donated"),
         (&["restore", "3"], "3 coral fragments restored"),
     ] {
-        let printed = place.prints(arguments);
+        let printed = setup.run_ok(arguments);
         let [what, id] = printed.lines().collect::<Vec<_>>()[..] else { panic!("{printed}") };
-        assert_eq!(what, told);
+        assert_eq!(what, expected);
         assert!(id.starts_with('U') && id.ends_with('Z'), "{id}");
     }
     assert_eq!(bought(&server), 6);
     assert_data_eq!(
-        place.prints(&[
+        setup.run_ok(&[
             "plant",
             "2",
             "--for",
@@ -46,20 +46,20 @@ U[..]-[..]Z
 
 "#]],
     );
-    let receipt = place.prints(&["plant", "2", "--json"]);
+    let receipt = setup.run_ok(&["plant", "2", "--json"]);
     assert!(receipt.contains(r#""tree_planted": 2"#), "{receipt}");
 }
 
 #[test]
 fn each_action_is_for_the_customer_that_is_named() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     for action in ["plant", "clean", "capture", "donate", "restore"] {
         let customer = ["--for", "ada@example.com", "--name", "Ada", "--silent"];
-        let printed = place.prints(&[&[action, "1"][..], &customer].concat());
+        let printed = setup.run_ok(&[&[action, "1"][..], &customer].concat());
         assert!(printed.contains(" for ada@example.com\n"), "{printed}");
     }
-    let records = place.prints(&["customer-records", "--email", "ada@example.com", "--jsonl"]);
+    let records = setup.run_ok(&["customer-records", "--email", "ada@example.com", "--jsonl"]);
     assert_eq!(records.lines().count(), 5, "{records}");
     assert!(records.lines().all(|line| line.contains(r#""Ada""#)), "{records}");
 }
@@ -67,29 +67,32 @@ fn each_action_is_for_the_customer_that_is_named() {
 #[test]
 fn an_intent_is_bought_once_however_often_the_command_is_run() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
-    let first = place.prints(&["plant", "5", "--intent", "order-1"]);
+    let setup = Setup::at(&server);
+    let first = setup.run_ok(&["plant", "5", "--intent", "order-1"]);
     for _ in 0..3 {
-        let again = place.run(&["plant", "5", "--intent", "order-1"]);
+        let again = setup.run(&["plant", "5", "--intent", "order-1"]);
         assert_eq!((again.code, &again.stdout), (0, &first));
-        assert_eq!(again.stderr, "order-1 was bought before; nothing is bought now\n");
+        assert_eq!(
+            again.stderr,
+            "intent order-1 was bought by an earlier run; this run bought nothing\n"
+        );
     }
     assert_eq!(bought(&server), 1);
 
-    let other = place.run(&["plant", "6", "--intent", "order-1"]);
+    let other = setup.run(&["plant", "6", "--intent", "order-1"]);
     assert_eq!(other.code, 2);
     assert_data_eq!(
         other.stderr,
         str![[r#"
-oneclick: this run bought nothing; intent order-1 stands for 5 trees planted; choose another key
+error: intent order-1 belongs to another purchase: 5 trees planted; this run bought nothing; use another --intent for this one
 
 "#]],
     );
 
-    // Another machine knows nothing of it, and finds it in the records.
-    let elsewhere = Place::at(&server);
+    // Another machine does not know the intent, and finds it in the records.
+    let elsewhere = Setup::at(&server);
     let found =
-        elsewhere.prints(&["plant", "5", "--intent", "order-1", "--look-first", "--settle", "1"]);
+        elsewhere.run_ok(&["plant", "5", "--intent", "order-1", "--look-first", "--settle", "1"]);
     assert_eq!(found, first);
     assert_eq!(bought(&server), 1);
 }
@@ -98,9 +101,9 @@ oneclick: this run bought nothing; intent order-1 stands for 5 trees planted; ch
 fn commands_at_the_same_time_buy_an_intent_once() {
     let late = FaultRule::new(Fault::AnswerLate { millis: 200 }).on("/v1/plant_tree");
     let server = Server::builder().fault(late).start().unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let start = || {
-        let mut command = place.command(&["plant", "5", "--intent", "order-1"]);
+        let mut command = setup.command(&["plant", "5", "--intent", "order-1"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let children: Vec<_> = (0..5).map(|_| start()).collect();
@@ -112,85 +115,85 @@ fn commands_at_the_same_time_buy_an_intent_once() {
 }
 
 #[test]
-fn a_lost_answer_is_found_in_the_records() {
+fn a_purchase_whose_response_is_lost_is_found_in_the_records() {
     let server = Server::builder()
         .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1))
         .start()
         .unwrap();
-    let place = Place::at(&server);
-    let printed = place.prints(&["plant", "5"]);
+    let setup = Setup::at(&server);
+    let printed = setup.run_ok(&["plant", "5"]);
     assert!(printed.starts_with("5 trees planted\nU"), "{printed}");
     assert_eq!(bought(&server), 1);
 }
 
 #[test]
-fn what_is_not_known_says_what_to_do_and_the_same_command_finds_out() {
+fn an_unknown_outcome_says_what_to_do_and_the_same_command_finds_out() {
     let server = Server::builder()
         .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree"))
         .fault(FaultRule::new(Fault::ServerError).on("/v1/records"))
         .start()
         .unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let command = ["plant", "5", "--intent", "order-1", "--settle", "0"];
-    let unknown = place.run(&command);
+    let unknown = setup.run(&command);
     assert_eq!((unknown.code, &*unknown.stdout), (4, ""), "{}", unknown.stderr);
     assert_data_eq!(
         unknown.stderr,
         str![[r#"
-oneclick: whether it was bought is not known: the records could not be read: [..]; later, run the same command with `--intent order-1` to find out
+error: it is not known whether it was bought: the records could not be read: [..]; run the same command with `--intent order-1` later to find out
 
 "#]],
     );
     assert_eq!(bought(&server), 1);
 
     server.emulator().clear_faults();
-    let found = place.prints(&command);
+    let found = setup.run_ok(&command);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
     assert_eq!(bought(&server), 1);
 }
 
 #[test]
-fn what_is_refused_or_does_not_get_through_says_that_nothing_was_bought() {
+fn a_purchase_that_is_refused_or_does_not_arrive_says_that_nothing_was_bought() {
     let server = Server::builder()
         .fault(FaultRule::new(Fault::DropBefore).on("/v1/whoami"))
         .start()
         .unwrap();
-    let place = Place::at(&server);
-    let unreached = place.run(&["plant", "5"]);
+    let setup = Setup::at(&server);
+    let unreached = setup.run(&["plant", "5"]);
     assert_eq!((unreached.code, &*unreached.stdout), (5, ""));
-    assert!(unreached.stderr.starts_with("oneclick: nothing was bought: "), "{}", unreached.stderr);
+    assert!(unreached.stderr.starts_with("error: nothing was bought: "), "{}", unreached.stderr);
     assert_eq!(unreached.stderr.lines().count(), 1);
 
-    let mut place = Place::at(&Server::start().unwrap());
-    let gone = place.run(&["-v", "plant", "5"]);
+    let mut setup = Setup::at(&Server::start().unwrap());
+    let gone = setup.run(&["-v", "plant", "5"]);
     assert_eq!(gone.code, 5);
     assert_data_eq!(
         gone.stderr,
         str![[r#"
-oneclick: nothing was bought: GET /v1/whoami: could not connect (after 3 attempts): [..]onnection refused[..]; check the connection with `oneclick doctor`
-  because: [..]onnection refused[..]
+error: nothing was bought: GET /v1/whoami: could not connect (after 3 attempts): [..]onnection refused[..]; check the connection with `oneclick doctor`
+  caused by: [..]onnection refused[..]
 ...
 "#]],
     );
 
     let server = Server::start().unwrap();
-    place.url = server.base_url().to_owned();
-    place.key = "wrong_key";
-    let refused = place.run(&["plant", "5"]);
+    setup.url = server.base_url().to_owned();
+    setup.key = "wrong_key";
+    let refused = setup.run(&["plant", "5"]);
     assert_eq!(refused.code, 3);
     assert_data_eq!(
         refused.stderr,
         str![[r#"
-oneclick: nothing was bought: GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
+error: nothing was bought: GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
 
 "#]],
     );
 }
 
 #[test]
-fn a_wrong_command_line_sends_nothing() {
+fn an_invalid_command_line_sends_nothing() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     for arguments in [
         &["plant", "0"][..],
         &["plant", "-5"],
@@ -199,10 +202,11 @@ fn a_wrong_command_line_sends_nothing() {
         &["plant"],
         &["plant", "5", "--for", "nobody"],
         &["plant", "5", "--name", "Ada"],
+        &["plant", "1,00"],
         &["plant", "5", "--metadata", "order"],
         &["plant", "5", "--metadata", "gift=yes"],
         &["plant", "5", "--metadata", "a=1", "--metadata", "a=2"],
-        // An order's number that is not set would make all orders one.
+        // With an empty variable, all orders would be one intent.
         &["plant", "5", "--intent", ""],
         &["donate", "5.001"],
         &["donate", "$5"],
@@ -215,12 +219,14 @@ fn a_wrong_command_line_sends_nothing() {
         &["records", "--limit", "1001"],
         &["records", "--json", "--csv"],
         &["daily", "--chart", "chart.png"],
+        &["projects", "--type", "coral"],
+        &["projects", ".."],
         &["frobnicate"],
         &[],
     ] {
-        let ran = place.run(arguments);
-        assert_eq!((ran.code, &*ran.stdout), (2, ""), "{arguments:?}: {}", ran.stderr);
-        assert!(!ran.stderr.is_empty());
+        let done = setup.run(arguments);
+        assert_eq!((done.code, &*done.stdout), (2, ""), "{arguments:?}: {}", done.stderr);
+        assert!(!done.stderr.is_empty());
     }
     assert_eq!(bought(&server), 0);
 }
@@ -228,43 +234,43 @@ fn a_wrong_command_line_sends_nothing() {
 #[test]
 fn the_key_comes_from_the_environment_a_file_or_standard_input_and_is_never_printed() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
-    let whoami = place.prints(&["whoami"]);
+    let setup = Setup::at(&server);
+    let whoami = setup.run_ok(&["whoami"]);
 
-    let file = place.home.join("key");
+    let file = setup.home.join("key");
     fs::write(&file, "test_command\n").unwrap();
-    let mut command = place.command(&["whoami", "--key-file", file.to_str().unwrap()]);
+    let mut command = setup.command(&["whoami", "--key-file", file.to_str().unwrap()]);
     let read = command.env_remove("ONECLICK_API_KEY").output().unwrap();
     assert_eq!(String::from_utf8(read.stdout).unwrap(), whoami);
 
-    let mut command = place.command(&["whoami", "--key-file", "-"]);
+    let mut command = setup.command(&["whoami", "--key-file", "-"]);
     let stdin = fs::File::open(&file).unwrap();
     let read = command.env_remove("ONECLICK_API_KEY").stdin(stdin).output().unwrap();
     assert_eq!(String::from_utf8(read.stdout).unwrap(), whoami);
 
-    let none = place.command(&["whoami"]).env_remove("ONECLICK_API_KEY").output().unwrap();
+    let none = setup.command(&["whoami"]).env_remove("ONECLICK_API_KEY").output().unwrap();
     assert_eq!(none.status.code(), Some(2));
     assert_data_eq!(
         String::from_utf8(none.stderr).unwrap(),
         str![[r#"
-oneclick: there is no key: set ONECLICK_API_KEY, or give --key-file FILE, or try --local, which needs none
+error: there is no API key: set ONECLICK_API_KEY or use --key-file FILE; --local needs no key
 
 "#]],
     );
     for arguments in
         [&["whoami"][..], &["-v", "plant", "5"], &["doctor"], &["impact", "--production"]]
     {
-        let ran = place.run(arguments);
-        assert!(!ran.stdout.contains("test_command") && !ran.stderr.contains("test_command"));
+        let done = setup.run(arguments);
+        assert!(!done.stdout.contains("test_command") && !done.stderr.contains("test_command"));
     }
 }
 
 #[test]
-fn an_interrupted_purchase_says_what_is_open() {
+fn an_interrupted_purchase_says_how_to_find_out() {
     let never = FaultRule::new(Fault::NeverAnswer { applied: true }).on("/v1/plant_tree").times(1);
     let server = Server::builder().fault(never).start().unwrap();
-    let place = Place::at(&server);
-    let mut child = place
+    let setup = Setup::at(&server);
+    let mut child = setup
         .command(&["plant", "5", "--intent", "order-1"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -280,36 +286,36 @@ fn an_interrupted_purchase_says_what_is_open() {
         err,
         str![[r#"
 
-oneclick: interrupted; 5 trees planted may have been bought: run the same command with `--intent order-1` to find out
+error: interrupted; the purchase (5 trees planted) may have been made; run the same command with `--intent order-1` to find out
 
 "#]],
     );
-    let found = place.prints(&["plant", "5", "--intent", "order-1", "--settle", "1"]);
+    let found = setup.run_ok(&["plant", "5", "--intent", "order-1", "--settle", "1"]);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
     assert_eq!(bought(&server), 1);
 }
 
 #[test]
-fn an_intent_is_for_one_customer() {
+fn an_intent_belongs_to_one_customer() {
     let server = Server::builder()
         .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree"))
         .fault(FaultRule::new(Fault::ServerError).on("/v1/customer_records"))
         .start()
         .unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let intent = ["plant", "1", "--intent", "order-1", "--settle", "0"];
     let ada = [&intent[..], &["--for", "ada@example.com"]].concat();
-    assert_eq!(place.run(&ada).code, 4);
+    assert_eq!(setup.run(&ada).code, 4);
     server.emulator().clear_faults();
-    // Their records do not show what was bought for Ada.
+    // The records of these customers do not show Ada's purchase.
     for other in [&[][..], &["--for", "bob@example.com"]] {
-        let refused = place.run(&[&intent[..], other].concat());
+        let refused = setup.run(&[&intent[..], other].concat());
         assert_eq!(refused.code, 2, "{}", refused.stderr);
-        let words = "this run bought nothing; intent order-1 stands for 1 tree planted for ada@";
+        let words = "intent order-1 belongs to another purchase: 1 tree planted for ada@";
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
         assert_eq!(bought(&server), 1);
     }
-    place.prints(&ada);
+    setup.run_ok(&ada);
     assert_eq!(bought(&server), 1);
 }
 
@@ -320,54 +326,54 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
         .fault(FaultRule::new(Fault::ServerError).on("/v1/customer_records"))
         .start()
         .unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let run = |order, customer| {
-        place.run(&["plant", "1", "--settle", "0", "--intent", order, "--for", customer])
+        setup.run(&["plant", "1", "--settle", "0", "--intent", order, "--for", customer])
     };
     assert_eq!(run("order-1", "ada@example.com").code, 4);
-    let first = place.entries();
+    let first = setup.entries();
     assert_eq!(run("order-2", "ada@example.com").code, 4);
-    let second = place.entries().into_iter().find(|path| !first.contains(path)).unwrap();
+    let second = setup.entries().into_iter().find(|path| !first.contains(path)).unwrap();
     server.emulator().clear_faults();
 
-    let is_refused = |ran: Ran, words: &str| {
-        assert_eq!((ran.code, &*ran.stdout), (2, ""));
-        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    let is_refused = |done: Finished, words: &str| {
+        assert_eq!((done.code, &*done.stdout), (2, ""));
+        assert!(done.stderr.contains(words), "{}", done.stderr);
         assert_eq!(bought(&server), 0);
     };
-    is_refused(run("order-1", "bob@example.com"), "this run bought nothing; intent order-1 stands");
+    is_refused(run("order-1", "bob@example.com"), "intent order-1 belongs to another purchase");
     fs::copy(&first[0], &second).unwrap();
-    let words = "the stored state belongs to another purchase: its intent is not the one given";
+    let words = "is not the file of intent order-2: it has another intent; this run bought nothing";
     is_refused(run("order-2", "ada@example.com"), words);
-    // Even if the file says that it is the other one's.
+    // Even if the name in the file is changed.
     let entry = fs::read_to_string(&second).unwrap();
     fs::write(&second, entry.replace("order-1", "order-2")).unwrap();
     is_refused(run("order-2", "ada@example.com"), words);
 
-    // The refusal changed nothing: the state serves its own purchase still.
+    // The refusals changed nothing: the first file still serves its own purchase.
     assert_eq!(run("order-1", "ada@example.com").code, 0);
     assert_eq!(bought(&server), 1);
 }
 
 #[test]
-fn a_purchase_that_is_killed_while_it_is_sent_once_more_is_bought_once() {
+fn a_command_that_is_killed_while_it_sends_again_buys_once() {
     let never = FaultRule::new(Fault::NeverAnswer { applied: true });
     let server = Server::builder()
         .fault(FaultRule::new(Fault::DropBefore).on("/v1/plant_tree").times(1))
         .fault(never.on("/v1/plant_tree").times(1))
         .start()
         .unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let intent = ["plant", "5", "--intent", "order-1", "--settle", "0"];
-    let mut child = place.command(&intent).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = setup.command(&intent).stdout(Stdio::null()).spawn().unwrap();
     wait_until_bought(&server);
-    // The same as kill -9.
+    // As `kill -9` does.
     child.kill().unwrap();
     child.wait().unwrap();
-    let entry = fs::read_to_string(&place.entries()[0]).unwrap();
+    let entry = fs::read_to_string(&setup.entries()[0]).unwrap();
     assert!(entry.contains(r#""sends":2"#), "{entry}");
 
-    let found = place.prints(&intent);
+    let found = setup.run_ok(&intent);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
     assert_eq!(bought(&server), 1);
 }
@@ -375,8 +381,8 @@ fn a_purchase_that_is_killed_while_it_is_sent_once_more_is_bought_once() {
 #[test]
 fn look_first_finds_what_another_machine_bought_long_ago() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
-    let account = place.prints(&["whoami", "--json"]);
+    let setup = Setup::at(&server);
+    let account = setup.run_ok(&["whoami", "--json"]);
     let account: Account = serde_json::from_str(&account).unwrap();
     let intent = Intent::new(account.user_id.as_str(), "order-1");
     let mut metadata = Metadata::default();
@@ -386,68 +392,72 @@ fn look_first_finds_what_another_machine_bought_long_ago() {
     let then = "2024-03-12T15:22:14.753Z".parse().unwrap();
     assert_eq!(server.emulator().respond(&request, then).status(), 200);
 
-    let found = place.prints(&["plant", "1", "--intent", "order-1", "--look-first"]);
+    let found = setup.run_ok(&["plant", "1", "--intent", "order-1", "--look-first"]);
     assert!(found.ends_with("-2024-03-12T15:22:14.753Z\n"), "{found}");
     assert_eq!(bought(&server), 1);
 }
 
 #[test]
-fn an_intent_of_the_sandbox_is_none_of_production() {
-    // It gives both keys the same account.
+fn sandbox_and_production_have_separate_intents() {
+    // Both keys have the same account here.
     let server = Server::start().unwrap();
-    let mut place = Place::at(&server);
-    place.prints(&["plant", "1", "--intent", "order-1"]);
-    place.url = as_production(&server);
-    place.key = "live_command";
-    place.prints(&["plant", "1", "--intent", "order-1", "--yes"]);
+    let mut setup = Setup::at(&server);
+    setup.run_ok(&["plant", "1", "--intent", "order-1"]);
+    setup.url = as_production(&server);
+    setup.key = "live_command";
+    setup.run_ok(&["plant", "1", "--intent", "order-1", "--yes"]);
     assert_eq!(bought(&server), 2);
 }
 
 #[test]
-fn what_cannot_be_remembered_or_printed_was_bought_all_the_same() {
+fn a_purchase_that_cannot_be_remembered_or_printed_was_still_made() {
     let late = FaultRule::new(Fault::AnswerLate { millis: 3_000 }).on("/v1/plant_tree");
     let server = Server::builder().fault(late).start().unwrap();
-    let place = Place::at(&server);
-    let mut command = place.command(&["plant", "1", "--intent", "order-1"]);
+    let setup = Setup::at(&server);
+    let mut command = setup.command(&["plant", "1", "--intent", "order-1"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until_bought(&server);
-    // Nothing can be written beside its entry now.
-    fs::create_dir(place.entries()[0].with_extension("new")).unwrap();
-    let done = ran(&child.wait_with_output().unwrap());
+    // A folder is in the way of the new file.
+    fs::create_dir(setup.entries()[0].with_extension("new")).unwrap();
+    let done = finished(&child.wait_with_output().unwrap());
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stdout.starts_with("1 tree planted\nU"), "{}", done.stdout);
-    assert!(done.stderr.starts_with("it was bought, but not remembered: "), "{}", done.stderr);
+    assert!(
+        done.stderr.starts_with("it was bought, but this could not be remembered: "),
+        "{}",
+        done.stderr
+    );
 
     server.emulator().clear_faults();
     let full = fs::OpenOptions::new().write(true).open("/dev/full");
-    // Not every system has one.
+    // Not every system has this device.
     let Ok(full) = full else { return };
-    let unprinted = ran(&place.command(&["plant", "1"]).stdout(full).output().unwrap());
+    let unprinted = finished(&setup.command(&["plant", "1"]).stdout(full).output().unwrap());
     assert_eq!(unprinted.code, 1);
     assert!(unprinted.stderr.starts_with("it was bought as U"), "{}", unprinted.stderr);
 }
 
 #[test]
-fn two_local_emulators_remember_intents_of_their_own() {
-    let place = Place::of("http://127.0.0.1:1");
+fn each_local_emulator_has_its_own_intents() {
+    let setup = Setup::of("http://127.0.0.1:1");
     for file in ["shop.a", "shop.b"] {
-        let state = place.home.join(file);
+        let state = setup.home.join(file);
         let local = ["--local", "--state", state.to_str().unwrap()];
-        place.prints(&[&local[..], &["plant", "1", "--intent", "order-1"]].concat());
-        let records = place.prints(&[&local[..], &["records", "--jsonl"]].concat());
+        setup.run_ok(&[&local[..], &["plant", "1", "--intent", "order-1"]].concat());
+        let records = setup.run_ok(&[&local[..], &["records", "--jsonl"]].concat());
         assert_eq!(records.lines().count(), 1);
     }
 }
 
 #[test]
-fn what_is_printed_of_an_intent_works_when_it_is_typed() {
+fn a_printed_intent_option_works_when_it_is_typed() {
     let server = Server::builder()
         .fault(FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1))
         .fault(FaultRule::new(Fault::ServerError).on("/v1/records"))
         .start()
         .unwrap();
-    let place = Place::at(&server);
-    let unknown = place.run(&["plant", "5", "--intent", "-v it's 1", "--settle", "0"]);
+    let setup = Setup::at(&server);
+    let unknown = setup.run(&["plant", "5", "--intent", "-v it's 1", "--settle", "0"]);
     assert_eq!(unknown.code, 4, "{}", unknown.stderr);
     let option = unknown.stderr.split('`').nth(1).unwrap();
     assert_eq!(option, r"--intent='-v it'\''s 1'");
@@ -455,10 +465,10 @@ fn what_is_printed_of_an_intent_works_when_it_is_typed() {
     let typed = Command::new("sh")
         .args(["-c", &format!("exec \"$0\" plant 5 --settle 0 {option}")])
         .arg(env!("CARGO_BIN_EXE_oneclick"))
-        .envs(place.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .envs(setup.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))))
         .output()
         .unwrap();
-    let found = ran(&typed);
+    let found = finished(&typed);
     assert_eq!(found.code, 0, "{}", found.stderr);
     assert!(found.stdout.starts_with("5 trees planted\nU"), "{}", found.stdout);
     assert_eq!(bought(&server), 1);

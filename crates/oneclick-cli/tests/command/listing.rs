@@ -1,4 +1,4 @@
-//! Lists: in each form, page by page, to the end and from the middle.
+//! Lists: formats, pages, cursors and rows that cannot be read.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -10,25 +10,25 @@ use oneclick_emulator::{Fault, FaultRule, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
-use super::support::Place;
+use super::support::{Setup, responding};
 
 /// An emulator with three records and two customers.
-fn filled() -> (Server, Place) {
+fn filled() -> (Server, Setup) {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
-    place.prints(&["plant", "5", "--metadata", "order=A-1001"]);
-    place.prints(&["clean", "10"]);
-    place.prints(&["donate", "1.00"]);
-    place.prints(&["plant", "1", "--for", "ada@example.com", "--name", "Ada, of \"Lovelace\""]);
-    place.prints(&["capture", "2", "--for", "bob@example.com"]);
-    (server, place)
+    let setup = Setup::at(&server);
+    setup.run_ok(&["plant", "5", "--metadata", "order=A-1001"]);
+    setup.run_ok(&["clean", "10"]);
+    setup.run_ok(&["donate", "1.00"]);
+    setup.run_ok(&["plant", "1", "--for", "ada@example.com", "--name", "Ada, of \"Lovelace\""]);
+    setup.run_ok(&["capture", "2", "--for", "bob@example.com"]);
+    (server, setup)
 }
 
 #[test]
-fn a_list_is_a_table_json_lines_of_json_or_csv() {
-    let (_server, place) = filled();
+fn a_list_is_a_table_json_json_lines_or_csv() {
+    let (_server, setup) = filled();
     assert_data_eq!(
-        place.prints(&["records", "--order", "oldest"]),
+        setup.run_ok(&["records", "--order", "oldest"]),
         str![[r#"
 id[..]impact[..]category[..]metadata
 U[..]Z[..]5 trees planted[..]order=A-1001
@@ -38,7 +38,7 @@ U[..]Z[..]$1.00 donated
 "#]],
     );
     assert_data_eq!(
-        place.prints(&["customer-records", "--csv", "--order", "oldest"]),
+        setup.run_ok(&["customer-records", "--csv", "--order", "oldest"]),
         str![[r#"
 user_id,time_utc,kind,amount,customer_id,customer_email,customer_name,category,metadata
 U[..],[..]Z,tree_planted,1,[..],ada@example.com,"Ada, of ""Lovelace""",,"{""oneclick_intent"":""[..]""}"
@@ -47,19 +47,19 @@ U[..],[..]Z,carbon_captured,2,[..],bob@example.com,,,"{""oneclick_intent"":""[..
 "#]],
     );
     let json: Vec<serde_json::Value> =
-        serde_json::from_str(&place.prints(&["customers", "--json"])).unwrap();
+        serde_json::from_str(&setup.run_ok(&["customers", "--json"])).unwrap();
     assert_eq!(json.len(), 2);
-    let lines = place.prints(&["customers", "--jsonl"]);
+    let lines = setup.run_ok(&["customers", "--jsonl"]);
     let lines: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(json, lines);
     assert_eq!(
-        place.prints(&["customers", "--email", "ada@example.com", "--jsonl"]).lines().count(),
+        setup.run_ok(&["customers", "--email", "ada@example.com", "--jsonl"]).lines().count(),
         1
     );
-    assert_eq!(place.prints(&["records", "--kind", "waste_removed", "--jsonl"]).lines().count(), 1);
+    assert_eq!(setup.run_ok(&["records", "--kind", "waste_removed", "--jsonl"]).lines().count(), 1);
     for format in ["--json", "--jsonl", "--csv"] {
-        let none = place.run(&["records", "--to", "2000-01-01", format]);
+        let none = setup.run(&["records", "--to", "2000-01-01", format]);
         assert_eq!((none.code, &*none.stderr), (0, "no rows found\n"));
     }
 }
@@ -67,54 +67,53 @@ U[..],[..]Z,carbon_captured,2,[..],bob@example.com,,,"{""oneclick_intent"":""[..
 #[test]
 fn strangers_write_nothing_on_the_terminal() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let evil = "\u{1b}[2J\r\u{9b}31m\u{7}Ada\n";
     let metadata = format!("order={evil}");
     let buy = ["plant", "1", "--for", "ada@example.com", "--name", evil, "--metadata", &metadata];
-    place.prints(&buy);
+    setup.run_ok(&buy);
     for list in ["customer-records", "customers"] {
-        let table = place.prints(&[list]);
+        let table = setup.run_ok(&[list]);
         assert!(table.contains("Ada"), "{table}");
         assert!(!table.chars().any(|char| char.is_control() && char != '\n'), "{table:?}");
         assert_eq!(table.lines().count(), 2);
-        // Data is data.
+        // JSON holds the data unchanged, in escapes.
         let json: Vec<serde_json::Value> =
-            serde_json::from_str(&place.prints(&[list, "--json"])).unwrap();
+            serde_json::from_str(&setup.run_ok(&[list, "--json"])).unwrap();
         assert!(json[0].to_string().contains("\\u001b[2J"), "{json:?}");
         for format in ["--json", "--jsonl"] {
-            let json = place.prints(&[list, format]);
+            let json = setup.run_ok(&[list, format]);
             assert!(!json.chars().any(|char| char.is_control() && char != '\n'), "{json:?}");
         }
     }
-    let id = place.prints(&["plant", "1"]).lines().nth(1).unwrap().to_owned();
-    place.prints(&["cancel", &id, "--reason", evil]);
-    let told = place.prints(&["track", &id]);
-    assert!(!told.chars().any(|char| char.is_control() && char != '\n'), "{told:?}");
+    let id = setup.run_ok(&["plant", "1"]).lines().nth(1).unwrap().to_owned();
+    setup.run_ok(&["cancel", &id, "--reason", evil]);
+    let shown = setup.run_ok(&["track", &id]);
+    assert!(!shown.chars().any(|char| char.is_control() && char != '\n'), "{shown:?}");
 }
 
 #[test]
-fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
-    let (server, place) = filled();
-    let all = place.prints(&["records", "--all", "--limit", "1", "--jsonl"]);
+fn all_prints_every_page_and_cursor_continues_where_a_run_stopped() {
+    let (server, setup) = filled();
+    let all = setup.run_ok(&["records", "--all", "--limit", "1", "--jsonl"]);
     assert_eq!(all.lines().count(), 3);
-    let json = place.prints(&["records", "--all", "--limit", "1", "--json"]);
+    let json = setup.run_ok(&["records", "--all", "--limit", "1", "--json"]);
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&json).unwrap().len(), 3);
-    let csv = place.prints(&["records", "--all", "--limit", "1", "--csv"]);
+    let csv = setup.run_ok(&["records", "--all", "--limit", "1", "--csv"]);
     assert_eq!(csv.lines().filter(|line| line.starts_with("user_id,")).count(), 1);
 
-    let page = place.run(&["records", "--limit", "1", "--jsonl"]);
+    let page = setup.run(&["records", "--limit", "1", "--jsonl"]);
     let cursor = page.stderr.split('\'').nth(1).unwrap();
-    let rest = place.prints(&["records", "--limit", "1", "--jsonl", "--all", "--cursor", cursor]);
+    let rest = setup.run_ok(&["records", "--limit", "1", "--jsonl", "--all", "--cursor", cursor]);
     assert_eq!(page.stdout + &rest, all);
 
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/records"));
-    let failed = place.run(&["records", "--all", "--jsonl", "--cursor", cursor]);
+    let failed = setup.run(&["records", "--all", "--jsonl", "--cursor", cursor]);
     assert_eq!((failed.code, &*failed.stdout), (5, ""));
     assert_data_eq!(
         failed.stderr,
         str![[r#"
-0 rows; continue with --cursor='[..]' and the same options
-oneclick: GET /v1/records: answered 500 Internal Server Error[..]; try again later
+error: GET /v1/records: answered 500 Internal Server Error[..]; try again later
 
 "#]],
     );
@@ -123,13 +122,13 @@ oneclick: GET /v1/records: answered 500 Internal Server Error[..]; try again lat
 #[test]
 fn a_printed_cursor_works_when_it_is_typed() {
     let mut cursors = vec!["-v1", "--all", "=ls", "a'b $(touch x) \\"];
-    // Only some shells know how to write what a terminal obeys.
+    // Only some shells know the escapes for control characters.
     let bash = Command::new("bash").args(["-c", ":"]).output().is_ok();
     cursors.extend(bash.then_some("-\u{1b}[2J'\u{202e}\n"));
     for cursor in cursors {
         let (server, queries) = two_pages(cursor);
-        let place = Place::of(&server);
-        let page = place.run(&["records", "--limit", "1"]);
+        let setup = Setup::of(&server);
+        let page = setup.run(&["records", "--limit", "1"]);
         assert!(!page.stderr.chars().any(|char| char.is_control() && char != '\n'), "{page:?}");
         let option = page.stderr.strip_prefix("there are more rows: continue with ").unwrap();
         let option = option.strip_suffix(" and the same options\n").unwrap();
@@ -141,9 +140,9 @@ fn a_printed_cursor_works_when_it_is_typed() {
         let rest = Command::new(shell)
             .args(["-c", &format!("oneclick records --limit 1 {option}")])
             .env("PATH", path)
-            .env("HOME", &place.home)
-            .env("ONECLICK_BASE_URL", &place.url)
-            .env("ONECLICK_API_KEY", place.key)
+            .env("HOME", &setup.home)
+            .env("ONECLICK_BASE_URL", &setup.url)
+            .env("ONECLICK_API_KEY", setup.key)
             .output()
             .unwrap();
         assert!(rest.status.success(), "{option}: {}", String::from_utf8_lossy(&rest.stderr));
@@ -156,7 +155,8 @@ fn a_printed_cursor_works_when_it_is_typed() {
     }
 }
 
-/// A list of two pages, the first with this cursor; and the queries that were sent.
+/// A server whose list has two pages, the first with this cursor, and the queries that it
+/// receives.
 fn two_pages(cursor: &str) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -184,62 +184,45 @@ fn two_pages(cursor: &str) -> (String, mpsc::Receiver<String>) {
     (url, queries)
 }
 
-/// A server that answers everything with one body.
-fn answering(body: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for connection in listener.incoming().take(20) {
-            let mut connection = connection.unwrap();
-            let mut lines = BufReader::new(connection.try_clone().unwrap());
-            while lines.read_line(&mut String::new()).unwrap() > 2 {}
-            let length = body.len();
-            let head = "HTTP/1.1 200 OK\r\nconnection: close";
-            write!(connection, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-        }
-    });
-    url
-}
-
 #[test]
-fn a_row_that_cannot_be_read_is_never_left_out_in_silence() {
-    let place = Place::of(&answering(
+fn a_row_that_cannot_be_read_is_always_reported() {
+    let setup = Setup::of(&responding(
         r#"{"user_records":[{"user_id":"U1","tree_planted":"many \u001b"},null,
             {"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}]}"#,
     ));
     let bad = r#"{"tree_planted":"many \u001b","user_id":"U1"}"#;
     for form in ["--csv", "--order=newest"] {
-        let ran = place.run(&["records", form]);
-        assert_eq!((ran.code, ran.stdout.lines().count()), (5, 2), "{ran:?}");
+        let done = setup.run(&["records", form]);
+        assert_eq!((done.code, done.stdout.lines().count()), (5, 2), "{done:?}");
         assert_eq!(
-            ran.stderr,
+            done.stderr,
             format!(
-                "this row cannot be read: {bad}\nthis row cannot be read: null\noneclick: 2 rows \
-                 cannot be read and are missing here: --json prints them among the others\n",
+                "could not read this row: {bad}\ncould not read this row: null\nerror: 2 rows could \
+                 not be read and are missing here; --json prints them as they came\n",
             ),
         );
     }
-    let lines = place.prints(&["records", "--jsonl"]);
+    let lines = setup.run_ok(&["records", "--jsonl"]);
     assert_eq!(lines.lines().skip(1).collect::<Vec<_>>(), [bad, "null"]);
     let list: Vec<serde_json::Value> =
-        serde_json::from_str(&place.prints(&["records", "--json"])).unwrap();
+        serde_json::from_str(&setup.run_ok(&["records", "--json"])).unwrap();
     assert_eq!(list.len(), 3);
 
-    let place = Place::of(&answering(
+    let setup = Setup::of(&responding(
         r#"{"user_id":"U1","daily_impact":[{"date":"2025-01-01","tree_planted":1},{"date":"?"}]}"#,
     ));
-    let ran = place.run(&["daily"]);
-    assert_eq!(ran.code, 5, "{ran:?}");
-    assert!(ran.stdout.starts_with("1 tree"), "{ran:?}");
-    assert!(ran.stderr.contains(r#"this row cannot be read: {"date":"?"}"#), "{ran:?}");
-    assert!(place.prints(&["daily", "--json"]).contains(r#""date": "?""#));
-    let place = Place::of(&answering(r#"{"projects":[{"name":7}]}"#));
-    let ran = place.run(&["projects"]);
-    assert!(ran.stderr.contains("oneclick: one row cannot be read"), "{ran:?}");
-    assert_eq!(ran.code, 5, "{ran:?}");
+    let done = setup.run(&["daily"]);
+    assert_eq!(done.code, 5, "{done:?}");
+    assert!(done.stdout.starts_with("1 tree"), "{done:?}");
+    assert!(done.stderr.contains(r#"could not read this row: {"date":"?"}"#), "{done:?}");
+    assert!(setup.run_ok(&["daily", "--json"]).contains(r#""date": "?""#));
+    let setup = Setup::of(&responding(r#"{"projects":[{"name":7}]}"#));
+    let done = setup.run(&["projects"]);
+    assert!(done.stderr.contains("error: 1 row could not be read"), "{done:?}");
+    assert_eq!(done.code, 5, "{done:?}");
 }
 
-/// As the client writes it into a query.
+/// Percent-encodes as the client does.
 fn encoded(text: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let byte = |byte| {
@@ -249,10 +232,10 @@ fn encoded(text: &str) -> String {
 }
 
 #[test]
-fn whoever_has_seen_enough_ends_it_quietly() {
+fn closing_standard_output_ends_the_command_without_a_message() {
     let server = endless();
-    let place = Place::of(&server);
-    let mut child = place
+    let setup = Setup::of(&server);
+    let mut child = setup
         .command(&["records", "--all", "--csv"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -266,10 +249,10 @@ fn whoever_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn an_interrupted_walk_says_where_to_go_on() {
+fn an_interrupted_list_says_where_to_continue() {
     let server = endless();
-    let place = Place::of(&server);
-    let mut child = place
+    let setup = Setup::of(&server);
+    let mut child = setup
         .command(&["records", "--all", "--csv", "--quiet"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -286,11 +269,11 @@ fn an_interrupted_walk_says_where_to_go_on() {
         &err,
         str![[r#"
 
-oneclick: interrupted; [..] rows; continue with --cursor='[..]' and the same options
+error: interrupted; [..] rows printed; continue with --cursor='[..]' and the same options
 
 "#]],
     );
-    // What it says was printed, and at most a page more. The heading is a line.
+    // At most one page more was printed than it says. The header is a line.
     let said: usize = err.trim().split([' ']).nth(2).unwrap().parse().unwrap();
     let printed = 3_000 + rest - 1;
     assert!((said..=said + 1_000).contains(&printed), "{said} of {printed}");
@@ -299,9 +282,9 @@ oneclick: interrupted; [..] rows; continue with --cursor='[..]' and the same opt
 #[test]
 fn a_long_list_takes_little_memory() {
     let server = endless();
-    let place = Place::of(&server);
+    let setup = Setup::of(&server);
     let mut child =
-        place.command(&["records", "--all", "--csv"]).stdout(Stdio::piped()).spawn().unwrap();
+        setup.command(&["records", "--all", "--csv"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let peak = |id: u32| -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -314,13 +297,13 @@ fn a_long_list_takes_little_memory() {
     let late = peak(child.id());
     child.kill().unwrap();
     child.wait().unwrap();
-    // Where the system tells.
+    // Only Linux shows this.
     if let (Some(early), Some(late)) = (early, late) {
         assert!(late < early + 8 * 1024, "{early} KiB, then {late} KiB");
     }
 }
 
-/// A server whose list of records does not end: each page has a thousand.
+/// A server whose list of records does not end, with a thousand on each page.
 fn endless() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -333,7 +316,7 @@ fn endless() -> String {
     thread::spawn(move || {
         for connection in listener.incoming().take(2) {
             let Ok(mut connection) = connection else { break };
-            // Bounded, whatever the client does.
+            // Bounded, in case the client does not stop.
             for page in 0..10_000 {
                 let mut head = Vec::new();
                 let mut byte = [0];
@@ -344,11 +327,11 @@ fn endless() -> String {
                     }
                 }
                 let body = format!(r#"{{"user_records":[{records}],"cursor":"{page}"}}"#);
-                let answer = format!(
+                let response = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                     body.len(),
                 );
-                if connection.write_all(answer.as_bytes()).is_err() {
+                if connection.write_all(response.as_bytes()).is_err() {
                     return;
                 }
             }

@@ -1,7 +1,7 @@
-//! The command, with an environment of its own.
+//! Runs the command with an environment of its own.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -12,31 +12,31 @@ use std::time::Duration;
 use oneclick_emulator::Server;
 use oneclick_ureq::ImpactId;
 
-/// What was printed, and the exit code.
+/// What a command printed, and its exit code.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct Finished {
     pub(super) code: i32,
     pub(super) stdout: String,
     pub(super) stderr: String,
 }
 
-/// An API and a home of one's own.
-pub(super) struct Place {
+/// The URL of an API, a key and an empty home directory.
+pub(super) struct Setup {
     pub(super) url: String,
     pub(super) key: &'static str,
     pub(super) home: PathBuf,
 }
 
-impl Place {
+impl Setup {
     pub(super) fn at(server: &Server) -> Self {
         Self::of(server.base_url())
     }
 
     pub(super) fn of(url: &str) -> Self {
-        static PLACES: AtomicU32 = AtomicU32::new(0);
-        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        static SETUPS: AtomicU32 = AtomicU32::new(0);
+        let number = SETUPS.fetch_add(1, Ordering::Relaxed);
         let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("place-{}-{number}", std::process::id()));
+            .join(format!("setup-{}-{number}", std::process::id()));
         fs::create_dir_all(&home).unwrap();
         Self { url: url.to_owned(), key: "test_command", home }
     }
@@ -52,18 +52,18 @@ impl Place {
         command
     }
 
-    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
-        ran(&self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    pub(super) fn run(&self, arguments: &[&str]) -> Finished {
+        finished(&self.command(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
-    /// The same, which must succeed and say nothing on standard error.
-    pub(super) fn prints(&self, arguments: &[&str]) -> String {
-        let Ran { code, stdout, stderr } = self.run(arguments);
+    /// Runs a command that must succeed without a message, and returns its output.
+    pub(super) fn run_ok(&self, arguments: &[&str]) -> String {
+        let Finished { code, stdout, stderr } = self.run(arguments);
         assert_eq!((code, &*stderr), (0, ""), "{arguments:?}: {stdout}");
         stdout
     }
 
-    /// The files of the intents that are remembered of the sandbox.
+    /// The files of the sandbox's intents.
     pub(super) fn entries(&self) -> Vec<PathBuf> {
         let folder = self.home.join(".local/state/oneclick/intents/sandbox");
         let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -71,39 +71,39 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Setup {
     fn drop(&mut self) {
-        // What stays is in the target directory.
+        // It is in the target directory, in case this fails.
         let _ = fs::remove_dir_all(&self.home);
     }
 }
 
-pub(super) fn ran(output: &Output) -> Ran {
+pub(super) fn finished(output: &Output) -> Finished {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Ran {
+    Finished {
         code: output.status.code().unwrap(),
         stdout: text(&output.stdout),
         stderr: text(&output.stderr),
     }
 }
 
-/// How many purchases the account of `test_command` has made.
+/// The number of purchases of the key `test_command`.
 pub(super) fn bought(server: &Server) -> usize {
     server.emulator().account("test_command").map_or(0, |account| account.ledger().count())
 }
 
-/// Takes the latest purchase back.
-pub(super) fn take_back(server: &Server, place: &Place) -> String {
+/// Cancels the latest purchase, and returns its id.
+pub(super) fn cancel_latest(server: &Server, setup: &Setup) -> String {
     let id = {
         let emulator = server.emulator();
         let entry = emulator.account("test_command").unwrap().ledger().last().unwrap();
         ImpactId::from(&entry.receipt).to_string()
     };
-    place.prints(&["cancel", &id]);
+    setup.run_ok(&["cancel", &id]);
     id
 }
 
-/// Waits until it was bought, while the command waits for its answer.
+/// Waits until the emulator has made the first purchase.
 pub(super) fn wait_until_bought(server: &Server) {
     for _ in 0..10_000 {
         if bought(server) == 1 {
@@ -114,7 +114,7 @@ pub(super) fn wait_until_bought(server: &Server) {
     panic!("nothing was bought");
 }
 
-/// The emulator for a key of production: what passes has `live_` made `test_`.
+/// A proxy that lets a `live_` key use the emulator: it replaces `live_` by `test_`.
 pub(super) fn as_production(server: &Server) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -122,17 +122,19 @@ pub(super) fn as_production(server: &Server) -> String {
     thread::spawn(move || {
         for connection in listener.incoming().take(100) {
             let Ok(client) = connection else { break };
-            thread::spawn(move || pass_on(client, address));
+            thread::spawn(move || forward(client, address));
         }
     });
     url
 }
 
-fn pass_on(mut client: TcpStream, address: SocketAddr) {
+fn forward(mut client: TcpStream, address: SocketAddr) {
     let Ok(mut server) = TcpStream::connect(address) else { return };
-    let (Ok(mut answers), Ok(mut back)) = (server.try_clone(), client.try_clone()) else { return };
+    let (Ok(mut responses), Ok(mut back)) = (server.try_clone(), client.try_clone()) else {
+        return;
+    };
     thread::spawn(move || {
-        let _ = std::io::copy(&mut answers, &mut back);
+        let _ = std::io::copy(&mut responses, &mut back);
         let _ = back.shutdown(Shutdown::Both);
     });
     let mut piece = [0; 8_192];
@@ -146,4 +148,21 @@ fn pass_on(mut client: TcpStream, address: SocketAddr) {
         }
     }
     let _ = server.shutdown(Shutdown::Both);
+}
+
+/// A server that responds to everything with this body.
+pub(super) fn responding(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming().take(20) {
+            let mut connection = connection.unwrap();
+            let mut lines = BufReader::new(connection.try_clone().unwrap());
+            while lines.read_line(&mut String::new()).unwrap() > 2 {}
+            let length = body.len();
+            let head = "HTTP/1.1 200 OK\r\nconnection: close";
+            write!(connection, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        }
+    });
+    url
 }

@@ -1,29 +1,31 @@
-//! At a terminal: production asks, and what is asked is answered.
+//! What differs at a terminal: questions, progress and control characters.
 
 use oneclick_emulator::{Fault, FaultRule, Server};
 use rexpect::session::spawn_command;
 
-use super::support::{Place, as_production, bought};
+use super::support::{Setup, as_production, bought};
 
-fn in_production(server: &Server) -> Place {
-    let mut place = Place::of(&as_production(server));
-    place.key = "live_command";
-    place
+fn in_production(server: &Server) -> Setup {
+    let mut setup = Setup::of(&as_production(server));
+    setup.key = "live_command";
+    setup
 }
 
 #[test]
-fn production_shows_what_is_bought_and_who_pays_and_asks() {
+fn production_shows_the_purchase_and_who_pays_and_asks() {
     let server = Server::start().unwrap();
-    for (answer, expected, code) in [
+    for (reply, expected, code) in [
         ("n", "not confirmed; nothing was sent", 2),
         ("", "not confirmed", 2),
         ("y", "5 trees planted", 0),
     ] {
         let before = bought(&server);
-        let place = in_production(&server);
-        let mut terminal = spawn_command(place.command(&["plant", "5"]), Some(30_000)).unwrap();
-        terminal.exp_regex("5 trees planted, paid by .*@example.com. Go on\\? \\[y/N\\] ").unwrap();
-        terminal.send_line(answer).unwrap();
+        let setup = in_production(&server);
+        let mut terminal = spawn_command(setup.command(&["plant", "5"]), Some(30_000)).unwrap();
+        terminal
+            .exp_regex("5 trees planted, paid by .*@example.com. Continue\\? \\[y/N\\] ")
+            .unwrap();
+        terminal.send_line(reply).unwrap();
         terminal.exp_string(expected).unwrap();
         let status = terminal.process.wait().unwrap();
         assert!(format!("{status:?}").contains(&format!(", {code})")), "{status:?}");
@@ -32,40 +34,40 @@ fn production_shows_what_is_bought_and_who_pays_and_asks() {
 }
 
 #[test]
-fn without_a_terminal_production_wants_yes() {
+fn without_a_terminal_production_needs_yes() {
     let server = Server::start().unwrap();
-    let place = in_production(&server);
-    let refused = place.run(&["plant", "5"]);
+    let setup = in_production(&server);
+    let refused = setup.run(&["plant", "5"]);
     assert_eq!((refused.code, &*refused.stdout), (2, ""));
-    assert!(refused.stderr.contains("this is production; say --yes"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("add --yes to confirm"), "{}", refused.stderr);
     assert_eq!(bought(&server), 0);
-    place.prints(&["plant", "5", "--yes"]);
+    setup.run_ok(&["plant", "5", "--yes"]);
     assert_eq!(bought(&server), 1);
     for wrong in [&["whoami", "--sandbox"][..], &["whoami", "--production", "--sandbox"]] {
-        assert_eq!(place.run(wrong).code, 2);
+        assert_eq!(setup.run(wrong).code, 2);
     }
 }
 
 #[test]
-fn a_long_walk_shows_how_far_it_is_and_a_quiet_one_does_not() {
+fn a_long_list_shows_its_progress_unless_it_is_quiet() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     for _ in 0..5 {
-        place.prints(&["plant", "1"]);
+        setup.run_ok(&["plant", "1"]);
     }
     let late = FaultRule::new(Fault::AnswerLate { millis: 500 }).on("/v1/records");
     server.emulator().inject(late);
-    let walk = ["records", "--all", "--limit", "1", "--jsonl"];
+    let list = ["records", "--all", "--limit", "1", "--jsonl"];
     let at_a_terminal = |arguments: &[&str]| {
-        let mut command = place.command(arguments);
+        let mut command = setup.command(arguments);
         command.env("TERM", "xterm");
         spawn_command(command, Some(30_000)).unwrap()
     };
-    let mut terminal = at_a_terminal(&walk);
+    let mut terminal = at_a_terminal(&list);
     terminal.exp_regex("[1-5] rows").unwrap();
     terminal.exp_eof().unwrap();
     let mut quiet =
-        spawn_command(place.command(&[&walk[..], &["--quiet"]].concat()), Some(30_000)).unwrap();
+        spawn_command(setup.command(&[&list[..], &["--quiet"]].concat()), Some(30_000)).unwrap();
     let all = quiet.exp_eof().unwrap();
     assert!(!all.contains("rows"), "{all}");
     assert_eq!(all.lines().count(), 5, "{all}");
@@ -74,10 +76,10 @@ fn a_long_walk_shows_how_far_it_is_and_a_quiet_one_does_not() {
 #[test]
 fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
     let server = Server::start().unwrap();
-    let place = Place::at(&server);
+    let setup = Setup::at(&server);
     let evil = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}\u{2066}Ada\r\n\u{2028}\u{7f}";
     let metadata = format!("order={evil}");
-    place.prints(&[
+    setup.run_ok(&[
         "plant",
         "1",
         "--for",
@@ -93,7 +95,7 @@ fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
     };
     for list in ["customer-records", "customers"] {
         for format in ["--csv", "--json", "--jsonl"] {
-            let command = place.command(&[list, format]);
+            let command = setup.command(&[list, format]);
             let shown = spawn_command(command, Some(30_000)).unwrap().exp_eof().unwrap();
             assert!(shown.contains("Ada"), "{shown}");
             assert!(!shown.contains(obeyed), "{list} {format}: {shown:?}");
@@ -101,11 +103,11 @@ fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
             let lines = shown.trim().lines().filter(|line| line.len() > 1).count();
             assert_eq!(lines, rows, "{list} {format}: {shown:?}");
         }
-        // A program gets the data.
-        assert!(place.prints(&[list, "--csv"]).contains(evil));
+        // A program gets every byte.
+        assert!(setup.run_ok(&[list, "--csv"]).contains(evil));
     }
-    // A script may have from strangers what it looks for.
-    let command = place.command(&["track", evil]);
+    // A script may get an argument from a stranger.
+    let command = setup.command(&["track", evil]);
     let shown = spawn_command(command, Some(30_000)).unwrap().exp_eof().unwrap();
-    assert!(shown.contains("not the id of an impact") && !shown.contains(obeyed), "{shown:?}");
+    assert!(shown.contains("expected an id") && !shown.contains(obeyed), "{shown:?}");
 }

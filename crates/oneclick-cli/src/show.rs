@@ -1,12 +1,8 @@
-//! What is looked up, and what is taken back.
+//! The commands that show an account, its totals, an impact or the projects.
 
-use oneclick_ureq::{
-    CancelImpact, GetProject, ImpactId, ListProjects, Locale, ProjectType, Reason, Timestamp,
-    Tracking,
-};
+use oneclick_ureq::{GetProject, ImpactId, ListProjects, Locale, ProjectType, Timestamp, Tracking};
 
 use crate::args::{Format, FormatArgs, Json};
-use crate::buy;
 use crate::failure::Failure;
 use crate::output::{self, Rows};
 use crate::session::Session;
@@ -16,10 +12,10 @@ pub(crate) fn whoami(session: &Session, json: Json) -> Result<(), Failure> {
     if json.json {
         return output::json(&account);
     }
-    output::pairs_below(&[
+    output::name_value_table(&[
         ("account", account.user_id.to_string()),
         ("email", account.email.as_str().to_owned()),
-        ("API", session.place.clone()),
+        ("API", session.api_name.clone()),
     ])
 }
 
@@ -28,34 +24,11 @@ pub(crate) fn impact(session: &Session, json: Json) -> Result<(), Failure> {
     if json.json {
         return output::json(&impact);
     }
-    output::pairs_below(&[
+    output::name_value_table(&[
         ("own", impact.user_impact.to_string()),
         ("customers'", impact.customer_impact.to_string()),
         ("all", impact.total.to_string()),
     ])
-}
-
-pub(crate) fn cancel(
-    session: &Session,
-    id: ImpactId,
-    reason: Option<Reason>,
-    yes: bool,
-    json: Json,
-) -> Result<(), Failure> {
-    if session.production && !yes {
-        let account = session.client.whoami()?;
-        buy::ask(session, yes, &format!("cancel {id}"), &account)?;
-    }
-    let mut cancel = CancelImpact::new(id);
-    cancel.reason = reason;
-    let cancellation = session.client.cancel_impact(cancel)?;
-    if json.json {
-        return output::json(&cancellation);
-    }
-    output::line_out(&format!(
-        "{}: {}, on {}",
-        cancellation.message, cancellation.impact, cancellation.cancelled_on,
-    ))
 }
 
 pub(crate) fn track(session: &Session, id: ImpactId, json: Json) -> Result<(), Failure> {
@@ -63,19 +36,19 @@ pub(crate) fn track(session: &Session, id: ImpactId, json: Json) -> Result<(), F
     if json.json {
         return output::json(&tracking);
     }
-    output::line_out(&tracking.impact.to_string())?;
-    output::line_out("")?;
-    output::pairs_below(&time_line(&tracking))?;
+    output::line(&tracking.impact.to_string())?;
+    output::line("")?;
+    output::name_value_table(&timeline(&tracking))?;
     let links = links(&tracking);
     if !links.is_empty() {
-        output::line_out("")?;
-        output::pairs_below(&links)?;
+        output::line("")?;
+        output::name_value_table(&links)?;
     }
     Ok(())
 }
 
-/// What happened when, and what comes next.
-fn time_line(tracking: &Tracking) -> Vec<(&'static str, String)> {
+/// The stages with their times, and the next one.
+fn timeline(tracking: &Tracking) -> Vec<(&'static str, String)> {
     let mut stages: Vec<(&str, Option<&Timestamp>)> = vec![
         ("initiated", Some(&tracking.impact_initiated)),
         ("donation available", tracking.donation_available.as_ref()),
@@ -121,26 +94,25 @@ fn links(tracking: &Tracking) -> Vec<(&'static str, String)> {
 pub(crate) fn projects(
     session: &Session,
     id: Option<String>,
-    project_type: Option<String>,
-    language: Option<String>,
+    project_type: Option<ProjectType>,
+    language: Option<Locale>,
     format: FormatArgs,
 ) -> Result<(), Failure> {
-    let locale = language.map(|language| Locale::from(language.as_str()));
     let Some(id) = id else {
         let mut request = ListProjects::new();
-        request.project_type = project_type.map(|name| ProjectType::from(name.as_str()));
-        request.locale = locale;
+        request.project_type = project_type;
+        request.locale = language;
         let mut rows = Rows::new(format.into());
         let list = session.client.projects(request)?;
         rows.print(&list.projects, &list.malformed)?;
         return rows.end();
     };
     let mut request = GetProject::new(id);
-    request.locale = locale;
+    request.locale = language;
     let project = session.client.project(request)?;
     match Format::from(format) {
         Format::Json => output::json(&project),
-        Format::Table => output::pairs_below(&[
+        Format::Table => output::name_value_table(&[
             ("project", project.project_id),
             ("name", project.name),
             ("type", project.project_type.to_string()),
