@@ -7,7 +7,7 @@
 //! one, under which the server follows the published contract, or one that a real
 //! server, or a gateway before it, may take.
 
-mod answer;
+mod api_response;
 mod buy;
 mod dice;
 mod dimensions;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::{HeaderValue, Request, Response, header};
 
-use answer::Answer;
+use api_response::ApiResponse;
 pub(crate) use dice::Dice;
 pub(crate) use dimensions::*;
 use ledger::Customer;
@@ -149,8 +149,8 @@ impl UnkindServer {
         if lost && self.dice.percent(50) {
             return self.fail_before(after, now);
         }
-        let answer = self.answer(&endpoint, request, now + after / 2);
-        if lost { self.fail_after(answer, after, now) } else { self.reply(answer, after, now) }
+        let response = self.respond(&endpoint, request, now + after / 2);
+        if lost { self.fail_after(response, after, now) } else { self.reply(response, after, now) }
     }
 
     /// Everything that was bought, by number. A purchase with a `made_at` to come
@@ -212,21 +212,27 @@ impl UnkindServer {
         date.format("%a, %d %b %Y %H:%M:%S GMT").to_string().try_into().ok()
     }
 
-    fn response(&mut self, answer: Answer, end: Duration) -> Response<Vec<u8>> {
-        let mut response = answer.into_response();
+    fn response(&mut self, response: ApiResponse, end: Duration) -> Response<Vec<u8>> {
+        let mut response = response.into_response();
         if let Some(date) = self.date(end) {
             response.headers_mut().insert(header::DATE, date);
         }
         response
     }
 
-    fn reply(&mut self, answer: Answer, after: Duration, now: Duration) -> Reply {
-        Reply::Response { after, response: self.response(answer, now + after) }
+    fn reply(&mut self, response: ApiResponse, after: Duration, now: Duration) -> Reply {
+        Reply::Response { after, response: self.response(response, now + after) }
     }
 
-    /// An answer whose body is cut within its first `longest` bytes.
-    fn cut(&mut self, answer: Answer, longest: usize, after: Duration, now: Duration) -> Reply {
-        let mut response = self.response(answer, now + after);
+    /// An response whose body is cut within its first `longest` bytes.
+    fn cut(
+        &mut self,
+        response: ApiResponse,
+        longest: usize,
+        after: Duration,
+        now: Duration,
+    ) -> Reply {
+        let mut response = self.response(response, now + after);
         let body = response.body_mut();
         let longest = longest.min(body.len());
         body.truncate(self.dice.index(longest.max(1)));
@@ -249,20 +255,20 @@ impl UnkindServer {
             1 => Reply::NeverConnected { after },
             _ => {
                 let status = *self.dice.pick(&[429, 500, 502, 503, 504]);
-                let answer = Answer::of_a_stranger(status, &mut self.dice);
-                self.reply(answer, after, now)
+                let response = ApiResponse::of_a_gateway(status, &mut self.dice);
+                self.reply(response, after, now)
             }
         }
     }
 
-    fn fail_after(&mut self, answer: Answer, after: Duration, now: Duration) -> Reply {
+    fn fail_after(&mut self, response: ApiResponse, after: Duration, now: Duration) -> Reply {
         match self.dice.index(3) {
             0 => self.lost(),
-            1 => self.cut(answer, usize::MAX, after, now),
+            1 => self.cut(response, usize::MAX, after, now),
             _ => {
                 let status = *self.dice.pick(&[500, 502, 503, 504]);
-                let answer = Answer::of_a_stranger(status, &mut self.dice);
-                self.reply(answer, after, now)
+                let response = ApiResponse::of_a_gateway(status, &mut self.dice);
+                self.reply(response, after, now)
             }
         }
     }

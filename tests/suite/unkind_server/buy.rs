@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::ledger::folded;
 use super::{
     ACCOUNT, LATE, Late, Made, NotMade, Odds, Order, OtherSoftware, Receipt, Reply, UnkindServer,
@@ -15,7 +15,7 @@ const RECENT: Duration = Duration::from_secs(600);
 /// twice the clock tolerance that clients have by default.
 const TOLERANCE: Duration = Duration::from_secs(150);
 
-/// An answer that is no receipt.
+/// An response that is no receipt.
 #[derive(Clone, Copy)]
 enum Fault {
     Nothing,
@@ -40,8 +40,8 @@ impl UnkindServer {
                 Some(crossed) => crossed,
                 None => number,
             };
-            let answer = Answer::json(200, self.receipt(receipt));
-            return self.reply(answer, after, now);
+            let response = ApiResponse::json(200, self.receipt(receipt));
+            return self.reply(response, after, now);
         }
         let made = self.dice.percent(made);
         let crossed = self.crossed(order, now).filter(|_| self.dice.percent(50));
@@ -50,8 +50,8 @@ impl UnkindServer {
             if made {
                 self.make(order, now + after / 2, false);
             }
-            let answer = Answer::json(200, self.receipt(crossed));
-            return self.reply(answer, after, now);
+            let response = ApiResponse::json(200, self.receipt(crossed));
+            return self.reply(response, after, now);
         }
         let lost = self.dice.percent(lost);
         if made { self.make_badly(order, lost, now) } else { self.fail(lost, now) }
@@ -68,8 +68,8 @@ impl UnkindServer {
             Made::Receipt | Made::Any => {
                 let after = self.dice.millis(50, 1000);
                 let number = self.make(order, now + after / 2, false);
-                let answer = Answer::json(200, self.receipt(number));
-                return self.reply(answer, after, now);
+                let response = ApiResponse::json(200, self.receipt(number));
+                return self.reply(response, after, now);
             }
             Made::Nothing => Fault::Nothing,
             Made::ServerError => Fault::ServerError,
@@ -120,7 +120,7 @@ impl UnkindServer {
         };
         let after = self.dice.millis(50, 300);
         let status = *self.dice.pick(statuses);
-        self.reply(Answer::refusal(status, "The impact was not created"), after, now)
+        self.reply(ApiResponse::refusal(status, "The impact was not created"), after, now)
     }
 
     /// `own` is the purchase whose receipt may be shown; `nothing_made` says that
@@ -134,51 +134,53 @@ impl UnkindServer {
     ) -> Reply {
         let after = self.dice.millis(50, 300);
         let dice = &mut self.dice;
-        let answer = match fault {
+        let response = match fault {
             Fault::Nothing => return self.lost(),
             Fault::ServerError => {
                 let status = *dice.pick(&[408, 500, 502, 503, 504]);
                 match dice.index(3) {
-                    0 if status >= 500 => Answer::refusal(status, "Internal server error"),
-                    _ => Answer::of_a_stranger(status, dice),
+                    0 if status >= 500 => ApiResponse::refusal(status, "Internal server error"),
+                    _ => ApiResponse::of_a_gateway(status, dice),
                 }
             }
             // 307 and 308 ask for the same purchase somewhere else.
             Fault::Redirect if nothing_made => {
                 let status = *dice.pick(&[301, 302, 303, 304, 307, 308]);
-                Answer::of_a_stranger(status, dice)
+                ApiResponse::of_a_gateway(status, dice)
             }
             Fault::Redirect => {
                 let status = *dice.pick(&[301, 302, 303, 304]);
-                Answer::of_a_stranger(status, dice)
+                ApiResponse::of_a_gateway(status, dice)
             }
             Fault::ClientError => {
                 let status = *dice.pick(&[400, 401, 403, 404, 405, 413, 422, 425, 429]);
-                Answer::of_a_stranger(status, dice)
+                ApiResponse::of_a_gateway(status, dice)
             }
             Fault::OtherSuccess => match (*dice.pick(&[201, 202, 204, 205]), own) {
-                (201, Some(number)) if dice.percent(50) => Answer::json(201, self.receipt(number)),
-                (status @ (201 | 202), _) if dice.percent(50) => {
-                    Answer::message(status, "The request was accepted")
+                (201, Some(number)) if dice.percent(50) => {
+                    ApiResponse::json(201, self.receipt(number))
                 }
-                (status, _) => Answer::empty(status),
+                (status @ (201 | 202), _) if dice.percent(50) => {
+                    ApiResponse::message(status, "The request was accepted")
+                }
+                (status, _) => ApiResponse::empty(status),
             },
             Fault::ErrorBody if dice.percent(50) => {
-                let Answer { body, .. } = Answer::refusal(500, "Internal server error");
-                Answer::json(200, body)
+                let ApiResponse { body, .. } = ApiResponse::refusal(500, "Internal server error");
+                ApiResponse::json(200, body)
             }
-            Fault::ErrorBody => Answer::message(200, "The upstream failed"),
-            Fault::Html => Answer::html(200),
-            Fault::Empty => Answer::empty(200),
+            Fault::ErrorBody => ApiResponse::message(200, "The upstream failed"),
+            Fault::Html => ApiResponse::html(200),
+            Fault::Empty => ApiResponse::empty(200),
             Fault::CutReceipt => {
                 let (receipt, longest) = match own {
                     Some(number) => (self.receipt(number), usize::MAX),
                     None => (json::object([("user_id", json::text(ACCOUNT))]), 16),
                 };
-                return self.cut(Answer::json(200, receipt), longest, after, now);
+                return self.cut(ApiResponse::json(200, receipt), longest, after, now);
             }
         };
-        self.reply(answer, after, now)
+        self.reply(response, after, now)
     }
 
     /// The receipt of a purchase, as the dimension says.

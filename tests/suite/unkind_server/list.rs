@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::ledger::{Customer, Purchase, folded, pick_by_luck, shown_metadata, unlucky};
 use super::request::{Query, bad};
 use super::{
@@ -59,7 +59,7 @@ impl UnkindServer {
         list: List,
         query: &Query,
         at: Duration,
-    ) -> Result<String, Answer> {
+    ) -> Result<String, ApiResponse> {
         let limit = query.one("limit")?.map_or(Ok(10), str::parse);
         let Ok(limit @ 1..=1000) = limit else {
             return Err(bad("limit is not between 1 and 1000"));
@@ -122,7 +122,7 @@ impl UnkindServer {
         query: &Query,
         descending: bool,
         at: Duration,
-    ) -> Result<Vec<usize>, Answer> {
+    ) -> Result<Vec<usize>, ApiResponse> {
         let replica = self.replica();
         let email = query.one("customer_email")?;
         let mut rows: Vec<usize> = if list == List::Customers {
@@ -188,7 +188,7 @@ impl UnkindServer {
     pub(super) fn range(
         &self,
         query: &Query,
-    ) -> Result<impl Fn(&Purchase) -> bool + use<>, Answer> {
+    ) -> Result<impl Fn(&Purchase) -> bool + use<>, ApiResponse> {
         let mut start = query.day("start_date")?.unwrap_or(i64::MIN);
         let mut end = query.day("end_date")?.unwrap_or(i64::MAX);
         if self.dimensions.dates == Dates::Exclusive {
@@ -200,7 +200,7 @@ impl UnkindServer {
     }
 
     /// The kinds that a query asks for.
-    fn filter(&self, query: &Query) -> Result<impl Fn(&Purchase) -> bool + use<>, Answer> {
+    fn filter(&self, query: &Query) -> Result<impl Fn(&Purchase) -> bool + use<>, ApiResponse> {
         let wanted = query.all("filter_by");
         let known = |name: &&str| {
             Kind::ALL.iter().any(|kind| *kind != Kind::Coral && kind.field() == *name)

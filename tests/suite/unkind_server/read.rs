@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
 use http::Request;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::ledger::{Purchase, unlucky};
 use super::list::{OTHER_CASE, OTHER_ID, day, shown_time};
 use super::request::{Endpoint, Fields, Query, bad};
@@ -16,12 +16,12 @@ use super::{
 };
 
 impl UnkindServer {
-    pub(super) fn answer(
+    pub(super) fn respond(
         &mut self,
         endpoint: &Endpoint,
         request: &Request<Vec<u8>>,
         at: Duration,
-    ) -> Answer {
+    ) -> ApiResponse {
         let query = |known| Query::read(request, known);
         let body = match endpoint {
             Endpoint::Whoami => query(&[]).map(|_| whoami()),
@@ -38,7 +38,7 @@ impl UnkindServer {
             Endpoint::Cancel => self.cancel_impact(request.body(), at),
             Endpoint::Buy(_) => unreachable!("a purchase is no read"),
         };
-        body.map_or_else(|refusal| refusal, |body| Answer::json(200, body))
+        body.map_or_else(|refusal| refusal, |body| ApiResponse::json(200, body))
     }
 
     fn impact(&self, at: Duration) -> String {
@@ -59,7 +59,7 @@ impl UnkindServer {
         json::object(fields)
     }
 
-    fn daily_impact(&self, query: &Query, at: Duration) -> Result<String, Answer> {
+    fn daily_impact(&self, query: &Query, at: Duration) -> Result<String, ApiResponse> {
         let range = self.range(query)?;
         let mut days: BTreeMap<i64, Totals> = BTreeMap::new();
         for purchase in self.ledger.iter().filter(|it| it.stands(at) && range(it)) {
@@ -78,7 +78,7 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    fn track(&mut self, query: &Query, at: Duration) -> Result<String, Answer> {
+    fn track(&mut self, query: &Query, at: Duration) -> Result<String, ApiResponse> {
         let (user_id, time) = (query.one("user_id")?, query.one("time_utc")?);
         let (Some(user_id), Some(time)) = (user_id, time) else {
             return Err(bad("user_id and time_utc are required"));
@@ -92,7 +92,7 @@ impl UnkindServer {
         };
         let form = self.time_form();
         let Some(purchase) = self.named(user_id, time, shows) else {
-            return Err(Answer::refusal(404, "There is no such impact"));
+            return Err(ApiResponse::refusal(404, "There is no such impact"));
         };
         let initiated = shown_time(purchase, form);
         let order = &purchase.order;
@@ -110,7 +110,7 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    fn cancel_impact(&mut self, body: &[u8], at: Duration) -> Result<String, Answer> {
+    fn cancel_impact(&mut self, body: &[u8], at: Duration) -> Result<String, ApiResponse> {
         let asked = Fields::read(body, &["user_id", "time_utc", "reason"])?;
         let (user_id, time) = (asked.text("user_id")?, asked.text("time_utc")?);
         let (Some(user_id), Some(time)) = (user_id, time) else {
@@ -128,12 +128,12 @@ impl UnkindServer {
         };
         let named = self.named(&user_id, parse_time(&time)?, |purchase| purchase.made_at <= at);
         let Some(purchase) = named else {
-            return Err(Answer::refusal(status, "There is no such impact"));
+            return Err(ApiResponse::refusal(status, "There is no such impact"));
         };
         let (number, repeated) = (purchase.number, purchase.cancel_requested_at.is_some());
         let refused = self.dimensions.cancel == Cancel::Refused && unlucky(purchase.luck, 1);
         if refused && !repeated {
-            return Err(Answer::refusal(status, "The donation was already received"));
+            return Err(ApiResponse::refusal(status, "The donation was already received"));
         }
         self.cancel(number, reason, at);
         let purchase = &self.ledger[number];
@@ -194,7 +194,7 @@ fn whoami() -> String {
     json::object([("user_id", json::text(ACCOUNT)), ("email", email)])
 }
 
-fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, Answer> {
+fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, ApiResponse> {
     DateTime::parse_from_rfc3339(text).map_err(|_| bad("time_utc is not RFC 3339"))
 }
 

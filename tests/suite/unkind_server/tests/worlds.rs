@@ -48,7 +48,7 @@ fn history(seed: u64) -> (UnkindServer, Vec<Reply>) {
 }
 
 #[test]
-fn a_thousand_histories_keep_what_always_holds() {
+fn a_thousand_histories_keep_the_invariants() {
     for seed in 0..1000 {
         let (server, replies) = history(seed);
         assert!(replies.len() > 20);
@@ -74,7 +74,7 @@ fn the_same_seed_makes_the_same_history() {
 }
 
 #[test]
-fn random_dimensions_are_kind_or_unkind_in_one_or_in_many() {
+fn random_dimensions_have_no_one_or_many_unkind_values() {
     let mut dice = Dice::new(1);
     let mut shares = [0; 3];
     let mut shown = String::new();
@@ -97,7 +97,7 @@ fn random_dimensions_are_kind_or_unkind_in_one_or_in_many() {
 }
 
 #[test]
-fn odds_decide_how_much_is_lost() {
+fn odds_determine_how_much_is_lost() {
     let odds = Odds { fault: 10, made: 50, lost: 100, read_lost: 10 };
     let mut world = World::new(Dimensions { odds, ..Dimensions::default() });
     let mut lost = 0;

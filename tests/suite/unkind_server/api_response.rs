@@ -4,7 +4,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Dice, json};
 
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     status: u16,
     content_type: Option<&'static str>,
     pub(super) body: String,
@@ -13,7 +13,7 @@ pub(super) struct Answer {
 const JSON: Option<&str> = Some("application/json");
 const HTML: Option<&str> = Some("text/html; charset=utf-8");
 
-impl Answer {
+impl ApiResponse {
     pub(super) fn json(status: u16, body: impl Into<String>) -> Self {
         Self { status, content_type: JSON, body: body.into() }
     }
@@ -43,7 +43,7 @@ impl Answer {
     }
 
     /// In the words of a gateway, cache or load balancer.
-    pub(super) fn of_a_stranger(status: u16, dice: &mut Dice) -> Self {
+    pub(super) fn of_a_gateway(status: u16, dice: &mut Dice) -> Self {
         match dice.index(3) {
             _ if status == 304 => Self::empty(status),
             0 => Self::html(status),
