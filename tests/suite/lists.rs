@@ -61,7 +61,7 @@ fn a_malformed_row_is_an_error_and_the_list_continues<S: Adapter>() {
         }
     });
     let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);
-    let told = items.iter().map(|item| match item {
+    let shown = items.iter().map(|item| match item {
         Ok(record) => record.impact.amount.to_string(),
         Err(error) => {
             check_private(error);
@@ -70,7 +70,7 @@ fn a_malformed_row_is_an_error_and_the_list_continues<S: Adapter>() {
             String::from_utf8(error.body().to_vec()).unwrap()
         }
     });
-    assert_eq!(told.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
+    assert_eq!(shown.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
 }
 
 fn a_list_whose_cursors_repeat_ends_with_an_error<S: Adapter>() {

@@ -136,11 +136,11 @@ impl<W: World> History<W> {
         self.world.pass(self.now);
     }
 
-    fn standing(&self, at: Duration) -> usize {
-        let stands = |bought: &Bought| {
+    fn active(&self, at: Duration) -> usize {
+        let is_active = |bought: &Bought| {
             bought.made_at <= at && bought.cancelled_at.is_none_or(|cancelled| cancelled > at)
         };
-        self.world.bought().into_iter().filter(stands).count()
+        self.world.bought().into_iter().filter(is_active).count()
     }
 
     fn exchange(&mut self, request: &Request<Vec<u8>>, buys: bool) -> Exchanged {
@@ -236,30 +236,30 @@ impl<W: World> History<W> {
         // Allow for a cancellation in the last second and for requests in flight.
         let before = then.saturating_sub(Duration::from_secs(1));
         self.pass(ARRIVED);
-        let standing = [before, then, self.now].map(|at| self.standing(at));
+        let active = [before, then, self.now].map(|at| self.active(at));
         let ours = self.world.bought();
-        let one = standing[..2].contains(&1) || (standing[0] > 1 && standing[1] < 1);
+        let one = active[..2].contains(&1) || (active[0] > 1 && active[1] < 1);
         assert_eq!(self.cancels, 0, "promise 4: something was cancelled");
         assert!(self.sends <= 2, "promise 5: {} purchases left", self.sends);
         let (end, reason) = match outcome {
             Outcome::Confirmed(receipt) => {
-                assert!(one, "promise 2: confirmed, but {standing:?} are active");
+                assert!(one, "promise 2: confirmed, but {active:?} are active");
                 let shown = receipt.time_utc.datetime();
                 let near = |ours: &Bought| (ours.time - shown).abs() <= TimeDelta::seconds(1);
                 assert!(ours.iter().any(near), "promise 2: the receipt of another purchase");
                 (End::Confirmed, None)
             }
             Outcome::Refused(error) => {
-                assert_eq!(standing[1..], [0, 0], "promise 3: refused: {error}");
+                assert_eq!(active[1..], [0, 0], "promise 3: refused: {error}");
                 (End::Refused, None)
             }
             Outcome::NotBought(not) => {
-                assert_eq!(standing[1..], [0, 0], "promise 3: not bought: {:?}", not.error);
+                assert_eq!(active[1..], [0, 0], "promise 3: not bought: {:?}", not.error);
                 self.store(&not.state);
                 (End::NotBought, None)
             }
             Outcome::Cancelled(ids) => {
-                let gone = !ours.is_empty() && standing.contains(&0);
+                let gone = !ours.is_empty() && active.contains(&0);
                 assert!(gone, "promise 3: {ids:?} are reported as cancelled");
                 (End::Cancelled, None)
             }
@@ -268,8 +268,8 @@ impl<W: World> History<W> {
                 return Err(pending.after);
             }
             Outcome::Unresolved(left) => {
-                let shown = standing[1] < 2 || left.found.len() > 1;
-                assert!(shown, "promise 1: {standing:?} are active: {}", left.reason);
+                let shown = active[1] < 2 || left.found.len() > 1;
+                assert!(shown, "promise 1: {active:?} are active: {}", left.reason);
                 self.store(&left.state);
                 (End::Unresolved, Some(left.reason))
             }
@@ -363,7 +363,7 @@ impl<W: World> History<W> {
         let ours = self.world.bought();
         if !ours.is_empty() && ours.iter().all(|ours| ours.readable) {
             // More than one active purchase is left to a person.
-            return self.standing(self.now) > 1;
+            return self.active(self.now) > 1;
         }
         self.world.has_candidates()
     }

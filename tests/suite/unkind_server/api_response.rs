@@ -1,4 +1,4 @@
-//! A response before it gets its `Date`, in the API's words or in a stranger's.
+//! Responses without their `Date`: those of the API itself and those of a gateway.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -42,7 +42,7 @@ impl ApiResponse {
         Self { status, content_type: None, body: String::new() }
     }
 
-    /// In the words of a gateway, cache or load balancer.
+    /// An error of a gateway, cache or load balancer.
     pub(super) fn of_a_gateway(status: u16, dice: &mut Dice) -> Self {
         match dice.index(3) {
             _ if status == 304 => Self::empty(status),

@@ -1,4 +1,4 @@
-//! Purchases, and everything that can come back after one.
+//! Purchases and their responses.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::{
     json,
 };
 
-/// How recent a purchase is whose receipt crosses with another.
+/// The largest age of a purchase whose receipt may be returned for another purchase.
 const RECENT: Duration = Duration::from_secs(600);
-/// How old it must be if the two cannot be told apart otherwise: longer than
-/// twice the clock tolerance that clients have by default.
+/// The smallest age of such a purchase if only its time differs: more than twice the
+/// default clock tolerance of clients.
 const TOLERANCE: Duration = Duration::from_secs(150);
 
-/// An response that is no receipt.
+/// A response that is not a receipt.
 #[derive(Clone, Copy)]
 enum Fault {
     Nothing,
@@ -57,11 +57,11 @@ impl UnkindServer {
         if made { self.make_badly(order, lost, now) } else { self.fail(lost, now) }
     }
 
-    /// Makes a purchase and answers as the dimension says.
+    /// Makes a purchase, and responds as its dimension says.
     fn make_badly(&mut self, order: &Order, lost: bool, now: Duration) -> Reply {
         let mut made = if lost { Made::Nothing } else { self.dimensions.made };
         if made == Made::Any {
-            // Neither a receipt nor this one.
+            // All values except a receipt and `Any`.
             made = *self.dice.pick(&Made::ALL[1..Made::ALL.len() - 1]);
         }
         let fault = match made {
@@ -88,13 +88,13 @@ impl UnkindServer {
             self.make(order, now + reply.after() + late, false);
             return reply;
         }
-        // Before any of the answers can be back.
+        // The purchase is made before the response is sent.
         let working = self.dice.millis(1, 40);
         let number = self.make(order, now + working, false);
         self.fault(fault, Some(number), false, now)
     }
 
-    /// Answers as the dimension says, without a purchase.
+    /// Responds as the dimension says, without a purchase.
     fn fail(&mut self, lost: bool, now: Duration) -> Reply {
         let mut not_made = if lost { NotMade::Nothing } else { self.dimensions.not_made };
         if not_made == NotMade::Any {
@@ -123,8 +123,8 @@ impl UnkindServer {
         self.reply(ApiResponse::refusal(status, "The impact was not created"), after, now)
     }
 
-    /// `own` is the purchase whose receipt may be shown; `nothing_made` says that
-    /// nothing was made and nothing will be.
+    /// `own` is the purchase whose receipt may be shown. `nothing_made` means that nothing
+    /// was made and nothing will be.
     fn fault(
         &mut self,
         fault: Fault,
@@ -143,7 +143,7 @@ impl UnkindServer {
                     _ => ApiResponse::of_a_gateway(status, dice),
                 }
             }
-            // 307 and 308 ask for the same purchase somewhere else.
+            // 307 and 308 ask for the same purchase at another address.
             Fault::Redirect if nothing_made => {
                 let status = *dice.pick(&[301, 302, 303, 304, 307, 308]);
                 ApiResponse::of_a_gateway(status, dice)
@@ -183,7 +183,7 @@ impl UnkindServer {
         self.reply(response, after, now)
     }
 
-    /// The receipt of a purchase, as the dimension says.
+    /// The receipt of a purchase in the form of its dimension.
     fn receipt(&self, number: usize) -> String {
         let purchase = &self.ledger[number];
         let way = self.dimensions.receipt;
@@ -207,7 +207,7 @@ impl UnkindServer {
         json::object(fields)
     }
 
-    /// A purchase of other software whose receipt may come back for this order.
+    /// A purchase of other software whose receipt may be returned for this order.
     fn crossed(&mut self, order: &Order, now: Duration) -> Option<usize> {
         let bare = match self.dimensions.receipt {
             Receipt::Crossed => false,

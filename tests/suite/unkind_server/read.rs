@@ -1,4 +1,4 @@
-//! Everything but purchases: what can be read, and cancellations.
+//! Reads other than lists, and cancellations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,13 +36,13 @@ impl UnkindServer {
                 query(&["user_id", "time_utc"]).and_then(|query| self.track(&query, at))
             }
             Endpoint::Cancel => self.cancel_impact(request.body(), at),
-            Endpoint::Buy(_) => unreachable!("a purchase is no read"),
+            Endpoint::Buy(_) => unreachable!("a purchase is not a read"),
         };
         body.map_or_else(|refusal| refusal, |body| ApiResponse::json(200, body))
     }
 
     fn impact(&self, at: Duration) -> String {
-        let standing = || self.ledger.iter().filter(|purchase| purchase.stands(at));
+        let standing = || self.ledger.iter().filter(|purchase| purchase.is_active(at));
         let totals = |total: &dyn Fn(&Purchase) -> bool| {
             let mut totals = Totals::default();
             for purchase in standing() {
@@ -62,7 +62,7 @@ impl UnkindServer {
     fn daily_impact(&self, query: &Query, at: Duration) -> Result<String, ApiResponse> {
         let range = self.range(query)?;
         let mut days: BTreeMap<i64, Totals> = BTreeMap::new();
-        for purchase in self.ledger.iter().filter(|it| it.stands(at) && range(it)) {
+        for purchase in self.ledger.iter().filter(|it| it.is_active(at) && range(it)) {
             days.entry(day(purchase, self.dimensions.day_zone)).or_default().add(purchase, true);
         }
         let days: Vec<_> = days
@@ -102,7 +102,7 @@ impl UnkindServer {
             (order.kind.field(), order.amount.to_string()),
         ];
         fields.extend(order.category.as_deref().map(|it| ("category", json::text(it))));
-        if purchase.made_at <= at && !purchase.stands(at) {
+        if purchase.made_at <= at && !purchase.is_active(at) {
             let (on, reason) = (&purchase.cancelled_on, &purchase.cancel_reason);
             fields.extend(on.as_deref().map(|on| ("cancelled_on", json::text(on))));
             fields.extend(reason.as_deref().map(|it| ("cancellation_reason", json::text(it))));
@@ -155,7 +155,7 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    /// The purchase that a `user_id` and a `time_utc` name.
+    /// The purchase with this `user_id` and `time_utc`.
     fn named(
         &self,
         user_id: &str,
@@ -169,7 +169,7 @@ impl UnkindServer {
         };
         let second = |millis: i64| millis.div_euclid(1000) * 1_000_000;
         let form = self.dimensions.time_form;
-        // A whole second can name several purchases; the first one is taken.
+        // Several purchases can share a whole second; the first one is returned.
         let coarse = |purchase: &Purchase| {
             let cut = matches!(form, TimeForm::Cut | TimeForm::Alternating);
             let rounded = matches!(form, TimeForm::Rounded | TimeForm::Alternating);
@@ -180,7 +180,7 @@ impl UnkindServer {
         known().find(|it| exact(it)).or_else(|| known().find(|it| coarse(it)))
     }
 
-    /// Whether a `user_id` names whoever a purchase belongs to.
+    /// Whether a purchase belongs to this `user_id`.
     fn is_of(&self, purchase: &Purchase, user_id: &str) -> bool {
         match (self.dimensions.track_by, self.customer(purchase)) {
             (TrackBy::Customer, Some(customer)) => customer.id == user_id,
@@ -202,7 +202,7 @@ fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, ApiResponse> {
 #[derive(Default)]
 struct Totals {
     amounts: [u64; 5],
-    /// Whether there is any coral, counted or not.
+    /// Whether there are any corals, counted or not.
     coral: bool,
 }
 
@@ -217,7 +217,8 @@ impl Totals {
         }
     }
 
-    /// Corals appear only if there are any, as the reference knows none.
+    /// The fields of the totals. Corals appear only if there are any, since the reference
+    /// does not mention them.
     fn fields(&self) -> Vec<(&'static str, String)> {
         let totals = Kind::ALL.iter().zip(self.amounts);
         let shown = totals.filter(|(kind, _)| **kind != Kind::Coral || self.coral);

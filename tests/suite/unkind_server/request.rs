@@ -59,7 +59,7 @@ pub(super) fn bad(message: &str) -> ApiResponse {
     ApiResponse::refusal(400, message)
 }
 
-/// The fields of a body, all of which must be known.
+/// The fields of a body; unknown fields are refused.
 pub(super) struct Fields(serde_json::Map<String, Value>);
 
 impl Fields {
@@ -130,7 +130,7 @@ impl Order {
     }
 }
 
-/// The query of a read, all of whose parameters must be known.
+/// The query of a read; unknown parameters are refused.
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
 }
@@ -154,7 +154,7 @@ impl Query {
         match self.all(name)[..] {
             [] => Ok(None),
             [value] => Ok(Some(value)),
-            _ => Err(bad(&format!("{name} is there twice"))),
+            _ => Err(bad(&format!("{name} is given more than once"))),
         }
     }
 
@@ -170,7 +170,7 @@ impl Query {
         }
     }
 
-    /// What the pages of one walk have in common.
+    /// The parameters that all pages of a list share.
     pub(super) fn of_walk(&self) -> Vec<(String, String)> {
         let pairs = self.pairs.iter().filter(|(name, _)| name != "cursor" && name != "limit");
         let mut pairs: Vec<_> = pairs.cloned().collect();

@@ -1,13 +1,13 @@
-//! Dimensions of a purchase and of what comes back.
+//! The dimensions of purchases and their responses.
 
 use super::*;
 
-/// Every purchase meets a fault; `made` is in percent.
+/// Every purchase has a fault; `made` is in percent.
 fn faults(made: u32) -> Odds {
     Odds { fault: 100, made, ..Odds::default() }
 }
 
-/// Many replies to a purchase of five trees, each of a new world, with the number of
+/// Many replies to a purchase of five trees, each from a new world, with the number of
 /// purchases in its ledger.
 fn replies(dimensions: Dimensions) -> Vec<(Reply, usize)> {
     let buy = |seed| {
@@ -18,7 +18,7 @@ fn replies(dimensions: Dimensions) -> Vec<(Reply, usize)> {
     (0..200).map(buy).collect()
 }
 
-/// What a reply is called in the tables below: a status, or the lack of one.
+/// The name of a reply in the tables below: its status, or a word if there is none.
 fn name(reply: &Reply) -> String {
     match reply {
         Reply::Response { response, .. } => response.status().as_str().to_owned(),
@@ -42,7 +42,7 @@ fn body(reply: &Reply) -> &[u8] {
     }
 }
 
-/// Whether the API itself speaks.
+/// Whether a reply is an error of the API itself.
 fn is_api_error(reply: &Reply) -> bool {
     let body: Value = serde_json::from_slice(body(reply)).unwrap_or_default();
     body["type"].is_string() && body["message"].is_string()
@@ -189,13 +189,13 @@ fn a_purchase_can_be_made_after_its_caller_gave_up() {
                 let is_late = made_at > world.now;
                 assert!(!is_late || !is_receipt(&reply));
                 after_the_end += usize::from(is_late);
-                // A moment before it is made, nobody can know of it.
+                // Just before it is made, it is not listed.
                 let mut before = World { server: world.server.clone(), now: made_at };
                 before.now -= Duration::from_millis(81);
                 assert!(before.rows("/v1/records").is_empty());
                 world.now += LATE;
                 assert_eq!(world.rows("/v1/records").len(), 1);
-                assert!(world.server.ledger()[0].stands(world.now));
+                assert!(world.server.ledger()[0].is_active(world.now));
             }
             let expected = match late {
                 Late::Within if made != Made::Html => 15..=45,
@@ -246,7 +246,7 @@ fn receipts_take_every_form() {
 
 #[test]
 fn equal_receipts_cross_only_if_their_times_differ_or_it_is_allowed() {
-    // How many of a hundred receipts are another's, which was bought `seconds` before.
+    // How many of a hundred receipts belong to another purchase, made `seconds` before.
     let crossed = |seconds: u64, other: &Order, receipt, equals_cross| {
         let cross = |seed| {
             let dimensions = Dimensions { receipt, equals_cross, ..Dimensions::default() };

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A value with its texts, numbers and booleans taken out. A list is its first item.
+/// A value with its texts and numbers replaced by their types, and lists by their first
+/// items.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -51,7 +52,7 @@ fn receipts_have_the_shape_of_the_examples() {
     }
 }
 
-/// As in the documentation and in recorded runs, beyond the reference.
+/// The reference does not show this, but the documentation and recorded runs do.
 #[test]
 fn a_receipt_shows_customer_and_category() {
     let receipt = World::kind().tree(&json!({

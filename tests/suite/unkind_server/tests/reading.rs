@@ -1,4 +1,4 @@
-//! Dimensions of what can be read.
+//! The dimensions of reads.
 
 use super::*;
 
@@ -253,7 +253,7 @@ fn sort_order_has_every_effect() {
 
 #[test]
 fn dates_are_inclusive_or_exclusive_and_days_begin_in_any_zone() {
-    // The hours of a day at which a purchase is found if exactly this day is asked for.
+    // The hours of a day whose purchases are found if exactly this day is requested.
     let found = |dimensions: Dimensions, start: i64, end: i64| {
         let mut world = World::new(dimensions);
         let right = world.server.right_time(world.now);
@@ -402,7 +402,7 @@ fn the_date_header_matches_differs_or_is_missing() {
     }
 }
 
-/// Asks the API to cancel what a receipt names.
+/// Requests the cancellation of a receipt's purchase.
 fn cancel(world: &mut World, receipt: &Value) -> (u16, Value) {
     let (user_id, time_utc) = (&receipt["user_id"], &receipt["time_utc"]);
     let body = json!({"user_id": user_id, "time_utc": time_utc, "reason": "returned"});
@@ -435,7 +435,7 @@ fn a_cancellation_takes_effect_at_once_later_or_never() {
                 assert_eq!(standing(&mut world), 20 - cancelled);
             }
         }
-        assert_eq!(world.rows("/v1/records?limit=99").len(), 20, "records say nothing of it");
+        assert_eq!(world.rows("/v1/records?limit=99").len(), 20, "records do not show it");
     }
 }
 

@@ -1,10 +1,10 @@
-//! What holds for every server, and what its owner and others do.
+//! Invariants of every server, and actions of the account's owner and of others.
 
 use std::collections::HashSet;
 
 use super::*;
 
-/// A history of some forty exchanges; shows all that was seen.
+/// A history of about forty exchanges, with all replies.
 fn history(seed: u64) -> (UnkindServer, Vec<Reply>) {
     let mut dice = Dice::new(seed);
     let dimensions = Dimensions::random(&mut dice);
@@ -133,9 +133,9 @@ fn others_buy_in_the_past_and_the_owner_cancels_by_hand() {
     assert_eq!((&ledger[0].order, ledger[0].of_others), (&order, true));
     assert_eq!((ledger[0].marker(), ledger[1].marker()), (Some(MARKER), Some("ours")));
     assert_eq!(ledger[1].time_utc, own["time_utc"]);
-    let stands = |at| [ledger[0].stands(at), ledger[1].stands(at)];
-    assert_eq!(stands(before(1)), [true, false]);
-    assert_eq!(stands(world.now), [false, true]);
+    let active = |at| [ledger[0].is_active(at), ledger[1].is_active(at)];
+    assert_eq!(active(before(1)), [true, false]);
+    assert_eq!(active(world.now), [false, true]);
     assert_eq!(ledger[0].cancelled_at, Some(world.now));
     let row = world.rows("/v1/customer_records").remove(0);
     assert_eq!(row["metadata"], json!({MARKER_KEY: MARKER}));
