@@ -224,7 +224,7 @@ fn receipts_take_every_form() {
             assert_eq!(response["time_utc"], purchase.time_utc);
             match receipt {
                 Receipt::Own => {
-                    assert!(is_own && response["customer"]["customer_email"].is_string())
+                    assert!(is_own && response["customer"]["customer_email"].is_string());
                 }
                 Receipt::Crossed => {
                     let email = if is_own { "a@example.com" } else { "bob@example.com" };
