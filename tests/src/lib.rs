@@ -1,5 +1,5 @@
-//! What must hold across the crates of this workspace. The tests are in
-//! `suite/`; here the Rust code of the README and of `docs/` is compiled and run.
+//! Tests across the crates of this workspace. The tests themselves are in `suite/`. This
+//! library compiles and runs the Rust code of the README and of `docs/`.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

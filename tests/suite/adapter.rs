@@ -1,5 +1,5 @@
-//! The three clients behind one blocking face, and the check that every error
-//! goes through.
+//! The three clients behind one blocking interface, and a check of every error for private
+//! data.
 
 use std::error::Error as _;
 use std::fmt::Debug;
@@ -13,34 +13,34 @@ use oneclick_proto::{
 
 use crate::plain_socket::PlainSocket;
 
-/// What no message may show.
+/// Private data that no message may show.
 pub(crate) const KEY: &str = "test_5ecretKey";
 pub(crate) const EMAIL: &str = "ada.lovelace@example.com";
 pub(crate) const NAME: &str = "Ada Lovelace";
 
-/// A purchase that carries everything that must stay private.
+/// A purchase with all kinds of private data.
 pub(crate) fn plant() -> PlantTree {
     PlantTree::new(Trees::of::<5>()).customer(Customer::new(EMAIL).unwrap().name(NAME))
 }
 
-/// A read that carries an address in its query.
+/// A read with an e-mail address in its query.
 pub(crate) fn customer() -> oneclick_proto::ListCustomers {
     oneclick_proto::ListCustomers::new().customer_email(Email::new(EMAIL).unwrap())
 }
 
-/// Short enough to wait for, long enough for a busy machine.
+/// Timeouts that are short enough for a test and long enough for a busy machine.
 pub(crate) fn impatient() -> TransportOptions {
     TransportOptions::new()
         .timeout(Duration::from_secs(1))
         .connect_timeout(Duration::from_millis(500))
 }
 
-/// The standard policy, with waits that a test can wait for.
+/// The standard policy with waits that are short enough for a test.
 pub(crate) fn soon() -> RetryPolicy {
     RetryPolicy::STANDARD.base(Duration::from_millis(5))
 }
 
-/// An adapter's client; it sends once unless it is told otherwise.
+/// An adapter's client, without retries by default.
 pub(crate) trait Adapter: Debug + Sized {
     fn with_options(api: Api, options: &TransportOptions) -> Result<Self, Error>;
 
@@ -50,7 +50,7 @@ pub(crate) trait Adapter: Debug + Sized {
 
     fn run<M: Machine>(&self, machine: M) -> M::Output;
 
-    /// Walks a list to its end, an error, or a cap on items.
+    /// Reads a list to its end, an error, or a cap on items.
     fn walk<L>(&self, list: L, cap: u64) -> Vec<Result<L::Item, Error>>
     where
         L: List<Item: Send> + Send + Sync + 'static;
@@ -72,7 +72,7 @@ pub(crate) trait Adapter: Debug + Sized {
         result
     }
 
-    /// What a call that must fail fails with.
+    /// The error of a call that must fail.
     fn fails<E: Endpoint>(&self, endpoint: E) -> Error {
         match self.send(endpoint) {
             Ok(_) => panic!("{self:?} succeeded"),
@@ -100,11 +100,11 @@ pub(crate) fn secret_in(text: &str) -> Option<&'static str> {
     secrets.into_iter().find(|secret| text.contains(secret))
 }
 
-/// What the libraries below logged and should not have.
+/// Log lines of the HTTP libraries that show private data.
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Reads along what the libraries below log, down to the level of debugging.
-/// At the level below it ureq prints what it sends, as its documentation says.
+/// Watches the logs of the HTTP libraries down to the level `debug`. At `trace`, ureq
+/// prints what it sends, as the documentation of its adapter says.
 fn watch_logs() {
     struct Watch;
 
@@ -130,7 +130,7 @@ fn watch_logs() {
     });
 }
 
-/// How far an exchange had come, of an error of the transport.
+/// The phase of a transport error.
 pub(crate) fn phase(error: &Error) -> Option<Phase> {
     match error.kind() {
         oneclick_proto::ErrorKind::Transport(error) => Some(error.phase()),

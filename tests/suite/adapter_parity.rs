@@ -1,4 +1,4 @@
-//! The same wrong input gives the same error through all three.
+//! All three adapters return the same error for the same failure.
 
 use oneclick_emulator::Server;
 use oneclick_proto::{Api, Error, TransportOptions};
@@ -6,21 +6,21 @@ use oneclick_proto::{Api, Error, TransportOptions};
 use crate::adapter::{Adapter, Hyper, Reqwest, Ureq, impatient, plant};
 use crate::raw_server::{RawServer, response};
 
-/// What an error says of itself, but for how long it took.
-fn said(error: &Error) -> String {
+/// Everything about an error except its elapsed time.
+fn shown(error: &Error) -> String {
     let parts = (error.status(), error.error_type(), error.message(), error.body());
     format!("{error} {:?} {parts:?} {:?}", error.execution(), error.endpoint())
 }
 
 #[track_caller]
 pub(crate) fn same(errors: [Error; 3]) {
-    let [reqwest, ureq, hyper] = errors.map(|error| said(&error));
+    let [reqwest, ureq, hyper] = errors.map(|error| shown(&error));
     assert_eq!(reqwest, ureq);
     assert_eq!(reqwest, hyper);
 }
 
 #[test]
-fn a_value_that_cannot_be_sent() {
+fn invalid_values_give_the_same_error() {
     macro_rules! errors {
         ($constructor:ident($($argument:expr),*)) => {
             same([
@@ -40,8 +40,8 @@ fn a_value_that_cannot_be_sent() {
 }
 
 #[test]
-fn an_answer_that_is_an_error() {
-    for answer in [
+fn error_responses_give_the_same_error() {
+    for bytes in [
         response(
             "400 X",
             "",
@@ -59,7 +59,7 @@ fn an_answer_that_is_an_error() {
     ] {
         let server = RawServer::start(move |_, wire| {
             wire.request();
-            wire.write(&answer);
+            wire.write(&bytes);
         });
         let url = server.url();
         same([
@@ -71,7 +71,7 @@ fn an_answer_that_is_an_error() {
 }
 
 #[test]
-fn a_server_that_is_silent_or_too_generous() {
+fn timeouts_and_large_responses_give_the_same_error() {
     let server = RawServer::start(|_, wire| wire.silence());
     let options = impatient();
     same([
@@ -79,23 +79,23 @@ fn a_server_that_is_silent_or_too_generous() {
         Ureq::at(&server.url(), &options).fails(plant()),
         Hyper::at(&server.url(), &options).fails(plant()),
     ]);
-    let server = RawServer::answering(response("200 OK", "", &" ".repeat(1000)));
+    let server = RawServer::responding(response("200 OK", "", &" ".repeat(1000)));
     let options = TransportOptions::new().max_response_bytes(10);
-    let body_aside = |mut said: String| {
-        said.truncate(said.find(" (status").unwrap());
-        said
+    let without_body = |mut shown: String| {
+        shown.truncate(shown.find(" (status").unwrap());
+        shown
     };
     let [reqwest, ureq, hyper] = [
         Reqwest::at(&server.url(), &options).fails(plant()),
         Ureq::at(&server.url(), &options).fails(plant()),
         Hyper::at(&server.url(), &options).fails(plant()),
     ]
-    .map(|error| body_aside(said(&error)));
+    .map(|error| without_body(shown(&error)));
     assert_eq!((&reqwest, &reqwest), (&ureq, &hyper));
 }
 
 #[test]
-fn what_the_emulator_refuses() {
+fn a_refusal_by_the_emulator_gives_the_same_error() {
     let emulator = Server::start().unwrap();
     let api = || Api::with_base_url(emulator.base_url(), "old_key").unwrap();
     let options = TransportOptions::new();

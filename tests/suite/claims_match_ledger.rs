@@ -1,8 +1,8 @@
-//! Every fault at every endpoint over every adapter, plain and verified: what
-//! the client says against what the emulator's ledger says.
+//! Compares the client's claims with the emulator's ledger, under every fault, at every
+//! endpoint, over every adapter, for plain calls and for verified purchases.
 //!
-//! Nothing is bought twice, nothing is said not to be executed that was, and
-//! nothing is confirmed that was not bought.
+//! Nothing may be bought twice, nothing that was executed may be reported as not executed,
+//! and nothing that was not bought may be confirmed.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::adapter::{Adapter, KEY, soon};
 use crate::behaviours;
 
 behaviours! {
-    a_call_tells_the_truth_about_money
+    the_execution_of_a_call_matches_the_ledger
     a_verified_purchase_is_made_once_or_not_at_all
 }
 
-/// A transport that follows the guide of the core does no worse.
+/// The transport of the core's guide passes the same tests.
 mod guide {
     use crate::adapter::Guide;
 
     #[test]
-    fn a_call_tells_the_truth_about_money() {
-        super::a_call_tells_the_truth_about_money::<Guide>();
+    fn the_execution_of_a_call_matches_the_ledger() {
+        super::the_execution_of_a_call_matches_the_ledger::<Guide>();
     }
 
     #[test]
@@ -39,12 +39,12 @@ mod guide {
     }
 }
 
-/// So short that the faults that wait for it do not take long; a busy machine
-/// makes more timeouts of it, and what must hold holds for them as well.
+/// Short, because some faults wait for it. On a busy machine it causes more timeouts, and
+/// the claims must be right for those as well.
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// How long after a purchase was given up it may still be made, or be hidden.
 const LATE: u64 = 100;
-/// Long enough for [`LATE`], and short enough that absence counts within the test.
+/// Durations that are longer than [`LATE`], but short enough for a test.
 const POLICY: VerifyPolicy = VerifyPolicy::STANDARD
     .patience(Duration::from_millis(600))
     .absence_after(Duration::from_millis(400));
@@ -89,7 +89,7 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-/// Tries all faults at once: most of the time is spent waiting.
+/// Checks all faults in parallel, because most of the time is spent waiting.
 fn each_fault(check: impl Fn(&Fault) + Sync) {
     let faults = faults();
     std::thread::scope(|scope| {
@@ -110,7 +110,7 @@ fn ledger(server: &Server) -> Vec<LedgerEntry> {
     emulator.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
 }
 
-/// Sets a fault for one path.
+/// Replaces all faults by one for this path.
 fn inject(server: &Server, path: &str, fault: &Fault, times: Option<u32>) {
     let rule = FaultRule::new(fault.clone()).on(path);
     let mut emulator = server.emulator();
@@ -121,7 +121,7 @@ fn inject(server: &Server, path: &str, fault: &Fault, times: Option<u32>) {
     });
 }
 
-/// Whether what is said of a call fits what it did.
+/// Asserts that the result of a call matches what it did.
 #[track_caller]
 fn assert_true<T>(result: &Result<T, Error>, done: bool, what: &str) {
     match result.as_ref().map_err(Error::execution) {
@@ -165,7 +165,7 @@ fn read<S: Adapter, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fa
             _ => false,
         };
         if let (Some(1), false, Err(error)) = (times, lasting, &result) {
-            // Or the machine was too busy, three times.
+            // Only a busy machine can make all three attempts time out.
             assert!(error.is_timeout(), "{fault:?} at {}: {error}", E::PATH);
         }
     }
@@ -188,7 +188,7 @@ fn cancel<S: Adapter>(client: &S, server: &Server, fault: &Fault) {
     }
 }
 
-fn a_call_tells_the_truth_about_money<S: Adapter>() {
+fn the_execution_of_a_call_matches_the_ledger<S: Adapter>() {
     each_fault(|fault| {
         let server = Server::start().unwrap();
         let client = client::<S>(&server, soon());
@@ -207,7 +207,7 @@ fn a_call_tells_the_truth_about_money<S: Adapter>() {
             DonateMoney::new(Cents::of::<500>()),
         );
         cancel(&client, &server, fault);
-        // One that was made without the fault, and so is not hidden.
+        // A purchase that was made without the fault, so it is not hidden.
         let some = ledger(&server).into_iter().find(|entry| !entry.hidden).unwrap();
         each!(read:
             GetAccount,
@@ -223,7 +223,7 @@ fn a_call_tells_the_truth_about_money<S: Adapter>() {
     });
 }
 
-/// Buys once, in one go and then without the fault.
+/// Runs a verified purchase under a fault, then resumes it without the fault until it ends.
 fn once<S: Adapter, A: Action + Debug>(client: &S, server: &Server, rule: FaultRule, action: &A) {
     let what = format!("{rule:?} at {} {action:?}", A::PATH);
     let intent = Intent::new("ledger", &what);
@@ -240,11 +240,11 @@ fn once<S: Adapter, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
     server.emulator().clear_faults();
     server.emulator().inject(rule);
     let mut verified = VerifiedPurchase::new(&intent, purchase());
-    // A busy machine can be in the way more than once, and not for ever.
-    let mut told = Vec::new();
+    // A busy machine may need several rounds.
+    let mut outcomes = Vec::new();
     for _ in 0..20 {
         let outcome = client.run(verified.unwrap().policy(POLICY));
-        told.push(outcome.to_string());
+        outcomes.push(outcome.to_string());
         let bought = bought();
         assert!(bought.len() <= 1, "{what}: bought {} times", bought.len());
         let mut state = match outcome {
@@ -267,8 +267,8 @@ fn once<S: Adapter, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
                 pending.state
             }
             Outcome::Unresolved(left) if left.reason == UnresolvedReason::SameTime => {
-                // One in a thousand is made at a whole second, which then may be that of
-                // all others within the second (R12).
+                // One purchase in a thousand is made at a whole second. That time is then
+                // ambiguous if others were made within the second (R12).
                 let mut times = ledger(server).into_iter().map(|entry| entry.receipt.time_utc);
                 let whole = |time: Timestamp| time.datetime().timestamp_subsec_nanos() == 0;
                 assert!(times.any(whole), "{what}: {bought:?}");
@@ -279,13 +279,13 @@ fn once<S: Adapter, A: Action + Debug>(client: &S, server: &Server, rule: FaultR
         };
         assert!(state.sends() <= PurchaseState::MAX_SENDS, "{what}: {} sends", state.sends());
         if !state.may_send() {
-            // Nothing was bought in the end, or it is there to be found.
+            // Either nothing was bought, or the next look will find it.
             state.allow_another();
         }
         server.emulator().clear_faults();
         verified = VerifiedPurchase::resume(&intent, purchase(), state);
     }
-    panic!("{what}: never confirmed: {told:#?}");
+    panic!("{what}: never confirmed: {outcomes:#?}");
 }
 
 fn a_verified_purchase_is_made_once_or_not_at_all<S: Adapter>() {
@@ -298,7 +298,7 @@ fn a_verified_purchase_is_made_once_or_not_at_all<S: Adapter>() {
                 for rule in [
                     FaultRule::new(fault.clone()).on(path(&action)).times(1),
                     FaultRule::new(fault.clone()).on(path(&action)),
-                    // At the purchase and at the reads that follow.
+                    // At the purchase and the reads that follow.
                     FaultRule::new(fault.clone()).times(4),
                 ] {
                     once(&client, &server, rule, &action);

@@ -1,4 +1,4 @@
-//! What comes before the first byte of HTTP: whatever goes wrong there executed nothing.
+//! Failures before the first byte of HTTP, which prove that nothing was executed.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -16,14 +16,14 @@ use crate::behaviours;
 use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
-    a_timeout_that_is_over_while_connecting_executed_nothing
-    a_timeout_that_is_over_in_the_handshake_executed_nothing
+    a_timeout_while_connecting_executed_nothing
+    a_timeout_in_the_handshake_executed_nothing
 }
 
 /// Shorter than `connect_timeout`, which is ten seconds.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A read and a purchase that time out before they were sent.
+/// Asserts that a read and a purchase time out before they are sent.
 fn assert_unsent<S: Adapter>(url: &str) {
     let client = S::at(url, &TransportOptions::new().timeout(TIMEOUT));
     let start = Instant::now();
@@ -35,7 +35,7 @@ fn assert_unsent<S: Adapter>(url: &str) {
     assert!(start.elapsed() < 5 * TIMEOUT, "{:?}", start.elapsed());
 }
 
-/// A listener that takes no more connections, and what fills it.
+/// A listener that accepts no more connections, and the connections that fill it.
 fn full() -> (Socket, SocketAddr, Vec<TcpStream>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -49,21 +49,21 @@ fn full() -> (Socket, SocketAddr, Vec<TcpStream>) {
     (socket, address, waiting)
 }
 
-fn a_timeout_that_is_over_while_connecting_executed_nothing<S: Adapter>() {
+fn a_timeout_while_connecting_executed_nothing<S: Adapter>() {
     let (_listener, address, _waiting) = full();
     assert_unsent::<S>(&format!("http://{address}"));
     assert_unsent::<S>(&format!("https://{address}"));
 }
 
-fn a_timeout_that_is_over_in_the_handshake_executed_nothing<S: Adapter>() {
+fn a_timeout_in_the_handshake_executed_nothing<S: Adapter>() {
     let server = RawServer::start(|_, wire| wire.silence());
     assert_unsent::<S>(&server.url().replace("http://", "https://"));
 }
 
-/// What drives a kept connection lives in the runtime that it was made in.
+/// The task that drives an idle connection lives in the runtime that opened it.
 fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<Runtime>) {
     let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let api = Api::with_base_url(server.url(), KEY).unwrap();
     let options = TransportOptions::new().connect_timeout(TIMEOUT);
     let client = AsyncClient::<T>::with_options(api, &options).unwrap();
@@ -86,12 +86,12 @@ fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<
                 assert_eq!(error.execution(), Execution::NotExecuted, "{error:?}");
                 assert!(error.is_timeout(), "{error:?}");
             }
-            // Or a receipt that is no list.
+            // The call was sent; a read then fails to decode the receipt.
             _ => assert!(server.requests().len() > before),
         }
     }
     assert!(start.elapsed() < 5 * TIMEOUT, "{:?}", start.elapsed());
-    // What was withdrawn stays so once the first runtime goes on.
+    // A withdrawn request is not sent when the first runtime continues.
     let sent = server.requests().len();
     if let Some(first) = first {
         first.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
@@ -101,28 +101,28 @@ fn outlives_its_runtime<T: AsyncTransport + Connect>(end: fn(Runtime) -> Option<
 }
 
 #[test]
-fn a_client_whose_first_runtime_is_gone_connects_anew() {
+fn a_client_connects_again_if_its_first_runtime_is_gone() {
     outlives_its_runtime::<oneclick_reqwest::Transport>(|_| None);
     outlives_its_runtime::<oneclick_hyper::Transport>(|_| None);
 }
 
 #[test]
-fn a_client_whose_first_runtime_stands_still_executed_nothing() {
+fn a_connection_whose_runtime_is_not_driven_executes_nothing() {
     outlives_its_runtime::<oneclick_reqwest::Transport>(Some);
     outlives_its_runtime::<oneclick_hyper::Transport>(Some);
 }
 
-/// hyper hands such a request back, and says that it was canceled. (reqwest has the same
-/// request sent over another connection.)
+/// hyper returns such a request with the error "canceled". (Under reqwest, hyper-util then
+/// sends it over another connection.)
 #[test]
-fn a_request_that_hyper_hands_back_unsent_executed_nothing() {
+fn a_request_that_hyper_returns_unsent_executed_nothing() {
     let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let client = oneclick_hyper::Client::with_base_url(server.url(), KEY).unwrap();
     let client = client.with_retry(RetryPolicy::NEVER);
     let first = runtime();
     first.block_on(client.send(plant())).unwrap();
-    // The request waits for the task of its connection, which ends with its runtime.
+    // The request waits for the task of its connection, and that ends with its runtime.
     let ending = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
         drop(first);
@@ -135,11 +135,11 @@ fn a_request_that_hyper_hands_back_unsent_executed_nothing() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// ureq resolves names in a thread as soon as there is a timeout. The numbers of threads
-/// are those of a process, so this takes one of its own.
+/// ureq resolves names in a thread if there is a timeout. Threads are numbered per process,
+/// so this test runs its own process.
 #[test]
-fn a_call_of_ureq_on_a_kept_connection_starts_no_thread() {
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+fn a_ureq_call_on_an_idle_connection_starts_no_thread() {
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let url = server.url().replace("127.0.0.1", "localhost");
     let mut child = Command::new(env!("CARGO_BIN_EXE_threads-of-ureq"));
     child.env("ONECLICK_API_KEY", KEY).env("ONECLICK_BASE_URL", url);
@@ -159,7 +159,7 @@ mod kernel {
     use super::*;
 
     behaviours! {
-        the_kernel_gives_up_what_nobody_acknowledges
+        unacknowledged_bytes_time_out_in_the_kernel
     }
 
     /// The sockets of this process that are connected to an address.
@@ -172,8 +172,8 @@ mod kernel {
         sockets.filter(|fd| peer_of(fd) == Some(address)).collect()
     }
 
-    fn the_kernel_gives_up_what_nobody_acknowledges<S: Adapter>() {
-        let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    fn unacknowledged_bytes_time_out_in_the_kernel<S: Adapter>() {
+        let server = RawServer::responding(response("200 OK", "", RECEIPT));
         let client = S::new(&server.url());
         client.send(plant()).unwrap();
         let sockets = sockets_to(server.address());

@@ -1,4 +1,4 @@
-//! Transports that the caller set up: their settings do not break the promises.
+//! Transports over clients that the caller configured keep the guarantees.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ fn ureq_within(options: &TransportOptions, url: &str, agent: ureq::Agent) -> Ure
 }
 
 #[test]
-fn an_agent_that_follows_redirects_does_not_follow_ours() {
-    let elsewhere = RawServer::answering(response("200 OK", "", RECEIPT));
+fn an_agent_that_follows_redirects_does_not_follow_them_here() {
+    let elsewhere = RawServer::responding(response("200 OK", "", RECEIPT));
     let location = format!("location: {}/\r\n", elsewhere.url());
-    let server = RawServer::answering(response("307 X", &location, ""));
+    let server = RawServer::responding(response("307 X", &location, ""));
     let agent = ureq::Agent::config_builder().max_redirects(9).build().into();
     let error = ureq(&server.url(), agent).fails(plant());
     assert_eq!(error.status().unwrap(), 307);
@@ -34,11 +34,11 @@ fn an_agent_that_follows_redirects_does_not_follow_ours() {
 }
 
 #[test]
-fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
+fn an_agent_gets_our_timeouts_and_keeps_its_pool() {
     let silent = RawServer::start(|_, wire| wire.silence());
     let client = ureq_within(&impatient(), &silent.url(), ureq::Agent::new_with_defaults());
     assert!(client.fails(plant()).is_timeout());
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let client = ureq(&server.url(), ureq::Agent::new_with_defaults());
     for _ in 0..5 {
         client.send(plant()).unwrap();
@@ -46,7 +46,7 @@ fn an_agent_without_timeouts_is_given_ours_and_keeps_its_pool() {
     assert_eq!(server.connections(), 1);
 }
 
-/// A client that was told to follow redirects.
+/// A client that follows redirects.
 fn following(server: &RawServer) -> Reqwest {
     let api = Api::with_base_url(server.url(), KEY).unwrap();
     let options = TransportOptions::new();
@@ -60,11 +60,11 @@ fn following(server: &RawServer) -> Reqwest {
 }
 
 #[test]
-fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_taken() {
+fn a_client_that_follows_redirects_repeats_no_purchase_and_fails() {
     for status in [301, 302, 303, 307, 308] {
-        let elsewhere = RawServer::answering(response("200 OK", "", RECEIPT));
+        let elsewhere = RawServer::responding(response("200 OK", "", RECEIPT));
         let location = format!("location: {}/\r\n", elsewhere.url());
-        let server = RawServer::answering(response(&format!("{status} X"), &location, ""));
+        let server = RawServer::responding(response(&format!("{status} X"), &location, ""));
         following(&server).fails(plant());
         assert_eq!(server.requests().len(), 1);
         assert!(elsewhere.requests().iter().all(|request| request.starts_with("GET")));
@@ -72,18 +72,18 @@ fn a_client_that_follows_redirects_repeats_no_purchase_and_its_answer_is_not_tak
 }
 
 #[test]
-fn a_purchase_that_was_sent_is_not_unsent_by_a_redirect_to_nowhere() {
-    let gone = RawServer::answering("").url();
-    let server = RawServer::answering(response("303 X", &format!("location: {gone}/\r\n"), ""));
+fn a_failed_redirect_does_not_make_a_sent_purchase_unsent() {
+    let gone = RawServer::responding("").url();
+    let server = RawServer::responding(response("303 X", &format!("location: {gone}/\r\n"), ""));
     let error = following(&server).fails(plant());
     assert_eq!(server.requests().len(), 1);
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
 }
 
 #[test]
-fn no_proxy_of_an_agent_is_shown_a_key_in_clear_text() {
-    let proxy = RawServer::answering(response("200 OK", "", RECEIPT));
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+fn plain_http_never_uses_the_proxy_of_an_agent() {
+    let proxy = RawServer::responding(response("200 OK", "", RECEIPT));
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let through = ureq::Proxy::new(&proxy.url()).unwrap();
     let agent = ureq::Agent::config_builder().proxy(Some(through)).build().into();
     ureq(&server.url(), agent).send(plant()).unwrap();
@@ -109,7 +109,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn one_connection_carries_one_call_after_the_other() {
+fn one_connection_carries_one_call_at_a_time() {
     let emulator = Server::start().unwrap();
     runtime().block_on(async {
         let client = connect(emulator.base_url()).await;
@@ -134,7 +134,7 @@ fn one_connection_carries_one_call_after_the_other() {
 }
 
 #[test]
-fn a_connection_that_is_closed_executes_nothing_more() {
+fn a_call_on_a_closed_connection_executes_nothing() {
     let server = RawServer::start(|_, wire| {
         wire.request();
     });
@@ -142,7 +142,7 @@ fn a_connection_that_is_closed_executes_nothing_more() {
         let client = connect(&server.url()).await;
         let error = client.plant_tree(plant()).await.unwrap_err();
         assert_eq!(error.execution(), Execution::Unknown);
-        // The driver notices the end in its own time.
+        // The driver needs a moment to notice the end.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let error = client.plant_tree(plant()).await.unwrap_err();
         check_private(&error);
@@ -154,7 +154,7 @@ fn a_connection_that_is_closed_executes_nothing_more() {
 
 #[test]
 fn the_pool_can_be_wrapped_in_layers() {
-    /// A layer that counts.
+    /// A layer that counts calls.
     #[derive(Clone)]
     struct Counted(Pool, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
@@ -172,7 +172,7 @@ fn the_pool_can_be_wrapped_in_layers() {
 
         fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
             self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            // A layer may log what it sees.
+            // A layer may log the request.
             assert_eq!(secret_in(&format!("{request:?}")), None);
             self.0.call(request)
         }

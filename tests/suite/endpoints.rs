@@ -14,15 +14,15 @@ use crate::behaviours;
 use crate::raw_server::{RawServer, response};
 
 behaviours! {
-    what_is_bought_is_read_back
-    what_is_newer_than_the_reference_is_there
+    purchases_can_be_read_back
+    features_newer_than_the_reference_work
     a_projects_id_stays_in_its_segment_on_the_wire
-    text_of_all_kinds_reads_back
-    an_endpoint_of_ones_own_is_sent_as_the_others_are
+    unusual_text_survives_a_round_trip
+    a_custom_endpoint_can_be_called
     a_wrong_key_is_refused
 }
 
-fn what_is_bought_is_read_back<S: Adapter>() {
+fn purchases_can_be_read_back<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     let account = client.send(GetAccount).unwrap();
@@ -70,7 +70,7 @@ fn what_is_bought_is_read_back<S: Adapter>() {
     assert_eq!(tracking.impact_initiated, for_ada.time_utc);
 }
 
-fn what_is_newer_than_the_reference_is_there<S: Adapter>() {
+fn features_newer_than_the_reference_work<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     let metadata = Metadata::from_pairs([("order", "A-1001"), ("ünï", "🌳 \"&\\")]).unwrap();
@@ -87,7 +87,7 @@ fn what_is_newer_than_the_reference_is_there<S: Adapter>() {
     let for_ada = client.walk(ListCustomerRecords::new(), u64::MAX).remove(0).unwrap();
     assert_eq!(for_ada.metadata, metadata.into());
 
-    // A record, a receipt and a tracking answer, handed on as they are.
+    // A record, a receipt and a `Tracking` can be passed on directly.
     let tracking = client.send(TrackImpact::from(&record)).unwrap();
     assert_eq!(tracking.impact, receipt.impact);
     let reason = Reason::new("order refunded").unwrap();
@@ -118,7 +118,7 @@ fn a_projects_id_stays_in_its_segment_on_the_wire<S: Adapter>() {
         "",
         include_str!("../../crates/oneclick-proto/tests/golden/project.response.json"),
     );
-    let server = RawServer::answering(project);
+    let server = RawServer::responding(project);
     let client = S::new(&server.url());
     for (id, target) in [
         ("../whoami?x=1", "/v1/projects/..%2Fwhoami%3Fx%3D1"),
@@ -136,7 +136,7 @@ fn a_projects_id_stays_in_its_segment_on_the_wire<S: Adapter>() {
     assert!(client.fails(GetProject::new("..")).status().is_none());
 }
 
-fn text_of_all_kinds_reads_back<S: Adapter>() {
+fn unusual_text_survives_a_round_trip<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     for email in ["a+b@x.com", "a&limit=1000@x.com", "ü#?%41@exämple.com"] {
@@ -150,7 +150,7 @@ fn text_of_all_kinds_reads_back<S: Adapter>() {
     }
 }
 
-fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Adapter>() {
+fn a_custom_endpoint_can_be_called<S: Adapter>() {
     #[derive(serde::Serialize)]
     struct Own;
 
@@ -162,8 +162,8 @@ fn an_endpoint_of_ones_own_is_sent_as_the_others_are<S: Adapter>() {
     }
 
     let emulator = Server::start().unwrap();
-    let answer = S::new(emulator.base_url()).send(Own).unwrap();
-    assert!(answer["user_id"].is_string());
+    let account = S::new(emulator.base_url()).send(Own).unwrap();
+    assert!(account["user_id"].is_string());
 }
 
 fn a_wrong_key_is_refused<S: Adapter>() {

@@ -1,4 +1,4 @@
-//! Connections that fail, at each stage of a call.
+//! Connections that fail at each stage of a call.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
@@ -12,25 +12,25 @@ use crate::raw_server::{RECEIPT, RawServer, Wire, response};
 
 behaviours! {
     a_refused_connection_executed_nothing
-    a_silent_server_is_waited_for_no_longer_than_the_timeout
-    a_slow_answer_is_waited_for_no_longer_than_the_timeout
+    a_silent_server_is_stopped_by_the_timeout
+    a_slow_response_is_stopped_by_the_timeout
     a_connection_that_closes_before_the_request_is_read_is_unknown
     a_connection_that_closes_after_the_head_is_unknown
     a_connection_that_closes_after_the_request_is_unknown
     a_connection_that_is_reset_after_the_request_is_unknown
-    an_answer_cut_in_its_head_is_unknown
-    an_answer_cut_in_its_body_is_unknown_and_keeps_what_came
-    a_chunked_answer_cut_in_its_body_is_unknown
-    an_error_answer_cut_in_its_body_is_unknown
-    an_answer_that_ends_with_the_connection_is_whole_if_it_is_json
+    a_response_with_a_truncated_head_is_unknown
+    a_response_with_a_truncated_body_is_unknown_and_keeps_the_part_that_arrived
+    a_truncated_chunked_response_is_unknown
+    a_truncated_error_response_is_unknown
+    a_response_that_ends_with_the_connection_is_complete_if_it_is_json
     garbage_instead_of_http_is_unknown
-    a_kept_connection_that_closed_does_not_send_the_purchase_twice
-    a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice
-    a_client_works_on_after_a_failure
+    a_closed_idle_connection_does_not_send_a_purchase_twice
+    an_idle_connection_that_closes_on_a_request_does_not_send_it_twice
+    a_client_is_usable_after_a_failure
 }
 
-/// A purchase over connections that all end the same way: what it fails with,
-/// and that it was sent no more than once.
+/// The error of a purchase over connections that fail in this way. Asserts that it was sent
+/// at most once.
 fn buy<S: Adapter>(serve: impl Fn(&mut Wire) + Send + Sync + 'static) -> Error {
     buy_within::<S>(&TransportOptions::new(), serve)
 }
@@ -45,7 +45,7 @@ fn buy_within<S: Adapter>(
     assert!(server.requests().len() <= 1, "sent {} times", server.requests().len());
     assert_eq!(server.connections(), 1, "connected once");
     assert_eq!(error.attempts(), 1);
-    // And a read, whose query holds an address.
+    // A read fails too; its query holds an e-mail address.
     client.fails(customer());
     error
 }
@@ -67,7 +67,7 @@ fn a_refused_connection_executed_nothing<S: Adapter>() {
     }
 }
 
-fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Adapter>() {
+fn a_silent_server_is_stopped_by_the_timeout<S: Adapter>() {
     let start = Instant::now();
     let error = buy_within::<S>(&impatient(), Wire::silence);
     assert_unknown(&error, Phase::Exchange);
@@ -76,7 +76,7 @@ fn a_silent_server_is_waited_for_no_longer_than_the_timeout<S: Adapter>() {
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
-fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Adapter>() {
+fn a_slow_response_is_stopped_by_the_timeout<S: Adapter>() {
     let error = buy_within::<S>(&impatient(), |wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
@@ -94,7 +94,7 @@ fn a_slow_answer_is_waited_for_no_longer_than_the_timeout<S: Adapter>() {
 
 fn a_connection_that_closes_before_the_request_is_read_is_unknown<S: Adapter>() {
     let error = buy::<S>(|wire| drop(wire.stream.shutdown(Shutdown::Both)));
-    // It may be noticed before the body left, or after: never a success.
+    // The client may notice it before or after the body was sent.
     assert_ne!(error.execution(), Execution::Executed);
 }
 
@@ -109,7 +109,7 @@ fn a_connection_that_closes_after_the_request_is_unknown<S: Adapter>() {
 
 fn a_connection_that_is_reset_after_the_request_is_unknown<S: Adapter>() {
     let error = buy::<S>(|wire| {
-        // Closing with bytes unread resets the connection.
+        // Closing a socket with unread bytes resets the connection.
         wire.request();
         drop(wire.stream.flush());
         drop(wire.stream.shutdown(Shutdown::Read));
@@ -117,7 +117,7 @@ fn a_connection_that_is_reset_after_the_request_is_unknown<S: Adapter>() {
     assert_unknown(&error, Phase::Exchange);
 }
 
-fn an_answer_cut_in_its_head_is_unknown<S: Adapter>() {
+fn a_response_with_a_truncated_head_is_unknown<S: Adapter>() {
     for cut in ["HTTP/1", "HTTP/1.1 200 OK\r\ncontent-", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"]
     {
         let error = buy::<S>(move |wire| {
@@ -128,18 +128,18 @@ fn an_answer_cut_in_its_head_is_unknown<S: Adapter>() {
     }
 }
 
-fn an_answer_cut_in_its_body_is_unknown_and_keeps_what_came<S: Adapter>() {
+fn a_response_with_a_truncated_body_is_unknown_and_keeps_the_part_that_arrived<S: Adapter>() {
     let error = buy::<S>(|wire| {
         wire.request();
-        let answer = response("200 OK", "", RECEIPT);
-        wire.write(&answer[..answer.len() - 30]);
+        let bytes = response("200 OK", "", RECEIPT);
+        wire.write(&bytes[..bytes.len() - 30]);
     });
     assert_unknown(&error, Phase::Body);
     assert_eq!(error.status().unwrap(), 200);
     assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
 }
 
-fn a_chunked_answer_cut_in_its_body_is_unknown<S: Adapter>() {
+fn a_truncated_chunked_response_is_unknown<S: Adapter>() {
     let error = buy::<S>(|wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n20\r\n{\"user_id\"");
@@ -147,20 +147,20 @@ fn a_chunked_answer_cut_in_its_body_is_unknown<S: Adapter>() {
     assert_unknown(&error, Phase::Body);
 }
 
-fn an_error_answer_cut_in_its_body_is_unknown<S: Adapter>() {
-    // Whether it was the API's own cannot be told.
+fn a_truncated_error_response_is_unknown<S: Adapter>() {
+    // It is not known whether this was the API's own error.
     for status in ["401 Unauthorized", "500 X"] {
         let error = buy::<S>(move |wire| {
             wire.request();
-            let answer = response(status, "", "{\"type\":\"key_error\",\"message\":\"x\"}");
-            wire.write(&answer[..answer.len() - 5]);
+            let bytes = response(status, "", "{\"type\":\"key_error\",\"message\":\"x\"}");
+            wire.write(&bytes[..bytes.len() - 5]);
         });
         assert_eq!(error.execution(), Execution::Unknown, "{status}");
     }
 }
 
-/// Nothing says where it ends but the connection, which may end anywhere.
-fn an_answer_that_ends_with_the_connection_is_whole_if_it_is_json<S: Adapter>() {
+/// Only the end of the connection marks the end of the body, and it may come anywhere.
+fn a_response_that_ends_with_the_connection_is_complete_if_it_is_json<S: Adapter>() {
     let ending = |body: &'static str, reset: bool| {
         RawServer::start(move |_, wire| {
             if wire.request().is_none() {
@@ -170,7 +170,7 @@ fn an_answer_that_ends_with_the_connection_is_whole_if_it_is_json<S: Adapter>() 
             wire.write(body.as_bytes());
             if reset {
                 let socket = socket2::SockRef::from(&wire.stream);
-                // Once it arrived.
+                // Reset only after the body has arrived.
                 std::thread::sleep(Duration::from_millis(100));
                 socket.set_linger(Some(Duration::ZERO)).unwrap();
             }
@@ -200,13 +200,13 @@ fn garbage_instead_of_http_is_unknown<S: Adapter>() {
     }
 }
 
-fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Adapter>() {
+fn a_closed_idle_connection_does_not_send_a_purchase_twice<S: Adapter>() {
     let server = RawServer::start(|_, wire| {
         if wire.request().is_some() {
             wire.write(&response("200 OK", "", RECEIPT));
         }
     });
-    // Whether it is tried again or not.
+    // This holds with and without retries.
     for retry in [RetryPolicy::NEVER, soon().attempts(5)] {
         let client = S::new(&server.url()).with_retry(retry);
         for round in 1..=10 {
@@ -222,12 +222,12 @@ fn a_kept_connection_that_closed_does_not_send_the_purchase_twice<S: Adapter>() 
     }
 }
 
-fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: Adapter>() {
+fn an_idle_connection_that_closes_on_a_request_does_not_send_it_twice<S: Adapter>() {
     let server = RawServer::start(|_, wire| {
         if wire.request().is_some() {
             wire.write(&response("200 OK", "", RECEIPT));
         }
-        // The connection is kept, takes a second request, and closes on it.
+        // The connection stays open, reads a second request, and then closes.
         wire.request();
     });
     for (round, retry) in [RetryPolicy::NEVER, soon().attempts(5)].into_iter().enumerate() {
@@ -240,7 +240,7 @@ fn a_kept_connection_that_closes_on_the_next_request_does_not_send_it_twice<S: A
     }
 }
 
-fn a_client_works_on_after_a_failure<S: Adapter>() {
+fn a_client_is_usable_after_a_failure<S: Adapter>() {
     let server = RawServer::start(|number, wire| {
         if wire.request().is_some() && number > 0 {
             wire.write(&response("200 OK", "", RECEIPT));

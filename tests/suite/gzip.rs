@@ -1,4 +1,4 @@
-//! Compressed answers: asked for with the feature `gzip`, not without it.
+//! Compressed responses, which are requested only with the feature `gzip`.
 
 use std::io::Write;
 
@@ -12,8 +12,8 @@ use crate::behaviours;
 use crate::raw_server::{RECEIPT, RawServer};
 
 behaviours! {
-    an_encoding_that_nobody_asked_for_is_an_error_that_says_so
-    an_encoding_that_is_none_is_no_error
+    an_unrequested_encoding_is_an_error_that_names_it
+    the_identity_encoding_is_no_error
 }
 
 const ERROR: &str = r#"{"type":"key_error","message":"API Key does not exist"}"#;
@@ -24,7 +24,7 @@ fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A whole response in an encoding.
+/// A response with this encoding.
 fn encoded(status: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
@@ -33,7 +33,7 @@ fn encoded(status: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The encodings that are not taken off.
+/// The encodings that are not decoded.
 fn unread() -> Vec<&'static str> {
     let mut unread = vec!["br", "zstd", "deflate", "gzip, gzip", "gzip\r\ncontent-encoding: br"];
     if cfg!(not(feature = "gzip")) {
@@ -42,10 +42,10 @@ fn unread() -> Vec<&'static str> {
     unread
 }
 
-fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Adapter>() {
+fn an_unrequested_encoding_is_an_error_that_names_it<S: Adapter>() {
     let body = gzip(RECEIPT);
     for encoding in unread() {
-        let server = RawServer::answering(encoded("200 OK", encoding, &body));
+        let server = RawServer::responding(encoded("200 OK", encoding, &body));
         let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
@@ -55,7 +55,7 @@ fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Adapter>() {
             format!("has the content-encoding {encoding}, which was not taken off; whether it was");
         assert!(error.to_string().contains(&says), "{error}");
 
-        let server = RawServer::answering(encoded("401 X", &encoding, &body));
+        let server = RawServer::responding(encoded("401 X", &encoding, &body));
         let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
@@ -64,20 +64,20 @@ fn an_encoding_that_nobody_asked_for_is_an_error_that_says_so<S: Adapter>() {
     }
 }
 
-fn an_encoding_that_is_none_is_no_error<S: Adapter>() {
+fn the_identity_encoding_is_no_error<S: Adapter>() {
     for encoding in ["identity", "Identity", ""] {
-        let server = RawServer::answering(encoded("200 OK", encoding, RECEIPT.as_bytes()));
+        let server = RawServer::responding(encoded("200 OK", encoding, RECEIPT.as_bytes()));
         S::new(&server.url()).send(plant()).unwrap();
     }
 }
 
 #[test]
-fn answers_that_cannot_be_read_give_the_same_error_through_all_three() {
+fn unreadable_responses_give_the_same_error_over_all_adapters() {
     let receipt = gzip(RECEIPT);
     let mut damaged = receipt.clone();
     damaged[20] ^= 0xff;
     let whole = encoded("200 OK", "gzip", &receipt);
-    for answer in [
+    for bytes in [
         encoded("200 OK", "br", &receipt),
         encoded("200 OK", "gzip", &receipt[..40]),
         encoded("200 OK", "gzip", &damaged),
@@ -90,7 +90,7 @@ fn answers_that_cannot_be_read_give_the_same_error_through_all_three() {
     ] {
         let server = RawServer::start(move |_, wire| {
             wire.request();
-            wire.write(&answer);
+            wire.write(&bytes);
         });
         let url = server.url();
         same([
@@ -103,7 +103,7 @@ fn answers_that_cannot_be_read_give_the_same_error_through_all_three() {
 
 #[cfg(feature = "gzip")]
 mod taken_off {
-    //! What holds where gzip is asked for.
+    //! Behaviour with the feature `gzip`.
 
     use std::sync::OnceLock;
 
@@ -114,26 +114,26 @@ mod taken_off {
     use crate::raw_server::response;
 
     behaviours! {
-        an_answer_in_gzip_is_read
-        an_answer_of_several_members_is_read_whole
-        a_page_of_a_thousand_records_is_read_from_a_sixth_of_its_size
-        an_error_answer_is_read
-        an_answer_without_a_body_is_read_as_one
-        a_body_of_the_limit_is_read_and_one_byte_more_is_not
-        gigabytes_in_few_bytes_are_given_up_at_the_limit
-        gzip_without_end_that_holds_nothing_is_given_up
-        gzip_that_is_cut_is_unknown_and_keeps_what_came
-        a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came
-        gzip_that_is_damaged_is_unknown
-        an_error_answer_in_damaged_gzip_is_unknown_and_kept
+        a_gzip_response_is_read
+        a_gzip_response_of_several_members_is_read_completely
+        a_page_of_a_thousand_records_compresses_to_a_sixth
+        a_gzip_error_response_is_read
+        a_gzip_response_without_a_body_is_empty
+        a_body_at_the_limit_is_read_and_one_byte_more_is_not
+        a_gzip_bomb_is_stopped_at_the_limit
+        endless_gzip_that_decompresses_to_nothing_is_stopped
+        truncated_gzip_is_unknown_and_keeps_the_part_that_arrived
+        a_connection_lost_within_gzip_is_unknown_and_keeps_the_part_that_arrived
+        damaged_gzip_is_unknown
+        an_error_response_in_damaged_gzip_is_unknown_and_kept
     }
 
-    /// What a purchase that is answered so fails with.
-    fn buy<S: Adapter>(answer: impl Into<Vec<u8>>) -> Error {
-        let answer = answer.into();
+    /// The error of a purchase that gets this response.
+    fn buy<S: Adapter>(bytes: impl Into<Vec<u8>>) -> Error {
+        let bytes = bytes.into();
         let server = RawServer::start(move |_, wire| {
             wire.request();
-            wire.write(&answer);
+            wire.write(&bytes);
         });
         let error = S::new(&server.url()).fails(plant());
         assert_eq!(server.requests().len(), 1);
@@ -152,7 +152,7 @@ mod taken_off {
         assert!(!error.is_timeout());
     }
 
-    fn an_answer_in_gzip_is_read<S: Adapter>() {
+    fn a_gzip_response_is_read<S: Adapter>() {
         let body = gzip(RECEIPT);
         let mut chunked =
             b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -161,35 +161,35 @@ mod taken_off {
             chunked.extend([b"1\r\n", [*byte].as_slice(), b"\r\n"].concat());
         }
         chunked.extend(b"0\r\n\r\n");
-        for answer in [
+        for bytes in [
             encoded("200 OK", "gzip", &body),
             encoded("201 Created", "GZip", &body),
             encoded("200 OK", "x-gzip", &body),
             chunked,
         ] {
-            let server = RawServer::answering(answer);
+            let server = RawServer::responding(bytes);
             let client = S::new(&server.url());
-            // The connection is kept after it.
+            // The connection is reused.
             for _ in 0..2 {
                 assert_eq!(client.send(plant()).unwrap().impact.amount, 5);
             }
             assert_eq!(server.connections(), 1);
         }
-        // And so is one that is not compressed although it was asked for.
-        let server = RawServer::answering(response("200 OK", "", RECEIPT));
+        // An uncompressed response is read as well.
+        let server = RawServer::responding(response("200 OK", "", RECEIPT));
         S::new(&server.url()).send(plant()).unwrap();
     }
 
-    fn an_answer_of_several_members_is_read_whole<S: Adapter>() {
+    fn a_gzip_response_of_several_members_is_read_completely<S: Adapter>() {
         let (first, second) = RECEIPT.split_at(30);
         let body = [gzip(first), gzip(""), gzip(second)].concat();
-        let server = RawServer::answering(encoded("200 OK", "gzip", &body));
+        let server = RawServer::responding(encoded("200 OK", "gzip", &body));
         assert_eq!(S::new(&server.url()).send(plant()).unwrap().impact.amount, 5);
     }
 
-    fn a_page_of_a_thousand_records_is_read_from_a_sixth_of_its_size<S: Adapter>() {
+    fn a_page_of_a_thousand_records_compresses_to_a_sixth<S: Adapter>() {
         let row = |number: u32| {
-            // Times as if drawn at random, which is what does not compress.
+            // Pseudo-random times, since those do not compress well.
             let drawn = number.wrapping_mul(2_654_435_761);
             let (day, hour, minute) = (drawn % 30 + 1, drawn / 32 % 24, drawn / 1024 % 60);
             let (second, millis) = (drawn / 65_536 % 60, drawn / 4_194_304 % 1000);
@@ -201,12 +201,12 @@ mod taken_off {
         let page = format!(r#"{{"user_records":[{}],"cursor":null}}"#, rows.join(","));
         let body = gzip(&page);
         assert!(body.len() * 6 < page.len(), "{} of {}", body.len(), page.len());
-        let server = RawServer::answering(encoded("200 OK", "gzip", &body));
+        let server = RawServer::responding(encoded("200 OK", "gzip", &body));
         let page = S::new(&server.url()).send(ListRecords::new()).unwrap();
         assert_eq!(page.items.len(), 1000);
     }
 
-    fn an_error_answer_is_read<S: Adapter>() {
+    fn a_gzip_error_response_is_read<S: Adapter>() {
         for (status, execution) in [
             ("401 X", Execution::NotExecuted),
             ("429 X", Execution::NotExecuted),
@@ -220,7 +220,7 @@ mod taken_off {
         }
     }
 
-    fn an_answer_without_a_body_is_read_as_one<S: Adapter>() {
+    fn a_gzip_response_without_a_body_is_empty<S: Adapter>() {
         let error = buy::<S>(encoded("200 OK", "gzip", b""));
         assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
         assert_eq!(error.execution(), Execution::Unknown);
@@ -228,10 +228,10 @@ mod taken_off {
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
     }
 
-    fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
-        // Smaller than its gzip, and larger.
+    fn a_body_at_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
+        // One body is smaller than its gzip, the other is larger.
         for receipt in [RECEIPT.to_owned(), format!("{RECEIPT}{}", " ".repeat(50_000))] {
-            let server = RawServer::answering(encoded("200 OK", "gzip", &gzip(&receipt)));
+            let server = RawServer::responding(encoded("200 OK", "gzip", &gzip(&receipt)));
             S::at(&server.url(), &capped(receipt.len())).send(plant()).unwrap();
 
             let error = S::at(&server.url(), &capped(receipt.len() - 1)).fails(plant());
@@ -247,8 +247,8 @@ mod taken_off {
         BOMB.get_or_init(|| gzip(vec![b' '; 1024 * 1024]).repeat(2048))
     }
 
-    fn gigabytes_in_few_bytes_are_given_up_at_the_limit<S: Adapter>() {
-        // Of an error response the beginning is kept.
+    fn a_gzip_bomb_is_stopped_at_the_limit<S: Adapter>() {
+        // The beginning of an error response is kept.
         for (status, expected) in [("200 OK", Some(Phase::TooLarge)), ("401 X", None)] {
             let error = buy::<S>(encoded(status, "gzip", bomb()));
             assert_eq!(phase(&error), expected, "{error:?}");
@@ -257,12 +257,12 @@ mod taken_off {
         }
     }
 
-    fn gzip_without_end_that_holds_nothing_is_given_up<S: Adapter>() {
+    fn endless_gzip_that_decompresses_to_nothing_is_stopped<S: Adapter>() {
         let piece = gzip("").repeat(200);
         let server = RawServer::start(move |_, wire| {
             wire.request();
             wire.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n");
-            // A hundred times the limit, if anybody takes it.
+            // A hundred times the limit, if the client reads all of it.
             for _ in 0..1600 {
                 if !wire.write(&piece) {
                     break;
@@ -273,7 +273,7 @@ mod taken_off {
         assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
     }
 
-    fn gzip_that_is_cut_is_unknown_and_keeps_what_came<S: Adapter>() {
+    fn truncated_gzip_is_unknown_and_keeps_the_part_that_arrived<S: Adapter>() {
         let body = gzip(RECEIPT);
         for length in [1, 9, 10, 11, body.len() / 2, body.len() - 8, body.len() - 1] {
             assert_cut(&buy::<S>(encoded("200 OK", "gzip", &body[..length])));
@@ -283,10 +283,10 @@ mod taken_off {
         assert!(format!("{error:#}").contains(": the gzip body is invalid: "), "{error:#}");
     }
 
-    fn a_connection_that_breaks_within_gzip_is_unknown_and_keeps_what_came<S: Adapter>() {
-        let answer = encoded("200 OK", "gzip", &gzip(RECEIPT));
+    fn a_connection_lost_within_gzip_is_unknown_and_keeps_the_part_that_arrived<S: Adapter>() {
+        let bytes = encoded("200 OK", "gzip", &gzip(RECEIPT));
         for missing in [1, 8, 30] {
-            let error = buy::<S>(&answer[..answer.len() - missing]);
+            let error = buy::<S>(&bytes[..bytes.len() - missing]);
             assert_cut(&error);
             assert!(error.body().starts_with(b"{\"user_id\""), "{error:?}");
         }
@@ -296,7 +296,7 @@ mod taken_off {
         assert_cut(&error);
     }
 
-    fn gzip_that_is_damaged_is_unknown<S: Adapter>() {
+    fn damaged_gzip_is_unknown<S: Adapter>() {
         let body = gzip(RECEIPT);
         // The magic number, the data, the checksum, the length.
         for place in [0, 10, 20, body.len() - 8, body.len() - 1] {
@@ -311,7 +311,7 @@ mod taken_off {
         assert_cut(&buy::<S>(encoded("200 OK", "gzip", RECEIPT.as_bytes())));
     }
 
-    fn an_error_answer_in_damaged_gzip_is_unknown_and_kept<S: Adapter>() {
+    fn an_error_response_in_damaged_gzip_is_unknown_and_kept<S: Adapter>() {
         let mut body = gzip(ERROR);
         body[10] ^= 0xff;
         for body in [&body, "<html>no gzip at all</html>".as_bytes()] {

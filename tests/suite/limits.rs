@@ -1,4 +1,4 @@
-//! Servers that send too much.
+//! Limits on servers that send too much, and on timeouts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,22 +11,22 @@ use crate::behaviours;
 use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
-    a_body_of_the_limit_is_read_and_one_byte_more_is_not
-    an_endless_body_is_given_up_at_the_limit
-    an_endless_head_is_given_up
-    a_length_that_is_declared_and_never_comes_is_not_allocated
-    of_a_long_error_body_only_so_much_is_read_as_is_kept
+    a_body_at_the_limit_is_read_and_one_byte_more_is_not
+    an_endless_body_is_stopped_at_the_limit
+    an_endless_head_is_stopped
+    a_declared_length_is_not_allocated
+    a_long_error_body_is_read_only_up_to_the_part_that_is_kept
     a_receipt_that_is_too_large_is_not_read
-    timeouts_without_end_are_long_ones
-    a_timeout_of_zero_is_refused_before_anything_leaves
+    endless_timeouts_work
+    a_timeout_of_zero_is_refused_before_anything_is_sent
 }
 
 fn capped(bytes: usize) -> TransportOptions {
     TransportOptions::new().max_response_bytes(bytes)
 }
 
-fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+fn a_body_at_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let receipt = S::at(&server.url(), &capped(RECEIPT.len())).send(plant()).unwrap();
     assert_eq!(receipt.impact.amount, 5);
 
@@ -36,7 +36,7 @@ fn a_body_of_the_limit_is_read_and_one_byte_more_is_not<S: Adapter>() {
     assert_eq!(error.status().unwrap(), 200);
 }
 
-fn an_endless_body_is_given_up_at_the_limit<S: Adapter>() {
+fn an_endless_body_is_stopped_at_the_limit<S: Adapter>() {
     for head in [
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
@@ -48,7 +48,7 @@ fn an_endless_body_is_given_up_at_the_limit<S: Adapter>() {
             wire.write(head.as_bytes());
             let piece = " ".repeat(0x1000);
             let piece = if chunked { format!("1000\r\n{piece}\r\n") } else { piece };
-            // A hundred times the limit, if anybody takes it.
+            // A hundred times the limit, if the client reads all of it.
             for _ in 0..1600 {
                 if !wire.write(piece.as_bytes()) {
                     break;
@@ -61,7 +61,7 @@ fn an_endless_body_is_given_up_at_the_limit<S: Adapter>() {
     }
 }
 
-fn an_endless_head_is_given_up<S: Adapter>() {
+fn an_endless_head_is_stopped<S: Adapter>() {
     let server = RawServer::start(|_, wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\n");
@@ -77,7 +77,7 @@ fn an_endless_head_is_given_up<S: Adapter>() {
     assert!(!error.is_timeout());
 }
 
-/// As fast as it goes, or as fast as somebody can read it.
+/// Floods the client with 1xx responses, as fast as possible and more slowly.
 fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
     for (line, lines, pause) in [("100 Continue", 1000, 0), ("103 Early Hints", 10, 1)] {
         let server = RawServer::start(move |_, wire| {
@@ -98,14 +98,14 @@ fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
 }
 
 #[test]
-fn a_flood_of_1xx_is_given_up_in_time() {
+fn a_flood_of_1xx_responses_does_not_delay_the_timeout() {
     each_flood_of_1xx(|url, options| Ureq::at(url, options).fails(plant()));
     each_flood_of_1xx(|url, options| Hyper::at(url, options).fails(plant()));
-    // Under reqwest nothing can be set: hyper reads up to 50 MiB in one go, and the timers
-    // of the runtime wait for it. Its crate's documentation says so.
+    // reqwest is left out: hyper reads up to 50 MiB at once, and the timers of the runtime
+    // wait for it. The documentation of oneclick-reqwest says so.
 }
 
-fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Adapter>() {
+fn a_declared_length_is_not_allocated<S: Adapter>() {
     let server = RawServer::start(|_, wire| {
         wire.request();
         wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n{");
@@ -116,7 +116,7 @@ fn a_length_that_is_declared_and_never_comes_is_not_allocated<S: Adapter>() {
     assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
 }
 
-fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Adapter>() {
+fn a_long_error_body_is_read_only_up_to_the_part_that_is_kept<S: Adapter>() {
     for (status, body) in [("400 X", "x"), ("500 X", "x"), ("503 X", OWN_BEGINNING)] {
         let written = Arc::new(AtomicUsize::new(0));
         let count = written.clone();
@@ -126,7 +126,7 @@ fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Adapter>() {
                 format!("HTTP/1.1 {status}\r\ncontent-length: 99999999\r\n\r\n{body}").as_bytes(),
             );
             let piece = [b'x'; 0x4000];
-            // Far more than the buffers of a socket hold, if anybody takes it.
+            // Far more than the buffers of a socket hold, if the client reads all of it.
             for _ in 0..4_000 {
                 if !wire.write(&piece) {
                     break;
@@ -144,18 +144,18 @@ fn of_a_long_error_body_only_so_much_is_read_as_is_kept<S: Adapter>() {
     }
 }
 
-/// The API's own words, if they ended.
+/// The beginning of an error of the API.
 const OWN_BEGINNING: &str = r#"{"type":"invalid_request_error","message":""#;
 
 fn a_receipt_that_is_too_large_is_not_read<S: Adapter>() {
     let body = format!("{RECEIPT}{}", " ".repeat(Error::MAX_BODY_BYTES));
-    let server = RawServer::answering(response("200 OK", "", &body));
+    let server = RawServer::responding(response("200 OK", "", &body));
     let error = S::new(&server.url()).fails(plant());
     assert_eq!(phase(&error), Some(Phase::TooLarge), "{error:?}");
     assert_eq!(error.execution(), Execution::Unknown);
 }
 
-fn a_timeout_of_zero_is_refused_before_anything_leaves<S: Adapter>() {
+fn a_timeout_of_zero_is_refused_before_anything_is_sent<S: Adapter>() {
     let usual = TransportOptions::new;
     for (name, options) in [
         ("timeout", usual().timeout(Duration::ZERO)),
@@ -169,8 +169,8 @@ fn a_timeout_of_zero_is_refused_before_anything_leaves<S: Adapter>() {
     }
 }
 
-fn timeouts_without_end_are_long_ones<S: Adapter>() {
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+fn endless_timeouts_work<S: Adapter>() {
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let mut options = TransportOptions::new();
     options.timeout = Duration::MAX;
     options.connect_timeout = Duration::MAX;

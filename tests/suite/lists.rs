@@ -8,12 +8,12 @@ use crate::behaviours;
 use crate::raw_server::{RawServer, response};
 
 behaviours! {
-    a_list_is_walked_across_its_pages
-    a_walk_with_a_cap_is_resumed_from_a_cursor
+    a_list_is_read_across_its_pages
+    a_list_with_a_cap_is_resumed_from_a_cursor
     a_list_whose_cursors_repeat_ends_with_an_error
-    a_page_that_is_too_large_is_read_in_smaller_ones
+    a_page_that_is_too_large_is_read_in_smaller_pages
     a_list_ends_after_an_error
-    a_malformed_row_is_an_error_and_the_walk_goes_on
+    a_malformed_row_is_an_error_and_the_list_continues
 }
 
 const ROW: &str = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
@@ -22,7 +22,7 @@ fn amounts<S: Adapter>(client: &S, list: ListRecords, cap: u64) -> Vec<i64> {
     client.walk(list, cap).into_iter().map(|record| record.unwrap().impact.amount).collect()
 }
 
-fn a_list_is_walked_across_its_pages<S: Adapter>() {
+fn a_list_is_read_across_its_pages<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     for amount in 1..=25 {
@@ -36,7 +36,7 @@ fn a_list_is_walked_across_its_pages<S: Adapter>() {
     assert_eq!(amounts(&client, ListRecords::new(), u64::MAX).len(), 25);
 }
 
-fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Adapter>() {
+fn a_list_with_a_cap_is_resumed_from_a_cursor<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     for amount in 1..=9 {
@@ -50,7 +50,7 @@ fn a_walk_with_a_cap_is_resumed_from_a_cursor<S: Adapter>() {
     assert_eq!(amounts(&client, rest, u64::MAX), [6, 7, 8, 9]);
 }
 
-fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Adapter>() {
+fn a_malformed_row_is_an_error_and_the_list_continues<S: Adapter>() {
     let server = RawServer::start(|_, wire| {
         let first = format!(r#"{{"user_records":[{{"user_id":7}},{ROW},null],"cursor":"next"}}"#);
         let other = ROW.replace(":1}", ":2}");
@@ -61,7 +61,7 @@ fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Adapter>() {
         }
     });
     let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);
-    let told = items.iter().map(|item| match item {
+    let shown = items.iter().map(|item| match item {
         Ok(record) => record.impact.amount.to_string(),
         Err(error) => {
             check_private(error);
@@ -70,22 +70,22 @@ fn a_malformed_row_is_an_error_and_the_walk_goes_on<S: Adapter>() {
             String::from_utf8(error.body().to_vec()).unwrap()
         }
     });
-    assert_eq!(told.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
+    assert_eq!(shown.collect::<Vec<_>>(), ["1", r#"{"user_id":7}"#, "null", "2"]);
 }
 
 fn a_list_whose_cursors_repeat_ends_with_an_error<S: Adapter>() {
     let page = format!(r#"{{"user_records":[{ROW}],"cursor":"again"}}"#);
-    let server = RawServer::answering(response("200 OK", "", &page));
+    let server = RawServer::responding(response("200 OK", "", &page));
     let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);
     let error = items.last().unwrap().as_ref().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CursorRepeated));
-    // The row of the second page was handed out before.
+    // The row of the second page was returned before.
     assert_eq!(items.len(), 2);
     assert_eq!(server.requests().len(), 2);
 }
 
-/// A thousand records with the longest metadata are more than the default limit.
-fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Adapter>() {
+/// A page of a thousand records with large metadata exceeds the default limit.
+fn a_page_that_is_too_large_is_read_in_smaller_pages<S: Adapter>() {
     let emulator = Server::start().unwrap();
     let client = S::new(emulator.base_url());
     let pairs = (0..Metadata::MAX_PAIRS).map(|key| (key.to_string(), "x".repeat(400)));
@@ -106,13 +106,13 @@ fn a_page_that_is_too_large_is_read_in_smaller_ones<S: Adapter>() {
 fn a_list_ends_after_an_error<S: Adapter>() {
     let server = RawServer::start(|_, wire| {
         while let Some(request) = wire.request() {
-            let answer = if request.contains("cursor=a%2B%2F%3D") {
+            let bytes = if request.contains("cursor=a%2B%2F%3D") {
                 response("500 X", "", "")
             } else {
                 let page = format!(r#"{{"user_records":[{ROW}],"cursor":"a+/="}}"#);
                 response("200 OK", "", &page)
             };
-            wire.write(&answer);
+            wire.write(&bytes);
         }
     });
     let items = S::new(&server.url()).walk(ListRecords::new(), u64::MAX);

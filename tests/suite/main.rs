@@ -1,7 +1,7 @@
-//! What must hold over every transport: one suite, three adapters, real sockets.
+//! The behaviour of every transport, checked for three adapters on real sockets.
 //!
-//! A behaviour is a function over a [`adapter::Adapter`]; `behaviours!` makes a
-//! test of it for each adapter.
+//! A behaviour is a function over an [`adapter::Adapter`]; `behaviours!` defines a test of
+//! it for each adapter.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod adapter;
@@ -10,7 +10,6 @@ mod plain_socket;
 mod raw_server;
 
 mod adapter_parity;
-mod answers;
 mod claims_match_ledger;
 mod connecting;
 mod custom_transports;
@@ -23,6 +22,7 @@ mod promises;
 mod promises_on_emulator;
 mod proxies;
 mod redirects;
+mod responses;
 mod retries;
 mod sdk_regressions;
 mod security;
@@ -31,7 +31,7 @@ mod strategies;
 mod tls;
 mod unkind_server;
 
-/// Makes a test of each behaviour for each adapter.
+/// Defines a test for each behaviour and each adapter.
 macro_rules! behaviours {
     ($($name:ident)*) => {
         mod reqwest {

@@ -1,19 +1,19 @@
-//! The six promises of a verified purchase, over random histories: here against a
-//! server that takes every value of what the API leaves unstated and shares no code with
-//! the client, in `promises_on_emulator` against the emulator.
+//! The six promises of a verified purchase, checked on random histories. Here the server
+//! shares no code with the client and varies everything that the API leaves unstated; in
+//! `promises_on_emulator` it is the emulator.
 //!
-//! 1. Never twice: no two purchases of one intent stand, unless the outcome says so.
-//! 2. Never for nothing: `Confirmed` only if exactly one purchase of the intent stands.
-//! 3. Never denied: nothing that stands is called not bought or refused.
-//! 4. Nothing is cancelled by a conclusion.
-//! 5. At most two purchases that may have been made ever leave for an intent.
-//! 6. No wedge: a server that is kind again resolves every intent that is not truly
-//!    ambiguous.
+//! 1. Never twice: an intent never has two active purchases, unless the outcome says so.
+//! 2. Never for nothing: `Confirmed` means that the intent has exactly one active purchase.
+//! 3. Never denied: no active purchase is reported as not bought or refused.
+//! 4. No conclusion cancels anything.
+//! 5. For an intent, at most two requests that may have bought something are ever sent.
+//! 6. Never stuck: once the server is kind again, every intent is resolved that is not
+//!    truly ambiguous.
 //!
-//! Each history has a seed, which draws the server's values, its faults, crashes of the
-//! client, purchases of others, and cancellations by hand. There is no socket and no
-//! time but a counted one. Set `ONECLICK_HISTORY` to a seed to see one history alone,
-//! `ONECLICK_HISTORIES` to the number of histories of a long run.
+//! The seed of a history determines the server's values and faults, crashes of the client,
+//! purchases of others, and cancellations by hand. There are no sockets, and time is
+//! simulated. Set `ONECLICK_HISTORY` to a seed to print a single history, and
+//! `ONECLICK_HISTORIES` to the number of histories for a long run.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -31,43 +31,44 @@ use crate::unkind_server::{Dice, Dimensions, KEY, Kind, Order, Reply, UnkindServ
 
 /// When a history begins.
 pub(crate) const BEGIN: Duration = Duration::from_secs(5 * 86_400);
-/// How long after an outcome everything that was on its way has arrived.
+/// How long after an outcome all requests in flight have arrived.
 pub(crate) const ARRIVED: Duration = Duration::from_secs(60);
 
-/// A server on which one purchase is wanted, and all that happens there.
+/// A simulated server and everything else that happens on the account.
 pub(crate) trait World: Sized {
-    /// With random values, or the kind ones with one answer in ten lost.
+    /// A world with random values or, if `kind`, with kind values and a tenth of the
+    /// responses lost.
     fn new(dice: &mut Dice, order: &Order, marker: &str, kind: bool) -> Self;
 
-    /// The values that are not kind.
+    /// Describes the values that are not kind.
     fn shown(&self) -> String;
 
     fn policy(&self) -> VerifyPolicy {
         VerifyPolicy::STANDARD
     }
 
-    /// One exchange, and how long it takes.
+    /// Carries out an exchange; returns its duration and its result.
     fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> (Duration, Exchanged);
 
-    /// Lets everything happen until this time.
+    /// Advances the world to this time.
     fn pass(&mut self, until: Duration);
 
-    /// What was bought for the intent.
+    /// The purchases of the intent.
     fn bought(&self) -> Vec<Bought>;
 
-    /// Whether anything else cannot be told apart from what is wanted.
+    /// Whether any other purchase looks like the purchase of the intent.
     fn has_candidates(&self) -> bool;
 
-    /// When anything was bought, by anybody.
+    /// The times of all purchases on the account.
     fn times(&self) -> Vec<DateTime<Utc>>;
 
-    /// Takes the kind values.
+    /// Switches to the kind values.
     fn become_kind(&mut self);
 }
 
 pub(crate) type Exchanged = Result<Response<Vec<u8>>, TransportError>;
 
-/// Something that was bought for the intent.
+/// A purchase of the intent.
 pub(crate) struct Bought {
     pub(crate) time: DateTime<Utc>,
     pub(crate) made_at: Duration,
@@ -76,28 +77,28 @@ pub(crate) struct Bought {
     pub(crate) readable: bool,
 }
 
-/// A body that breaks off.
+/// The error for a truncated body.
 pub(crate) fn cut(response: Response<Vec<u8>>) -> TransportError {
     let (head, body) = response.into_parts();
     let reader = BodyReader::new(&Method::GET, head, usize::MAX).push(&body);
     reader.map_or_else(|error| error, |reader| reader.cut("closed"))
 }
 
-/// One history, and the client in it.
+/// A history in progress, with its client.
 struct History<W> {
     world: W,
     dice: Dice,
     now: Duration,
     intent: Intent,
     purchase: Purchase,
-    /// What the client stored last.
+    /// The state that the client stored last.
     stored: Option<PurchaseState>,
-    /// Whether it ever stored anything.
+    /// Whether the client ever stored a state.
     begun: bool,
-    /// How many purchases left that may have been made.
+    /// How many requests were sent that may have bought something.
     sends: u32,
     cancels: u32,
-    told: bool,
+    verbose: bool,
 }
 
 /// How a history ended.
@@ -106,28 +107,28 @@ enum End {
     Confirmed,
     Refused,
     NotBought,
-    TakenBack,
+    Cancelled,
     Unresolved,
 }
 
-/// What a history has to tell: how it ended, why, and how long it was pending.
-struct Told {
+/// How a history ended, why, and how long it was pending.
+struct Ending {
     end: End,
     reason: Option<UnresolvedReason>,
     pending: Duration,
 }
 
 impl<W: World> History<W> {
-    fn new(seed: u64, kind: bool, told: bool) -> Self {
+    fn new(seed: u64, kind: bool, verbose: bool) -> Self {
         let mut dice = Dice::new(seed);
         let (purchase, order) = purchase(&mut dice);
         let intent = Intent::new("shop", &seed.to_string());
         let world = W::new(&mut dice, &order, intent.marker(), kind);
-        if told {
+        if verbose {
             println!("{}", world.shown());
         }
         let (now, stored, begun, sends, cancels) = (BEGIN, None, false, 0, 0);
-        Self { world, dice, now, intent, purchase, stored, begun, sends, cancels, told }
+        Self { world, dice, now, intent, purchase, stored, begun, sends, cancels, verbose }
     }
 
     fn pass(&mut self, time: Duration) {
@@ -135,11 +136,11 @@ impl<W: World> History<W> {
         self.world.pass(self.now);
     }
 
-    fn standing(&self, at: Duration) -> usize {
-        let stands = |bought: &Bought| {
+    fn active(&self, at: Duration) -> usize {
+        let is_active = |bought: &Bought| {
             bought.made_at <= at && bought.cancelled_at.is_none_or(|cancelled| cancelled > at)
         };
-        self.world.bought().into_iter().filter(stands).count()
+        self.world.bought().into_iter().filter(is_active).count()
     }
 
     fn exchange(&mut self, request: &Request<Vec<u8>>, buys: bool) -> Exchanged {
@@ -147,7 +148,7 @@ impl<W: World> History<W> {
         let before = self.world.bought().len();
         let (after, result) = self.world.exchange(request, self.now);
         let made = self.world.bought().len() > before;
-        if self.told {
+        if self.verbose {
             let shown = match &result {
                 Ok(response) => {
                     let body = String::from_utf8_lossy(response.body());
@@ -163,7 +164,7 @@ impl<W: World> History<W> {
         result
     }
 
-    /// A process that works on the intent and may die; what it says.
+    /// Runs a process that works on the intent; `None` if it dies.
     fn work(&mut self, mut death: Option<usize>) -> Option<Outcome> {
         let (intent, purchase) = (&self.intent, self.purchase.clone());
         let verified = match self.stored.clone() {
@@ -182,7 +183,7 @@ impl<W: World> History<W> {
         self.drive(verified, &mut death, |state| Some(state.clone()))
     }
 
-    /// The loop of the guide: what may buy leaves after its state was stored.
+    /// The loop of the guide, which stores the state before a request that may buy.
     fn drive<M: Machine>(
         &mut self,
         machine: M,
@@ -199,7 +200,7 @@ impl<W: World> History<W> {
             step = match step {
                 Step::Send(request, sent) => {
                     if sent.may_buy() {
-                        let state = state(sent.state()).expect("it only reads");
+                        let state = state(sent.state()).expect("a settlement only reads");
                         self.store(&state);
                     }
                     let result = self.exchange(&request, sent.may_buy());
@@ -221,61 +222,62 @@ impl<W: World> History<W> {
     fn store(&mut self, state: &PurchaseState) {
         let json = serde_json::to_string(state).unwrap();
         self.stored = Some(serde_json::from_str(&json).unwrap());
-        // One that died before it stored anything has sent nothing.
+        // A process that died before this has sent nothing.
         self.begun = true;
     }
 
-    /// Checks an outcome. An error is the time after which to look again.
-    fn judge(&mut self, outcome: Outcome) -> Result<Told, Duration> {
-        if self.told {
+    /// Checks an outcome against the promises. If it is pending, returns the time after
+    /// which to look again as an error.
+    fn check(&mut self, outcome: Outcome) -> Result<Ending, Duration> {
+        if self.verbose {
             println!("=> {outcome}");
         }
         let then = self.now;
-        // Somebody may cancel in the last second, and what was on its way arrives.
+        // Allow for a cancellation in the last second and for requests in flight.
         let before = then.saturating_sub(Duration::from_secs(1));
         self.pass(ARRIVED);
-        let standing = [before, then, self.now].map(|at| self.standing(at));
+        let active = [before, then, self.now].map(|at| self.active(at));
         let ours = self.world.bought();
-        let one = standing[..2].contains(&1) || (standing[0] > 1 && standing[1] < 1);
+        let one = active[..2].contains(&1) || (active[0] > 1 && active[1] < 1);
         assert_eq!(self.cancels, 0, "promise 4: something was cancelled");
         assert!(self.sends <= 2, "promise 5: {} purchases left", self.sends);
         let (end, reason) = match outcome {
             Outcome::Confirmed(receipt) => {
-                assert!(one, "promise 2: confirmed, and {standing:?} stand");
+                assert!(one, "promise 2: confirmed, but {active:?} are active");
                 let shown = receipt.time_utc.datetime();
                 let near = |ours: &Bought| (ours.time - shown).abs() <= TimeDelta::seconds(1);
                 assert!(ours.iter().any(near), "promise 2: the receipt of another purchase");
                 (End::Confirmed, None)
             }
             Outcome::Refused(error) => {
-                assert_eq!(standing[1..], [0, 0], "promise 3: refused: {error}");
+                assert_eq!(active[1..], [0, 0], "promise 3: refused: {error}");
                 (End::Refused, None)
             }
             Outcome::NotBought(not) => {
-                assert_eq!(standing[1..], [0, 0], "promise 3: not bought: {:?}", not.error);
+                assert_eq!(active[1..], [0, 0], "promise 3: not bought: {:?}", not.error);
                 self.store(&not.state);
                 (End::NotBought, None)
             }
             Outcome::Cancelled(ids) => {
-                let gone = !ours.is_empty() && standing.contains(&0);
-                assert!(gone, "promise 3: {ids:?} taken back");
-                (End::TakenBack, None)
+                let gone = !ours.is_empty() && active.contains(&0);
+                assert!(gone, "promise 3: {ids:?} are reported as cancelled");
+                (End::Cancelled, None)
             }
             Outcome::Pending(pending) => {
                 self.store(&pending.state);
                 return Err(pending.after);
             }
             Outcome::Unresolved(left) => {
-                let shown = standing[1] < 2 || left.found.len() > 1;
-                assert!(shown, "promise 1: {standing:?} stand: {}", left.reason);
+                let shown = active[1] < 2 || left.found.len() > 1;
+                assert!(shown, "promise 1: {active:?} are active: {}", left.reason);
                 self.store(&left.state);
                 (End::Unresolved, Some(left.reason))
             }
         };
-        Ok(Told { end, reason, pending: Duration::ZERO })
+        Ok(Ending { end, reason, pending: Duration::ZERO })
     }
 
-    fn run(mut self, kind: bool) -> Told {
+    fn run(mut self, kind: bool) -> Ending {
         let mut pending = Duration::ZERO;
         let mut crashes = if kind { 0 } else { *self.dice.pick(&[0, 0, 0, 1, 2]) };
         let mut last = None;
@@ -284,21 +286,21 @@ impl<W: World> History<W> {
             crashes = usize::saturating_sub(crashes, 1);
             let Some(outcome) = self.work(death) else {
                 if !kind && self.dice.percent(15) {
-                    // The state is lost too.
+                    // The stored state is lost too.
                     self.stored = None;
                 }
                 let pause = *self.dice.pick(&[1, 5, 40, 200, 1_000]);
                 self.pass(Duration::from_secs(pause));
                 continue;
             };
-            match self.judge(outcome) {
-                // Somebody may try again what was not bought.
-                Ok(told) if told.end == End::NotBought && !kind && self.dice.percent(50) => {
+            match self.check(outcome) {
+                // The caller may try again if nothing was bought.
+                Ok(ending) if ending.end == End::NotBought && !kind && self.dice.percent(50) => {
                     self.pass(Duration::from_secs(60));
-                    last = Some(told);
+                    last = Some(ending);
                 }
-                Ok(told) => {
-                    last = Some(told);
+                Ok(ending) => {
+                    last = Some(ending);
                     break;
                 }
                 Err(after) => {
@@ -311,31 +313,31 @@ impl<W: World> History<W> {
             }
         }
         match last {
-            Some(last) if last.end != End::Unresolved => Told { pending, ..last },
+            Some(last) if last.end != End::Unresolved => Ending { pending, ..last },
             last => {
                 let before = last.as_ref().and_then(|last| last.reason);
                 let again = self.recover(before);
                 let end = if last.is_some() { End::Unresolved } else { again.end };
-                Told { end, reason: before.or(again.reason), pending }
+                Ending { end, reason: before.or(again.reason), pending }
             }
         }
     }
 
-    /// The server is kind again, and the intent is taken up until it is settled.
-    fn recover(&mut self, before: Option<UnresolvedReason>) -> Told {
+    /// Makes the server kind again, and resumes the intent until it is resolved.
+    fn recover(&mut self, before: Option<UnresolvedReason>) -> Ending {
         self.world.become_kind();
         self.pass(Duration::from_secs(3_600));
         for _ in 0..4 {
-            let outcome = self.work(None).expect("it lives");
-            match self.judge(outcome) {
-                Ok(told) => {
-                    let clear = match told.reason {
+            let outcome = self.work(None).expect("this process does not die");
+            match self.check(outcome) {
+                Ok(ending) => {
+                    let clear = match ending.reason {
                         None => true,
                         Some(UnresolvedReason::SameTime) if self.shares_a_whole_second() => true,
                         Some(_) => self.is_ambiguous(),
                     };
-                    assert!(clear, "promise 6: {:?}, before {before:?}", told.reason);
-                    return told;
+                    assert!(clear, "promise 6: {:?}, before {before:?}", ending.reason);
+                    return ending;
                 }
                 Err(after) => self.pass(after + Duration::from_secs(1)),
             }
@@ -343,9 +345,9 @@ impl<W: World> History<W> {
         panic!("promise 6: pending for ever");
     }
 
-    /// Whether what was bought has the second of another purchase, and one of the two was
-    /// made at a whole second. That is one in a thousand: the rules take such a time for
-    /// one without a fraction (R12), and leave it to a person.
+    /// Whether a purchase of the intent shares its second with another purchase, and one of
+    /// the two was made at a whole second. That happens once in a thousand: the rules take
+    /// such a time for one in whole seconds (R12) and leave the purchase to a person.
     fn shares_a_whole_second(&self) -> bool {
         let times = self.world.times();
         let shares = |ours: &Bought| {
@@ -356,18 +358,18 @@ impl<W: World> History<W> {
         self.world.bought().iter().any(shares)
     }
 
-    /// Whether nobody could tell from what the server stored.
+    /// Whether the records cannot decide the outcome.
     fn is_ambiguous(&self) -> bool {
         let ours = self.world.bought();
         if !ours.is_empty() && ours.iter().all(|ours| ours.readable) {
-            // More than one is for a person.
-            return self.standing(self.now) > 1;
+            // More than one active purchase is left to a person.
+            return self.active(self.now) > 1;
         }
         self.world.has_candidates()
     }
 }
 
-/// Whether a client must believe so.
+/// Whether the client must assume that the request may have bought something.
 fn may_have_been_made(result: &Exchanged) -> bool {
     let response = match result {
         Ok(response) => response,
@@ -376,7 +378,8 @@ fn may_have_been_made(result: &Exchanged) -> bool {
     let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let own = body["type"].is_string() && body["message"].is_string();
     match response.status().as_u16() {
-        // 425 and 429 in a stranger's words: it may, unless it is then found to be absent.
+        // A gateway's 425 or 429 may follow a purchase, but does not count as a send if the
+        // purchase is then absent.
         307 | 308 | 425 | 429 => false,
         400..=499 => !own,
         _ => true,
@@ -409,16 +412,16 @@ fn purchase(dice: &mut Dice) -> (Purchase, Order) {
     (purchase, order)
 }
 
-/// Holds the promises over many histories: 10,000, or as many as `ONECLICK_HISTORIES`
-/// says. `name` is that of the test.
-pub(crate) fn hold<W: World>(name: &str, kind: bool) {
+/// Checks the promises on many histories: 10,000, or the number in `ONECLICK_HISTORIES`.
+/// `name` is the name of the test.
+pub(crate) fn check_promises<W: World>(name: &str, kind: bool) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("ONECLICK_HISTORY") {
-        let told = History::<W>::new(seed, kind, true).run(kind);
-        println!("{:?} {:?}, pending for {:?}", told.end, told.reason, told.pending);
+        let ending = History::<W>::new(seed, kind, true).run(kind);
+        println!("{:?} {:?}, pending for {:?}", ending.end, ending.reason, ending.pending);
         return;
     }
-    // Others in each run.
+    // Each run has other histories.
     let first = RandomState::new().hash_one(name) >> 16;
     let count = number("ONECLICK_HISTORIES").unwrap_or(10_000);
     println!("{count} histories from seed {first}");
@@ -428,7 +431,7 @@ pub(crate) fn hold<W: World>(name: &str, kind: bool) {
     let (mut pending, mut longest, mut broken) = (0_u64, Duration::ZERO, Vec::new());
     for seed in first..first + count {
         let run = || History::<W>::new(seed, kind, false).run(kind);
-        let Ok(told) = std::panic::catch_unwind(run) else {
+        let Ok(ending) = std::panic::catch_unwind(run) else {
             println!("broken: ONECLICK_HISTORY={seed} cargo test -p oneclick-tests {name}");
             broken.push(seed);
             if broken.len() == 20 {
@@ -436,12 +439,12 @@ pub(crate) fn hold<W: World>(name: &str, kind: bool) {
             }
             continue;
         };
-        *ends.entry(told.end).or_default() += 1;
-        if let Some(reason) = told.reason {
+        *ends.entry(ending.end).or_default() += 1;
+        if let Some(reason) = ending.reason {
             *reasons.entry(format!("{reason:?}")).or_default() += 1;
         }
-        pending += u64::from(!told.pending.is_zero());
-        longest = longest.max(told.pending);
+        pending += u64::from(!ending.pending.is_zero());
+        longest = longest.max(ending.pending);
     }
     println!("{ends:?}; unresolved: {reasons:?}; {pending} pending, at most for {longest:?}");
     assert!(broken.is_empty(), "broken: {broken:?}");
@@ -449,32 +452,33 @@ pub(crate) fn hold<W: World>(name: &str, kind: bool) {
     assert!(!kind || unresolved * 200 <= count, "{unresolved} of {count} are unresolved");
 }
 
-/// The server that shares no code with the client.
+/// A world on the server that shares no code with the client.
 struct Unkind {
     server: UnkindServer,
     order: Order,
     marker: String,
-    /// What happens at a time, the latest first.
+    /// Events and their times, the latest first.
     events: Vec<(Duration, Event)>,
 }
 
 enum Event {
     Buy(Order),
-    /// Somebody cancels what was bought for the intent: the first, or all.
+    /// Somebody cancels the first purchase of the intent, or all of them.
     Cancel {
         all: bool,
     },
 }
 
 impl Unkind {
-    /// The numbers of what was bought for the intent.
+    /// The numbers of the purchases of the intent.
     fn ours(&self) -> impl Iterator<Item = usize> {
         let ours =
             |number: &usize| self.server.ledger()[*number].marker() == Some(self.marker.as_str());
         (0..self.server.ledger().len()).filter(ours)
     }
 
-    /// Others buy before, meanwhile and afterwards, and somebody may cancel by hand.
+    /// Plans purchases of others before, during and after the history, and cancellations by
+    /// hand.
     fn surround(&mut self, dice: &mut Dice, kind: bool) {
         let busy = *dice.pick(&[0, 0, 3, 10]);
         let seconds =
@@ -598,11 +602,11 @@ impl World for Unkind {
 }
 
 #[test]
-fn a_kind_server_sees_every_promise_kept() {
-    hold::<Unkind>("a_kind_server_sees_every_promise_kept", true);
+fn every_promise_is_kept_on_a_kind_server() {
+    check_promises::<Unkind>("every_promise_is_kept_on_a_kind_server", true);
 }
 
 #[test]
-fn an_unkind_server_sees_every_promise_kept() {
-    hold::<Unkind>("an_unkind_server_sees_every_promise_kept", false);
+fn every_promise_is_kept_on_an_unkind_server() {
+    check_promises::<Unkind>("every_promise_is_kept_on_an_unkind_server", false);
 }

@@ -1,5 +1,5 @@
-//! The six [promises](crate::promises) over random histories against the emulator: each
-//! of its faults, and each value of its switches.
+//! The six [promises](crate::promises), checked on random histories against the emulator
+//! with all its faults and all values of its switches.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use oneclick_emulator::{
 };
 use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
 
-use crate::promises::{ARRIVED, BEGIN, Bought, Exchanged, World, cut, hold};
+use crate::promises::{ARRIVED, BEGIN, Bought, Exchanged, World, check_promises, cut};
 use crate::unkind_server::{Dice, KEY, Order};
 
-/// After which a client gives up on a silent server.
+/// How long a client waits for a silent server.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct EmulatorWorld {
     emulator: Emulator,
     order: Order,
     marker: String,
-    /// Its clock when the world began, before a switch shifts it.
+    /// The emulator's clock when the world began, before a switch shifts it.
     began: DateTime<Utc>,
 }
 
@@ -31,7 +31,7 @@ impl EmulatorWorld {
         self.began + TimeDelta::from_std(now).unwrap()
     }
 
-    /// Others buy the same, for themselves and with markers of their own.
+    /// Others make an equal purchase with another marker.
     fn buy_for_others(&mut self, dice: &mut Dice, at: Duration) {
         let Order { kind, amount, .. } = self.order;
         let marker = format!("{:016x}{:016x}", dice.number(), dice.number());
@@ -49,7 +49,7 @@ impl EmulatorWorld {
     }
 }
 
-/// Some switches of the table in the emulator's documentation.
+/// Random values for some switches of the table in the emulator's documentation.
 fn behaviour(dice: &mut Dice) -> Behaviour {
     let share = *dice.pick(&[10, 40, 80]);
     let table = include_str!("../../crates/oneclick-emulator/src/lib.rs");
@@ -87,13 +87,13 @@ fn fault(dice: &mut Dice) -> Fault {
         12 => Fault::Garbage,
         13 => Fault::NotHttp,
         14 => Fault::NeverAnswer { applied },
-        // Longer than the patience of a client, and shorter than absence takes.
+        // Up to longer than a client's patience, but shorter than absence takes.
         15 => Fault::Hidden { millis: dice.number() % 120_000 },
         _ => unreachable!(),
     }
 }
 
-/// Something before the API answers in its own words.
+/// A gateway responds instead of the API.
 fn gateway(dice: &mut Dice) -> Fault {
     let statuses = [
         200, 201, 202, 204, 205, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409,
@@ -101,7 +101,7 @@ fn gateway(dice: &mut Dice) -> Fault {
     ];
     let status = *dice.pick(&statuses);
     let body = *dice.pick(&[GatewayBody::Html, GatewayBody::Message, GatewayBody::Empty]);
-    // These two have the request sent elsewhere, so nobody executes it here.
+    // 307 and 308 send the request elsewhere, so it is not executed here.
     let applied = dice.percent(50) && ![307, 308].contains(&status);
     Fault::Gateway { status, applied, body }
 }
@@ -110,7 +110,7 @@ impl World for EmulatorWorld {
     fn new(dice: &mut Dice, order: &Order, marker: &str, kind: bool) -> Self {
         let mut behaviour = if kind { Behaviour::new() } else { behaviour(dice) };
         if behaviour.date == DateHeader::Usual {
-            // The function itself writes none.
+            // The emulator without a socket sends no `Date`.
             behaviour.date = DateHeader::Apart { seconds: 0 };
         }
         let began = DateTime::from_timestamp(1_740_787_200, 0).unwrap();
@@ -145,7 +145,7 @@ impl World for EmulatorWorld {
     }
 
     fn policy(&self) -> VerifyPolicy {
-        // Receipts that cross are equal here, so only records may confirm.
+        // Crossed receipts are equal here, so only records may confirm.
         let crossed = self.emulator.behaviour().receipt == ReceiptForm::Crossed;
         VerifyPolicy::STANDARD.confirm_by_receipt(!crossed)
     }
@@ -194,7 +194,7 @@ impl World for EmulatorWorld {
         let bought = |entry: LedgerEntry| {
             let time = entry.receipt.time_utc.datetime();
             let made_at = (time - shift - self.began).to_std().unwrap();
-            // Nobody cancels here.
+            // Nothing is cancelled in these histories.
             Bought { time, made_at, cancelled_at: None, readable: true }
         };
         self.ledger().filter(ours).map(bought).collect()
@@ -214,7 +214,7 @@ impl World for EmulatorWorld {
     }
 
     fn become_kind(&mut self) {
-        // A step of its clock would not be kind.
+        // A jump of the server's clock would not be kind.
         let Behaviour { clock, mut date, .. } = self.emulator.behaviour();
         if date == DateHeader::Absent {
             date = DateHeader::Apart { seconds: 0 };
@@ -225,11 +225,11 @@ impl World for EmulatorWorld {
 }
 
 #[test]
-fn the_kind_emulator_sees_every_promise_kept() {
-    hold::<EmulatorWorld>("the_kind_emulator_sees_every_promise_kept", true);
+fn every_promise_is_kept_on_the_default_emulator() {
+    check_promises::<EmulatorWorld>("every_promise_is_kept_on_the_default_emulator", true);
 }
 
 #[test]
-fn the_emulator_with_any_switch_sees_every_promise_kept() {
-    hold::<EmulatorWorld>("the_emulator_with_any_switch_sees_every_promise_kept", false);
+fn every_promise_is_kept_on_an_emulator_with_any_switch() {
+    check_promises::<EmulatorWorld>("every_promise_is_kept_on_an_emulator_with_any_switch", false);
 }

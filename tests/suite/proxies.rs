@@ -1,5 +1,5 @@
-//! Proxies that the environment names: each adapter reads it the same way, as the core
-//! does, and goes past none that it should use.
+//! Proxies of the environment: all adapters read the settings in the same way and never
+//! bypass a proxy that they should use.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,14 +12,14 @@ use crate::raw_server::{RECEIPT, RawServer, Wire, response};
 use crate::tls::{Secure, run_trusting};
 
 const ADAPTERS: [&str; 3] = ["reqwest", "ureq", "hyper"];
-/// Of the user `ada` with the password `s3cr:t`.
+/// The user `ada` with the password `s3cr:t`.
 const CREDENTIALS: &str = "ada:s3cr%3At@";
 const BASIC: &str = "Basic YWRhOnMzY3I6dA==";
 
 #[test]
-fn a_key_in_clear_text_goes_past_no_proxy() {
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
-    let proxy = RawServer::answering(response("200 OK", "", RECEIPT));
+fn plain_http_bypasses_every_proxy() {
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
+    let proxy = RawServer::responding(response("200 OK", "", RECEIPT));
     let mut child = Command::new(env!("CARGO_BIN_EXE_default-clients"));
     child.env("ONECLICK_API_KEY", KEY).env("ONECLICK_BASE_URL", server.url());
     child.env_remove("NO_PROXY").env_remove("no_proxy");
@@ -32,7 +32,7 @@ fn a_key_in_clear_text_goes_past_no_proxy() {
     assert_eq!(server.requests().len(), 3);
 }
 
-/// Passes bytes on in both directions until one side is done.
+/// Forwards bytes in both directions until one side is done.
 fn relay(wire: &mut Wire, mut upstream: TcpStream) {
     let (mut from, mut to) = (upstream.try_clone().unwrap(), wire.stream.try_clone().unwrap());
     let back = std::thread::spawn(move || {
@@ -61,8 +61,8 @@ fn connect_proxy() -> RawServer {
     })
 }
 
-/// A SOCKS 5 proxy that wants [`CREDENTIALS`], and remembers of which type the address was
-/// that it was asked for: 1 and 4 are addresses, 3 is a name.
+/// A SOCKS 5 proxy that requires [`CREDENTIALS`] and records the type of each requested
+/// address: 1 and 4 are IP addresses, 3 is a name.
 fn socks_proxy(types: Arc<Mutex<Vec<u8>>>) -> RawServer {
     RawServer::start(move |_, wire| {
         wire.stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -71,7 +71,7 @@ fn socks_proxy(types: Arc<Mutex<Vec<u8>>>) -> RawServer {
             let mut bytes = vec![0; length.into()];
             stream.read_exact(&mut bytes).ok().map(|()| bytes)
         };
-        // The test ends with a connection that says nothing.
+        // The connection that ends the test sends nothing.
         let Some(greeting) = read(2) else { return };
         assert!(read(greeting[1]).unwrap().contains(&2));
         wire.write(&[5, 2]);
@@ -109,7 +109,7 @@ fn assert_bought(child: &Output) {
     assert!(child.status.success() && said.is_empty(), "{said}");
 }
 
-/// Nothing left, and the reason names the variable and no password.
+/// Asserts that nothing was sent, and that the error shows the reason and no password.
 #[track_caller]
 fn assert_refused(child: &Output, server: &Secure, adapter: &str, reason: &str) {
     let said = String::from_utf8_lossy(&child.stderr);
@@ -121,7 +121,7 @@ fn assert_refused(child: &Output, server: &Secure, adapter: &str, reason: &str) 
 }
 
 #[test]
-fn https_goes_through_an_http_proxy_that_sees_no_more_than_the_host() {
+fn an_http_proxy_for_https_sees_only_the_host() {
     for adapter in ADAPTERS {
         let (server, proxy) = (Secure::start(), connect_proxy());
         let at = proxy.url().replace("://", &format!("://{CREDENTIALS}"));
@@ -155,9 +155,9 @@ fn https_goes_through_a_socks_proxy() {
     }
 }
 
-/// Never a direct connection.
+/// It must not lead to a direct connection.
 #[test]
-fn a_proxy_that_cannot_be_used_is_an_error_before_anything_leaves() {
+fn an_unusable_proxy_is_an_error_before_anything_is_sent() {
     let places = ["foo://HERE:1", "socks6://HERE:1", "http://HERE", "http://HERE:x", "http://[::1"];
     for adapter in ADAPTERS {
         let server = Secure::start();
@@ -187,7 +187,7 @@ fn a_proxy_that_is_not_unicode_is_an_error() {
 }
 
 #[test]
-fn a_scheme_that_a_transport_does_not_speak_is_an_error() {
+fn an_unsupported_proxy_scheme_is_an_error() {
     let server = Secure::start();
     for scheme in ["https", "socks4", "socks4a"] {
         let at = format!("{scheme}://{CREDENTIALS}127.0.0.1:1");
@@ -198,9 +198,9 @@ fn a_scheme_that_a_transport_does_not_speak_is_an_error() {
 }
 
 #[test]
-fn a_proxy_that_is_gone_or_refuses_executed_nothing() {
-    let gone = RawServer::answering("").url();
-    // It waits for no request, since that of SOCKS has no end that it knows.
+fn a_proxy_that_is_down_or_refuses_executed_nothing() {
+    let gone = RawServer::responding("").url();
+    // It does not wait for a request, because it cannot parse one of SOCKS.
     let refusing = RawServer::start(|_, wire| {
         wire.write(&response("407 Proxy Authentication Required", "", ""));
     });
@@ -217,7 +217,7 @@ fn a_proxy_that_is_gone_or_refuses_executed_nothing() {
 }
 
 #[test]
-fn what_is_excepted_goes_past_the_proxy_and_a_lone_http_proxy_counts_for_nothing() {
+fn no_proxy_bypasses_the_proxy_and_http_proxy_is_ignored() {
     for adapter in ADAPTERS {
         let (server, proxy) = (Secure::start(), connect_proxy());
         let at = proxy.url();
@@ -229,17 +229,17 @@ fn what_is_excepted_goes_past_the_proxy_and_a_lone_http_proxy_counts_for_nothing
             assert_bought(&buy(&server, adapter, &[(name, &at)]));
         }
         assert_eq!((proxy.connections(), server.requests()), (0, 6), "{adapter}");
-        // Names are excepted with and without a dot or a star in front.
+        // Names can be excluded with and without a leading dot or star.
         let name = server.url().replace("127.0.0.1", "localhost");
         for list in [".localhost", "*.localhost", "LOCALHOST.", "localhost:1"] {
             let vars = [("ALL_PROXY", &*at), ("no_proxy", list), ("ONECLICK_BASE_URL", &name)];
             assert_bought(&buy(&server, adapter, &vars));
         }
-        assert_eq!(proxy.connections(), 1, "{adapter}: only another port is not excepted");
+        assert_eq!(proxy.connections(), 1, "{adapter}: only another port is not excluded");
     }
 }
 
-/// A client's `Debug` may be logged.
+/// The `Debug` output of a client may be logged.
 #[test]
 fn no_client_shows_the_password_of_its_proxy() {
     for adapter in ADAPTERS {

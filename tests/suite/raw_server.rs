@@ -1,4 +1,4 @@
-//! A server that does what it is told, byte by byte.
+//! A server whose responses are written byte by byte.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What a purchase is answered with, as a whole response.
+/// The body of a receipt.
 pub(crate) const RECEIPT: &str =
     r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5}"#;
 
-/// A whole response.
+/// A complete response.
 pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// A server on loopback, with a thread for each connection; both end with it.
+/// A server on loopback with a thread for each connection. Dropping it ends the threads.
 pub(crate) struct RawServer {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -32,7 +32,7 @@ struct Seen {
 }
 
 impl RawServer {
-    /// Hands every connection to `serve`, with its number from 0.
+    /// Calls `serve` with every connection and its number, counted from 0.
     pub(crate) fn start(serve: impl Fn(usize, &mut Wire) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -42,7 +42,7 @@ impl RawServer {
             let seen = seen.clone();
             move || {
                 let mut threads = Vec::new();
-                // More connections than any test makes.
+                // No test makes more connections.
                 for stream in listener.incoming().take(10_000) {
                     if seen.stop.load(Ordering::SeqCst) {
                         break;
@@ -63,12 +63,12 @@ impl RawServer {
         Self { address, seen, accepting: Some(accepting) }
     }
 
-    /// Answers every request with the same bytes, on connections that stay open.
-    pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer = answer.into();
+    /// Responds to every request with the same bytes, on connections that stay open.
+    pub(crate) fn responding(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
         Self::start(move |_, wire| {
             while wire.request().is_some() {
-                wire.write(&answer);
+                wire.write(&bytes);
             }
         })
     }
@@ -85,7 +85,7 @@ impl RawServer {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    /// The whole requests that arrived, head and body.
+    /// The requests that arrived completely, with head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.requests.lock().unwrap().clone()
     }
@@ -94,7 +94,7 @@ impl RawServer {
 impl Drop for RawServer {
     fn drop(&mut self) {
         self.seen.stop.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
             let ended = accepting.join();
@@ -111,7 +111,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The next whole request; `None` once the client or the test is done.
+    /// The next complete request; `None` once the client or the test is done.
     pub(crate) fn request(&mut self) -> Option<String> {
         loop {
             if let Some(length) = whole(&self.left) {
@@ -125,7 +125,7 @@ impl Wire {
         }
     }
 
-    /// Reads no more than the head of a request.
+    /// Reads until the head of a request is complete.
     pub(crate) fn head(&mut self) {
         while !self.left.windows(4).any(|window| window == b"\r\n\r\n") {
             if self.more().is_none() {
@@ -152,7 +152,7 @@ impl Wire {
         }
     }
 
-    /// Writes; whether the client still takes it.
+    /// Writes bytes; returns whether the client still reads.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         !self.stopped() && self.stream.write_all(bytes).is_ok()
     }
@@ -167,7 +167,7 @@ impl Wire {
     }
 }
 
-/// The length of the request at the front, if all of it is there.
+/// The length of the first request, if it is complete.
 fn whole(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();

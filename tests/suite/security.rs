@@ -1,10 +1,10 @@
-//! What `SECURITY.md` refers to is there.
+//! The tests that `SECURITY.md` refers to exist.
 
 use std::fs;
 use std::path::Path;
 
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
+fn every_test_named_in_the_threat_model_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let text = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let mut sources = String::new();

@@ -1,4 +1,4 @@
-//! Clients shared by threads and tasks, and calls given up in the middle.
+//! Clients that are shared by threads and tasks, and calls that are dropped.
 
 use std::sync::{Barrier, Condvar, Mutex};
 use std::time::Duration;
@@ -15,8 +15,8 @@ fn account() -> Vec<u8> {
     response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#)
 }
 
-/// A server that answers once every caller of a round has asked, so that as
-/// many calls as there are callers are under way.
+/// A server that responds only after all callers of a round have sent their request, so
+/// that all their calls are in flight at once.
 fn patient() -> RawServer {
     let asked = Mutex::new(0);
     let all = Condvar::new();
@@ -37,13 +37,13 @@ fn patient() -> RawServer {
 }
 
 #[test]
-fn clients_are_shared_and_their_futures_cross_threads() {
+fn clients_are_sync_and_their_futures_are_send() {
     fn shared<T: Clone + Send + Sync + 'static>() {}
     fn sent<T: Send>(_: &T) {}
     shared::<oneclick_reqwest::Client>();
     shared::<oneclick_ureq::Client>();
     shared::<oneclick_hyper::Client>();
-    let server = RawServer::answering(account());
+    let server = RawServer::responding(account());
     let reqwest = Reqwest::new(&server.url());
     sent(&reqwest.client.whoami());
     sent(&reqwest.client.plant_tree(plant()));
@@ -119,11 +119,11 @@ macro_rules! asynchronous {
 
 asynchronous!(
     reqwest_opens_no_more_sockets_than_there_are_callers,
-    a_call_of_reqwest_that_is_given_up_leaves_the_client_usable,
+    a_dropped_reqwest_call_leaves_the_client_usable,
     Reqwest
 );
 asynchronous!(
     hyper_opens_no_more_sockets_than_there_are_callers,
-    a_call_of_hyper_that_is_given_up_leaves_the_client_usable,
+    a_dropped_hyper_call_leaves_the_client_usable,
     Hyper
 );

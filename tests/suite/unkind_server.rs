@@ -1,13 +1,12 @@
-//! A test server that takes every value of what the API leaves unstated.
+//! A simulated server that varies everything that the API leaves unstated.
 //!
-//! It imports no crate of this workspace, so client and server cannot agree on
-//! the same mistake. It has no socket and no clock: an exchange is a function of
-//! the request, the time and the seed, and [`UnkindServer::ledger`] says what was
-//! really bought. The value of each [dimension](Dimensions) is either the kind
-//! one, under which the server follows the published contract, or one that a real
-//! server, or a gateway before it, may take.
+//! It imports no crate of this workspace, so client and server cannot share a mistake. It
+//! has no socket and no clock: an exchange is a function of the request, the time and the
+//! seed. [`UnkindServer::ledger`] shows what was really bought. Each
+//! [dimension](Dimensions) has a kind value, with which the server follows the published
+//! contract, and other values that a real server, or a gateway in front of it, may have.
 
-mod answer;
+mod api_response;
 mod buy;
 mod dice;
 mod dimensions;
@@ -24,7 +23,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::{HeaderValue, Request, Response, header};
 
-use answer::Answer;
+use api_response::ApiResponse;
 pub(crate) use dice::Dice;
 pub(crate) use dimensions::*;
 use ledger::Customer;
@@ -36,16 +35,16 @@ use request::Endpoint;
 pub(crate) const KEY: &str = "test_unkind";
 /// The `user_id` of the account.
 pub(crate) const ACCOUNT: &str = "U123";
-/// The longest time until a purchase can be read.
+/// The longest time until lists show a purchase.
 pub(crate) const LAG: Duration = Duration::from_secs(12);
-/// The longest time from the end of an exchange until its purchase is made.
+/// The longest time from the end of an exchange until its purchase is made late.
 pub(crate) const LATE: Duration = Duration::from_secs(12);
 /// The longest time until a cancellation takes effect.
 pub(crate) const CANCEL_LATE: Duration = Duration::from_secs(20);
-/// The time after which a client gives up on a silent server.
+/// How long a client waits for a silent server.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a client sees of one exchange. It ends `after` its beginning.
+/// What a client sees of an exchange, which takes `after`.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Response {
@@ -57,18 +56,18 @@ pub(crate) enum Reply {
         after: Duration,
         response: Response<Vec<u8>>,
     },
-    /// The request left; the connection broke or the client's time ran out.
+    /// The request was sent; then the connection broke or the client timed out.
     Lost {
         after: Duration,
     },
-    /// No byte of the request left.
+    /// No byte of the request was sent.
     NeverConnected {
         after: Duration,
     },
 }
 
 impl Reply {
-    /// The time from the beginning of the exchange to its end.
+    /// How long the exchange took.
     pub(crate) fn after(&self) -> Duration {
         match self {
             Self::Response { after, .. }
@@ -81,19 +80,19 @@ impl Reply {
 
 /// The API with one account, as unkind as its [`Dimensions`].
 ///
-/// Every time is a [`Duration`] since the world began. Begin a history some days
-/// into the world, so that others can have bought before it.
+/// Every time is a [`Duration`] since the world began. Start a history some days later, so
+/// that others can have bought before it.
 #[derive(Clone, Debug)]
 pub(crate) struct UnkindServer {
     dimensions: Dimensions,
     dice: Dice,
-    /// What a right clock shows when the world begins.
+    /// The correct time when the world begins.
     began: DateTime<Utc>,
-    /// `Date` minus the server's clock, where the two differ.
+    /// `Date` minus the server's clock, if the two differ.
     date_skew: TimeDelta,
-    /// The rows of a page where the limit is capped.
+    /// The maximum number of rows of a page, if the limit is capped.
     page_cap: usize,
-    /// The characters that are left of a value that is cut short.
+    /// How many characters of a truncated value are left.
     value_cap: usize,
     ledger: Vec<Purchase>,
     customers: Vec<Customer>,
@@ -105,7 +104,7 @@ pub(crate) struct UnkindServer {
 }
 
 impl UnkindServer {
-    /// A server on which nothing was bought yet; `seed` drives every random choice.
+    /// A server without purchases; `seed` determines every random choice.
     pub(crate) fn new(seed: u64, dimensions: Dimensions) -> Self {
         let mut dice = Dice::new(seed);
         // Half of the worlds begin close to midnight.
@@ -131,7 +130,7 @@ impl UnkindServer {
         &self.dimensions
     }
 
-    /// One exchange that begins at `now`.
+    /// An exchange that begins at `now`.
     pub(crate) fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> Reply {
         self.serving = true;
         let after = self.dice.millis(20, 80);
@@ -149,12 +148,12 @@ impl UnkindServer {
         if lost && self.dice.percent(50) {
             return self.fail_before(after, now);
         }
-        let answer = self.answer(&endpoint, request, now + after / 2);
-        if lost { self.fail_after(answer, after, now) } else { self.reply(answer, after, now) }
+        let response = self.respond(&endpoint, request, now + after / 2);
+        if lost { self.fail_after(response, after, now) } else { self.reply(response, after, now) }
     }
 
-    /// Everything that was bought, by number. A purchase with a `made_at` to come
-    /// has left its caller, and nothing can stop it.
+    /// All purchases, by number. A purchase whose `made_at` is in the future has left its
+    /// caller, and nothing can stop it.
     pub(crate) fn ledger(&self) -> &[Purchase] {
         &self.ledger
     }
@@ -164,19 +163,19 @@ impl UnkindServer {
         self.cancel(number, None, now);
     }
 
-    /// Other software on the same account buys. Returns the purchase's number.
+    /// Makes a purchase of other software on the same account; returns its number.
     ///
-    /// A purchase of the past belongs before the first exchange, since rows that
-    /// are inserted later were missing in what was read before.
+    /// Make purchases of the past before the first exchange, because lists that were read
+    /// earlier lack rows that are inserted later.
     pub(crate) fn buy_for_others(&mut self, order: &Order, at: Duration) -> usize {
         self.make(order, at, true)
     }
 
-    /// Takes the kind values, and loses nothing any more.
+    /// Switches to the kind values, without losses.
     ///
-    /// What was stored stays as it was stored: metadata that were changed when they
-    /// were written, customers' addresses, and purchases that are still on their
-    /// way. The server's clock stays as well, since a step of a clock is not kind.
+    /// Stored data stay as they are: metadata that were changed on write, customers'
+    /// addresses, and purchases in flight. The server's clock stays as well, since a jump of
+    /// the clock would not be kind.
     pub(crate) fn become_kind(&mut self) {
         let Dimensions { clock, date_header, .. } = self.dimensions;
         let date_header = match date_header {
@@ -186,12 +185,12 @@ impl UnkindServer {
         self.dimensions = Dimensions { clock, date_header, ..Dimensions::default() };
     }
 
-    /// What a right clock shows.
+    /// The correct time.
     pub(crate) fn right_time(&self, now: Duration) -> DateTime<Utc> {
         self.began + TimeDelta::from_std(now).expect("a time within centuries")
     }
 
-    /// What the server's clock shows.
+    /// The time of the server's clock.
     pub(crate) fn server_time(&self, now: Duration) -> DateTime<Utc> {
         let off = match self.dimensions.clock {
             Clock::Same => 0,
@@ -212,25 +211,31 @@ impl UnkindServer {
         date.format("%a, %d %b %Y %H:%M:%S GMT").to_string().try_into().ok()
     }
 
-    fn response(&mut self, answer: Answer, end: Duration) -> Response<Vec<u8>> {
-        let mut response = answer.into_response();
+    fn response(&mut self, response: ApiResponse, end: Duration) -> Response<Vec<u8>> {
+        let mut response = response.into_response();
         if let Some(date) = self.date(end) {
             response.headers_mut().insert(header::DATE, date);
         }
         response
     }
 
-    fn reply(&mut self, answer: Answer, after: Duration, now: Duration) -> Reply {
-        Reply::Response { after, response: self.response(answer, now + after) }
+    fn reply(&mut self, response: ApiResponse, after: Duration, now: Duration) -> Reply {
+        Reply::Response { after, response: self.response(response, now + after) }
     }
 
-    /// An answer whose body is cut within its first `longest` bytes.
-    fn cut(&mut self, answer: Answer, longest: usize, after: Duration, now: Duration) -> Reply {
-        let mut response = self.response(answer, now + after);
+    /// A response whose body is truncated within its first `longest` bytes.
+    fn cut(
+        &mut self,
+        response: ApiResponse,
+        longest: usize,
+        after: Duration,
+        now: Duration,
+    ) -> Reply {
+        let mut response = self.response(response, now + after);
         let body = response.body_mut();
         let longest = longest.min(body.len());
         body.truncate(self.dice.index(longest.max(1)));
-        // A gateway can also pass on a cut body as a whole one.
+        // A gateway can also forward a truncated body as a complete one.
         if self.dice.percent(50) {
             Reply::CutBody { after, response }
         } else {
@@ -238,7 +243,7 @@ impl UnkindServer {
         }
     }
 
-    /// Nothing comes back, at once or after the client's whole patience.
+    /// No response: the connection breaks soon, or the client times out.
     fn lost(&mut self) -> Reply {
         Reply::Lost { after: *self.dice.pick(&[Duration::from_millis(200), TIMEOUT]) }
     }
@@ -249,26 +254,26 @@ impl UnkindServer {
             1 => Reply::NeverConnected { after },
             _ => {
                 let status = *self.dice.pick(&[429, 500, 502, 503, 504]);
-                let answer = Answer::of_a_stranger(status, &mut self.dice);
-                self.reply(answer, after, now)
+                let response = ApiResponse::of_a_gateway(status, &mut self.dice);
+                self.reply(response, after, now)
             }
         }
     }
 
-    fn fail_after(&mut self, answer: Answer, after: Duration, now: Duration) -> Reply {
+    fn fail_after(&mut self, response: ApiResponse, after: Duration, now: Duration) -> Reply {
         match self.dice.index(3) {
             0 => self.lost(),
-            1 => self.cut(answer, usize::MAX, after, now),
+            1 => self.cut(response, usize::MAX, after, now),
             _ => {
                 let status = *self.dice.pick(&[500, 502, 503, 504]);
-                let answer = Answer::of_a_stranger(status, &mut self.dice);
-                self.reply(answer, after, now)
+                let response = ApiResponse::of_a_gateway(status, &mut self.dice);
+                self.reply(response, after, now)
             }
         }
     }
 }
 
-/// As the API writes it: RFC 3339 in UTC with milliseconds.
+/// A time as the API writes it: RFC 3339 in UTC with milliseconds.
 fn time_utc(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
@@ -280,7 +285,7 @@ impl UnkindServer {
         matches!(written, Metadata::Kept | Metadata::Reordered)
     }
 
-    /// Whether anything that can be read names the marker.
+    /// Whether the records show the marker of a purchase in any form.
     pub(crate) fn marker_is_readable(&self, number: usize) -> bool {
         let customers = self.ledger[number].order.email.is_some();
         match self.ledger[number].written.unwrap_or_default() {

@@ -20,7 +20,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("lints", "nor has clippy, with any warning an error", code::lints),
     check("own", "no unsafe and no build script of ours", code::own),
     check("tests", "cargo test", behaviour::tests),
-    check("gzip", "answers where gzip is not asked for", behaviour::gzip),
+    check("gzip", "responses if gzip is not requested", behaviour::gzip),
     check("examples", "each example runs", behaviour::examples),
     check("docs", "rustdoc; an example for each endpoint", code::docs),
     check("features", "each set of features builds", compatibility::features),

@@ -1,5 +1,5 @@
-//! One purchase through each adapter's one-line client, as the environment
-//! describes it, or through those alone that are named; run by the suite.
+//! Makes one purchase with the client of each adapter, or of the adapters named as
+//! arguments. The clients are configured by the environment. Run by the suite.
 
 use std::fmt::{Debug, Display};
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! A hundred purchases on a kept connection over ureq, and how many threads were started
-//! for them; run by the suite.
+//! Makes a hundred purchases on an idle connection of ureq, and prints how many threads
+//! they started. Run by the suite.
 
 use std::error::Error;
 use std::thread;
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Threads are numbered as they are started; this starts one.
+/// Starts a thread and returns its number. Threads are numbered in order.
 fn number_of_the_next() -> Result<u64, Box<dyn Error>> {
     let id = thread::spawn(|| format!("{:?}", thread::current().id()));
     let id = id.join().map_err(|_| "a thread panicked")?;

@@ -1,21 +1,21 @@
-//! Purchases, and everything that can come back after one.
+//! Purchases and their responses.
 
 use std::time::Duration;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::ledger::folded;
 use super::{
     ACCOUNT, LATE, Late, Made, NotMade, Odds, Order, OtherSoftware, Receipt, Reply, UnkindServer,
     json,
 };
 
-/// How recent a purchase is whose receipt crosses with another.
+/// The largest age of a purchase whose receipt may be returned for another purchase.
 const RECENT: Duration = Duration::from_secs(600);
-/// How old it must be if the two cannot be told apart otherwise: longer than
-/// twice the clock tolerance that clients have by default.
+/// The smallest age of such a purchase if only its time differs: more than twice the
+/// default clock tolerance of clients.
 const TOLERANCE: Duration = Duration::from_secs(150);
 
-/// An answer that is no receipt.
+/// A response that is not a receipt.
 #[derive(Clone, Copy)]
 enum Fault {
     Nothing,
@@ -40,8 +40,8 @@ impl UnkindServer {
                 Some(crossed) => crossed,
                 None => number,
             };
-            let answer = Answer::json(200, self.receipt(receipt));
-            return self.reply(answer, after, now);
+            let response = ApiResponse::json(200, self.receipt(receipt));
+            return self.reply(response, after, now);
         }
         let made = self.dice.percent(made);
         let crossed = self.crossed(order, now).filter(|_| self.dice.percent(50));
@@ -50,26 +50,26 @@ impl UnkindServer {
             if made {
                 self.make(order, now + after / 2, false);
             }
-            let answer = Answer::json(200, self.receipt(crossed));
-            return self.reply(answer, after, now);
+            let response = ApiResponse::json(200, self.receipt(crossed));
+            return self.reply(response, after, now);
         }
         let lost = self.dice.percent(lost);
         if made { self.make_badly(order, lost, now) } else { self.fail(lost, now) }
     }
 
-    /// Makes a purchase and answers as the dimension says.
+    /// Makes a purchase, and responds as its dimension says.
     fn make_badly(&mut self, order: &Order, lost: bool, now: Duration) -> Reply {
         let mut made = if lost { Made::Nothing } else { self.dimensions.made };
         if made == Made::Any {
-            // Neither a receipt nor this one.
+            // All values except a receipt and `Any`.
             made = *self.dice.pick(&Made::ALL[1..Made::ALL.len() - 1]);
         }
         let fault = match made {
             Made::Receipt | Made::Any => {
                 let after = self.dice.millis(50, 1000);
                 let number = self.make(order, now + after / 2, false);
-                let answer = Answer::json(200, self.receipt(number));
-                return self.reply(answer, after, now);
+                let response = ApiResponse::json(200, self.receipt(number));
+                return self.reply(response, after, now);
             }
             Made::Nothing => Fault::Nothing,
             Made::ServerError => Fault::ServerError,
@@ -88,13 +88,13 @@ impl UnkindServer {
             self.make(order, now + reply.after() + late, false);
             return reply;
         }
-        // Before any of the answers can be back.
+        // The purchase is made before the response is sent.
         let working = self.dice.millis(1, 40);
         let number = self.make(order, now + working, false);
         self.fault(fault, Some(number), false, now)
     }
 
-    /// Answers as the dimension says, without a purchase.
+    /// Responds as the dimension says, without a purchase.
     fn fail(&mut self, lost: bool, now: Duration) -> Reply {
         let mut not_made = if lost { NotMade::Nothing } else { self.dimensions.not_made };
         if not_made == NotMade::Any {
@@ -120,11 +120,11 @@ impl UnkindServer {
         };
         let after = self.dice.millis(50, 300);
         let status = *self.dice.pick(statuses);
-        self.reply(Answer::refusal(status, "The impact was not created"), after, now)
+        self.reply(ApiResponse::refusal(status, "The impact was not created"), after, now)
     }
 
-    /// `own` is the purchase whose receipt may be shown; `nothing_made` says that
-    /// nothing was made and nothing will be.
+    /// `own` is the purchase whose receipt may be shown. `nothing_made` means that nothing
+    /// was made and nothing will be.
     fn fault(
         &mut self,
         fault: Fault,
@@ -134,54 +134,56 @@ impl UnkindServer {
     ) -> Reply {
         let after = self.dice.millis(50, 300);
         let dice = &mut self.dice;
-        let answer = match fault {
+        let response = match fault {
             Fault::Nothing => return self.lost(),
             Fault::ServerError => {
                 let status = *dice.pick(&[408, 500, 502, 503, 504]);
                 match dice.index(3) {
-                    0 if status >= 500 => Answer::refusal(status, "Internal server error"),
-                    _ => Answer::of_a_stranger(status, dice),
+                    0 if status >= 500 => ApiResponse::refusal(status, "Internal server error"),
+                    _ => ApiResponse::of_a_gateway(status, dice),
                 }
             }
-            // 307 and 308 ask for the same purchase somewhere else.
+            // 307 and 308 ask for the same purchase at another address.
             Fault::Redirect if nothing_made => {
                 let status = *dice.pick(&[301, 302, 303, 304, 307, 308]);
-                Answer::of_a_stranger(status, dice)
+                ApiResponse::of_a_gateway(status, dice)
             }
             Fault::Redirect => {
                 let status = *dice.pick(&[301, 302, 303, 304]);
-                Answer::of_a_stranger(status, dice)
+                ApiResponse::of_a_gateway(status, dice)
             }
             Fault::ClientError => {
                 let status = *dice.pick(&[400, 401, 403, 404, 405, 413, 422, 425, 429]);
-                Answer::of_a_stranger(status, dice)
+                ApiResponse::of_a_gateway(status, dice)
             }
             Fault::OtherSuccess => match (*dice.pick(&[201, 202, 204, 205]), own) {
-                (201, Some(number)) if dice.percent(50) => Answer::json(201, self.receipt(number)),
-                (status @ (201 | 202), _) if dice.percent(50) => {
-                    Answer::message(status, "The request was accepted")
+                (201, Some(number)) if dice.percent(50) => {
+                    ApiResponse::json(201, self.receipt(number))
                 }
-                (status, _) => Answer::empty(status),
+                (status @ (201 | 202), _) if dice.percent(50) => {
+                    ApiResponse::message(status, "The request was accepted")
+                }
+                (status, _) => ApiResponse::empty(status),
             },
             Fault::ErrorBody if dice.percent(50) => {
-                let Answer { body, .. } = Answer::refusal(500, "Internal server error");
-                Answer::json(200, body)
+                let ApiResponse { body, .. } = ApiResponse::refusal(500, "Internal server error");
+                ApiResponse::json(200, body)
             }
-            Fault::ErrorBody => Answer::message(200, "The upstream failed"),
-            Fault::Html => Answer::html(200),
-            Fault::Empty => Answer::empty(200),
+            Fault::ErrorBody => ApiResponse::message(200, "The upstream failed"),
+            Fault::Html => ApiResponse::html(200),
+            Fault::Empty => ApiResponse::empty(200),
             Fault::CutReceipt => {
                 let (receipt, longest) = match own {
                     Some(number) => (self.receipt(number), usize::MAX),
                     None => (json::object([("user_id", json::text(ACCOUNT))]), 16),
                 };
-                return self.cut(Answer::json(200, receipt), longest, after, now);
+                return self.cut(ApiResponse::json(200, receipt), longest, after, now);
             }
         };
-        self.reply(answer, after, now)
+        self.reply(response, after, now)
     }
 
-    /// The receipt of a purchase, as the dimension says.
+    /// The receipt of a purchase in the form of its dimension.
     fn receipt(&self, number: usize) -> String {
         let purchase = &self.ledger[number];
         let way = self.dimensions.receipt;
@@ -205,7 +207,7 @@ impl UnkindServer {
         json::object(fields)
     }
 
-    /// A purchase of other software whose receipt may come back for this order.
+    /// A purchase of other software whose receipt may be returned for this order.
     fn crossed(&mut self, order: &Order, now: Duration) -> Option<usize> {
         let bare = match self.dimensions.receipt {
             Receipt::Crossed => false,

@@ -1,4 +1,4 @@
-//! Random choices, all from one seed.
+//! Random choices from a seed.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Dice {
         &from[self.index(from.len())]
     }
 
-    /// Between two numbers of milliseconds, both included.
+    /// A duration between two numbers of milliseconds, inclusive.
     pub(crate) fn millis(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(least + self.number() % (most - least + 1))
     }

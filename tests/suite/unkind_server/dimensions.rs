@@ -1,4 +1,5 @@
-//! What the API leaves unstated. The first value of each dimension is the kind one.
+//! The dimensions: everything that the API leaves unstated. The first value of each is the
+//! kind one.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ macro_rules! dimension {
         }
 
         impl $name {
-            /// The kind value first.
+            /// All values, the kind one first.
             pub(crate) const ALL: &[Self] = &[Self::$kind, $(Self::$value),*];
         }
     };
@@ -32,11 +33,11 @@ dimension! {
         KeysRespelt,
         /// In upper case.
         ValuesRespelt,
-        /// To 16 to 31 characters; each server always takes the same number.
+        /// To 16 to 31 characters, always the same number for a server.
         CutShort,
-        /// From Z to A; kept ones go from A to Z.
+        /// From Z to A; otherwise they are sorted from A to Z.
         Reordered,
-        /// One string that holds the object.
+        /// The object as a JSON string.
         JsonText,
         /// Every value is null.
         Nulled,
@@ -49,7 +50,7 @@ dimension! {
     /// 1: when metadata are changed.
     MetadataChanged {
         OnRead,
-        /// What others bought before the first exchange may still be intact.
+        /// Purchases of others before the first exchange may still be intact.
         OnWrite,
     }
 }
@@ -60,36 +61,36 @@ dimension! {
         Kept,
         LowerCase,
         TagRemoved,
-        /// The domain turns from Unicode to punycode or back, for the names in `DOMAINS`.
+        /// The domain changes from Unicode to Punycode or back, for the names in `DOMAINS`.
         Punycode,
-        /// An accent becomes a character of its own, for the letters in `LETTERS`.
+        /// Accents become separate characters, for the letters in `LETTERS`.
         Decomposed,
     }
 }
 
 dimension! {
-    /// 2: how `customer_email` is compared with the address as it is shown.
+    /// 2: how the filter `customer_email` is compared with the stored address.
     AddressFilter { Exact, Loose, }
 }
 
 dimension! {
-    /// 3: `user_id` of a record.
+    /// 3: the `user_id` of a record.
     UserId { Same, OtherCase, OfCustomer, Other, }
 }
 
 dimension! {
-    /// 4: `time_utc` of a record beside its receipt, which has milliseconds and `Z`.
+    /// 4: the `time_utc` of a record. The receipt's has milliseconds and `Z`.
     TimeForm {
         Same,
-        /// The last three digits are not in the receipt.
+        /// With microseconds, whose last three digits are not in the receipt.
         Micros,
-        /// To a whole second, without a fraction.
+        /// Rounded to a second, without a fraction.
         Rounded,
-        /// To a whole second, written with `.000`.
+        /// Truncated to a second, written with `.000`.
         Cut,
-        /// `+00:00` for `Z`.
+        /// `+00:00` instead of `Z`.
         Offset,
-        /// Each exchange takes another of these forms.
+        /// A random form for each exchange.
         Alternating,
     }
 }
@@ -100,7 +101,7 @@ dimension! {
 }
 
 dimension! {
-    /// 6: a `filter_by` that the server does not know; `coral_restored` is one.
+    /// 6: the effect of an unknown `filter_by`, such as `coral_restored`.
     UnknownFilter { Honoured, EmptyList, Everything, BadRequest, }
 }
 
@@ -110,7 +111,7 @@ dimension! {
 }
 
 dimension! {
-    /// 8: whether the days of `start_date` and `end_date` belong to the range.
+    /// 8: whether the range includes the days of `start_date` and `end_date`.
     Dates { Inclusive, Exclusive, }
 }
 
@@ -133,36 +134,36 @@ dimension! {
 dimension! {
     /// 10: cursors.
     Cursors {
-        /// They lead through what the first page found.
+        /// They point into the rows that the first page found.
         Lasting,
-        /// They answer 400, two times in five.
+        /// Two in five get a 400.
         Expiring,
-        /// They are positions in what there is now.
+        /// They are positions in the current rows.
         Shifting,
     }
 }
 
 dimension! {
-    /// 11: when a purchase can be read.
+    /// 11: when lists show a purchase.
     Visibility {
         AtOnce,
         /// Up to `LAG` later.
         Later,
-        /// One of two replicas answers, and one of them lags by up to `LAG`.
+        /// One of two replicas responds, and one of them lags by up to `LAG`.
         Replicas,
     }
 }
 
 dimension! {
-    /// 12: the server's clock beside a right one.
+    /// 12: the server's clock compared with the correct time.
     Clock { Same, Ahead, Behind, }
 }
 
 dimension! {
-    /// 12: `Date` beside `time_utc`.
+    /// 12: `Date` compared with `time_utc`.
     DateHeader {
         Same,
-        /// By up to 20 seconds, always the same.
+        /// Up to 20 seconds off, always by the same amount.
         Apart,
         Missing,
         /// On half of the responses.
@@ -171,15 +172,15 @@ dimension! {
 }
 
 dimension! {
-    /// 13: the answer to a purchase that a fault met and that was made.
+    /// 13: the response to a purchase with a fault that was made.
     Made {
         Receipt,
         Nothing,
-        /// 408, 500, 502, 503 or 504, in anybody's words.
+        /// 408, 500, 502, 503 or 504, of the API or of a gateway.
         ServerError,
         /// 301, 302, 303 or 304.
         Redirect,
-        /// 400 to 429 in a stranger's words.
+        /// 400 to 429 of a gateway.
         ClientError,
         /// 201, 202, 204 or 205.
         OtherSuccess,
@@ -188,13 +189,13 @@ dimension! {
         Html,
         Empty,
         CutReceipt,
-        /// Any of these but a receipt.
+        /// Any of these except a receipt.
         Any,
     }
 }
 
 dimension! {
-    /// 14: the answer to a purchase that a fault met and that was not made.
+    /// 14: the response to a purchase with a fault that was not made.
     NotMade {
         /// 500 or 503 of the API itself.
         Error,
@@ -212,7 +213,7 @@ dimension! {
         ErrorBody,
         Html,
         Empty,
-        /// So short that it names nothing.
+        /// Too short to identify anything.
         CutReceipt,
         /// Any of these.
         Any,
@@ -220,11 +221,11 @@ dimension! {
 }
 
 dimension! {
-    /// 15: when a purchase is made whose caller has given up.
+    /// 15: whether a purchase is made after its caller has given up.
     Late {
         Never,
-        /// Up to `LATE` after the exchange ended without an answer, with a gateway's
-        /// error, or with a promise such as 202: three times in five.
+        /// Three in five are made up to `LATE` after an exchange that ended without a
+        /// response, with a gateway's error, or with a status such as 202.
         Within,
     }
 }
@@ -233,7 +234,7 @@ dimension! {
     /// 16: the receipt.
     Receipt {
         Own,
-        /// Some receipts are of another recent purchase of other software.
+        /// Some receipts belong to a recent purchase of other software.
         Crossed,
         /// Without customer and category.
         Bare,
@@ -244,7 +245,7 @@ dimension! {
 }
 
 dimension! {
-    /// 17: a cancellation.
+    /// 17: the effect of a cancellation.
     Cancel {
         AtOnce,
         /// Up to `CANCEL_LATE` later.
@@ -255,7 +256,7 @@ dimension! {
 }
 
 dimension! {
-    /// 17: the answer to a repeated cancellation.
+    /// 17: the response to a repeated cancellation.
     CancelRepeat { AllFields, FourFields, }
 }
 
@@ -265,21 +266,21 @@ dimension! {
 }
 
 dimension! {
-    /// 18: the `user_id` that names a customer's impact to `/v1/track`.
+    /// 18: the `user_id` by which `/v1/track` knows a customer's impact.
     TrackBy { Account, Customer, }
 }
 
 dimension! {
-    /// 18: from when an impact can be tracked.
+    /// 18: when an impact can be tracked.
     TrackFrom {
         AtOnce,
-        /// As soon as the replica that answers lists it.
+        /// As soon as the replica that responds lists it.
         Visible,
     }
 }
 
 dimension! {
-    /// 19: what half of the rows of other software are.
+    /// 19: the form of half of the rows of other software.
     OtherRows {
         WellFormed,
         Null,
@@ -294,25 +295,25 @@ dimension! {
 }
 
 dimension! {
-    /// 20: other software that buys by itself.
+    /// 20: other software that buys on the same account.
     OtherSoftware {
         None,
-        /// After half of the purchases it buys the same kind and amount once or twice
-        /// within five seconds, without a marker.
+        /// After half of the purchases, it makes one or two equal purchases within five
+        /// seconds, without a marker.
         BuysTheSame,
     }
 }
 
-/// How often things go wrong, in percent. All are 0 by default.
+/// The probabilities of failures, in percent. All are 0 by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Odds {
-    /// Of a fault on a purchase.
+    /// A purchase has a fault.
     pub(crate) fault: u32,
-    /// That a purchase that a fault met is made all the same.
+    /// A purchase with a fault is made nevertheless.
     pub(crate) made: u32,
-    /// That such a fault leaves no answer at all, whatever the dimensions say.
+    /// A purchase with a fault gets no response, whatever the dimensions say.
     pub(crate) lost: u32,
-    /// That a read or a cancellation fails.
+    /// A read or a cancellation fails.
     pub(crate) read_lost: u32,
 }
 
@@ -334,14 +335,14 @@ macro_rules! dimensions {
         pub(crate) struct Dimensions {
             $(pub(crate) $field: $kind,)*
             pub(crate) odds: Odds,
-            /// Lets receipts of equal kind, amount and shown customer cross, which the
-            /// bounds of the promises exclude unless the record's marker must confirm.
+            /// Allows crossed receipts of equal kind, amount and shown customer. The promises
+            /// exclude those unless only the record may confirm.
             pub(crate) equals_cross: bool,
         }
 
         impl Dimensions {
-            /// Makes each dimension unkind with one probability, which is drawn from
-            /// 0, 20, 40, 70 and 90 percent, or makes exactly one dimension unkind.
+            /// Makes each dimension unkind with a common probability of 0, 20, 40, 70 or 90
+            /// percent, or makes exactly one dimension unkind.
             pub(crate) fn random(dice: &mut Dice) -> Self {
                 let share = *dice.pick(&[Some(0), Some(20), Some(40), Some(70), Some(90), None]);
                 let only = dice.index([$(stringify!($field)),*].len());
@@ -358,7 +359,7 @@ macro_rules! dimensions {
             }
         }
 
-        /// Shows the unkind values only.
+        /// Shows only the unkind values.
         impl fmt::Debug for Dimensions {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut shown = f.debug_struct("Dimensions");

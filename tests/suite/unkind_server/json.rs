@@ -1,5 +1,5 @@
-//! JSON as text. Fields keep their order, and an escape that no JSON library
-//! writes can be written.
+//! JSON as text, which keeps the order of fields and allows escapes that no JSON library
+//! writes.
 
 pub(super) fn text(value: &str) -> String {
     serde_json::Value::from(value).to_string()

@@ -1,4 +1,4 @@
-//! What is bought, by whom and for whom, as the server stores it.
+//! The ledger: purchases and customers as the server stores them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) const LETTERS: &[(&str, &str)] = &[
     ("ñ", "n\u{303}"),
 ];
 
-/// What can be bought.
+/// A kind of impact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Tree,
@@ -39,7 +39,7 @@ impl Kind {
     pub(crate) const ALL: &[Self] =
         &[Self::Tree, Self::Waste, Self::Carbon, Self::Money, Self::Coral];
 
-    /// The name of the amount, and of the filter.
+    /// The name of the field for the amount, and of the filter.
     pub(crate) fn field(self) -> &'static str {
         match self {
             Self::Tree => "tree_planted",
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// What somebody wants to buy.
+/// The content of a request to buy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) kind: Kind,
@@ -74,7 +74,7 @@ pub(crate) struct Order {
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) category: Option<String>,
-    /// As they were sent.
+    /// The metadata as they were sent.
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
@@ -95,7 +95,7 @@ impl Order {
     }
 }
 
-/// One purchase that was made, or that nothing can stop any more.
+/// A purchase that was made, or that nothing can stop any more.
 #[derive(Clone, Debug)]
 pub(crate) struct Purchase {
     /// Its index in the ledger.
@@ -103,13 +103,13 @@ pub(crate) struct Purchase {
     pub(crate) order: Order,
     /// Whether it was bought by [`UnkindServer::buy_for_others`] or by the server itself.
     pub(crate) of_others: bool,
-    /// Can lie in the future.
+    /// When it is made; may be in the future.
     pub(crate) made_at: Duration,
-    /// When the first cancellation was asked for.
+    /// When the first cancellation was requested.
     pub(crate) cancel_requested_at: Option<Duration>,
-    /// When the cancellation takes effect, which can lie in the future.
+    /// When the cancellation takes effect; may be in the future.
     pub(crate) cancelled_at: Option<Duration>,
-    /// As in its receipt.
+    /// The time in its receipt.
     pub(crate) time_utc: String,
     /// `time_utc` in milliseconds; no other purchase has the same.
     pub(super) stamp: i64,
@@ -117,11 +117,11 @@ pub(crate) struct Purchase {
     pub(super) customer: Option<usize>,
     pub(super) cancelled_on: Option<String>,
     pub(super) cancel_reason: Option<String>,
-    /// What happened to the metadata when they were written.
+    /// How the metadata were changed on write.
     pub(super) written: Option<Metadata>,
-    /// From `made_at` until it can be read, where that takes a while.
+    /// The time from `made_at` until lists show it, if that takes a while.
     pub(super) lag: Duration,
-    /// Decides what is random about this purchase and the same at every look.
+    /// Determines random properties of this purchase that never change.
     pub(super) luck: u64,
 }
 
@@ -131,8 +131,8 @@ impl Purchase {
         self.order.metadata.get(MARKER_KEY).map(String::as_str)
     }
 
-    /// Whether it is made and not cancelled.
-    pub(crate) fn stands(&self, now: Duration) -> bool {
+    /// Whether it was made and not cancelled at this time.
+    pub(crate) fn is_active(&self, now: Duration) -> bool {
         self.made_at <= now && self.cancelled_at.is_none_or(|at| at > now)
     }
 
@@ -142,7 +142,7 @@ impl Purchase {
     }
 }
 
-/// A customer. There is one for each address as it is stored.
+/// A customer; one for each stored address.
 #[derive(Clone, Debug)]
 pub(super) struct Customer {
     pub(super) id: String,
@@ -155,7 +155,7 @@ pub(super) struct Customer {
 }
 
 impl UnkindServer {
-    /// Writes a purchase into the ledger.
+    /// Adds a purchase to the ledger.
     pub(super) fn make(&mut self, order: &Order, made_at: Duration, of_others: bool) -> usize {
         let time = self.server_time(made_at);
         let mut stamp = time.timestamp_millis();
@@ -217,7 +217,7 @@ impl UnkindServer {
         purchase.customer.map(|customer| &self.customers[customer])
     }
 
-    /// Cancels a purchase, unless that was done before.
+    /// Cancels a purchase if it is not cancelled yet.
     pub(super) fn cancel(&mut self, number: usize, reason: Option<String>, now: Duration) {
         let late = match self.dimensions.cancel {
             Cancel::Later => self.dice.up_to(super::CANCEL_LATE),
@@ -233,13 +233,13 @@ impl UnkindServer {
         }
     }
 
-    /// Draws the replica that answers.
+    /// Chooses the replica that responds.
     pub(super) fn replica(&mut self) -> Replica {
         Replica { lags: self.dimensions.visibility, dice: self.dice.index(2) }
     }
 }
 
-/// The replica that answers one exchange.
+/// The replica that responds to an exchange.
 pub(super) struct Replica {
     lags: Visibility,
     dice: usize,
@@ -269,7 +269,7 @@ fn stored(address: Address, email: &str) -> String {
     }
 }
 
-/// The form that all spellings of an address share.
+/// The common form of all spellings of an address.
 pub(super) fn folded(email: &str) -> String {
     let composed = respelt(&email.to_lowercase(), LETTERS, false);
     without_tag(&respelt(&composed, DOMAINS, true))
@@ -284,14 +284,14 @@ fn without_tag(email: &str) -> String {
     }
 }
 
-/// Replaces the left forms by the right ones, or back.
+/// Replaces the first of each pair by the second if `right`, else the second by the first.
 fn respelt(text: &str, forms: &[(&str, &str)], right: bool) -> String {
     forms.iter().fold(text.to_owned(), |text, (from, to)| {
         if right { text.replace(from, to) } else { text.replace(to, from) }
     })
 }
 
-/// Metadata in a record, or nothing.
+/// The metadata of a record as JSON; `None` if they are left out.
 pub(super) fn shown_metadata(
     metadata: &BTreeMap<String, String>,
     way: Metadata,
@@ -334,12 +334,12 @@ fn camel_case(key: &str) -> String {
     camel
 }
 
-/// Whether a rule that hits half of the purchases hits this one; each rule has its own bit.
+/// Whether a rule for half of the purchases applies to this one. Each rule has its own bit.
 pub(super) fn unlucky(luck: u64, bit: u32) -> bool {
     luck >> bit & 1 == 1
 }
 
-/// One of many, the same at every look.
+/// One of several values, always the same for a purchase.
 pub(super) fn pick_by_luck<T: Copy>(luck: u64, from: &[T]) -> T {
     from[Dice::new(luck).index(from.len())]
 }

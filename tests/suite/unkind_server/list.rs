@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::ledger::{Customer, Purchase, folded, pick_by_luck, shown_metadata, unlucky};
 use super::request::{Query, bad};
 use super::{
@@ -45,7 +45,7 @@ impl List {
     }
 }
 
-/// What the first page of a list of several pages found.
+/// A list of several pages, with the rows that its first page found.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     list: List,
@@ -59,7 +59,7 @@ impl UnkindServer {
         list: List,
         query: &Query,
         at: Duration,
-    ) -> Result<String, Answer> {
+    ) -> Result<String, ApiResponse> {
         let limit = query.one("limit")?.map_or(Ok(10), str::parse);
         let Ok(limit @ 1..=1000) = limit else {
             return Err(bad("limit is not between 1 and 1000"));
@@ -115,14 +115,14 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    /// Every row of a list in its order.
+    /// All rows of a list in order.
     fn find(
         &mut self,
         list: List,
         query: &Query,
         descending: bool,
         at: Duration,
-    ) -> Result<Vec<usize>, Answer> {
+    ) -> Result<Vec<usize>, ApiResponse> {
         let replica = self.replica();
         let email = query.one("customer_email")?;
         let mut rows: Vec<usize> = if list == List::Customers {
@@ -184,11 +184,11 @@ impl UnkindServer {
         }
     }
 
-    /// The range of dates that a query asks for.
+    /// The range of dates of a query.
     pub(super) fn range(
         &self,
         query: &Query,
-    ) -> Result<impl Fn(&Purchase) -> bool + use<>, Answer> {
+    ) -> Result<impl Fn(&Purchase) -> bool + use<>, ApiResponse> {
         let mut start = query.day("start_date")?.unwrap_or(i64::MIN);
         let mut end = query.day("end_date")?.unwrap_or(i64::MAX);
         if self.dimensions.dates == Dates::Exclusive {
@@ -199,8 +199,8 @@ impl UnkindServer {
         Ok(move |purchase: &Purchase| (start..=end).contains(&day(purchase, zone)))
     }
 
-    /// The kinds that a query asks for.
-    fn filter(&self, query: &Query) -> Result<impl Fn(&Purchase) -> bool + use<>, Answer> {
+    /// The kinds of a query.
+    fn filter(&self, query: &Query) -> Result<impl Fn(&Purchase) -> bool + use<>, ApiResponse> {
         let wanted = query.all("filter_by");
         let known = |name: &&str| {
             Kind::ALL.iter().any(|kind| *kind != Kind::Coral && kind.field() == *name)
@@ -259,7 +259,7 @@ impl UnkindServer {
         json::object(fields)
     }
 
-    /// What is wrong with the row of a purchase.
+    /// How the row of a purchase is malformed.
     fn harm(&self, purchase: &Purchase) -> OtherRows {
         match self.dimensions.other_rows {
             _ if !purchase.of_others || !unlucky(purchase.luck, 0) => OtherRows::WellFormed,
@@ -281,7 +281,7 @@ impl UnkindServer {
         }
     }
 
-    /// The form of this exchange.
+    /// The form of times in this exchange.
     pub(super) fn time_form(&mut self) -> TimeForm {
         match self.dimensions.time_form {
             TimeForm::Alternating => {
@@ -298,13 +298,13 @@ pub(super) const OTHER_CASE: &str = "u123";
 /// Another id of the account.
 pub(super) const OTHER_ID: &str = "ORG-77";
 
-/// The number of a walk, and how many rows its earlier pages had.
+/// The number of a list and the number of rows on its earlier pages.
 fn parse_cursor(cursor: &str) -> Option<(usize, usize)> {
     let (walk, from) = cursor.strip_suffix('=')?.split_once("+/")?;
     Some((walk.parse().ok()?, from.parse().ok()?))
 }
 
-/// The day of a purchase since 1970.
+/// The day of a purchase, in days since 1970.
 pub(super) fn day(purchase: &Purchase, zone: DayZone) -> i64 {
     let hours = match zone {
         DayZone::Utc => 0,
@@ -314,7 +314,7 @@ pub(super) fn day(purchase: &Purchase, zone: DayZone) -> i64 {
     (purchase.stamp + hours * 3_600_000).div_euclid(86_400_000)
 }
 
-/// `time_utc` of a record.
+/// The `time_utc` of a record.
 pub(super) fn shown_time(purchase: &Purchase, form: TimeForm) -> String {
     // `2024-09-16T20:34:04.429Z`
     let text = &purchase.time_utc;
@@ -341,12 +341,12 @@ impl Customer {
         fields
     }
 
-    /// As part of a record or receipt.
+    /// The customer in a record or receipt.
     pub(super) fn shown(&self) -> String {
         json::object(self.fields())
     }
 
-    /// As a row of `/v1/customers`.
+    /// The customer as a row of `/v1/customers`.
     fn row(&self) -> String {
         let mut fields = self.fields();
         fields.push(("onboarded_on", json::text(&self.onboarded_on)));

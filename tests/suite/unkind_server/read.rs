@@ -1,4 +1,4 @@
-//! Everything but purchases: what can be read, and cancellations.
+//! Reads other than lists, and cancellations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
 use http::Request;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::ledger::{Purchase, unlucky};
 use super::list::{OTHER_CASE, OTHER_ID, day, shown_time};
 use super::request::{Endpoint, Fields, Query, bad};
@@ -16,12 +16,12 @@ use super::{
 };
 
 impl UnkindServer {
-    pub(super) fn answer(
+    pub(super) fn respond(
         &mut self,
         endpoint: &Endpoint,
         request: &Request<Vec<u8>>,
         at: Duration,
-    ) -> Answer {
+    ) -> ApiResponse {
         let query = |known| Query::read(request, known);
         let body = match endpoint {
             Endpoint::Whoami => query(&[]).map(|_| whoami()),
@@ -36,13 +36,13 @@ impl UnkindServer {
                 query(&["user_id", "time_utc"]).and_then(|query| self.track(&query, at))
             }
             Endpoint::Cancel => self.cancel_impact(request.body(), at),
-            Endpoint::Buy(_) => unreachable!("a purchase is no read"),
+            Endpoint::Buy(_) => unreachable!("a purchase is not a read"),
         };
-        body.map_or_else(|refusal| refusal, |body| Answer::json(200, body))
+        body.map_or_else(|refusal| refusal, |body| ApiResponse::json(200, body))
     }
 
     fn impact(&self, at: Duration) -> String {
-        let standing = || self.ledger.iter().filter(|purchase| purchase.stands(at));
+        let standing = || self.ledger.iter().filter(|purchase| purchase.is_active(at));
         let totals = |total: &dyn Fn(&Purchase) -> bool| {
             let mut totals = Totals::default();
             for purchase in standing() {
@@ -59,10 +59,10 @@ impl UnkindServer {
         json::object(fields)
     }
 
-    fn daily_impact(&self, query: &Query, at: Duration) -> Result<String, Answer> {
+    fn daily_impact(&self, query: &Query, at: Duration) -> Result<String, ApiResponse> {
         let range = self.range(query)?;
         let mut days: BTreeMap<i64, Totals> = BTreeMap::new();
-        for purchase in self.ledger.iter().filter(|it| it.stands(at) && range(it)) {
+        for purchase in self.ledger.iter().filter(|it| it.is_active(at) && range(it)) {
             days.entry(day(purchase, self.dimensions.day_zone)).or_default().add(purchase, true);
         }
         let days: Vec<_> = days
@@ -78,7 +78,7 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    fn track(&mut self, query: &Query, at: Duration) -> Result<String, Answer> {
+    fn track(&mut self, query: &Query, at: Duration) -> Result<String, ApiResponse> {
         let (user_id, time) = (query.one("user_id")?, query.one("time_utc")?);
         let (Some(user_id), Some(time)) = (user_id, time) else {
             return Err(bad("user_id and time_utc are required"));
@@ -92,7 +92,7 @@ impl UnkindServer {
         };
         let form = self.time_form();
         let Some(purchase) = self.named(user_id, time, shows) else {
-            return Err(Answer::refusal(404, "There is no such impact"));
+            return Err(ApiResponse::refusal(404, "There is no such impact"));
         };
         let initiated = shown_time(purchase, form);
         let order = &purchase.order;
@@ -102,7 +102,7 @@ impl UnkindServer {
             (order.kind.field(), order.amount.to_string()),
         ];
         fields.extend(order.category.as_deref().map(|it| ("category", json::text(it))));
-        if purchase.made_at <= at && !purchase.stands(at) {
+        if purchase.made_at <= at && !purchase.is_active(at) {
             let (on, reason) = (&purchase.cancelled_on, &purchase.cancel_reason);
             fields.extend(on.as_deref().map(|on| ("cancelled_on", json::text(on))));
             fields.extend(reason.as_deref().map(|it| ("cancellation_reason", json::text(it))));
@@ -110,7 +110,7 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    fn cancel_impact(&mut self, body: &[u8], at: Duration) -> Result<String, Answer> {
+    fn cancel_impact(&mut self, body: &[u8], at: Duration) -> Result<String, ApiResponse> {
         let asked = Fields::read(body, &["user_id", "time_utc", "reason"])?;
         let (user_id, time) = (asked.text("user_id")?, asked.text("time_utc")?);
         let (Some(user_id), Some(time)) = (user_id, time) else {
@@ -128,12 +128,12 @@ impl UnkindServer {
         };
         let named = self.named(&user_id, parse_time(&time)?, |purchase| purchase.made_at <= at);
         let Some(purchase) = named else {
-            return Err(Answer::refusal(status, "There is no such impact"));
+            return Err(ApiResponse::refusal(status, "There is no such impact"));
         };
         let (number, repeated) = (purchase.number, purchase.cancel_requested_at.is_some());
         let refused = self.dimensions.cancel == Cancel::Refused && unlucky(purchase.luck, 1);
         if refused && !repeated {
-            return Err(Answer::refusal(status, "The donation was already received"));
+            return Err(ApiResponse::refusal(status, "The donation was already received"));
         }
         self.cancel(number, reason, at);
         let purchase = &self.ledger[number];
@@ -155,7 +155,7 @@ impl UnkindServer {
         Ok(json::object(fields))
     }
 
-    /// The purchase that a `user_id` and a `time_utc` name.
+    /// The purchase with this `user_id` and `time_utc`.
     fn named(
         &self,
         user_id: &str,
@@ -169,7 +169,7 @@ impl UnkindServer {
         };
         let second = |millis: i64| millis.div_euclid(1000) * 1_000_000;
         let form = self.dimensions.time_form;
-        // A whole second can name several purchases; the first one is taken.
+        // Several purchases can share a whole second; the first one is returned.
         let coarse = |purchase: &Purchase| {
             let cut = matches!(form, TimeForm::Cut | TimeForm::Alternating);
             let rounded = matches!(form, TimeForm::Rounded | TimeForm::Alternating);
@@ -180,7 +180,7 @@ impl UnkindServer {
         known().find(|it| exact(it)).or_else(|| known().find(|it| coarse(it)))
     }
 
-    /// Whether a `user_id` names whoever a purchase belongs to.
+    /// Whether a purchase belongs to this `user_id`.
     fn is_of(&self, purchase: &Purchase, user_id: &str) -> bool {
         match (self.dimensions.track_by, self.customer(purchase)) {
             (TrackBy::Customer, Some(customer)) => customer.id == user_id,
@@ -194,7 +194,7 @@ fn whoami() -> String {
     json::object([("user_id", json::text(ACCOUNT)), ("email", email)])
 }
 
-fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, Answer> {
+fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, ApiResponse> {
     DateTime::parse_from_rfc3339(text).map_err(|_| bad("time_utc is not RFC 3339"))
 }
 
@@ -202,7 +202,7 @@ fn parse_time(text: &str) -> Result<DateTime<FixedOffset>, Answer> {
 #[derive(Default)]
 struct Totals {
     amounts: [u64; 5],
-    /// Whether there is any coral, counted or not.
+    /// Whether there are any corals, counted or not.
     coral: bool,
 }
 
@@ -217,7 +217,8 @@ impl Totals {
         }
     }
 
-    /// Corals appear only if there are any, as the reference knows none.
+    /// The fields of the totals. Corals appear only if there are any, since the reference
+    /// does not mention them.
     fn fields(&self) -> Vec<(&'static str, String)> {
         let totals = Kind::ALL.iter().zip(self.amounts);
         let shown = totals.filter(|(kind, _)| **kind != Kind::Coral || self.coral);

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use http::{Method, Request, header};
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::list::List;
 use super::{KEY, Kind, Order};
 
@@ -22,9 +22,9 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// The endpoint of a request with a valid key, or a refusal.
-    pub(super) fn of(request: &Request<Vec<u8>>) -> Result<Self, Answer> {
+    pub(super) fn of(request: &Request<Vec<u8>>) -> Result<Self, ApiResponse> {
         if request.headers().get("x-api-key").is_none_or(|key| key != KEY) {
-            return Err(Answer::refusal(401, "API Key does not exist"));
+            return Err(ApiResponse::refusal(401, "API Key does not exist"));
         }
         let path = request.uri().path();
         let endpoint = match path {
@@ -38,13 +38,13 @@ impl Endpoint {
             "/v1/track" => Self::Track,
             _ => match Kind::ALL.iter().find(|kind| kind.path() == path) {
                 Some(kind) => Self::Buy(*kind),
-                None => return Err(Answer::refusal(404, "There is no such path")),
+                None => return Err(ApiResponse::refusal(404, "There is no such path")),
             },
         };
         let post = matches!(endpoint, Self::Buy(_) | Self::Cancel);
         let method = if post { Method::POST } else { Method::GET };
         if request.method() != method {
-            return Err(Answer::refusal(405, "This path has another method"));
+            return Err(ApiResponse::refusal(405, "This path has another method"));
         }
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let json = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/json"));
@@ -55,15 +55,15 @@ impl Endpoint {
     }
 }
 
-pub(super) fn bad(message: &str) -> Answer {
-    Answer::refusal(400, message)
+pub(super) fn bad(message: &str) -> ApiResponse {
+    ApiResponse::refusal(400, message)
 }
 
-/// The fields of a body, all of which must be known.
+/// The fields of a body; unknown fields are refused.
 pub(super) struct Fields(serde_json::Map<String, Value>);
 
 impl Fields {
-    pub(super) fn read(body: &[u8], known: &[&str]) -> Result<Self, Answer> {
+    pub(super) fn read(body: &[u8], known: &[&str]) -> Result<Self, ApiResponse> {
         let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
             return Err(bad("the body is not a JSON object"));
         };
@@ -73,7 +73,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Answer> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiResponse> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -81,7 +81,7 @@ impl Fields {
         }
     }
 
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Answer> {
+    fn metadata(&self) -> Result<BTreeMap<String, String>, ApiResponse> {
         let Some(value) = self.0.get("metadata") else { return Ok(BTreeMap::new()) };
         let Ok(pairs) = serde_json::from_value::<BTreeMap<String, String>>(value.clone()) else {
             return Err(bad("metadata are not strings"));
@@ -100,7 +100,7 @@ impl Fields {
 
 impl Order {
     /// Reads the body of a purchase.
-    pub(super) fn read(kind: Kind, body: &[u8]) -> Result<Self, Answer> {
+    pub(super) fn read(kind: Kind, body: &[u8]) -> Result<Self, ApiResponse> {
         let known = ["amount", "customer_email", "customer_name", "notify", "category", "metadata"];
         let fields = Fields::read(body, &known)?;
         let amount = fields.0.get("amount").and_then(Value::as_u64);
@@ -130,13 +130,13 @@ impl Order {
     }
 }
 
-/// The query of a read, all of whose parameters must be known.
+/// The query of a read; unknown parameters are refused.
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
 }
 
 impl Query {
-    pub(super) fn read(request: &Request<Vec<u8>>, known: &[&str]) -> Result<Self, Answer> {
+    pub(super) fn read(request: &Request<Vec<u8>>, known: &[&str]) -> Result<Self, ApiResponse> {
         let query = request.uri().query().unwrap_or_default();
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
@@ -150,16 +150,16 @@ impl Query {
         pairs.map(|(_, value)| value.as_str()).collect()
     }
 
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Answer> {
+    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, ApiResponse> {
         match self.all(name)[..] {
             [] => Ok(None),
             [value] => Ok(Some(value)),
-            _ => Err(bad(&format!("{name} is there twice"))),
+            _ => Err(bad(&format!("{name} is given more than once"))),
         }
     }
 
     /// A date, as days since 1970.
-    pub(super) fn day(&self, name: &str) -> Result<Option<i64>, Answer> {
+    pub(super) fn day(&self, name: &str) -> Result<Option<i64>, ApiResponse> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
         match date {
@@ -170,7 +170,7 @@ impl Query {
         }
     }
 
-    /// What the pages of one walk have in common.
+    /// The parameters that all pages of a list share.
     pub(super) fn of_walk(&self) -> Vec<(String, String)> {
         let pairs = self.pairs.iter().filter(|(name, _)| name != "cursor" && name != "limit");
         let mut pairs: Vec<_> = pairs.cloned().collect();

@@ -1,5 +1,5 @@
-//! The server is itself tested: its kind answers against the published examples,
-//! and each value of each dimension at work.
+//! Tests of the server itself: its kind responses match the published examples, and each
+//! value of each dimension has its effect.
 
 mod buying;
 mod kind;
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Histories begin some days into the world.
+/// Histories begin some days after the world.
 const BEGINNING: Duration = Duration::from_secs(10 * 86_400);
 const SECOND: Duration = Duration::from_secs(1);
 const MARKER: &str = "1eccac8f9ea6039e0e21dd62b2285a8d";
 const TREE: &str = "/v1/plant_tree";
 
-/// A server and a client that takes its time.
+/// A server and the time of its client.
 struct World {
     server: UnkindServer,
     now: Duration,
@@ -85,7 +85,7 @@ impl World {
         receipt
     }
 
-    /// Buys a number of trees, some milliseconds apart.
+    /// Buys 1, 2, … trees, some milliseconds apart.
     fn trees(&mut self, number: u64) {
         for amount in 1..=number {
             self.tree(&json!({"amount": amount}));
@@ -93,7 +93,7 @@ impl World {
     }
 }
 
-/// Some seconds before the beginning.
+/// A time before the beginning, in seconds.
 fn before(seconds: u64) -> Duration {
     BEGINNING.saturating_sub(Duration::from_secs(seconds))
 }
@@ -129,7 +129,7 @@ fn time(text: &Value) -> DateTime<Utc> {
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// `/v1/track` of what an id and a time name.
+/// The target `/v1/track` for an id and a time.
 fn track(user_id: &Value, time_utc: &Value) -> String {
     let mut query = form_urlencoded::Serializer::new(String::from("/v1/track?"));
     query.append_pair("user_id", user_id.as_str().unwrap());

@@ -18,7 +18,7 @@ pub(crate) fn tests(shell: &Shell) -> Result<String, Stop> {
 
 pub(crate) fn gzip(shell: &Shell) -> Result<String, Stop> {
     let said = shell
-        .cargo("test --package oneclick-tests --no-default-features --locked -- gzip answers")
+        .cargo("test --package oneclick-tests --no-default-features --locked -- gzip responses")
         .output()?;
     Ok(format!("without the feature nobody asks for it: {} passed", passed(&said)))
 }

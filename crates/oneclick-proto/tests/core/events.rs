@@ -53,7 +53,9 @@ impl Subscriber for Memory {
         let mut fields = Visitor(BTreeMap::new());
         event.record(&mut fields);
         EVENTS.with_borrow_mut(|events| {
-            events.iter_mut().for_each(|events| events.push(fields.0.clone()))
+            if let Some(events) = events {
+                events.push(fields.0);
+            }
         });
     }
 

@@ -1,13 +1,13 @@
-//! Dimensions of a purchase and of what comes back.
+//! The dimensions of purchases and their responses.
 
 use super::*;
 
-/// Every purchase meets a fault; `made` is in percent.
+/// Every purchase has a fault; `made` is in percent.
 fn faults(made: u32) -> Odds {
     Odds { fault: 100, made, ..Odds::default() }
 }
 
-/// Many replies to a purchase of five trees, each of a new world, with the number of
+/// Many replies to a purchase of five trees, each from a new world, with the number of
 /// purchases in its ledger.
 fn replies(dimensions: Dimensions) -> Vec<(Reply, usize)> {
     let buy = |seed| {
@@ -18,7 +18,7 @@ fn replies(dimensions: Dimensions) -> Vec<(Reply, usize)> {
     (0..200).map(buy).collect()
 }
 
-/// What a reply is called in the tables below: a status, or the lack of one.
+/// The name of a reply in the tables below: its status, or a word if there is none.
 fn name(reply: &Reply) -> String {
     match reply {
         Reply::Response { response, .. } => response.status().as_str().to_owned(),
@@ -42,8 +42,8 @@ fn body(reply: &Reply) -> &[u8] {
     }
 }
 
-/// Whether the API itself speaks.
-fn own_words(reply: &Reply) -> bool {
+/// Whether a reply is an error of the API itself.
+fn is_api_error(reply: &Reply) -> bool {
     let body: Value = serde_json::from_slice(body(reply)).unwrap_or_default();
     body["type"].is_string() && body["message"].is_string()
 }
@@ -54,7 +54,7 @@ fn is_receipt(reply: &Reply) -> bool {
 }
 
 #[test]
-fn without_faults_every_purchase_has_its_receipt() {
+fn without_faults_every_purchase_gets_its_receipt() {
     for (reply, made) in replies(Dimensions::default()) {
         assert!(is_receipt(&reply) && made == 1);
     }
@@ -65,7 +65,7 @@ const CLIENT_ERRORS: &[&str] = &["400", "401", "403", "404", "405", "413", "422"
 const OTHER_SUCCESSES: &[&str] = &["201", "202", "204", "205"];
 
 #[test]
-fn a_purchase_that_was_made_is_answered_with_everything() {
+fn a_purchase_that_was_made_gets_every_kind_of_response() {
     for &made in Made::ALL {
         let replies = replies(Dimensions { made, odds: faults(100), ..Dimensions::default() });
         assert!(replies.iter().all(|(_, made)| *made == 1), "{made:?}");
@@ -79,12 +79,12 @@ fn a_purchase_that_was_made_is_answered_with_everything() {
             }
             Made::Nothing => &["lost"],
             Made::ServerError => {
-                assert!(some(&own_words) && !all(&own_words));
+                assert!(some(&is_api_error) && !all(&is_api_error));
                 SERVER_ERRORS
             }
             Made::Redirect => &["301", "302", "303", "304"],
             Made::ClientError => {
-                assert!(!some(&own_words));
+                assert!(!some(&is_api_error));
                 CLIENT_ERRORS
             }
             Made::OtherSuccess => {
@@ -92,7 +92,7 @@ fn a_purchase_that_was_made_is_answered_with_everything() {
                 OTHER_SUCCESSES
             }
             Made::ErrorBody => {
-                assert!(all(&|reply| body(reply).starts_with(b"{")) && some(&own_words));
+                assert!(all(&|reply| body(reply).starts_with(b"{")) && some(&is_api_error));
                 assert!(!some(&is_receipt));
                 &["200"]
             }
@@ -119,13 +119,13 @@ fn a_purchase_that_was_made_is_answered_with_everything() {
 }
 
 #[test]
-fn a_purchase_that_was_not_made_is_answered_with_everything() {
+fn a_purchase_that_was_not_made_gets_every_kind_of_response() {
     for &not_made in NotMade::ALL {
         let replies = replies(Dimensions { not_made, odds: faults(0), ..Dimensions::default() });
         assert!(replies.iter().all(|(_, made)| *made == 0), "{not_made:?}");
         assert!(!replies.iter().any(|(reply, _)| is_receipt(reply)), "{not_made:?}");
         let names = names(&replies);
-        let own = replies.iter().filter(|(reply, _)| own_words(reply)).count();
+        let own = replies.iter().filter(|(reply, _)| is_api_error(reply)).count();
         let expected: &[&str] = match not_made {
             NotMade::Error => {
                 assert_eq!(own, replies.len());
@@ -167,7 +167,7 @@ fn a_purchase_that_was_not_made_is_answered_with_everything() {
 }
 
 #[test]
-fn a_redirect_of_a_purchase_that_was_made_never_asks_for_it_elsewhere() {
+fn a_purchase_that_was_made_never_gets_a_307_or_308() {
     let odds = faults(100);
     let dimensions = Dimensions { made: Made::Any, late: Late::Within, odds, ..Default::default() };
     let names = names(&replies(dimensions));
@@ -175,7 +175,7 @@ fn a_redirect_of_a_purchase_that_was_made_never_asks_for_it_elsewhere() {
 }
 
 #[test]
-fn a_purchase_is_made_after_its_caller_gave_up_or_never() {
+fn a_purchase_can_be_made_after_its_caller_gave_up() {
     for &late in Late::ALL {
         for made in [Made::Nothing, Made::ServerError, Made::OtherSuccess, Made::Html] {
             let odds = faults(100);
@@ -189,13 +189,13 @@ fn a_purchase_is_made_after_its_caller_gave_up_or_never() {
                 let is_late = made_at > world.now;
                 assert!(!is_late || !is_receipt(&reply));
                 after_the_end += usize::from(is_late);
-                // A moment before it is made, nobody can know of it.
+                // Just before it is made, it is not listed.
                 let mut before = World { server: world.server.clone(), now: made_at };
                 before.now -= Duration::from_millis(81);
                 assert!(before.rows("/v1/records").is_empty());
                 world.now += LATE;
                 assert_eq!(world.rows("/v1/records").len(), 1);
-                assert!(world.server.ledger()[0].stands(world.now));
+                assert!(world.server.ledger()[0].is_active(world.now));
             }
             let expected = match late {
                 Late::Within if made != Made::Html => 15..=45,
@@ -207,7 +207,7 @@ fn a_purchase_is_made_after_its_caller_gave_up_or_never() {
 }
 
 #[test]
-fn receipts_are_own_or_crossed_or_bare_or_inexact() {
+fn receipts_take_every_form() {
     for &receipt in Receipt::ALL {
         let mut crossed = 0;
         for seed in 0..50 {
@@ -217,19 +217,21 @@ fn receipts_are_own_or_crossed_or_bare_or_inexact() {
             let sent = json!({"amount": 5, "category": "food", "customer_email": "a@example.com"});
             let reply = world.post(TREE, &sent);
             let text = String::from_utf8(body(&reply).to_vec()).unwrap();
-            let answer: Value = serde_json::from_str(&text).unwrap();
-            let is_own = answer["tree_planted"].as_f64() == Some(5.0);
+            let response: Value = serde_json::from_str(&text).unwrap();
+            let is_own = response["tree_planted"].as_f64() == Some(5.0);
             crossed += usize::from(!is_own);
             let purchase = &world.server.ledger()[usize::from(is_own)];
-            assert_eq!(answer["time_utc"], purchase.time_utc);
+            assert_eq!(response["time_utc"], purchase.time_utc);
             match receipt {
-                Receipt::Own => assert!(is_own && answer["customer"]["customer_email"].is_string()),
+                Receipt::Own => {
+                    assert!(is_own && response["customer"]["customer_email"].is_string());
+                }
                 Receipt::Crossed => {
                     let email = if is_own { "a@example.com" } else { "bob@example.com" };
-                    assert_eq!(answer["customer"]["customer_email"], email);
+                    assert_eq!(response["customer"]["customer_email"], email);
                 }
                 Receipt::Bare | Receipt::CrossedBare => {
-                    assert_eq!(answer.as_object().unwrap().len(), 3, "{text}");
+                    assert_eq!(response.as_object().unwrap().len(), 3, "{text}");
                 }
                 Receipt::FloatAmount => assert!(text.contains(r#""tree_planted":5.0"#), "{text}"),
             }
@@ -243,15 +245,15 @@ fn receipts_are_own_or_crossed_or_bare_or_inexact() {
 }
 
 #[test]
-fn equal_receipts_cross_only_if_their_time_tells_them_apart_or_they_are_let() {
-    // How many of a hundred receipts are another's, which was bought `seconds` before.
+fn equal_receipts_cross_only_if_their_times_differ_or_it_is_allowed() {
+    // How many of a hundred receipts belong to another purchase, made `seconds` before.
     let crossed = |seconds: u64, other: &Order, receipt, equals_cross| {
         let cross = |seed| {
             let dimensions = Dimensions { receipt, equals_cross, ..Dimensions::default() };
             let mut world = World::seeded(seed, dimensions);
             world.server.buy_for_others(other, before(seconds));
-            let answer = world.tree(&json!({"amount": 5, "customer_email": "a@example.com"}));
-            answer["time_utc"] == world.server.ledger()[0].time_utc
+            let response = world.tree(&json!({"amount": 5, "customer_email": "a@example.com"}));
+            response["time_utc"] == world.server.ledger()[0].time_utc
         };
         (0..100).filter(|seed| cross(*seed)).count()
     };
@@ -269,7 +271,7 @@ fn equal_receipts_cross_only_if_their_time_tells_them_apart_or_they_are_let() {
 }
 
 #[test]
-fn a_fault_can_cross_a_receipt_whether_the_purchase_was_made_or_not() {
+fn a_receipt_can_cross_whether_the_purchase_was_made_or_not() {
     for made in [0, 100] {
         let (receipt, odds) = (Receipt::Crossed, faults(made));
         let dimensions = Dimensions { receipt, odds, ..Dimensions::default() };
@@ -288,7 +290,7 @@ fn a_fault_can_cross_a_receipt_whether_the_purchase_was_made_or_not() {
 }
 
 #[test]
-fn other_software_buys_the_same_or_nothing() {
+fn other_software_buys_equal_impacts_or_nothing() {
     for &other_software in OtherSoftware::ALL {
         let mut world = World::new(Dimensions { other_software, ..Dimensions::default() });
         for _ in 0..40 {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A value with its texts, numbers and booleans taken out. A list is its first item.
+/// A value with its texts and numbers replaced by their types, and lists by their first
+/// items.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -15,9 +16,9 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-fn assert_shape(answer: &Value, example: &str) {
+fn assert_shape(response: &Value, example: &str) {
     let example: Value = serde_json::from_str(example).unwrap();
-    assert_eq!(shape(answer), shape(&example));
+    assert_eq!(shape(response), shape(&example));
 }
 
 /// An example of the API's reference.
@@ -51,7 +52,7 @@ fn receipts_have_the_shape_of_the_examples() {
     }
 }
 
-/// As in the documentation and in recorded runs, beyond the reference.
+/// The reference does not show this, but the documentation and recorded runs do.
 #[test]
 fn a_receipt_shows_customer_and_category() {
     let receipt = World::kind().tree(&json!({
@@ -130,7 +131,7 @@ fn fields_come_in_the_order_of_the_examples() {
 }
 
 #[test]
-fn a_mistake_is_answered_in_the_words_of_the_api() {
+fn an_invalid_request_gets_an_error_of_the_api() {
     let mut world = World::kind();
     let get = |target: &str| request(Method::GET, target, "");
     let post = |path: &str, body: Value| request(Method::POST, path, body.to_string());
@@ -185,8 +186,8 @@ fn a_mistake_is_answered_in_the_words_of_the_api() {
     for (request, status, kind) in bad.into_iter().chain(bad_queries).chain(others) {
         let response = whole(world.send(&request));
         assert_eq!(response.headers()["content-type"], "application/json");
-        let (answered, body) = parsed(&response);
-        assert_eq!((answered, body["type"].as_str()), (status, Some(kind)), "{request:?} {body}");
+        let (code, body) = parsed(&response);
+        assert_eq!((code, body["type"].as_str()), (status, Some(kind)), "{request:?} {body}");
         assert!(body["message"].is_string());
     }
     assert!(world.server.ledger().is_empty());
@@ -207,7 +208,7 @@ fn lists_are_filtered_by_kind() {
 }
 
 #[test]
-fn pages_hold_ten_rows_unless_told_otherwise_and_the_last_has_no_cursor() {
+fn pages_have_ten_rows_by_default_and_the_last_has_no_cursor() {
     let mut world = World::kind();
     world.trees(23);
     let pages = world.pages("/v1/records?sort_order=asc");

@@ -1,4 +1,4 @@
-//! Dimensions of what can be read.
+//! The dimensions of reads.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn metadata_take_every_form() {
 }
 
 #[test]
-fn metadata_change_when_they_are_read_or_when_they_are_written() {
+fn metadata_change_on_read_or_on_write() {
     for &metadata_changed in MetadataChanged::ALL {
         let metadata = Metadata::Dropped;
         let dimensions = Dimensions { metadata, metadata_changed, ..Dimensions::default() };
@@ -252,8 +252,8 @@ fn sort_order_has_every_effect() {
 }
 
 #[test]
-fn dates_are_inclusive_or_exclusive_and_days_begin_at_any_hour() {
-    // The hours of a day at which a purchase is found if exactly this day is asked for.
+fn dates_are_inclusive_or_exclusive_and_days_begin_in_any_zone() {
+    // The hours of a day whose purchases are found if exactly this day is requested.
     let found = |dimensions: Dimensions, start: i64, end: i64| {
         let mut world = World::new(dimensions);
         let right = world.server.right_time(world.now);
@@ -375,7 +375,7 @@ fn the_servers_clock_is_right_or_days_off() {
 }
 
 #[test]
-fn the_date_is_that_of_records_or_apart_or_missing() {
+fn the_date_header_matches_differs_or_is_missing() {
     for &date_header in DateHeader::ALL {
         let mut world = World::new(Dimensions { date_header, ..Dimensions::default() });
         let mut apart = Vec::new();
@@ -402,7 +402,7 @@ fn the_date_is_that_of_records_or_apart_or_missing() {
     }
 }
 
-/// Asks the API to cancel what a receipt names.
+/// Requests the cancellation of a receipt's purchase.
 fn cancel(world: &mut World, receipt: &Value) -> (u16, Value) {
     let (user_id, time_utc) = (&receipt["user_id"], &receipt["time_utc"]);
     let body = json!({"user_id": user_id, "time_utc": time_utc, "reason": "returned"});
@@ -410,7 +410,7 @@ fn cancel(world: &mut World, receipt: &Value) -> (u16, Value) {
 }
 
 #[test]
-fn a_cancellation_takes_effect_at_once_or_later_or_is_refused() {
+fn a_cancellation_takes_effect_at_once_later_or_never() {
     for &mode in Cancel::ALL {
         let mut world = World::new(Dimensions { cancel: mode, ..Dimensions::default() });
         let receipts: Vec<_> = (0..20).map(|_| world.tree(&json!({"amount": 1}))).collect();
@@ -435,12 +435,12 @@ fn a_cancellation_takes_effect_at_once_or_later_or_is_refused() {
                 assert_eq!(standing(&mut world), 20 - cancelled);
             }
         }
-        assert_eq!(world.rows("/v1/records?limit=99").len(), 20, "records say nothing of it");
+        assert_eq!(world.rows("/v1/records?limit=99").len(), 20, "records do not show it");
     }
 }
 
 #[test]
-fn a_repeated_cancellation_is_answered_with_all_fields_or_with_four() {
+fn a_repeated_cancellation_returns_all_fields_or_four() {
     for &cancel_repeat in CancelRepeat::ALL {
         let mut world = World::new(Dimensions { cancel_repeat, ..Dimensions::default() });
         let receipt = world.tree(&json!({"amount": 3, "category": "food"}));

@@ -1,10 +1,10 @@
-//! What holds for every server, and what its owner and others do.
+//! Invariants of every server, and actions of the account's owner and of others.
 
 use std::collections::HashSet;
 
 use super::*;
 
-/// A history of some forty exchanges; shows all that was seen.
+/// A history of about forty exchanges, with all replies.
 fn history(seed: u64) -> (UnkindServer, Vec<Reply>) {
     let mut dice = Dice::new(seed);
     let dimensions = Dimensions::random(&mut dice);
@@ -48,7 +48,7 @@ fn history(seed: u64) -> (UnkindServer, Vec<Reply>) {
 }
 
 #[test]
-fn a_thousand_histories_keep_what_always_holds() {
+fn a_thousand_histories_keep_the_invariants() {
     for seed in 0..1000 {
         let (server, replies) = history(seed);
         assert!(replies.len() > 20);
@@ -74,7 +74,7 @@ fn the_same_seed_makes_the_same_history() {
 }
 
 #[test]
-fn random_dimensions_are_kind_or_unkind_in_one_or_in_many() {
+fn random_dimensions_have_no_one_or_many_unkind_values() {
     let mut dice = Dice::new(1);
     let mut shares = [0; 3];
     let mut shown = String::new();
@@ -97,7 +97,7 @@ fn random_dimensions_are_kind_or_unkind_in_one_or_in_many() {
 }
 
 #[test]
-fn odds_decide_how_much_is_lost() {
+fn odds_determine_how_much_is_lost() {
     let odds = Odds { fault: 10, made: 50, lost: 100, read_lost: 10 };
     let mut world = World::new(Dimensions { odds, ..Dimensions::default() });
     let mut lost = 0;
@@ -133,9 +133,9 @@ fn others_buy_in_the_past_and_the_owner_cancels_by_hand() {
     assert_eq!((&ledger[0].order, ledger[0].of_others), (&order, true));
     assert_eq!((ledger[0].marker(), ledger[1].marker()), (Some(MARKER), Some("ours")));
     assert_eq!(ledger[1].time_utc, own["time_utc"]);
-    let stands = |at| [ledger[0].stands(at), ledger[1].stands(at)];
-    assert_eq!(stands(before(1)), [true, false]);
-    assert_eq!(stands(world.now), [false, true]);
+    let active = |at| [ledger[0].is_active(at), ledger[1].is_active(at)];
+    assert_eq!(active(before(1)), [true, false]);
+    assert_eq!(active(world.now), [false, true]);
     assert_eq!(ledger[0].cancelled_at, Some(world.now));
     let row = world.rows("/v1/customer_records").remove(0);
     assert_eq!(row["metadata"], json!({MARKER_KEY: MARKER}));

@@ -1,4 +1,4 @@
-//! Every status, and bodies that are not what they should be.
+//! Responses of every status, and invalid bodies.
 
 use oneclick_proto::{ErrorKind, ErrorType, Execution, GetAccount};
 
@@ -7,18 +7,18 @@ use crate::behaviours;
 use crate::raw_server::{RECEIPT, RawServer, response};
 
 behaviours! {
-    an_answer_is_read
-    every_status_keeps_status_type_message_and_body_and_says_what_was_executed
-    a_body_that_is_no_json_is_kept
-    only_the_apis_own_words_prove_that_nothing_was_executed
-    a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt
-    what_the_server_echoes_is_in_no_message
-    a_chunked_answer_is_read
-    an_informational_answer_is_not_the_answer
+    a_response_is_read
+    an_error_has_status_type_message_body_and_execution
+    a_body_that_is_not_json_is_kept
+    only_the_apis_own_error_proves_that_nothing_was_executed
+    a_2xx_counts_as_executed_only_with_a_field_of_the_receipt
+    no_message_shows_what_the_server_echoes
+    a_chunked_response_is_read
+    a_1xx_response_is_not_taken_for_the_final_one
 }
 
-fn an_answer_is_read<S: Adapter>() {
-    let server = RawServer::answering(response("200 OK", "", RECEIPT));
+fn a_response_is_read<S: Adapter>() {
+    let server = RawServer::responding(response("200 OK", "", RECEIPT));
     let receipt = S::new(&server.url()).send(plant()).unwrap();
     assert_eq!(receipt.impact.amount, 5);
     let [request] = &server.requests()[..] else { panic!("one request") };
@@ -27,7 +27,7 @@ fn an_answer_is_read<S: Adapter>() {
     assert!(lower.contains(&format!("\r\nhost: {}\r\n", server.address())), "{request}");
     assert!(lower.contains("\r\ncontent-type: application/json\r\n"), "{request}");
     assert!(request.contains(&format!(": {KEY}\r\n")), "{request}");
-    // Without the header a server may choose.
+    // Without the header, a server may choose an encoding.
     let encoding = if cfg!(feature = "gzip") { "gzip" } else { "identity" };
     assert!(lower.contains(&format!("\r\naccept-encoding: {encoding}\r\n")), "{request}");
     assert_eq!(lower.matches("accept-encoding").count(), 1, "{request}");
@@ -36,7 +36,7 @@ fn an_answer_is_read<S: Adapter>() {
     assert_eq!(lower.matches("\r\naccept:").count(), 1, "{request}");
 }
 
-fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S: Adapter>() {
+fn an_error_has_status_type_message_body_and_execution<S: Adapter>() {
     use Execution::{NotExecuted, Unknown};
     for (status, execution) in [
         (300, Unknown),
@@ -64,7 +64,7 @@ fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S:
         // A 304 has no body, whatever its headers say.
         let body = if status == 304 { "" } else { r#"{"type":"api_error","message":"no"}"# };
         let server =
-            RawServer::answering(response(&format!("{status} X"), "retry-after: 1\r\n", body));
+            RawServer::responding(response(&format!("{status} X"), "retry-after: 1\r\n", body));
         let error = S::new(&server.url()).fails(plant());
         assert!(matches!(error.kind(), ErrorKind::Status(_)), "{error:?}");
         assert_eq!(error.status().unwrap(), status);
@@ -79,26 +79,26 @@ fn every_status_keeps_status_type_message_and_body_and_says_what_was_executed<S:
     }
 }
 
-fn a_body_that_is_no_json_is_kept<S: Adapter>() {
+fn a_body_that_is_not_json_is_kept<S: Adapter>() {
     let html = "<html><h1>502 Bad Gateway</h1></html>";
     let server =
-        RawServer::answering(response("502 Bad Gateway", "content-type: text/html\r\n", html));
+        RawServer::responding(response("502 Bad Gateway", "content-type: text/html\r\n", html));
     let error = S::new(&server.url()).fails(plant());
     assert_eq!((error.error_type(), error.message()), (None, None));
     assert_eq!(error.body(), html.as_bytes());
 }
 
-fn only_the_apis_own_words_prove_that_nothing_was_executed<S: Adapter>() {
+fn only_the_apis_own_error_proves_that_nothing_was_executed<S: Adapter>() {
     for status in [400, 401, 403, 404, 405, 409, 413, 414, 415, 422, 425, 429] {
         for body in ["", "<html></html>", r#"{"message":"no"}"#, r#"{"type":"api_error"}"#] {
-            let server = RawServer::answering(response(&format!("{status} X"), "", body));
+            let server = RawServer::responding(response(&format!("{status} X"), "", body));
             let error = S::new(&server.url()).fails(plant());
             assert_eq!(error.execution(), Execution::Unknown, "{status} {body}");
         }
     }
 }
 
-fn a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt<S: Adapter>() {
+fn a_2xx_counts_as_executed_only_with_a_field_of_the_receipt<S: Adapter>() {
     use Execution::{Executed, Unknown};
     for (body, execution) in [
         ("", Unknown),
@@ -112,30 +112,30 @@ fn a_2xx_was_executed_only_if_it_shows_a_part_of_the_receipt<S: Adapter>() {
         (r#"{"user_id":"U1","tree_planted":5}"#, Executed),
     ] {
         for status in ["200 OK", "201 Created"] {
-            let server = RawServer::answering(response(status, "", body));
+            let server = RawServer::responding(response(status, "", body));
             let error = S::new(&server.url()).fails(plant());
             assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
             assert_eq!(error.execution(), execution, "{body}");
             assert_eq!(error.body(), body.as_bytes());
         }
     }
-    let server = RawServer::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let server = RawServer::responding("HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(S::new(&server.url()).fails(plant()).execution(), Unknown);
 }
 
-fn what_the_server_echoes_is_in_no_message<S: Adapter>() {
+fn no_message_shows_what_the_server_echoes<S: Adapter>() {
     let body = format!(r#"{{"type":"{NAME}","message":"{KEY} {EMAIL} {NAME}"}}"#);
     for status in ["200 OK", "302 Found", "400 Bad Request", "500 X"] {
         let headers = format!("location: http://127.0.0.1/{EMAIL}\r\nx-echo: {KEY}\r\n");
-        let server = RawServer::answering(response(status, &headers, &body));
-        // `fails` looks at everything that the error shows.
+        let server = RawServer::responding(response(status, &headers, &body));
+        // `fails` checks everything that the error shows.
         S::new(&server.url()).fails(plant());
     }
 }
 
-fn a_chunked_answer_is_read<S: Adapter>() {
+fn a_chunked_response_is_read<S: Adapter>() {
     let (first, second) = RECEIPT.split_at(20);
-    let server = RawServer::answering(format!(
+    let server = RawServer::responding(format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
         first.len(),
         second.len(),
@@ -143,11 +143,11 @@ fn a_chunked_answer_is_read<S: Adapter>() {
     assert_eq!(S::new(&server.url()).send(plant()).unwrap().impact.amount, 5);
 }
 
-fn an_informational_answer_is_not_the_answer<S: Adapter>() {
-    let mut answer = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec();
-    answer.extend(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
-    let server = RawServer::answering(answer);
-    // Whether it is skipped or refused: it is never taken for the answer.
+fn a_1xx_response_is_not_taken_for_the_final_one<S: Adapter>() {
+    let mut bytes = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec();
+    bytes.extend(response("200 OK", "", r#"{"user_id":"U1","email":"a@b"}"#));
+    let server = RawServer::responding(bytes);
+    // A transport may skip it or fail, but must not return it.
     match S::new(&server.url()).send(GetAccount) {
         Ok(account) => assert_eq!(account.user_id.as_str(), "U1"),
         Err(error) => assert_eq!(error.execution(), Execution::Unknown),

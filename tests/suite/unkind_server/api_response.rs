@@ -1,10 +1,10 @@
-//! A response before it gets its `Date`, in the API's words or in a stranger's.
+//! Responses without their `Date`: those of the API itself and those of a gateway.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Dice, json};
 
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     status: u16,
     content_type: Option<&'static str>,
     pub(super) body: String,
@@ -13,7 +13,7 @@ pub(super) struct Answer {
 const JSON: Option<&str> = Some("application/json");
 const HTML: Option<&str> = Some("text/html; charset=utf-8");
 
-impl Answer {
+impl ApiResponse {
     pub(super) fn json(status: u16, body: impl Into<String>) -> Self {
         Self { status, content_type: JSON, body: body.into() }
     }
@@ -42,8 +42,8 @@ impl Answer {
         Self { status, content_type: None, body: String::new() }
     }
 
-    /// In the words of a gateway, cache or load balancer.
-    pub(super) fn of_a_stranger(status: u16, dice: &mut Dice) -> Self {
+    /// An error of a gateway, cache or load balancer.
+    pub(super) fn of_a_gateway(status: u16, dice: &mut Dice) -> Self {
         match dice.index(3) {
             _ if status == 304 => Self::empty(status),
             0 => Self::html(status),
