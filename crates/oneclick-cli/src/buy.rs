@@ -105,7 +105,7 @@ impl Buying<'_> {
     /// How far the intent has come, if it stands for this purchase.
     fn check(&self, entry: Entry) -> Result<Stage, Failure> {
         if entry.intent != self.key {
-            return Err(InvalidValue::OtherPurchase { what: "intent" }.into());
+            return Err(InvalidValue::OtherPurchase { part: "intent" }.into());
         }
         if entry.purchase != self.purchase {
             return Err(Failure::Usage(format!(
