@@ -181,7 +181,7 @@ oneclick: nothing was bought: GET /v1/whoami: could not connect (after 3 attempt
     assert_data_eq!(
         refused.stderr,
         str![[r#"
-oneclick: nothing was bought: GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
+oneclick: nothing was bought: GET /v1/whoami: the server responded with 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
 
 "#]],
     );
@@ -337,7 +337,8 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
     };
     is_refused(run("order-1", "bob@example.com"), "this run bought nothing; intent order-1 stands");
     fs::copy(&first[0], &second).unwrap();
-    let words = "the stored state belongs to another purchase: its intent is not the one given";
+    let words =
+        "the stored state belongs to another purchase: its intent differs from the one given";
     is_refused(run("order-2", "ada@example.com"), words);
     // Even if the file says that it is the other one's.
     let entry = fs::read_to_string(&second).unwrap();

@@ -114,7 +114,7 @@ fn every_page_is_walked_and_a_walk_goes_on_where_it_stopped() {
         failed.stderr,
         str![[r#"
 0 rows; continue with --cursor='[..]' and the same options
-oneclick: GET /v1/records: answered 500 Internal Server Error[..]; try again later
+oneclick: GET /v1/records: the server responded with 500 Internal Server Error[..]; try again later
 
 "#]],
     );

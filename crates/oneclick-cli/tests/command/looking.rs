@@ -181,7 +181,7 @@ ok     the account: U[..]
         (
             "test_key",
             &["doctor", "--base-url", "http://example.com"],
-            "wrong  the environment: not a base URL",
+            "wrong  the environment: invalid base URL",
         ),
     ] {
         place.key = key;

@@ -107,5 +107,5 @@ fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
     // A script may have from strangers what it looks for.
     let command = place.command(&["track", evil]);
     let shown = spawn_command(command, Some(30_000)).unwrap().exp_eof().unwrap();
-    assert!(shown.contains("not the id of an impact") && !shown.contains(obeyed), "{shown:?}");
+    assert!(shown.contains("invalid impact id") && !shown.contains(obeyed), "{shown:?}");
 }

@@ -77,7 +77,7 @@ struct Fields<'a>(Vec<(Cow<'a, str>, Value)>);
 impl<'a> Fields<'a> {
     fn read(json: &'a [u8]) -> Result<Self, InvalidValue> {
         serde_json::from_slice(json)
-            .map_err(|_| unserializable("it is not a struct with named fields"))
+            .map_err(|_| unserializable("the endpoint is not a struct with named fields"))
     }
 }
 
