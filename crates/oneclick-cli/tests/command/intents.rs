@@ -152,7 +152,7 @@ fn the_file_of_another_intent_is_refused_although_that_one_was_bought() {
     place.prints(&other);
     let second = place.entries().into_iter().find(|path| !first.contains(path)).unwrap();
     fs::copy(&first[0], second).unwrap();
-    ends(&place.run(&other), 2, &["its intent is not the one given"]);
+    ends(&place.run(&other), 2, &["its intent differs from the one given"]);
 }
 
 #[test]
