@@ -52,7 +52,7 @@ fn an_unrequested_encoding_is_an_error_that_names_it<S: Adapter>() {
         assert_eq!(error.body(), body);
         let encoding = encoding.replace("\r\ncontent-encoding:", ",").to_ascii_lowercase();
         let says =
-            format!("has the content-encoding {encoding}, which was not taken off; whether it was");
+            format!("its content-encoding {encoding} was not decoded; the request may have been");
         assert!(error.to_string().contains(&says), "{error}");
 
         let server = RawServer::responding(encoded("401 X", &encoding, &body));

@@ -66,7 +66,10 @@ fn a_malformed_row_is_an_error_and_the_list_continues<S: Adapter>() {
         Err(error) => {
             check_private(error);
             assert!(matches!(error.kind(), ErrorKind::MalformedRow));
-            assert_eq!(error.to_string(), "GET /v1/records: a row cannot be read");
+            assert_eq!(
+                error.to_string(),
+                "GET /v1/records: a row of the list could not be decoded"
+            );
             String::from_utf8(error.body().to_vec()).unwrap()
         }
     });

@@ -1,4 +1,4 @@
-//! An API: a base URL and the key that belongs to it; writes requests.
+//! The base URL and key of an API; writes requests and reads responses.
 
 mod base_url;
 mod encode;
@@ -20,14 +20,14 @@ use crate::error::Operation;
 use crate::value::InvalidValue;
 use crate::{Endpoint, Error, mend};
 
-/// The header that carries the key.
+/// The header with the key.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const JSON: &str = "application/json";
 const AGENT: &str = concat!("oneclick-proto/", env!("CARGO_PKG_VERSION"));
 
-/// Where the API is and the key for it; cheap to clone.
+/// The base URL of the API and a key for it. Cheap to clone.
 ///
-/// Pure data: it writes requests, reads responses, and does no I/O.
+/// It writes requests and reads responses, and does no I/O.
 ///
 /// ```
 /// use oneclick_proto::{Api, PlantTree, Trees};
@@ -41,7 +41,7 @@ const AGENT: &str = concat!("oneclick-proto/", env!("CARGO_PKG_VERSION"));
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 ///
-/// A key of one environment is refused for the other's host:
+/// A key of one environment is refused with the host of the other:
 ///
 /// ```
 /// use oneclick_proto::Api;
@@ -49,7 +49,7 @@ const AGENT: &str = concat!("oneclick-proto/", env!("CARGO_PKG_VERSION"));
 /// let error = Api::production("test_key").unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "a key that begins with test_ does not belong to api.1clickimpact.com",
+///     "a test_ key does not work with api.1clickimpact.com: use a live_ key or another host",
 /// );
 /// ```
 #[derive(Clone, Debug)]
@@ -59,17 +59,17 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     base_url: BaseUrl,
     key: ApiKey,
-    /// The headers of every GET; of all else with a content type.
+    /// The headers of a GET, and those of other methods, which have a content type too.
     headers: [HeaderMap; 2],
 }
 
 impl Api {
-    /// An API from its parts.
+    /// Combines a base URL and a key.
     ///
     /// # Errors
-    /// [`InvalidValue::KeyEnvironment`] for a `test_` key with the production
-    /// host or a `live_` key with the sandbox host. A key with neither prefix
-    /// is taken for both: old keys may have none.
+    /// [`InvalidValue::KeyEnvironment`] for a `test_` key with the production host or a
+    /// `live_` key with the sandbox host. A key with neither prefix is accepted for both,
+    /// since old keys may have none.
     pub fn new(base_url: BaseUrl, key: ApiKey) -> Result<Self, InvalidValue> {
         base_url.check(&key)?;
         let mut get = HeaderMap::with_capacity(4);
@@ -84,23 +84,24 @@ impl Api {
     /// The sandbox environment, `https://sandbox.1clickimpact.com`.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a key that cannot be one or that begins with `live_`.
+    /// [`InvalidValue`] for a malformed key or one that starts with `live_`.
     pub fn sandbox(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
         Self::new(BaseUrl::sandbox(), ApiKey::new(key)?)
     }
 
-    /// The production environment, `https://api.1clickimpact.com`. Money moves.
+    /// The production environment, `https://api.1clickimpact.com`, where purchases cost
+    /// money.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a key that cannot be one or that begins with `test_`.
+    /// [`InvalidValue`] for a malformed key or one that starts with `test_`.
     pub fn production(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
         Self::new(BaseUrl::production(), ApiKey::new(key)?)
     }
 
-    /// An API at a URL of your own, such as a local emulator or a proxy.
+    /// An API at another URL, such as that of a local emulator or a proxy.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a key that cannot be one, and as [`BaseUrl::new`].
+    /// [`InvalidValue`] for a malformed key or URL; see [`BaseUrl::new`].
     pub fn with_base_url(
         base_url: impl AsRef<str>,
         key: impl AsRef<str>,
@@ -108,16 +109,17 @@ impl Api {
         Self::new(BaseUrl::new(base_url)?, ApiKey::new(key)?)
     }
 
-    /// An API as variables describe it; `var` looks one up, for instance
+    /// Reads the API's key and base URL from variables. `var` looks one up, for instance
     /// `|name| std::env::var_os(name)`.
     ///
-    /// `ONECLICK_API_KEY` holds the key; its prefix, `test_` or `live_`,
-    /// chooses the environment. `ONECLICK_BASE_URL`, where it is set, is used
-    /// instead, and is needed for a key with neither prefix. It is read by
-    /// [`BaseUrl::new`], or, if `ONECLICK_INSECURE` is `1`, by
-    /// [`BaseUrl::insecure`]: then `http://` reaches any host, such as a local
-    /// emulator in another container, and everything travels in clear text.
-    /// No other value of `ONECLICK_INSECURE` has an effect.
+    /// * `ONECLICK_API_KEY`: the key. Its prefix, `test_` or `live_`, selects the
+    ///   environment.
+    /// * `ONECLICK_BASE_URL`: the base URL to use instead, as for [`BaseUrl::new`]. It is
+    ///   required if the key has neither prefix.
+    /// * `ONECLICK_INSECURE`: with the value `1`, the base URL is read by
+    ///   [`BaseUrl::insecure`], so it may be `http://` for any host, such as an emulator in
+    ///   another container. The key then travels in clear text. Other values have no
+    ///   effect.
     ///
     /// ```
     /// use oneclick_proto::Api;
@@ -156,14 +158,14 @@ impl Api {
             Some(url) => BaseUrl::new(url)?,
             None => BaseUrl::of(&key).ok_or(InvalidValue::Variable {
                 name: KEY,
-                reason: "begins with neither test_ nor live_: set ONECLICK_BASE_URL to say \
-                         which environment it belongs to",
+                reason: "starts with neither test_ nor live_: set ONECLICK_BASE_URL to \
+                         select the environment",
             })?,
         };
         Self::new(base_url, key)
     }
 
-    /// Where the API is.
+    /// The base URL of the API.
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         &self.0.base_url
@@ -171,18 +173,19 @@ impl Api {
 
     /// Writes the request of an endpoint.
     ///
-    /// `Debug` of the request hides the key and shows the URI: a query can hold
-    /// an e-mail address, so do not log it.
+    /// Do not log the request. Its `Debug` hides the key but shows the URI, whose query can
+    /// contain an e-mail address.
     ///
     /// # Errors
-    /// [`InvalidValue::PathSegment`] for a field that cannot stand in the path;
-    /// [`InvalidValue::Unserializable`] for an endpoint of your own that
-    /// cannot be written, and for a query of more than 65,534 bytes.
+    /// [`InvalidValue::PathSegment`] for a field that cannot be a path segment;
+    /// [`InvalidValue::Damaged`] for an id or cursor that lost characters;
+    /// [`InvalidValue::Unserializable`] for a query of more than 65,534 bytes, and for your
+    /// own endpoint if it cannot be written.
     pub fn encode<E: Endpoint>(&self, endpoint: &E) -> Result<Request<Vec<u8>>, InvalidValue> {
         self.request(E::METHOD, Encoded::of(endpoint)?)
     }
 
-    /// Completes a request.
+    /// Adds the base URL and the headers to the parts of a request.
     #[inline]
     pub(crate) fn request(
         &self,
@@ -200,8 +203,8 @@ impl Api {
     /// Reads the response to the request of `endpoint`.
     ///
     /// # Errors
-    /// [`Error`] for any status but 2xx, and for a body that does not hold the
-    /// response; it keeps the status and the body.
+    /// [`Error`] for a status other than 2xx, and for a body that cannot be decoded. The
+    /// error keeps the status and the body.
     pub fn decode<E: Endpoint>(
         &self,
         endpoint: &E,
@@ -212,12 +215,12 @@ impl Api {
         let response = if head.status.is_success() {
             self.read::<E>(&head, body, personal)
         } else {
-            Err(Error::status_answer(&head, body, &self.hidden(personal())))
+            Err(Error::unsuccessful(&head, body, &self.hidden(personal())))
         };
         response.map_err(|error| error.of(Operation::of::<E>()))
     }
 
-    /// Reads a 2xx response.
+    /// Decodes the body of a 2xx response; if that fails, once more after mending it.
     pub(crate) fn read<E: Endpoint>(
         &self,
         head: &Parts,
@@ -237,12 +240,12 @@ impl Api {
         read.map_err(|error| Error::decode(head, body, &error, &self.hidden(personal())))
     }
 
-    /// The texts that a response may repeat and no message may show: personal ones,
-    /// and the parts of the key.
+    /// The texts that no message may show although a response may contain them: personal
+    /// ones and the parts of the key.
     pub(crate) fn hidden(&self, personal: Vec<String>) -> Vec<String> {
         let mut hidden = personal;
-        // Short parts of a key, such as its prefix, are words of their own, unless
-        // there is a digit among them; all of them together are not.
+        // A short part of a key without a digit, such as its prefix, may be an ordinary word
+        // in a message. The parts joined together are not.
         let key = self.0.key.expose();
         let bare = key.strip_prefix("test_").or_else(|| key.strip_prefix("live_")).unwrap_or(key);
         let bare: String = bare.chars().filter(|character| character.is_alphanumeric()).collect();

@@ -1,4 +1,4 @@
-//! The endpoints of the API, one a module, and the trait that makes one.
+//! The endpoints of the API, one per module, and their trait.
 
 pub mod cancel_impact;
 pub mod capture_carbon;
@@ -30,41 +30,41 @@ pub use list::{List, ListItem, Page};
 
 use crate::value::InvalidValue;
 
-/// One endpoint of the API: the fields of its request, and the type of its response.
+/// An endpoint of the API: the fields of its request, and the type of its response.
 ///
-/// A request is named by a verb and what it is about, its response by the noun:
-/// [`GetAccount`](whoami::GetAccount) gives an [`Account`](whoami::Account),
+/// A request is named by a verb and a noun, and its response by the noun:
+/// [`GetAccount`](whoami::GetAccount) returns an [`Account`](whoami::Account),
 /// [`ListRecords`](records::ListRecords) a [`Page`] of [`Record`](records::Record)s,
 /// [`CancelImpact`](cancel_impact::CancelImpact) a
-/// [`Cancellation`](cancel_impact::Cancellation), each action a [`Receipt`].
+/// [`Cancellation`](cancel_impact::Cancellation), and each action a [`Receipt`].
 ///
-/// The fields are what [`Serialize`] writes: the query of a GET, the JSON body
-/// of anything else, except that a field named in braces in [`PATH`](Self::PATH)
-/// fills that segment of the path. Lists become repeated parameters, `None` is
-/// left out.
+/// [`Serialize`] writes the fields into the query of a GET and into the JSON body of other
+/// methods. A field that [`PATH`](Self::PATH) names in braces becomes that segment of the
+/// path. In a query, lists become repeated parameters and `None` is left out.
 ///
-/// The trait is open. An endpoint that this crate does not know takes ten
-/// lines and then goes through every client as the others do:
+/// You can implement the trait for an endpoint that this crate does not know, and call it
+/// with every client:
 ///
 /// ```
 /// use http::Method;
 /// use oneclick_proto::{Api, Endpoint};
 ///
 /// #[derive(serde::Serialize)]
-/// struct Seedling { seedling_id: String, locale: Option<String> }
+/// struct GetSeedling { seedling_id: String, locale: Option<String> }
 ///
 /// #[derive(serde::Deserialize)]
-/// struct SeedlingAnswer { height: u32 }
+/// struct Seedling { height: u32 }
 ///
-/// impl Endpoint for Seedling {
-///     type Response = SeedlingAnswer;
+/// impl Endpoint for GetSeedling {
+///     type Response = Seedling;
 ///     const METHOD: Method = Method::GET;
 ///     const PATH: &'static str = "/v1/seedlings/{seedling_id}";
 ///     const IDEMPOTENT: bool = true;
 /// }
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let request = api.encode(&Seedling { seedling_id: "a/b".into(), locale: Some("de".into()) })?;
+/// let get = GetSeedling { seedling_id: "a/b".into(), locale: Some("de".into()) };
+/// let request = api.encode(&get)?;
 /// assert_eq!(
 ///     request.uri(),
 ///     "https://sandbox.1clickimpact.com/v1/seedlings/a%2Fb?locale=de",
@@ -72,35 +72,36 @@ use crate::value::InvalidValue;
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 pub trait Endpoint: Serialize {
-    /// What a 2xx answer's body holds.
+    /// The body of a 2xx response.
     type Response: DeserializeOwned;
-    /// The method: GET puts the fields into the query, others into the body.
+    /// The method. GET puts the fields into the query, other methods into the body.
     const METHOD: Method;
-    /// The path below the base URL, beginning with `/`.
+    /// The path below the base URL, starting with `/`.
     const PATH: &'static str;
-    /// Whether sending the request twice does what sending it once does
-    /// (RFC 9110, 9.2.2). A purchase is not: it is never repeated on a guess.
+    /// Whether sending the request twice has the same effect as sending it once (RFC 9110,
+    /// 9.2.2). A purchase is not idempotent, so it is sent again only after proof that it
+    /// was not executed.
     const IDEMPOTENT: bool;
 
-    /// Checks what the types of the fields do not, before a request is written.
+    /// Checks the fields beyond their types, before the request is written.
     ///
     /// # Errors
-    /// Why the request must not be sent.
+    /// The reason why the request must not be sent.
     fn check(&self) -> Result<(), InvalidValue> {
         Ok(())
     }
 
-    /// Reads the body of a 2xx response.
+    /// Decodes the body of a 2xx response.
     ///
     /// # Errors
-    /// The body does not hold the response.
+    /// The body cannot be decoded.
     fn read(body: &[u8]) -> serde_json::Result<Self::Response> {
         json(body)
     }
 }
 
-/// Reads JSON. Checked for UTF-8 as a whole, text is read faster; bytes that are none
-/// may still stand where nobody looks.
+/// Decodes JSON. Text that was checked for UTF-8 as a whole decodes faster. Invalid UTF-8 may
+/// still be in a part that is skipped.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     match std::str::from_utf8(body) {
         Ok(text) => serde_json::from_str(text),

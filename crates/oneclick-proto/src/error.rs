@@ -1,4 +1,4 @@
-//! What went wrong, and whether money may have moved.
+//! Why a call failed, and whether its request may have been executed.
 
 mod reason;
 mod redact;
@@ -16,24 +16,24 @@ use serde_json::Value;
 
 use self::reason::Reason;
 use crate::endpoint::Endpoint;
-use crate::mend;
 use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
 use crate::value::{ImpactKind, InvalidValue};
+use crate::{ListRecords, Pager, mend};
 
 string_enum! {
-    /// The `type` of an error answer, of any endpoint.
+    /// The `type` of an error response of any endpoint.
     ErrorType {
-        /// Something is wrong with the key.
+        /// The key is missing or invalid.
         KeyError = "key_error",
-        /// Something is wrong with the request.
+        /// The request is invalid.
         InvalidRequestError = "invalid_request_error",
-        /// Something is wrong with the API.
+        /// The API failed.
         ApiError = "api_error",
     }
 }
 
-/// The body of an error answer, of any endpoint: `{"type": …, "message": …}`.
+/// The body of an error response of any endpoint: `{"type": …, "message": …}`.
 ///
 /// ```
 /// use oneclick_proto::{ErrorBody, ErrorType};
@@ -46,15 +46,15 @@ string_enum! {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ErrorBody {
-    /// What kind of error it is.
+    /// The type of the error.
     #[serde(rename = "type")]
     pub error_type: ErrorType,
-    /// What happened, for a developer. May repeat what was sent.
+    /// A description for developers. It may repeat parts of the request.
     pub message: String,
 }
 
 impl ErrorBody {
-    /// A body.
+    /// An error body.
     pub fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
         Self { error_type, message: message.into() }
     }
@@ -66,71 +66,71 @@ impl fmt::Debug for ErrorBody {
     }
 }
 
-/// Whether the request was executed: for an action, whether money moved.
+/// Whether a request was executed: for an action, whether money moved.
 ///
-/// These three are all there will be: match them without a wildcard.
+/// Exhaustive by design: match it without a wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Execution {
-    /// It was not. Sending it again buys nothing twice; whether it would help
-    /// depends on the status: after a 429 later, after a 401 never.
+    /// The request was not executed. It is safe to send again; whether that helps depends
+    /// on the status: after a 429 it does later, after a 401 it does not.
     NotExecuted,
-    /// Nobody on this side knows. For a purchase, look it up before you send
-    /// it again. A 2xx answer that was cut short belongs here too: its status
-    /// can come from something between you and the API.
+    /// The request may have been executed. Before you send a purchase again, look it up. A
+    /// 2xx response that was cut short is in this state too, since something between you
+    /// and the API may have sent its status.
     Unknown,
-    /// It was, although its answer cannot be used: there is no receipt, so look
-    /// the record up, and do not send the request again.
+    /// The request was executed, but its response cannot be used. A purchase has no receipt
+    /// then: look up its record, and do not send it again.
     Executed,
 }
 
-/// What kind of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A value that cannot be sent; no request was made.
+    /// A value cannot be sent. No request was sent.
     Invalid(InvalidValue),
-    /// The transport could not be set up; no request was made.
+    /// The transport could not be set up. No request was sent.
     Setup,
-    /// No complete answer arrived; its [`TransportError::phase`] says how far
-    /// the exchange had come.
+    /// No complete response arrived. [`TransportError::phase`] says how far the exchange
+    /// got.
     Transport(TransportError),
-    /// The API, or something before it, answered with a status that is not 2xx.
+    /// The API, or a gateway in front of it, responded with a status other than 2xx.
     Status(StatusCode),
-    /// The answer was 2xx and its body does not hold the response.
+    /// The body of a 2xx response could not be decoded.
     Decode,
-    /// A row of a list cannot be read; [`Error::body`] is its JSON. The rows after it
-    /// follow.
+    /// A row of a list could not be decoded; [`Error::body`] is its JSON. The list continues
+    /// with the rows after it.
     MalformedRow,
-    /// A list gave a cursor that it had given before, and would never end.
+    /// A list returned a cursor that it had returned before, so it would never end.
     CursorRepeated,
-    /// A list went on for [`Pager::MAX_EMPTY_PAGES`](crate::Pager::MAX_EMPTY_PAGES)
-    /// pages without an item.
+    /// A list returned [`Pager::MAX_EMPTY_PAGES`](crate::Pager::MAX_EMPTY_PAGES) pages in a
+    /// row without an item.
     EmptyPages,
 }
 
-/// Why a call failed, and what it left behind.
+/// Why a call failed, and whether its request may have been executed.
 ///
-/// `Display` is one line without key, e-mail address or name, safe to log. It
-/// does not repeat [`source`](StdError::source); the alternate form, `{:#}`,
-/// adds the causes to the line. The API's own words are in
-/// [`message`](Self::message), the answer's body in [`body`](Self::body):
-/// both may hold personal data.
+/// `Display` is one line and safe to log: it contains no key, e-mail address or name. It
+/// leaves out the [`source`](StdError::source); the alternate form, `{:#}`, appends it and
+/// its causes. The server's own [`message`](Self::message) and the response's
+/// [`body`](Self::body) may contain personal data.
 ///
 /// ```
 /// use oneclick_proto::{Api, ErrorType, Execution, GetAccount};
 ///
 /// let api = Api::sandbox("test_key")?;
-/// let answer = http::Response::builder()
+/// let response = http::Response::builder()
 ///     .status(401)
 ///     .body(r#"{"type":"key_error","message":"API Key does not exist"}"#)
 ///     .unwrap();
-/// let error = api.decode(&GetAccount, answer).unwrap_err();
+/// let error = api.decode(&GetAccount, response).unwrap_err();
 /// assert_eq!(error.status().unwrap(), 401);
 /// assert_eq!(error.error_type(), Some(&ErrorType::KeyError));
 /// assert_eq!(error.execution(), Execution::NotExecuted);
 /// assert_eq!(
 ///     error.to_string(),
-///     "GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist",
+///     "GET /v1/whoami: the server responded with 401 Unauthorized: key_error: API Key does \
+///      not exist",
 /// );
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
@@ -141,19 +141,19 @@ struct Inner {
     operation: Option<Operation>,
     attempts: u32,
     elapsed: Duration,
-    /// Whether an earlier attempt of the call may have been executed.
+    /// Whether an earlier attempt may have been executed.
     uncertain: bool,
     retry_after: Option<Duration>,
     date: Option<DateTime<Utc>>,
     status: Option<StatusCode>,
     error_type: Option<ErrorType>,
     message: Option<String>,
-    /// Whether both are the API's own words, and not those of a gateway before it, which
-    /// may have executed the request.
-    own: bool,
-    /// Whether a 2xx response shows a part of a receipt.
-    proof: bool,
-    /// What `Display` says about this failure beyond its kind.
+    /// Whether type and message come from the API and not from a gateway in front of it,
+    /// behind which the API may have executed the request.
+    from_api: bool,
+    /// Whether a 2xx response that could not be decoded shows a part of a receipt.
+    has_receipt: bool,
+    /// What `Display` adds to the text of the kind.
     detail: String,
     body: Vec<u8>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -163,7 +163,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) method: Method,
-    /// With its fields in braces.
+    /// The path with its fields in braces.
     pub(crate) path: &'static str,
     pub(crate) idempotent: bool,
 }
@@ -180,29 +180,29 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What may follow a failure.
+/// Whether a request may be sent again after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// The request may be sent again, a purchase too.
+    /// It may be, even a purchase.
     Always,
-    /// It may be sent again if twice does what once does.
+    /// It may be if it is idempotent.
     IfIdempotent,
-    /// Sending it again would not help.
+    /// It may not: it was executed, or it would fail again.
     Never,
 }
 
 impl Error {
-    /// The most of an answer's body that is kept, in bytes: 64 KiB.
+    /// The maximum number of bytes of a response's body that an error keeps: 64 KiB.
     pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-    /// What kind of failure it is.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
-    /// Whether the request was executed: for an action, whether money moved.
-    /// Of a call that was sent several times, whether any of them was.
+    /// Whether the request was executed: for an action, whether money moved. If the request
+    /// was sent several times, this covers all attempts.
     #[must_use]
     pub fn execution(&self) -> Execution {
         match self.classify().0 {
@@ -211,63 +211,63 @@ impl Error {
         }
     }
 
-    /// The path of the endpoint that was called, such as `/v1/plant_tree`;
-    /// `None` if there was no call yet.
+    /// The path of the endpoint that was called, such as `/v1/plant_tree`; `None` if the
+    /// error came before a call, such as that of a value.
     #[must_use]
     pub fn endpoint(&self) -> Option<&'static str> {
         self.0.operation.as_ref().map(|operation| operation.path)
     }
 
-    /// How many times the request was sent, or tried to be sent; 0 if the
-    /// request could not be written, or the failure is that of [`Api::decode`](crate::Api::decode).
+    /// The number of attempts to send the request; 0 if the request could not be written,
+    /// and for an error of [`Api::decode`](crate::Api::decode).
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// How long the call took, all attempts and waits together; zero if the
-    /// request could not be written, or the failure is that of [`Api::decode`](crate::Api::decode).
+    /// How long the call took, with all attempts and waits; zero if the request could not be
+    /// written, and for an error of [`Api::decode`](crate::Api::decode).
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
 
-    /// How long the server asks to wait before the request is sent again: its
-    /// `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date, which counts from
-    /// the `Date` of the answer. `None` without it, and for a date without `Date`.
+    /// How long the server asks to wait before the request is sent again: its `Retry-After`
+    /// (RFC 9110, 10.2.3). A date counts from the `Date` of the response. `None` without the
+    /// header, and for a date if the response has no `Date`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The status of the last attempt's answer; `None` if none arrived.
+    /// The status of the last attempt's response; `None` if no response arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// The API's `type` of the error; `None` if no answer arrived that holds one.
+    /// The `type` of the error response; `None` if no response arrived that has one.
     #[must_use]
     pub fn error_type(&self) -> Option<&ErrorType> {
         self.0.error_type.as_ref()
     }
 
-    /// Why the request failed, in the server's words: the API's `message`, or whatever
-    /// reason a gateway gives as JSON, as plain text or as the title of a page. It may
-    /// repeat what was sent. `None` if no response arrived that gives one.
+    /// Why the request failed, in the server's words: the `message` of the API, or a reason
+    /// that a gateway gives as JSON, as plain text or as the title of a page. It may repeat
+    /// parts of the request. `None` if no response arrived that gives a reason.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
     }
 
-    /// The answer's body as it came, or without its gzip if that was asked for,
-    /// up to [`MAX_BODY_BYTES`](Self::MAX_BODY_BYTES); empty if none came.
+    /// The body of the response up to [`MAX_BODY_BYTES`](Self::MAX_BODY_BYTES), decompressed
+    /// if the transport does that; empty if none arrived.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.0.body
     }
 
-    /// Whether the failure was a timeout of this side.
+    /// Whether the call failed because of a timeout of the transport.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.is_timeout())
@@ -298,10 +298,11 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.phase() == Phase::TooLarge)
     }
 
-    /// Says so if a page of one item is too large.
+    /// Adds to the message that a page of one item is too large, since no shorter page can
+    /// be asked for.
     pub(crate) fn of_one_item(mut self, items: u64) -> Self {
         if items == 1 && self.is_too_large() {
-            self.0.detail.push_str("it holds a single item");
+            self.0.detail.push_str("the page has a single item");
         }
         self
     }
@@ -311,13 +312,13 @@ impl Error {
         self.0.date
     }
 
-    /// Whether the response asks for fewer or later requests: 425 or 429.
+    /// Whether the server responded with 425 or 429, which ask for fewer or later requests.
     #[must_use]
     pub fn is_rate_limit(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Status(status) if [425, 429].contains(&status.as_u16()))
     }
 
-    /// Whether the request was refused, and would be again.
+    /// Whether the request was refused and would be refused again.
     pub(crate) fn is_refusal(&self) -> bool {
         self.classify() == (Execution::NotExecuted, Repeat::Never)
     }
@@ -331,7 +332,7 @@ impl Error {
         }
     }
 
-    /// The table: what a failure says about execution, and what may follow.
+    /// The table: whether a failed request was executed, and whether it may be sent again.
     fn classify(&self) -> (Execution, Repeat) {
         use Execution::{Executed, NotExecuted, Unknown};
         let status = self.0.status.map_or(0, |status| status.as_u16());
@@ -340,9 +341,8 @@ impl Error {
             (ErrorKind::Transport(error), _) if error.phase() == Phase::Connect => {
                 (NotExecuted, Repeat::Always)
             }
-            // A response that does not hold what was asked for says that a purchase was
-            // made only if it shows a part of its receipt.
-            (ErrorKind::Decode, _) if self.0.proof => (Executed, Repeat::Never),
+            // A gateway may send a 2xx, so only a part of a receipt proves a purchase.
+            (ErrorKind::Decode, _) if self.0.has_receipt => (Executed, Repeat::Never),
             (ErrorKind::Decode, _) => (Unknown, Repeat::Never),
             (ErrorKind::MalformedRow | ErrorKind::CursorRepeated | ErrorKind::EmptyPages, _) => {
                 (Executed, Repeat::Never)
@@ -350,14 +350,14 @@ impl Error {
             (ErrorKind::Transport(error), _) if error.phase() == Phase::TooLarge => {
                 (Unknown, Repeat::Never)
             }
-            // No response (status 0), or one that promised success and broke off.
+            // No response (status 0), or a 2xx that was cut short.
             (ErrorKind::Transport(_), 0 | 200..300) => (Unknown, Repeat::IfIdempotent),
             (ErrorKind::Status(_) | ErrorKind::Transport(_), status) => match status {
-                425 | 429 if self.0.own => (NotExecuted, Repeat::Always),
-                400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 if self.0.own => {
+                425 | 429 if self.0.from_api => (NotExecuted, Repeat::Always),
+                400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 if self.0.from_api => {
                     (NotExecuted, Repeat::Never)
                 }
-                // Both ask for the same request at another address (RFC 9110, 15.4.8).
+                // Both ask to send the same request to another address (RFC 9110, 15.4.8).
                 307 | 308 => (NotExecuted, Repeat::Never),
                 408 | 425 | 429 | 500 | 502 | 503 | 504 => (Unknown, Repeat::IfIdempotent),
                 _ => (Unknown, Repeat::Never),
@@ -365,21 +365,21 @@ impl Error {
         }
     }
 
-    /// A transport that could not be set up.
+    /// The transport could not be set up.
     pub(crate) fn setup(source: Box<dyn StdError + Send + Sync>) -> Self {
         let mut error = Self::new(ErrorKind::Setup);
         error.0.source = Some(source);
         error
     }
 
-    /// An answer whose status is not 2xx.
-    pub(crate) fn status_answer(head: &Parts, body: &[u8], hidden: &[String]) -> Self {
+    /// A response with a status other than 2xx.
+    pub(crate) fn unsuccessful(head: &Parts, body: &[u8], hidden: &[String]) -> Self {
         let mut error = Self::new(ErrorKind::Status(head.status));
-        error.answer(head.status, &head.headers, body, hidden);
+        error.read_response(head.status, &head.headers, body, hidden);
         error
     }
 
-    /// A 2xx answer that does not hold the response.
+    /// A 2xx response whose body could not be decoded.
     pub(crate) fn decode(
         head: &Parts,
         body: &[u8],
@@ -389,24 +389,24 @@ impl Error {
         let mut error = Self::new(ErrorKind::Decode);
         error.keep(head.status, body);
         error.0.date = date(&head.headers);
-        error.0.proof = shows_receipt(body);
-        error.0.detail = encoded(&head.headers, body, hidden)
+        error.0.has_receipt = has_receipt(body);
+        error.0.detail = still_encoded(&head.headers, body, hidden)
             .unwrap_or_else(|| redact::decode_detail(source, body, hidden));
         error
     }
 
-    /// No complete answer.
+    /// No complete response arrived.
     pub(crate) fn transport(mut source: TransportError, hidden: &[String]) -> Self {
-        let (answer, cause) = source.take_parts();
+        let (partial, cause) = source.take_parts();
         let mut error = Self::new(ErrorKind::Transport(source));
-        if let Some(answer) = answer {
-            error.answer(answer.status(), answer.headers(), answer.body(), hidden);
+        if let Some(partial) = partial {
+            error.read_response(partial.status(), partial.headers(), partial.body(), hidden);
         }
         error.0.source = cause;
         error
     }
 
-    /// A row of a list that cannot be read.
+    /// A row of a list could not be decoded.
     pub(crate) fn malformed_row(row: &Value) -> Self {
         let mut error = Self::new(ErrorKind::MalformedRow);
         let json = row.to_string();
@@ -414,19 +414,19 @@ impl Error {
         error
     }
 
-    /// A list that would not end.
+    /// A list would not end.
     pub(crate) fn endless(kind: ErrorKind) -> Self {
         Self::new(kind)
     }
 
-    /// Names the endpoint that was called.
+    /// Sets the endpoint that was called.
     pub(crate) fn of(mut self, operation: Operation) -> Self {
         self.0.operation = Some(operation);
         self
     }
 
-    /// Counts what the call took, and whether an earlier attempt of it may
-    /// have been executed.
+    /// Sets the number of attempts, how long they took, and whether an earlier one may have
+    /// been executed.
     pub(crate) fn after(mut self, attempts: u32, elapsed: Duration, uncertain: bool) -> Self {
         self.0.attempts = attempts;
         self.0.elapsed = elapsed;
@@ -446,40 +446,48 @@ impl Error {
             status: None,
             error_type: None,
             message: None,
-            own: false,
-            proof: false,
+            from_api: false,
+            has_receipt: false,
             detail: String::new(),
             body: Vec::new(),
             source: None,
         }))
     }
 
+    /// Keeps the status and the beginning of the body.
     fn keep(&mut self, status: StatusCode, body: &[u8]) {
         self.0.status = Some(status);
         self.0.body = body[..body.len().min(Self::MAX_BODY_BYTES)].to_vec();
     }
 
-    /// Keeps an error answer and reads its type and message, if it has any.
-    fn answer(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8], hidden: &[String]) {
+    /// Keeps an error response, and reads its type and message if it has them.
+    fn read_response(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        hidden: &[String],
+    ) {
         self.keep(status, body);
         self.0.retry_after = retry_after(headers);
         self.0.date = date(headers);
-        let Reason { error_type, message, own } = Reason::of(body);
+        let Reason { error_type, message, from_api } = Reason::of(body);
         if error_type.is_none() && message.is_none() {
-            self.0.detail = encoded(headers, body, hidden).unwrap_or_default();
+            self.0.detail = still_encoded(headers, body, hidden).unwrap_or_default();
             return;
         }
-        // Elsewhere a type is a number's name, or the address of a page.
-        let shown = error_type.as_deref().filter(|_| own || message.is_none());
-        let said = [shown, message.as_deref()].into_iter().flatten();
-        let said: Vec<_> = said.map(|text| redact::redact(text, hidden)).collect();
-        self.0.detail = said.join(": ");
+        // The `type` of others may be a URL or say nothing, so the message is enough.
+        let shown_type = error_type.as_deref().filter(|_| from_api || message.is_none());
+        let texts = [shown_type, message.as_deref()].into_iter().flatten();
+        let texts: Vec<_> = texts.map(|text| redact::redact(text, hidden)).collect();
+        self.0.detail = texts.join(": ");
         self.0.error_type = error_type.map(|name| ErrorType::from(&*name));
         self.0.message = message;
-        self.0.own = own;
+        self.0.from_api = from_api;
     }
 
-    fn what(&self) -> Cow<'static, str> {
+    /// The message without endpoint, detail, attempts and execution.
+    fn summary(&self) -> Cow<'static, str> {
         match &self.0.kind {
             ErrorKind::Invalid(value) => value.to_string().into(),
             ErrorKind::Setup => "the transport could not be set up".into(),
@@ -488,31 +496,34 @@ impl Error {
                 None => error.to_string().into(),
             },
             ErrorKind::Status(status) if status.is_redirection() => {
-                format!("answered {status}, and redirects are not followed").into()
+                format!("the server responded with {status}, and redirects are not followed").into()
             }
-            ErrorKind::Status(status) => format!("answered {status}").into(),
-            ErrorKind::Decode => "the answer does not hold the response".into(),
-            ErrorKind::MalformedRow => "a row cannot be read".into(),
+            ErrorKind::Status(status) => format!("the server responded with {status}").into(),
+            ErrorKind::Decode => "the response body could not be decoded".into(),
+            ErrorKind::MalformedRow => "a row of the list could not be decoded".into(),
             ErrorKind::CursorRepeated => {
-                "the list gave the same cursor twice and would never end".into()
+                "the list returned the same cursor twice, so it would never end".into()
             }
-            ErrorKind::EmptyPages => "the list goes on without an item".into(),
+            ErrorKind::EmptyPages => {
+                let pages = Pager::<ListRecords>::MAX_EMPTY_PAGES;
+                format!("the list returned {pages} pages in a row without an item").into()
+            }
         }
     }
 }
 
 /// Whether a body is a JSON object with the time or the amount of an impact.
-fn shows_receipt(body: &[u8]) -> bool {
+fn has_receipt(body: &[u8]) -> bool {
     let value = mend::value(body).unwrap_or_default();
     let mut fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
     fields.any(|field| field == "time_utc" || ImpactKind::known(field).is_some())
 }
 
-/// Why a body cannot be read, if its encoding was not taken off.
-fn encoded(headers: &HeaderMap, body: &[u8], hidden: &[String]) -> Option<String> {
+/// Why a body cannot be read, if it is still encoded.
+fn still_encoded(headers: &HeaderMap, body: &[u8], hidden: &[String]) -> Option<String> {
     let encoding = transport::encoding(headers).filter(|_| !body.is_empty())?;
     let encoding = redact::redact(&encoding, hidden);
-    Some(format!("it has the content-encoding {encoding}, which was not taken off"))
+    Some(format!("its content-encoding {encoding} was not decoded"))
 }
 
 impl From<InvalidValue> for Error {
@@ -527,23 +538,25 @@ impl fmt::Display for Error {
         if let Some(operation) = operation {
             write!(f, "{operation}: ")?;
         }
-        f.write_str(&self.what())?;
+        f.write_str(&self.summary())?;
         if !detail.is_empty() {
             write!(f, ": {detail}")?;
         }
         if *attempts > 1 {
             write!(f, " (after {attempts} attempts)")?;
         }
-        // Only for what changes something does it matter to the reader.
+        // Whether a read was executed does not matter.
         let changes = |of: &&Operation| !of.idempotent || of.method != Method::GET;
         if let Some(operation) = operation.as_ref().filter(changes) {
             f.write_str(match (self.execution(), operation.idempotent) {
-                (Execution::NotExecuted, _) => "; it was not executed",
-                (Execution::Unknown, false) => "; whether it was executed is not known",
-                (Execution::Unknown, true) => {
-                    "; whether it was executed is not known, and it can be sent again"
+                (Execution::NotExecuted, _) => "; the request was not executed",
+                (Execution::Unknown, false) => {
+                    "; the request may have been executed, so check before sending it again"
                 }
-                (Execution::Executed, _) => "; it was executed",
+                (Execution::Unknown, true) => {
+                    "; the request may have been executed, and is safe to send again"
+                }
+                (Execution::Executed, _) => "; the request was executed",
             })?;
         }
         let mut cause = self.source().filter(|_| f.alternate());

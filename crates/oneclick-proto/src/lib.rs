@@ -1,17 +1,16 @@
-//! The 1ClickImpact API without I/O: typed requests, responses, paging, and
-//! the truth about whether money moved.
+//! The 1ClickImpact API without I/O: typed requests and responses, paging, and errors that
+//! say whether money moved.
 //!
-//! One call plants a tree, takes plastic out of the ocean, captures carbon,
-//! restores coral or donates money. Each of them is a purchase, and the API has no idempotency
-//! key: what this crate is for is that no purchase is malformed, none is made
-//! twice, and a failure says whether it was made.
+//! A call plants trees, removes plastic from the ocean, captures carbon, restores coral or
+//! donates money. Each such call is a purchase, and the API has no idempotency key. So this
+//! crate makes sure that a purchase is well-formed, that it is not made twice, and that a
+//! failure says whether it was made.
 //!
-//! Nothing here opens a socket, reads a clock or spawns a task. If you want a
-//! client, take the adapter of your runtime: `oneclick-reqwest` (async),
-//! `oneclick-ureq` (blocking) or `oneclick-hyper` (low-level). If you have a
-//! transport of your own, you are in the right place.
+//! Nothing in this crate opens a socket, reads a clock or spawns a task. If you want a
+//! client, use the adapter for your runtime: `oneclick-reqwest` (async), `oneclick-ureq`
+//! (blocking) or `oneclick-hyper` (low-level). Use this crate with your own transport.
 //!
-//! # One call from beginning to end
+//! # A call from start to finish
 //!
 //! ```
 //! use std::time::Duration;
@@ -19,11 +18,11 @@
 //!     Api, Call, Customer, Execution, Machine, PlantTree, RetryPolicy, Step, TransportError, Trees,
 //! };
 //!
-//! // 1. Values are checked when they are made.
+//! // 1. Values are checked when they are created.
 //! let trees = Trees::new(5)?;
 //! let customer = Customer::new("ada@example.com")?.name("Ada Lovelace");
 //!
-//! // 2. An endpoint is a struct. A call of it begins with a request.
+//! // 2. An endpoint is a struct. Its call starts with a request.
 //! let api = Api::sandbox("test_key")?;
 //! let call = Call::new(PlantTree::new(trees).customer(customer));
 //! let Step::Send(request, sent) = call.start(&api, RetryPolicy::STANDARD, 7, Duration::ZERO) else {
@@ -31,11 +30,11 @@
 //! };
 //! assert_eq!(request.uri(), "https://sandbox.1clickimpact.com/v1/plant_tree");
 //!
-//! // 3. Your transport carries it; here it loses the response.
+//! // 3. Your transport sends it. In this example the response is lost.
 //! let outcome: Result<http::Response<Vec<u8>>, _> =
 //!     Err(TransportError::exchange("connection reset by peer"));
 //!
-//! // 4. The outcome is exchanged for the next step.
+//! // 4. The outcome leads to the next step.
 //! let Step::Done(result) = sent.finish(outcome, Duration::from_millis(80)) else {
 //!     unreachable!("a purchase that may have been made is not sent again");
 //! };
@@ -44,26 +43,25 @@
 //! assert_eq!(
 //!     error.to_string(),
 //!     "POST /v1/plant_tree: the connection failed before a response arrived; \
-//!      whether it was executed is not known",
+//!      the request may have been executed, so check before sending it again",
 //! );
 //! # Ok::<(), oneclick_proto::Error>(())
 //! ```
 //!
-//! # Where to look
+//! # Overview
 //!
-//! * [`Api`]: base URL and key; writes requests, reads responses.
-//! * [`Endpoint`]: what an endpoint is, and how to add your own;
-//!   [`endpoint`]: those there are, one a module.
-//! * [`value`]: amounts, e-mail addresses, days, timestamps, kinds of impact,
-//!   metadata, ids.
-//! * [`Machine`]: the one loop that drives a [`Call`], a [`VerifiedPurchase`] or a
-//!   [`Settlement`] over any transport. [`RetryPolicy`]: how often a request is
-//!   sent. [`Pager`]: one list, page by page.
-//! * [`Purchase`]: any of the actions as a value, to be stored and sent later.
-//! * [`Error`] and [`Execution`]: what went wrong, and whether money moved.
-//! * [`guide`]: write your own transport in fifteen minutes.
-//! * [`Client`]: all of it driven over an [`AsyncTransport`] or a
-//!   [`BlockingTransport`], which is `send`, `sleep` and a clock.
+//! * [`Api`]: base URL and key; writes requests and reads responses.
+//! * [`endpoint`]: the endpoints, one per module. [`Endpoint`]: their trait, which you can
+//!   implement for others.
+//! * [`value`]: amounts, e-mail addresses, dates, timestamps, kinds of impact, metadata and
+//!   ids.
+//! * [`Machine`]: the loop that drives a [`Call`], a [`VerifiedPurchase`] or a
+//!   [`Settlement`] over any transport. [`RetryPolicy`]: how often a request is sent.
+//!   [`Pager`]: a list, page by page.
+//! * [`Purchase`]: any of the actions as one type, to be stored and sent later.
+//! * [`Error`] and [`Execution`]: why a call failed, and whether money moved.
+//! * [`Client`]: all of this over an [`AsyncTransport`] or a [`BlockingTransport`].
+//! * [`guide`]: how to write a transport in fifteen minutes.
 //!
 //! # Other crates
 //!
@@ -73,12 +71,12 @@
 //!
 //! # Features
 //!
-//! * `proptest`: the module `strategies`, to test code of your own with every
-//!   request, value and answer, hostile ones among them.
-//! * `tracing`: an event of level DEBUG and target `oneclick` for each attempt
-//!   at a call, with the names of OpenTelemetry's HTTP client conventions:
-//!   method, path template, server, status, resend count, error type, and how
-//!   long until the next attempt. Never a key, an address or a name.
+//! * `proptest`: the module `strategies`, to test your own code with any request, value and
+//!   response, including hostile ones.
+//! * `tracing`: an event of level DEBUG and target `oneclick` for each attempt of a call. Its
+//!   fields have the names of OpenTelemetry's HTTP client conventions: method, path
+//!   template, server, status, resend count, error type, and the wait until the next
+//!   attempt. They contain no key, e-mail address or name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

@@ -1,13 +1,13 @@
-//! Mends the body of a response that some server or gateway damaged.
+//! Mends a response body that a server or gateway damaged.
 
 use serde_json::Value;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The JSON that a body most likely meant; `None` if it is none all the same.
+/// The JSON value of a body after mending it; `None` if it still is not JSON.
 ///
-/// A byte order mark is skipped. What is no text, such as half a character where somebody
-/// cut it, becomes U+FFFD. Of a key that is written twice in one object the last counts.
+/// A byte order mark is skipped. Invalid text, such as half of a character that was cut in
+/// two, becomes U+FFFD. The last value of a duplicate key wins.
 pub(crate) fn value(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let text = String::from_utf8_lossy(body);
@@ -16,8 +16,7 @@ pub(crate) fn value(body: &[u8]) -> Option<Value> {
         .ok()
 }
 
-/// Replaces the escapes of halves of surrogate pairs, which no text can hold, by that of
-/// U+FFFD; `None` if there are none.
+/// Replaces the escapes of unpaired surrogates by that of U+FFFD; `None` if there are none.
 fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
     let mut mended = None;
     let mut at = 0;
@@ -30,7 +29,7 @@ fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
             let mended = mended.get_or_insert_with(|| body.to_vec());
             mended[at + 2..at + 6].copy_from_slice(b"fffd");
         }
-        // An escape has two bytes, or six.
+        // An escape has two bytes, or six if it is `\uXXXX`.
         at += match unit {
             Some(_) if pair => 12,
             Some(_) => 6,
@@ -40,7 +39,7 @@ fn surrogates(body: &[u8]) -> Option<Vec<u8>> {
     mended
 }
 
-/// The number in the escape `\uXXXX` at a place.
+/// The code unit of the escape `\uXXXX` at an index.
 fn unit(body: &[u8], at: usize) -> Option<u16> {
     let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -59,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_replaced_and_pairs_are_kept() {
+    fn unpaired_surrogates_are_replaced_and_pairs_are_kept() {
         for (json, mended) in [
             (r#""a\ud83d""#, Some(r#""a\ufffd""#)),
             (r#""\ud83d\ude00""#, None),
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_but_for_its_text_is_read() {
+    fn json_with_damaged_text_is_read() {
         for (body, mended) in [
             (&b"\xef\xbb\xbf{\"a\":1}"[..], Some(r#"{"a":1}"#)),
             (b"{\"a\":1,\"b\":2,\"a\":{\"c\":3,\"c\":4}}", Some(r#"{"a":{"c":4},"b":2}"#)),

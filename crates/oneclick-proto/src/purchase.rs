@@ -1,4 +1,4 @@
-//! A purchase as a value: any of the actions, to be stored and sent later.
+//! Any of the actions as one type, to be stored and sent later.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,14 +8,14 @@ use crate::machine::ApiRequest;
 use crate::value::{Customer, Impact, Metadata};
 use crate::{CaptureCarbon, CleanOcean, DonateMoney, PlantTree, RestoreCoral};
 
-/// Declares what a purchase may be.
+/// Declares the variants of a purchase.
 macro_rules! purchase {
     ($($(#[$meta:meta])* $action:ident,)*) => {
-        /// A purchase as a value: any of the actions.
+        /// Any of the actions as one type.
         ///
-        /// As JSON it is the API's own body and the name of the action. What is
-        /// read is checked exactly as the constructors check it, and fails with
-        /// their messages; an unknown action or field is refused too.
+        /// Its JSON is the body of the request and the name of the action. Deserializing
+        /// makes the same checks as the constructors and fails with the same messages. It
+        /// also refuses unknown actions and fields.
         ///
         /// ```
         /// use oneclick_proto::{PlantTree, Purchase, Trees};
@@ -27,7 +27,7 @@ macro_rules! purchase {
         ///
         /// let wrong = serde_json::from_str::<Purchase>(r#"{"action":"plant_tree","amount":0}"#);
         /// let message = wrong.unwrap_err().to_string();
-        /// assert!(message.starts_with("0 trees are out of range: 1 to 10000000 can be sent"));
+        /// assert!(message.starts_with("trees must be between 1 and 10,000,000 (got 0)"));
         /// # Ok::<(), serde_json::Error>(())
         /// ```
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ macro_rules! purchase {
         )*
 
         impl Purchase {
-            /// What it buys, and how much, in the unit of its kind.
+            /// The impact to buy: its kind, and its amount in the unit of the kind.
             #[must_use]
             pub fn impact(&self) -> Impact {
                 let (kind, amount) = match self {
@@ -55,7 +55,7 @@ macro_rules! purchase {
                 Impact::new(kind, i64::try_from(amount).unwrap_or(i64::MAX))
             }
 
-            /// The customer; `None` for a purchase for the account itself.
+            /// The customer; `None` for a purchase of the account itself.
             #[must_use]
             pub fn customer(&self) -> Option<&Customer> {
                 match self {
@@ -63,7 +63,7 @@ macro_rules! purchase {
                 }
             }
 
-            /// The metadata; empty if there is none.
+            /// The metadata, which may be empty.
             #[must_use]
             pub fn metadata(&self) -> &Metadata {
                 match self {

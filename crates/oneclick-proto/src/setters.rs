@@ -1,4 +1,4 @@
-//! Consuming setters, named after the fields that they set.
+//! Consuming setters, named after their fields.
 
 /// Defines setters for these fields. They are `const fn`s after the word `const`. A setter
 /// marked `as Option` takes a value or an option.

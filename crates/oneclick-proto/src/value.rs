@@ -1,9 +1,8 @@
 //! The values that requests and responses are made of.
 //!
-//! What a caller sends is parsed: a value out of its range cannot be built,
-//! and [`InvalidValue`] says which value and which range. What the API answers
-//! is kept: names that this version does not know survive as
-//! [`OtherName`], fields that it does not know as [`Extra`].
+//! Values to send are checked when they are built; [`InvalidValue`] says what is wrong
+//! with one. Values from a response are kept whatever they are: unknown names as
+//! [`OtherName`], unknown fields as [`Extra`].
 
 #[macro_use]
 mod string_enum;

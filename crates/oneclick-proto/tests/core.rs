@@ -20,6 +20,7 @@ mod core {
     mod hostile;
     mod lists;
     mod look_calls;
+    mod messages;
     mod paging;
     mod proxy;
     mod purchase;

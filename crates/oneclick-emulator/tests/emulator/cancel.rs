@@ -141,7 +141,10 @@ fn a_cancellation_that_is_wrong_is_refused_with_what_to_fix() {
         (with("user_id", json!(7)), vec!["`user_id`", "a string"]),
         (with("time_utc", json!("yesterday")), vec!["`time_utc`", "as received"]),
         (with("time_utc", json!(null)), vec!["`time_utc` is null"]),
-        (with("reason", json!("secret".repeat(34))), vec!["`reason`", "204", "200 can be sent"]),
+        (
+            with("reason", json!("secret".repeat(34))),
+            vec!["`reason`", "204", "at most 200 characters"],
+        ),
         (with("reason", json!(["secret"])), vec!["`reason`", "a string"]),
         (with("cancellation_reason", json!("secret")), vec!["did you mean `reason`"]),
         (with("amount", json!(1)), vec!["`amount`", "takes user_id, time_utc, reason"]),

@@ -30,9 +30,9 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
         (r#"{"amount":5.0}"#, vec!["`amount`", "whole number"]),
         (r#"{"amount":-3.5}"#, vec!["`amount`", "whole number"]),
         (r#"{"amount":1e3}"#, vec!["`amount`", "whole number"]),
-        (r#"{"amount":0}"#, vec!["`amount`", "1 to 10000000"]),
-        (r#"{"amount":-1}"#, vec!["`amount`", "-1", "1 to 10000000"]),
-        (r#"{"amount":10000001}"#, vec!["`amount`", "10000001", "1 to 10000000"]),
+        (r#"{"amount":0}"#, vec!["`amount`", "between 1 and 10,000,000"]),
+        (r#"{"amount":-1}"#, vec!["`amount`", "-1", "between 1 and 10,000,000"]),
+        (r#"{"amount":10000001}"#, vec!["`amount`", "10,000,001", "between 1 and 10,000,000"]),
         (r#"{"amount":99999999999999999999999}"#, vec!["`amount`"]),
         (r#"{"amount":1e999}"#, vec!["not JSON"]),
         (r#"{"Amount":5}"#, vec!["`Amount`", "did you mean `amount`"]),
@@ -80,8 +80,8 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
     }
     let long = |chars| "secret".repeat(100).chars().take(chars).collect::<String>();
     for (metadata, words) in [
-        (json!({ long(41): "" }), ["key has 41", "40 can"]),
-        (json!({ "a": long(501) }), ["value has 501", "500 can"]),
+        (json!({ long(41): "" }), ["key must", "40 characters (got 41)"]),
+        (json!({ "a": long(501) }), ["value must", "500 characters (got 501)"]),
         ((0..21).map(|at| (at.to_string(), json!(""))).collect(), ["more than 20", "pairs"]),
     ] {
         let body = json!({ "amount": 5, "metadata": metadata }).to_string();
@@ -143,9 +143,9 @@ fn a_body_has_a_type_a_size_and_a_place() {
 fn a_query_that_is_wrong_is_refused_with_what_to_fix() {
     let mut world = World::new();
     for (uri, words) in [
-        ("/v1/records?limit=0", vec!["`limit`", "1 to 1000"]),
-        ("/v1/records?limit=1001", vec!["`limit`", "1001", "1 to 1000"]),
-        ("/v1/records?limit=-1", vec!["`limit`", "1 to 1000"]),
+        ("/v1/records?limit=0", vec!["`limit`", "between 1 and 1,000"]),
+        ("/v1/records?limit=1001", vec!["`limit`", "1,001", "between 1 and 1,000"]),
+        ("/v1/records?limit=-1", vec!["`limit`", "between 1 and 1,000"]),
         ("/v1/records?limit=abc", vec!["`limit`", "whole number"]),
         ("/v1/records?limit=", vec!["`limit`", "whole number"]),
         ("/v1/records?limit=1.5", vec!["`limit`", "whole number"]),

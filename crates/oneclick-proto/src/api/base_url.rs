@@ -1,4 +1,4 @@
-//! Where the API is: scheme, host, port and the path before `/v1`.
+//! The base URL of the API: scheme, host, port and the path before `/v1`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use crate::value::InvalidValue;
 const PRODUCTION: &str = "api.1clickimpact.com";
 const SANDBOX: &str = "sandbox.1clickimpact.com";
 
-/// Prefix of a key, and the host that it belongs to.
+/// The prefix of a key, and the host that it belongs to.
 const ENVIRONMENTS: [(&str, &str); 2] = [("live_", PRODUCTION), ("test_", SANDBOX)];
 
-/// Where the API is.
+/// The base URL of the API.
 ///
 /// ```
 /// use oneclick_proto::BaseUrl;
@@ -25,15 +25,15 @@ const ENVIRONMENTS: [(&str, &str); 2] = [("live_", PRODUCTION), ("test_", SANDBO
 /// assert!(BaseUrl::new("http://127.0.0.1:8787").is_ok());
 /// assert_eq!(
 ///     BaseUrl::new("http://example.com").unwrap_err().to_string(),
-///     "not a base URL: the key would travel in clear text; use https or a loopback address; \
-///      for a network that you trust, set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
+///     "invalid base URL: http would send the key in clear text: use https or a loopback \
+///      address; on a trusted network set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
-    /// The path before that of the endpoint: empty, or `/…` without a slash at the end.
+    /// The path before that of the endpoint: empty, or `/…` without a trailing slash.
     prefix: String,
 }
 
@@ -50,73 +50,72 @@ impl BaseUrl {
         Self::of_host(SANDBOX)
     }
 
-    /// Reads `https://host[:port][/path]`; `http` only for a loopback address
+    /// Parses `https://host[:port][/path]`. `http` is accepted only for a loopback host
     /// (`localhost`, `127.0.0.0/8`, `[::1]`).
     ///
     /// # Errors
-    /// [`InvalidValue::BaseUrl`] for anything else, and for a user name, a
-    /// query or a fragment, and for a path that ends in `/v1`.
+    /// [`InvalidValue::BaseUrl`] for anything else, such as a user name, a query, a
+    /// fragment, or a path that ends in `/v1`.
     pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let base_url = Self::insecure(url)?;
         if !base_url.is_https() && !base_url.is_loopback() {
             return invalid(
-                "the key would travel in clear text; use https or a loopback address; \
-                 for a network that you trust, set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
+                "http would send the key in clear text: use https or a loopback address; \
+                 on a trusted network set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
             );
         }
         Ok(base_url)
     }
 
-    /// As [`new`](Self::new), but `http` for any host: key, e-mail addresses
-    /// and names travel in clear text. For a network that you trust with them.
-    /// [`Api::from_vars`](crate::Api::from_vars) reads URLs so with
-    /// `ONECLICK_INSECURE=1`.
+    /// Like [`new`](Self::new), but accepts `http` for any host. The key, e-mail addresses
+    /// and names then travel in clear text, so use it only on a network that you trust.
+    /// [`Api::from_vars`](crate::Api::from_vars) uses it if `ONECLICK_INSECURE` is `1`.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as [`new`](Self::new), except for the scheme.
     pub fn insecure(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let url = url.as_ref();
         if url.contains('#') {
-            return invalid("it has a fragment");
+            return invalid("it must not have a fragment");
         }
         let Ok(uri) = url.parse::<Uri>() else {
-            return invalid("it is not a URL");
+            return invalid("it cannot be parsed as a URL");
         };
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return invalid("it needs a scheme and a host");
+            return invalid("it must have a scheme and a host, as in https://example.com");
         };
         if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
-            return invalid("its scheme is neither https nor http");
+            return invalid("its scheme must be https or http");
         }
         if authority.as_str().contains('@') {
-            return invalid("it has a user name");
+            return invalid("it must not have a user name");
         }
         if authority.host().is_empty() {
-            return invalid("it has no host");
+            return invalid("it must have a host");
         }
         let port = authority.as_str().strip_prefix(authority.host());
         let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
         let port =
             port.and_then(|port| if port.is_empty() { Some("0") } else { port.strip_prefix(':') });
         if !port.is_some_and(|port| digits(port) && port.parse::<u16>().is_ok()) {
-            return invalid("its port is not a number up to 65535");
+            return invalid("its port must be a number from 0 to 65535");
         }
         let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         if path.query().is_some() {
-            return invalid("it has a query");
+            return invalid("it must not have a query");
         }
         if !path.path().is_ascii() {
-            return invalid("its path is not ASCII: percent-encode it");
+            return invalid("its path must be ASCII: percent-encode it");
         }
-        // Some URL parsers would take these for steps, others would not.
-        let steps = |segment: &str| matches!(segment.replace("%2e", ".").as_str(), "." | "..");
-        if path.path().contains('\\') || path.path().to_lowercase().split('/').any(steps) {
-            return invalid("its path holds `.`, `..` or a backslash");
+        // Some URL parsers resolve these, others do not.
+        let is_dots = |segment: &str| matches!(segment.replace("%2e", ".").as_str(), "." | "..");
+        if path.path().contains('\\') || path.path().to_lowercase().split('/').any(is_dots) {
+            return invalid("its path must not contain a segment `.` or `..`, or a backslash");
         }
         let prefix = path.path().trim_end_matches('/').to_owned();
         if prefix.ends_with("/v1") {
-            return invalid("it ends in /v1, which every request adds: leave it off");
+            return invalid("it must not end in /v1, which every request adds");
         }
         Ok(Self { scheme, authority, prefix })
     }
@@ -127,7 +126,7 @@ impl BaseUrl {
         self.scheme == Scheme::HTTPS
     }
 
-    /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`.
+    /// Whether the host is a loopback one: `localhost`, `127.0.0.0/8` or `[::1]`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = self.authority.host();
@@ -136,13 +135,13 @@ impl BaseUrl {
             || address.unwrap_or(host).parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 
-    /// The host, and the port that is meant.
+    /// The host and the port, by default that of the scheme.
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
         let usual = if self.is_https() { 443 } else { 80 };
         (self.authority.host(), self.authority.port_u16().unwrap_or(usual))
     }
 
-    /// The environment that a key's prefix names.
+    /// The base URL of the environment that a key's prefix names.
     pub(super) fn of(key: &ApiKey) -> Option<Self> {
         ENVIRONMENTS
             .iter()
@@ -150,9 +149,9 @@ impl BaseUrl {
             .map(|(_, host)| Self::of_host(host))
     }
 
-    /// Refuses a key of one environment for the other's host.
+    /// Refuses a key of one environment with the host of the other.
     pub(super) fn check(&self, key: &ApiKey) -> Result<(), InvalidValue> {
-        // A host may be written in capitals and with the root's dot.
+        // A host may be in upper case and end in a dot.
         let host = self.authority.host().trim_end_matches('.').to_ascii_lowercase();
         let Some(at) = ENVIRONMENTS.iter().position(|(_, known)| *known == host) else {
             return Ok(());
@@ -165,14 +164,14 @@ impl BaseUrl {
         Ok(())
     }
 
-    /// The URI of an endpoint's path and query.
+    /// The URI of a path and query below this base URL.
     pub(super) fn uri(&self, path_and_query: Bytes) -> Result<Uri, InvalidValue> {
         let path_and_query = match self.prefix.as_bytes() {
             [] => path_and_query,
             prefix => [prefix, &path_and_query].concat().into(),
         };
         let too_long = |_| InvalidValue::Unserializable {
-            reason: "its path and query are no URI, or longer than 65534 bytes",
+            reason: "its path and query must be a valid URI of at most 65,534 bytes",
         };
         let path_and_query = PathAndQuery::from_maybe_shared(path_and_query).map_err(too_long)?;
         let mut parts = http::uri::Parts::default();
@@ -180,7 +179,7 @@ impl BaseUrl {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path_and_query);
         Uri::from_parts(parts)
-            .map_err(|_| InvalidValue::Unserializable { reason: "its path is no path" })
+            .map_err(|_| InvalidValue::Unserializable { reason: "its path is invalid" })
     }
 
     fn of_host(host: &'static str) -> Self {
@@ -210,7 +209,7 @@ mod tests {
     use crate::Api;
 
     #[test]
-    fn http_is_for_loopback_alone() {
+    fn http_is_accepted_only_for_loopback() {
         for url in [
             "http://127.0.0.1:8787",
             "http://127.9.9.9",
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_is_refused() {
+    fn an_invalid_base_url_is_refused() {
         for url in [
             "",
             "example.com",
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_one_environment_is_refused_for_the_other_however_the_host_is_written() {
+    fn a_key_of_one_environment_is_refused_for_any_spelling_of_the_others_host() {
         for (url, key) in [
             ("https://api.1clickimpact.com", "test_secret"),
             ("https://API.1ClickImpact.com:443/", "test_secret"),

@@ -1,4 +1,4 @@
-//! Writes an endpoint's fields into path, query and body.
+//! Writes the fields of an endpoint into the path, query and body of a request.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,8 +12,7 @@ use serde_json::{Map, Value};
 use crate::Endpoint;
 use crate::value::InvalidValue;
 
-/// What an endpoint's fields are written into: the parts of a request that do not
-/// depend on the base URL and the key.
+/// The parts of a request that do not depend on the base URL and the key.
 #[derive(Clone)]
 pub(crate) struct Encoded {
     pub(super) path_and_query: Bytes,
@@ -24,7 +23,7 @@ impl Encoded {
     pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Result<Self, InvalidValue> {
         endpoint.check()?;
         let json = serde_json::to_vec(endpoint)
-            .map_err(|_| unserializable("its fields cannot be serialised"))?;
+            .map_err(|_| unserializable("its fields cannot be written as JSON"))?;
         let in_body = E::METHOD != Method::GET;
         if in_body && !E::PATH.contains('{') {
             let path_and_query = Bytes::from_static(E::PATH.as_bytes());
@@ -44,15 +43,15 @@ impl Encoded {
     }
 }
 
-/// A query or a body can hold an e-mail address.
+/// Hides everything, since a query or a body can contain an e-mail address.
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Encoded(..)")
     }
 }
 
-/// What may be personal among the fields, to be kept out of messages: e-mail
-/// addresses and names, and what callers write in their own words.
+/// The fields that may hold personal data and must not appear in messages: e-mail
+/// addresses, names, metadata and reasons.
 pub(crate) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
     let personal = |field: &str| {
         field.contains("email") || field.contains("name") || ["metadata", "reason"].contains(&field)
@@ -71,19 +70,20 @@ pub(crate) fn personal_texts<E: Endpoint>(endpoint: &E) -> Vec<String> {
     texts
 }
 
-/// The fields of an endpoint, in their order.
+/// The fields of an endpoint, in the order in which they are declared.
 #[derive(Default)]
 struct Fields<'a>(Vec<(Cow<'a, str>, Value)>);
 
 impl<'a> Fields<'a> {
     fn read(json: &'a [u8]) -> Result<Self, InvalidValue> {
-        serde_json::from_slice(json).map_err(|_| unserializable("it is not a struct of fields"))
+        serde_json::from_slice(json)
+            .map_err(|_| unserializable("the endpoint is not a struct with named fields"))
     }
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A name, borrowed where it holds no escape.
+        /// A name, borrowed unless it has an escape.
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -113,16 +113,17 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// Fills the segments that the path names in braces, and takes those fields.
+/// Fills in the segments that the path names in braces, and removes their fields.
 fn path(template: &'static str, fields: &mut Fields<'_>) -> Result<Vec<u8>, InvalidValue> {
     let mut path = Vec::with_capacity(256);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let (field, after) =
-            after.split_once('}').ok_or_else(|| unserializable("its path misses a brace"))?;
-        let place = fields.0.iter().position(|(name, _)| name == field);
-        let value = place.map(|place| fields.0.remove(place).1).unwrap_or_default();
-        // A URL parser takes `.` and `..` for steps, even percent-encoded.
+        let (field, after) = after
+            .split_once('}')
+            .ok_or_else(|| unserializable("its path has an unclosed brace"))?;
+        let index = fields.0.iter().position(|(name, _)| name == field);
+        let value = index.map(|index| fields.0.remove(index).1).unwrap_or_default();
+        // URL parsers resolve `.` and `..`, even percent-encoded.
         let segment = text(value)?
             .filter(|text| !matches!(text.as_str(), "" | "." | ".."))
             .ok_or(InvalidValue::PathSegment { field })?;
@@ -134,14 +135,14 @@ fn path(template: &'static str, fields: &mut Fields<'_>) -> Result<Vec<u8>, Inva
     Ok(path)
 }
 
-/// Lists become repeated parameters; what is null leaves no trace.
+/// Writes lists as repeated parameters, and leaves null values out.
 fn push_query(target: &mut Vec<u8>, fields: Fields<'_>) -> Result<(), InvalidValue> {
-    let mut mark = b'?';
+    let mut separator = b'?';
     for (name, value) in fields.0 {
         let values = if let Value::Array(values) = value { values } else { vec![value] };
         for value in values {
             let Some(text) = text(value)? else { continue };
-            target.push(std::mem::replace(&mut mark, b'&'));
+            target.push(std::mem::replace(&mut separator, b'&'));
             push_encoded(target, &name);
             target.push(b'=');
             push_encoded(target, &text);
@@ -150,8 +151,8 @@ fn push_query(target: &mut Vec<u8>, fields: Fields<'_>) -> Result<(), InvalidVal
     Ok(())
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986, so that any
-/// decoder of forms or URIs gives back the same text.
+/// Percent-encodes all but the unreserved characters of RFC 3986, so that form decoders
+/// and URI decoders read the same text.
 fn push_encoded(target: &mut Vec<u8>, text: &str) {
     let plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
@@ -164,13 +165,14 @@ fn push_encoded(target: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// The text of a value in a path or a query; `None` for null.
 fn text(value: Value) -> Result<Option<String>, InvalidValue> {
     match value {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => {
-            Err(unserializable("a query or a path cannot hold a map or a nested list"))
+            Err(unserializable("its path or query cannot contain a map or a nested list"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The API key: a secret that is sent and never shown.
+//! The API key, which is sent and never shown.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use http::HeaderValue;
 
 use crate::value::InvalidValue;
 
-/// An API key. Hidden in `Debug`; there is no `Display` and no `Serialize`,
-/// and as a header it is marked sensitive.
+/// An API key. `Debug` hides it, there is no `Display` and no `Serialize`, and its header
+/// is marked sensitive.
 ///
 /// ```
 /// use oneclick_proto::ApiKey;
@@ -21,11 +21,11 @@ use crate::value::InvalidValue;
 pub struct ApiKey(HeaderValue);
 
 impl ApiKey {
-    /// Checks a key.
+    /// Checks that a key can be sent in a header.
     ///
     /// # Errors
-    /// [`InvalidValue::Key`] if it is empty, contains a quotation mark or anything but
-    /// visible ASCII characters, such as the line feed at the end of a file.
+    /// [`InvalidValue::Key`] if it is empty, or contains a quotation mark or anything other
+    /// than visible ASCII characters, such as the line feed at the end of a file.
     pub fn new(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let key = key.as_ref();
         if key.is_empty() {
@@ -35,7 +35,7 @@ impl ApiKey {
             return Err(InvalidValue::Key { reason: "it contains a quotation mark" });
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let reason = "it holds a space, a line break or another character that is not \
+            let reason = "it contains a space, a line break or another character that is not \
                           visible ASCII";
             return Err(InvalidValue::Key { reason });
         }
@@ -49,7 +49,7 @@ impl ApiKey {
         self.0.clone()
     }
 
-    /// The key itself; for comparing, never for showing.
+    /// The key itself, to be compared and never shown.
     pub(super) fn expose(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }

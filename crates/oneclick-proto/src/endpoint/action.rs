@@ -1,4 +1,4 @@
-//! What the actions have in common: they buy something and respond with a receipt.
+//! The trait, receipt and macro of the actions, the endpoints that buy something.
 
 use serde::Deserialize;
 
@@ -11,19 +11,20 @@ use crate::value::{
     Category, Extra, Impact, ImpactKind, RecordCustomer, RecordedMetadata, Timestamp, UserId,
 };
 
-/// An endpoint that buys an impact: each call is a purchase of its own. The trait
-/// is sealed; [`Purchase`] is any of its implementors as a value.
+/// An endpoint that buys an impact. Each call is a separate purchase.
+///
+/// The trait is sealed; [`Purchase`] is any of its implementors as one type.
 pub trait Action: Endpoint<Response = Receipt> + Into<Purchase> + Clone + Sealed {
-    /// The kind of impact that it makes.
+    /// The kind of impact that it buys.
     fn kind() -> ImpactKind;
 }
 
 #[expect(unnameable_types, reason = "it seals `Action`")]
 pub trait Sealed {}
 
-/// The answer of every action (`POST /v1/plant_tree`, `/v1/clean_ocean`,
-/// `/v1/capture_carbon`, `/v1/restore_coral`, `/v1/donate_money`): what was
-/// bought, and the handle to track it by.
+/// The response of every action (`POST /v1/plant_tree`, `/v1/clean_ocean`,
+/// `/v1/capture_carbon`, `/v1/restore_coral`, `/v1/donate_money`): the impact that was
+/// bought, and the id to track or cancel it with.
 ///
 /// ```
 /// use oneclick_proto::{ImpactKind, Receipt};
@@ -40,24 +41,23 @@ pub trait Sealed {}
 pub struct Receipt {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
     /// the impact.
     pub time_utc: Timestamp,
-    /// What was bought, and how much, in the unit of its kind.
+    /// The impact that was bought: its kind, and its amount in the unit of the kind.
     pub impact: Impact,
     /// The category; `None` if none was sent.
     pub category: Option<Category>,
-    /// The customer on whose behalf it was made; `None` if it was made for the
-    /// account itself.
+    /// The customer on whose behalf it was made; `None` if it was made for the account.
     pub customer: Option<RecordCustomer>,
-    /// The metadata, if the API repeats it; it is only known to on records.
+    /// The metadata of the purchase. The API is only known to return it in records.
     pub metadata: RecordedMetadata,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
 
 impl Receipt {
-    /// A receipt without category, customer and metadata.
+    /// A receipt without category, customer or metadata.
     #[must_use]
     pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl TryFrom<Row> for Receipt {
     type Error = &'static str;
 
     fn try_from(row: Row) -> Result<Self, Self::Error> {
-        // A receipt that does not say what was bought proves nothing.
+        // A receipt without an amount does not prove a purchase.
         if row.impact.kind.as_str().is_empty() {
             return Err("missing field `amount`");
         }
@@ -87,7 +87,7 @@ impl TryFrom<Row> for Receipt {
     }
 }
 
-/// The receipt that a record amounts to.
+/// A record has all that a receipt has.
 impl From<Record> for Receipt {
     fn from(record: Record) -> Self {
         let Record { user_id, time_utc, impact, category, metadata, extra } = record;
@@ -95,7 +95,7 @@ impl From<Record> for Receipt {
     }
 }
 
-/// The receipt that a customer's record amounts to.
+/// A customer's record has all that a receipt has.
 impl From<CustomerRecord> for Receipt {
     fn from(record: CustomerRecord) -> Self {
         let CustomerRecord { user_id, customer, time_utc, impact, category, metadata, extra } =
@@ -105,7 +105,7 @@ impl From<CustomerRecord> for Receipt {
     }
 }
 
-/// Declares an action: what it buys, how much of it, and where.
+/// Declares an action: its amount, its category if it has one, its path and its kind.
 macro_rules! action {
     (
         $(#[$meta:meta])*
@@ -121,14 +121,14 @@ macro_rules! action {
     ) => {
         $(#[$meta])*
         ///
-        /// Each call is a purchase of its own; the API has no idempotency key.
+        /// Each call is a separate purchase; the API has no idempotency key.
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         #[non_exhaustive]
         pub struct $name {
             $(#[$amount_meta])*
             pub amount: $amount,
-            /// On whose behalf: `customer_email` and `customer_name`; your own
-            /// account's if `None`.
+            /// The customer on whose behalf the impact is made (`customer_email` and
+            /// `customer_name`); `None` for the account itself.
             #[serde(flatten)]
             pub customer: Option<$crate::value::Customer>,
             $(
@@ -136,18 +136,18 @@ macro_rules! action {
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub category: Option<$category>,
             )?
-            /// Whether the customer is told by e-mail; with `None` the API's default
-            /// counts, which is yes.
+            /// Whether the API notifies the customer by e-mail. `None` uses the API's
+            /// default, `true`.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub notify: Option<bool>,
-            /// What is stored with the impact, and shown by its record: at most 20
-            /// pairs of text; not sent if empty.
+            /// Metadata to store with the impact and return in its record: at most 20 pairs
+            /// of text. Not sent if empty.
             #[serde(skip_serializing_if = "crate::value::Metadata::is_empty")]
             pub metadata: $crate::value::Metadata,
         }
 
         impl $name {
-            /// A purchase for your own account.
+            /// A purchase for the account itself.
             #[must_use]
             pub const fn new(amount: $amount) -> Self {
                 Self {
@@ -161,8 +161,8 @@ macro_rules! action {
 
             $($crate::setters::setters! { category: $category as Option, })?
 
-            /// Makes the impact on behalf of a customer, who is told by e-mail
-            /// unless [`notify`](Self::notify) says otherwise.
+            /// Makes the impact on behalf of a customer. The API notifies the customer by
+            /// e-mail unless [`notify`](Self::notify) is `false`.
             #[must_use]
             pub fn customer(mut self, customer: impl Into<$crate::value::Customer>) -> Self {
                 self.customer = Some(customer.into());
@@ -170,7 +170,7 @@ macro_rules! action {
             }
 
             $crate::setters::setters! {
-                /// No e-mail is ever sent in the sandbox environment.
+                /// The sandbox environment never sends an e-mail.
                 notify: bool as Option,
                 metadata: $crate::value::Metadata,
             }
@@ -197,7 +197,7 @@ macro_rules! action {
             }
         }
 
-        /// Fails as the constructors do, and for an unknown field.
+        /// Fails like the constructors, and for an unknown field.
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 #[derive(serde::Deserialize)]
@@ -217,7 +217,7 @@ macro_rules! action {
                     Some(customer_email) => {
                         Some($crate::value::Customer { customer_email, customer_name })
                     }
-                    // The API takes no name without an address.
+                    // The API accepts a name only with an e-mail address.
                     None if customer_name.is_some() => {
                         return Err(serde::de::Error::missing_field("customer_email"));
                     }

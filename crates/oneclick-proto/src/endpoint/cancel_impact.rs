@@ -10,16 +10,16 @@ use crate::value::{
     Category, Extra, Impact, ImpactId, InvalidValue, Reason, Redacted, Timestamp, UserId,
 };
 
-/// `POST /v1/cancel_impact`: takes an impact back, such as for a refund.
+/// `POST /v1/cancel_impact`: cancels an impact, for instance after a refund.
 ///
-/// Idempotent: to cancel once more changes nothing and is answered with the
-/// first cancellation. The record stays, the totals fall by its amount, and
-/// tracking shows when and why. An impact whose donation a non-profit has
-/// received already cannot be cancelled. An e-mail to the customer that was
-/// sent stays sent.
+/// The request is idempotent: cancelling again changes nothing, and the response is that
+/// of the first cancellation but for its message. The totals fall by the amount, the
+/// record is kept, and `GET /v1/track` shows when and why the impact was cancelled. An
+/// impact cannot be cancelled once a non-profit has received its donation. An e-mail that
+/// was sent to the customer is not taken back.
 ///
-/// A receipt, a record, a tracking answer or a stored [`ImpactId`] says which.
-/// The answer is the same to whoever asks again, but for its message:
+/// The request is made from a receipt, a record, a [`Tracking`](super::track::Tracking) or
+/// a stored [`ImpactId`]:
 ///
 /// ```
 /// use oneclick_proto::{Api, CancelImpact, CancelMessage, ImpactId, Reason};
@@ -34,9 +34,9 @@ use crate::value::{
 ///     br#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","reason":"refunded"}"#,
 /// );
 ///
-/// let answer = r#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","tree_planted":10,
+/// let body = r#"{"user_id":"U1234","time_utc":"2025-03-12T15:22:14.753Z","tree_planted":10,
 ///     "cancelled_on":"2025-03-14T09:00:00.000Z","message":"impact was already cancelled"}"#;
-/// let cancellation = api.decode(&cancel, http::Response::new(answer))?;
+/// let cancellation = api.decode(&cancel, http::Response::new(body))?;
 /// assert_eq!(cancellation.message, CancelMessage::AlreadyCancelled);
 /// assert_eq!(cancellation.impact.amount, 10);
 /// # Ok::<(), oneclick_proto::Error>(())
@@ -44,17 +44,17 @@ use crate::value::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CancelImpact {
-    /// Which impact.
+    /// The impact to cancel.
     #[serde(flatten)]
     pub impact: ImpactId,
-    /// Why, in at most 200 characters; `None` to say nothing.
+    /// The reason, of at most 200 characters; not sent if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
 impl CancelImpact {
-    /// Cancels this impact. What may hold no id, such as text or a
-    /// [`Tracking`](super::track::Tracking), goes through `try_from`.
+    /// Cancels this impact. Use `try_from` for text and for a
+    /// [`Tracking`](super::track::Tracking), which may not have a valid id.
     pub fn new(impact: impl Into<ImpactId>) -> Self {
         Self { impact: impact.into(), reason: None }
     }
@@ -78,34 +78,34 @@ impl Endpoint for CancelImpact {
 }
 
 string_enum! {
-    /// What the API says of a cancellation: `message` in the answer of
+    /// The result of a cancellation: `message` in the response of
     /// `POST /v1/cancel_impact`.
     CancelMessage {
-        /// The impact was cancelled by this request.
+        /// This request cancelled the impact.
         Cancelled = "impact cancelled",
-        /// It was cancelled before, and is as it was then.
+        /// The impact was already cancelled, and did not change.
         AlreadyCancelled = "impact was already cancelled",
     }
 }
 
-/// An impact that is cancelled: the answer of `POST /v1/cancel_impact`.
+/// A cancelled impact: the response of `POST /v1/cancel_impact`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cancellation {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
     /// the impact.
     pub time_utc: Timestamp,
-    /// When it was cancelled for the first time, in UTC to the millisecond.
+    /// When the impact was first cancelled, in UTC to the millisecond.
     pub cancelled_on: Timestamp,
-    /// Whether this request did it or an earlier one.
+    /// Whether this request or an earlier one cancelled the impact.
     pub message: CancelMessage,
-    /// Why; `None` if no reason was sent.
+    /// The reason; `None` if no reason was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Redacted>,
-    /// What was taken back, and how much, in the unit of its kind; as in
-    /// [`Record`](super::records::Record).
+    /// The impact that was cancelled: its kind, and its amount in the unit of the kind. The
+    /// API may leave it out; the name of the kind is then empty.
     #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]
     pub impact: Impact,
     /// The category; `None` if there is none.
@@ -117,7 +117,7 @@ pub struct Cancellation {
 }
 
 impl Cancellation {
-    /// A cancellation without reason and category.
+    /// A cancellation without reason or category.
     #[must_use]
     pub fn new(
         id: ImpactId,

@@ -6,8 +6,8 @@ use crate::value::Pounds;
 action! {
     /// `POST /v1/capture_carbon`: captures carbon, in pounds of CO2.
     ///
-    /// The API takes whole pounds, a pound being 453.59237 grams. What is known in
-    /// grams is rounded up, so that nothing of it is left uncaptured:
+    /// The API takes whole pounds. A pound is 453.59237 grams, so this rounds a weight in
+    /// grams up:
     ///
     /// ```
     /// use oneclick_proto::{Api, CaptureCarbon, Pounds};
@@ -22,7 +22,7 @@ action! {
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     CaptureCarbon {
-        /// How much CO2, in pounds: 1..=10,000,000.
+        /// The weight of CO2 in pounds, 1..=10,000,000.
         amount: Pounds,
     }
     POST "/v1/capture_carbon" => CarbonCaptured

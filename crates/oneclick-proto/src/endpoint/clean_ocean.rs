@@ -4,10 +4,9 @@ use super::action::action;
 use crate::value::Pounds;
 
 action! {
-    /// `POST /v1/clean_ocean`: takes plastic out of the ocean, in pounds.
+    /// `POST /v1/clean_ocean`: removes plastic from the ocean, in pounds.
     ///
-    /// With the number of an order, to find the record by; the receipt says what
-    /// was bought:
+    /// This stores an order number in the metadata, to find the record later:
     ///
     /// ```
     /// use oneclick_proto::{Api, CleanOcean, Metadata, Pounds};
@@ -19,13 +18,13 @@ action! {
     /// assert_eq!(request.uri().path(), "/v1/clean_ocean");
     /// assert_eq!(request.body(), br#"{"amount":5,"metadata":{"order":"A-1001"}}"#);
     ///
-    /// let answer = r#"{"user_id":"U123","waste_removed":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#;
-    /// let receipt = api.decode(&clean, http::Response::new(answer))?;
+    /// let body = r#"{"user_id":"U123","waste_removed":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#;
+    /// let receipt = api.decode(&clean, http::Response::new(body))?;
     /// assert_eq!(receipt.impact.to_string(), "5 lbs of plastic out of the ocean");
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     CleanOcean {
-        /// How much plastic, in pounds: 1..=10,000,000.
+        /// The weight of plastic in pounds, 1..=10,000,000.
         amount: Pounds,
     }
     POST "/v1/clean_ocean" => WasteRemoved

@@ -11,12 +11,10 @@ use crate::value::{
     Timestamp, UserId,
 };
 list! {
-    /// `GET /v1/customer_records`: the account's customers' impacts, one by one.
+    /// `GET /v1/customer_records`: the impacts made on behalf of customers.
     ///
-    /// Impacts made for a customer are here and not in [`ListRecords`](super::records::ListRecords).
-    ///
-    /// The purchases of one customer, newest first; that of an order is found by
-    /// its metadata:
+    /// They are not in [`ListRecords`](super::records::ListRecords). The records of one
+    /// customer, newest first, searched for an order number in the metadata:
     ///
     /// ```
     /// use oneclick_proto::{Api, ListCustomerRecords, Email, SortOrder};
@@ -29,22 +27,21 @@ list! {
     ///     "/v1/customer_records?customer_email=a%2Bb%40x.com&sort_order=desc",
     /// );
     ///
-    /// let answer = r#"{"customer_records":[{"user_id":"U123","tree_planted":10,
+    /// let body = r#"{"customer_records":[{"user_id":"U123","tree_planted":10,
     ///     "customer":{"customer_id":"U1234","customer_email":"a+b@x.com"},
     ///     "time_utc":"2024-06-12T15:22:14.753Z","metadata":{"order":"A-1001"}}]}"#;
-    /// let page = api.decode(&list, http::Response::new(answer))?;
+    /// let page = api.decode(&list, http::Response::new(body))?;
     /// let mut records = page.items.iter();
     /// assert!(records.any(|record| record.metadata.get("order") == Some("A-1001")));
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     ListCustomerRecords {
-        /// Only the records of this customer; of all if `None`.
+        /// Only records of this customer; of all customers if `None`.
         #[serde(skip_serializing_if = "Option::is_none")]
         customer_email: Option<Email> = None,
-        /// Only records of these kinds, each a `filter_by` of the query; all if empty.
+        /// Only records of these kinds, each a `filter_by` of the query; all kinds if empty.
         filter_by: Vec<ImpactKind> = Vec::new(),
-        /// Only records of these days, both ends included: `start_date` and
-        /// `end_date`.
+        /// Only records of these days, `start_date` and `end_date`, both included.
         #[serde(flatten)]
         dates: DateRange = DateRange::ALL,
     }
@@ -52,7 +49,7 @@ list! {
 }
 
 impl ListCustomerRecords {
-    /// Only records of this kind; call it again for further kinds.
+    /// Adds a kind to the filter: only records of the added kinds are listed.
     #[must_use]
     pub fn filter_by(mut self, kind: ImpactKind) -> Self {
         self.filter_by.push(kind);
@@ -65,10 +62,10 @@ impl ListCustomerRecords {
     }
 }
 
-/// One impact made on behalf of a customer, of `customer_records` in the answer
-/// of `GET /v1/customer_records`.
+/// An impact made on behalf of a customer, from `customer_records` in the response of
+/// `GET /v1/customer_records`.
 ///
-/// It does not say whether it was cancelled since:
+/// It does not show whether the impact was cancelled;
 /// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Row")]
@@ -76,24 +73,24 @@ impl ListCustomerRecords {
 pub struct CustomerRecord {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// The customer on whose behalf it was made.
+    /// The customer on whose behalf the impact was made.
     pub customer: RecordCustomer,
-    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
     /// the impact.
     pub time_utc: Timestamp,
-    /// What was done, and how much, in the unit of its kind. A kind that this version does not know is
-    /// kept with its name; the name is empty if no field holds an amount.
+    /// The impact: its kind, and its amount in the unit of the kind. An unknown kind keeps its
+    /// name; the name is empty if the record has no amount.
     pub impact: Impact,
     /// The category; `None` if there is none.
     pub category: Option<Category>,
-    /// What was stored with the purchase; empty if nothing was.
+    /// The metadata of the purchase, which may be empty.
     pub metadata: RecordedMetadata,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
 
 impl CustomerRecord {
-    /// A record without category and metadata.
+    /// A record without category or metadata.
     #[must_use]
     pub fn new(
         user_id: UserId,
@@ -116,7 +113,7 @@ impl CustomerRecord {
 impl ListItem for CustomerRecord {
     const FIELD: &'static str = "customer_records";
 
-    /// Two may be equal in all they show if their time is in whole seconds.
+    /// Two records can be equal in all fields if their time is in whole seconds.
     fn is_unique(&self) -> bool {
         self.time_utc.datetime().timestamp_subsec_nanos() != 0
     }

@@ -7,8 +7,8 @@ use super::list::list;
 use crate::setters::setters;
 use crate::value::{Email, Extra, Redacted, Timestamp};
 list! {
-    /// `GET /v1/customers`: everybody on whose behalf an impact was made, by the
-    /// time of the first one.
+    /// `GET /v1/customers`: the customers on whose behalf an impact was made, in the order of
+    /// their first one.
     ///
     /// ```
     /// use oneclick_proto::{Api, ListCustomers, Limit, SortOrder};
@@ -20,15 +20,15 @@ list! {
     ///     "/v1/customers?limit=1&sort_order=desc",
     /// );
     ///
-    /// let answer = r#"{"customers":[{"customer_id":"U1234","customer_email":"ada@example.com",
+    /// let body = r#"{"customers":[{"customer_id":"U1234","customer_email":"ada@example.com",
     ///     "customer_name":"Ada","onboarded_on":"2024-06-12T15:22:14.753Z"}],"cursor":"fNJj"}"#;
-    /// let page = api.decode(&latest, http::Response::new(answer))?;
+    /// let page = api.decode(&latest, http::Response::new(body))?;
     /// assert_eq!(page.items[0].customer_email.as_str(), "ada@example.com");
-    /// assert!(page.cursor.is_some(), "there are more");
+    /// assert!(page.cursor.is_some(), "there is a next page");
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     ListCustomers {
-        /// Only the customer with this address; all if `None`.
+        /// Only the customer with this e-mail address; all if `None`.
         #[serde(skip_serializing_if = "Option::is_none")]
         customer_email: Option<Email> = None,
     }
@@ -41,16 +41,15 @@ impl ListCustomers {
     }
 }
 
-/// One customer of the account, of `customers` in the answer of
-/// `GET /v1/customers`.
+/// A customer of the account, from `customers` in the response of `GET /v1/customers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CustomerSummary {
-    /// The API's name for the customer, such as `U1234`.
+    /// The id of the customer, such as `U1234`.
     pub customer_id: String,
     /// The customer's e-mail address.
     pub customer_email: Redacted,
-    /// The customer's name; `None` if none was given.
+    /// The customer's name, if one was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<Redacted>,
     /// When the first impact was made for the customer, in UTC to the millisecond.

@@ -9,7 +9,7 @@ use super::Endpoint;
 use super::list::Rows;
 use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, write_day};
 
-/// `GET /v1/impact/daily`: what was done on each day.
+/// `GET /v1/impact/daily`: the totals of each day.
 ///
 /// ```
 /// use chrono::NaiveDate;
@@ -23,17 +23,16 @@ use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, wr
 ///     "/v1/impact/daily?start_date=2025-01-01&end_date=2025-01-31",
 /// );
 ///
-/// let answer = r#"{"user_id":"U123","daily_impact":[
+/// let body = r#"{"user_id":"U123","daily_impact":[
 ///     {"date":"2025-01-21","tree_planted":0,"waste_removed":10,"money_donated":500}]}"#;
-/// let days = api.decode(&january, http::Response::new(answer))?.daily_impact;
+/// let days = api.decode(&january, http::Response::new(body))?.daily_impact;
 /// assert_eq!(days[0].totals.get(&ImpactKind::MoneyDonated), 500); // US cents
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GetDailyTotals {
-    /// The days asked for, both ends included; every day unless it is set. In the
-    /// query `start_date` and `end_date`.
+    /// The days to list, `start_date` and `end_date`, both included.
     #[serde(flatten)]
     pub dates: DateRange,
 }
@@ -45,7 +44,7 @@ impl GetDailyTotals {
         Self { dates: DateRange::ALL }
     }
 
-    /// Only these days.
+    /// Lists only these days.
     #[must_use]
     pub const fn dates(mut self, dates: DateRange) -> Self {
         self.dates = dates;
@@ -79,16 +78,15 @@ impl Rows for DailyTotals {
     }
 }
 
-/// The days on which an account had an impact: the answer of
-/// `GET /v1/impact/daily`.
+/// The days on which an account had an impact: the response of `GET /v1/impact/daily`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DailyTotals {
     /// The account's id.
     pub user_id: UserId,
-    /// The days; those without an impact are left out.
+    /// The days, without those that had no impact.
     pub daily_impact: Vec<Day>,
-    /// Days that could not be read, as the API wrote them.
+    /// Days that could not be decoded, as the API wrote them.
     #[serde(skip)]
     pub malformed: Vec<Value>,
     /// Fields that this version does not know.
@@ -104,14 +102,14 @@ impl DailyTotals {
     }
 }
 
-/// One day's totals, of `daily_impact` in the answer of `GET /v1/impact/daily`.
+/// The totals of a day, from `daily_impact` in the response of `GET /v1/impact/daily`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Day {
-    /// The day; its time zone is not stated, UTC is assumed.
+    /// The day. The API does not state its time zone; UTC is assumed.
     #[serde(serialize_with = "write_day")]
     pub date: NaiveDate,
-    /// What was done on it, each amount in the unit of its kind.
+    /// The totals, each amount in the unit of its kind.
     #[serde(flatten)]
     pub totals: Totals,
     /// Fields that this version does not know.
@@ -120,7 +118,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// A day.
+    /// The totals of a day.
     #[must_use]
     pub fn new(date: NaiveDate, totals: Totals) -> Self {
         Self { date, totals, extra: Extra::default() }

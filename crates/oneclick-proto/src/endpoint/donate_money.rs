@@ -4,11 +4,10 @@ use super::action::action;
 use crate::value::{Category, Cents};
 
 action! {
-    /// `POST /v1/donate_money`: donates money, in US cents, to the cause of the
-    /// account (tree planting, unless 1ClickImpact set up another) or of the
-    /// request.
+    /// `POST /v1/donate_money`: donates money, in US cents.
     ///
-    /// Five dollars for the climate:
+    /// The cause is that of the request, or else that of the account: planting trees, unless
+    /// 1ClickImpact has set another. Five dollars for the climate:
     ///
     /// ```
     /// use oneclick_proto::{Api, Category, Cents, DonateMoney};
@@ -19,17 +18,17 @@ action! {
     /// assert_eq!(request.uri().path(), "/v1/donate_money");
     /// assert_eq!(request.body(), br#"{"amount":500,"category":"climate"}"#);
     ///
-    /// let answer = r#"{"user_id":"U123","money_donated":500,"category":"climate",
-    ///                  "time_utc":"2024-09-16T20:34:04.429Z"}"#;
-    /// let receipt = api.decode(&donate, http::Response::new(answer))?;
+    /// let body = r#"{"user_id":"U123","money_donated":500,"category":"climate",
+    ///     "time_utc":"2024-09-16T20:34:04.429Z"}"#;
+    /// let receipt = api.decode(&donate, http::Response::new(body))?;
     /// assert_eq!(receipt.impact.to_string(), "$5.00 donated");
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     DonateMoney {
-        /// How much, in US cents: 1..=1,000,000,000.
+        /// The amount in US cents, 1..=1,000,000,000.
         amount: Cents,
-        /// The cause, such as [`Category::Climate`]; the account's own if `None`.
-        /// A name that is not known is sent as it is: the API may know more of them.
+        /// The cause, such as [`Category::Climate`]; the account's if `None`. An unknown name
+        /// is sent as it is, since the API may know more causes than this version.
         category: Category,
     }
     POST "/v1/donate_money" => MoneyDonated

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Endpoint;
 use crate::value::{Extra, Totals, UserId, split_amounts};
 
-/// `GET /v1/impact`: the account's lifetime totals, its own and its customers'.
+/// `GET /v1/impact`: the lifetime totals of the account and of its customers.
 ///
 /// ```
 /// use oneclick_proto::{Api, ImpactKind, GetImpactTotals};
@@ -15,10 +15,10 @@ use crate::value::{Extra, Totals, UserId, split_amounts};
 /// let api = Api::sandbox("test_key")?;
 /// assert_eq!(api.encode(&GetImpactTotals)?.uri().path(), "/v1/impact");
 ///
-/// let answer = http::Response::new(r#"{"user_id":"U123","tree_planted":100,"money_donated":25000,
+/// let response = http::Response::new(r#"{"user_id":"U123","tree_planted":100,"money_donated":25000,
 ///     "user_impact":{"tree_planted":60,"money_donated":15000},
 ///     "customer_impact":{"tree_planted":40,"money_donated":10000}}"#);
-/// let impact = api.decode(&GetImpactTotals, answer)?;
+/// let impact = api.decode(&GetImpactTotals, response)?;
 /// assert_eq!(impact.total.to_string(), "100 trees planted, $250.00 donated");
 /// assert_eq!(impact.customer_impact.get(&ImpactKind::TreePlanted), 40);
 /// # Ok::<(), oneclick_proto::Error>(())
@@ -33,20 +33,20 @@ impl Endpoint for GetImpactTotals {
     const IDEMPOTENT: bool = true;
 }
 
-/// Lifetime totals of an account: the answer of `GET /v1/impact`.
+/// The lifetime totals of an account: the response of `GET /v1/impact`.
 ///
-/// Each amount is in the unit of its kind, and without what was cancelled.
+/// Each amount is in the unit of its kind. Cancelled impacts are not included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImpactTotals {
     /// The account's id.
     pub user_id: UserId,
-    /// Everything: the sum of the two parts.
+    /// The sum of the two parts.
     #[serde(flatten)]
     pub total: Totals,
-    /// What the account did for itself.
+    /// The impacts that the account made for itself.
     pub user_impact: Totals,
-    /// What it did on behalf of customers.
+    /// The impacts made on behalf of customers.
     pub customer_impact: Totals,
     /// Fields that this version does not know.
     #[serde(flatten)]
@@ -54,8 +54,7 @@ pub struct ImpactTotals {
 }
 
 impl ImpactTotals {
-    /// Totals from their two parts; a sum that does not fit is the largest that
-    /// does.
+    /// Totals from their two parts. The sums saturate at the bounds of `i64`.
     #[must_use]
     pub fn new(user_id: UserId, user_impact: Totals, customer_impact: Totals) -> Self {
         let mut total = user_impact.clone();

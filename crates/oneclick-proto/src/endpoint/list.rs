@@ -1,4 +1,4 @@
-//! What the lists have in common: pages, cursors and limits.
+//! Lists in pages: cursors, limits, and rows that cannot be decoded.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,49 +14,49 @@ use crate::Error;
 use crate::error::Operation;
 use crate::value::{Cursor, Extra, Limit};
 
-/// An endpoint that answers a list in pages; [`Pager`](crate::Pager) walks it.
+/// An endpoint that returns a list in pages. [`Pager`](crate::Pager) walks through it.
 pub trait List: Endpoint<Response = Page<Self::Item>> + Clone {
-    /// What the list holds.
+    /// The items of the list.
     type Item: ListItem;
 
-    /// Sets where to go on: the cursor of the page before.
+    /// Sets the cursor, which the page before returned.
     #[must_use]
     fn with_cursor(self, cursor: Cursor) -> Self;
 
-    /// Sets the number of items on a page, 1..=1000.
+    /// Sets the number of items per page, 1..=1000.
     #[must_use]
     fn with_limit(self, limit: Limit) -> Self;
 
-    /// The cursor to go on from; `None` for the first page.
+    /// The cursor; `None` for the first page.
     fn cursor(&self) -> Option<&Cursor>;
 
-    /// The number of items on a page; `None` for the API's default, 10.
+    /// The number of items per page; `None` uses the API's default, 10.
     fn limit(&self) -> Option<Limit>;
 }
 
 /// An item of a list.
 pub trait ListItem: Clone + PartialEq + Serialize + de::DeserializeOwned {
-    /// The name of the field that holds the items of a page.
+    /// The name of the field with the items of a page.
     const FIELD: &'static str;
 
-    /// Whether no other item can be equal to it. A walk does not hand such an item out
-    /// twice if it moved on to the next page.
+    /// Whether no other item can be equal to this one. A [`Pager`](crate::Pager) returns such
+    /// an item only once, even if it moved to the next page in the meantime.
     fn is_unique(&self) -> bool {
         true
     }
 }
 
-/// One page of a list: the answer of `GET /v1/records`, `/v1/customer_records`
-/// and `/v1/customers`.
+/// A page of a list: the response of `GET /v1/records`, `/v1/customer_records` and
+/// `/v1/customers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// The items, in the order that was asked for. A page may hold fewer than the
-    /// limit, even none, and still have a cursor.
+    /// The items, in the requested order. A page can have fewer items than the limit, or
+    /// none, and not be the last one.
     pub items: Vec<T>,
-    /// Where the list goes on; `None` on the last page.
+    /// The cursor of the next page; `None` on the last page.
     pub cursor: Option<Cursor>,
-    /// Rows that could not be read, as the API wrote them.
+    /// Rows that could not be decoded, as the API wrote them.
     pub malformed: Vec<Value>,
     /// Fields that this version does not know.
     pub extra: Extra,
@@ -96,33 +96,34 @@ impl<L: List> Iterator for PageItems<L> {
 /// A response with one of these fields says why rows are missing in it.
 const ERRORS: [&str; 2] = ["error", "errors"];
 
-/// A response with rows: its field of them, the rows, and those that could not be read.
+/// A response with a list of rows, of which some may be malformed.
 pub(crate) trait Rows: de::DeserializeOwned {
     type Row: de::DeserializeOwned;
     const FIELD: &'static str;
 
     fn rows(&mut self) -> (&mut Vec<Self::Row>, &mut Vec<Value>);
 
-    /// Reads it. One malformed row costs that row, and `null` is no row.
+    /// Decodes it row by row if it cannot be decoded as a whole, and sets malformed rows
+    /// aside. `null` instead of the list is an empty list.
     fn read(body: &[u8]) -> serde_json::Result<Self> {
         json(body).or_else(|error: serde_json::Error| {
             let Ok(mut fields) = json::<Map<String, Value>>(body) else { return Err(error) };
-            let all = match fields.insert(Self::FIELD.to_owned(), Value::Array(Vec::new())) {
+            let values = match fields.insert(Self::FIELD.to_owned(), Value::Array(Vec::new())) {
                 Some(Value::Array(rows)) => rows,
                 Some(Value::Null) if !ERRORS.iter().any(|name| fields.contains_key(*name)) => {
                     Vec::new()
                 }
                 _ => return Err(error),
             };
-            let mut read = Self::deserialize(Value::Object(fields))?;
-            let (rows, malformed) = read.rows();
-            for row in all {
-                match Self::Row::deserialize(&row) {
-                    Ok(item) => rows.push(item),
-                    Err(_) => malformed.push(row),
+            let mut response = Self::deserialize(Value::Object(fields))?;
+            let (rows, malformed) = response.rows();
+            for value in values {
+                match Self::Row::deserialize(&value) {
+                    Ok(row) => rows.push(row),
+                    Err(_) => malformed.push(value),
                 }
             }
-            Ok(read)
+            Ok(response)
         })
     }
 }
@@ -177,7 +178,7 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
                         extra.insert(field, value);
                     }
                 }
-                // An empty cursor would ask for the first page again.
+                // An empty cursor would request the first page again.
                 let cursor = cursor.filter(|cursor| !cursor.as_str().is_empty());
                 let items = items.ok_or_else(|| de::Error::missing_field(T::FIELD))?;
                 Ok(Page { items, cursor, malformed: Vec::new(), extra })
@@ -188,7 +189,7 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
     }
 }
 
-/// Declares the request of a list: its own fields, and the paging of all lists.
+/// Declares the request of a list: its own fields, and those of all lists.
 macro_rules! list {
     (
         $(#[$meta:meta])*
@@ -200,13 +201,13 @@ macro_rules! list {
         #[non_exhaustive]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// The number of items on a page, 1..=1000; with `None` the API's default, 10.
+            /// The number of items per page, 1..=1000; `None` uses the API's default, 10.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub limit: Option<$crate::value::Limit>,
-            /// Where to go on: the cursor of an earlier page; `None` for the first page.
+            /// The cursor that an earlier page returned; `None` for the first page.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub cursor: Option<$crate::value::Cursor>,
-            /// The order by time; with `None` the API's default, oldest first.
+            /// The order by time; `None` uses the API's default, oldest first.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub sort_order: Option<$crate::value::SortOrder>,
         }
@@ -220,7 +221,7 @@ macro_rules! list {
 
             $crate::setters::setters! {
                 limit: $crate::value::Limit as Option,
-                /// The other fields must be those of the request that gave it.
+                /// The other fields must be the same as in the request that returned it.
                 cursor: $crate::value::Cursor as Option,
                 sort_order: $crate::value::SortOrder as Option,
             }

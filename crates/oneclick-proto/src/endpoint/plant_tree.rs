@@ -6,7 +6,7 @@ use crate::value::{TreeCategory, Trees};
 action! {
     /// `POST /v1/plant_tree`: plants trees.
     ///
-    /// Food-bearing trees, on behalf of a customer:
+    /// Trees that bear food, on behalf of a customer:
     ///
     /// ```
     /// use oneclick_proto::{Api, Customer, PlantTree, TreeCategory, Trees};
@@ -23,9 +23,9 @@ action! {
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     PlantTree {
-        /// How many trees: 1..=10,000,000.
+        /// The number of trees, 1..=10,000,000.
         amount: Trees,
-        /// What kind of trees; standard reforestation trees if `None`.
+        /// The kind of trees; standard reforestation trees if `None`.
         category: TreeCategory,
     }
     POST "/v1/plant_tree" => TreePlanted

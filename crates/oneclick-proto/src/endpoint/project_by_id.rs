@@ -7,10 +7,10 @@ use super::Endpoint;
 use super::projects::{Locale, Project};
 use crate::setters::setters;
 
-/// `GET /v1/projects/{project_id}`: the project of this id.
+/// `GET /v1/projects/{project_id}`: the project with this id.
 ///
-/// The id is percent-encoded into its segment of the path, so that none can
-/// lead elsewhere. One that is empty, `.` or `..` cannot be sent.
+/// The id is percent-encoded, so it cannot change the path beyond its segment. An id that
+/// is empty, `.` or `..` cannot be sent.
 ///
 /// ```
 /// use oneclick_proto::{Api, Locale, GetProject};
@@ -22,24 +22,24 @@ use crate::setters::setters;
 ///     "/v1/projects/reef%2F7?locale=fr",
 /// );
 ///
-/// let answer = r#"{"project_id":"reef/7","name":"Récif","type":"ocean","available":true,
+/// let body = r#"{"project_id":"reef/7","name":"Récif","type":"ocean","available":true,
 ///     "latitude":-4.25,"longitude":55.5}"#;
-/// let project = api.decode(&french, http::Response::new(answer))?;
+/// let project = api.decode(&french, http::Response::new(body))?;
 /// assert_eq!((project.latitude, project.longitude), (Some(-4.25), Some(55.5)));
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GetProject {
-    /// The id, as a [`Project`] or a tracking answer gave it.
+    /// The id, from a [`Project`] or a [`Tracking`](super::track::Tracking).
     pub project_id: String,
-    /// The language of the texts; with `None` the API's default, English.
+    /// The language of the texts; `None` uses the API's default, English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 }
 
 impl GetProject {
-    /// The project of this id.
+    /// The project with this id.
     pub fn new(project_id: impl Into<String>) -> Self {
         Self { project_id: project_id.into(), locale: None }
     }

@@ -1,4 +1,4 @@
-//! The projects that impacts go to: `GET /v1/projects`.
+//! The projects that impacts support: `GET /v1/projects`.
 
 use http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,7 +9,7 @@ use super::list::Rows;
 use crate::setters::setters;
 use crate::value::Extra;
 
-/// `GET /v1/projects`: every project, or those of one type.
+/// `GET /v1/projects`: all projects, or those of one type.
 ///
 /// ```
 /// use oneclick_proto::{Api, Locale, ProjectType, ListProjects};
@@ -21,27 +21,27 @@ use crate::value::Extra;
 ///     "/v1/projects?type=ocean&locale=de",
 /// );
 ///
-/// let answer = r#"{"projects":[
+/// let body = r#"{"projects":[
 ///     {"project_id":"P1","name":"Küste","type":"ocean","available":true},
 ///     {"project_id":"P2","name":"Fluss","type":"ocean","available":false}]}"#;
-/// let projects = api.decode(&german, http::Response::new(answer))?.projects;
-/// let open: Vec<_> = projects.iter().filter(|project| project.available).collect();
-/// assert_eq!(open[0].name, "Küste");
+/// let projects = api.decode(&german, http::Response::new(body))?.projects;
+/// let available: Vec<_> = projects.iter().filter(|project| project.available).collect();
+/// assert_eq!(available[0].name, "Küste");
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ListProjects {
-    /// Only projects of this type, the query's `type`; all if `None`.
+    /// Only projects of this type, `type` of the query; all types if `None`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub project_type: Option<ProjectType>,
-    /// The language of the texts; with `None` the API's default, English.
+    /// The language of the texts; `None` uses the API's default, English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 }
 
 impl ListProjects {
-    /// Every project.
+    /// All projects.
     #[must_use]
     pub const fn new() -> Self {
         Self { project_type: None, locale: None }
@@ -80,7 +80,7 @@ impl Rows for ProjectList {
 }
 
 string_enum! {
-    /// What a project is about: `type` of `GET /v1/projects`.
+    /// The type of a project: `type` of `GET /v1/projects`.
     ProjectType {
         /// Trees.
         Trees = "trees",
@@ -108,13 +108,13 @@ string_enum! {
     }
 }
 
-/// The projects, at once and not in pages: the answer of `GET /v1/projects`.
+/// All projects in one page: the response of `GET /v1/projects`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProjectList {
     /// The projects.
     pub projects: Vec<Project>,
-    /// Projects that could not be read, as the API wrote them.
+    /// Projects that could not be decoded, as the API wrote them.
     #[serde(skip)]
     pub malformed: Vec<Value>,
     /// Fields that this version does not know.
@@ -130,49 +130,49 @@ impl ProjectList {
     }
 }
 
-/// A project that impacts go to, as `GET /v1/projects` and
-/// `GET /v1/projects/{project_id}` show it. A text that the API leaves out is
-/// empty; URLs are not checked.
+/// A project that impacts support: the response of `GET /v1/projects/{project_id}`, and an
+/// item of `GET /v1/projects`. A text that the API leaves out is empty. URLs are not
+/// checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
     /// The id, for [`GetProject`](super::project_by_id::GetProject).
     pub project_id: String,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// What it is about; `type` in JSON.
+    /// The type; `type` in JSON.
     #[serde(rename = "type")]
     pub project_type: ProjectType,
-    /// Where it is, in words.
+    /// The location, in words.
     #[serde(default, deserialize_with = "or_empty")]
     pub location: String,
-    /// What it does, in short.
+    /// A short description.
     #[serde(default, deserialize_with = "or_empty")]
     pub description: String,
-    /// What it does, in paragraphs.
+    /// A long description, in paragraphs.
     #[serde(default, deserialize_with = "or_empty")]
     pub about: Vec<String>,
-    /// The country, such as `UG`.
+    /// The code of the country, such as `UG`.
     #[serde(default, deserialize_with = "or_empty")]
     pub country_code: String,
-    /// Who runs it.
+    /// The organization that runs the project.
     #[serde(default, deserialize_with = "or_empty")]
     pub organization: String,
-    /// The Sustainable Development Goals that it serves.
+    /// The Sustainable Development Goals that the project serves.
     #[serde(default, deserialize_with = "or_empty")]
     pub sdgs: Vec<Goal>,
     /// URLs of pictures.
     #[serde(default, deserialize_with = "or_empty")]
     pub image_urls: Vec<String>,
-    /// Degrees north of the equator, -90 to 90 as the API has it, not checked;
-    /// `None` if it does not say.
+    /// Degrees north of the equator, from -90 to 90 (not checked); `None` if the API leaves it
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latitude: Option<f64>,
-    /// Degrees east of Greenwich, -180 to 180 as the API has it, not checked;
-    /// `None` if it does not say.
+    /// Degrees east of Greenwich, from -180 to 180 (not checked); `None` if the API leaves it
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longitude: Option<f64>,
-    /// Whether impacts go to it now.
+    /// Whether new impacts can support the project.
     pub available: bool,
     /// Fields that this version does not know.
     #[serde(flatten)]
@@ -180,7 +180,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// An available project of which nothing else is known.
+    /// An available project with all other fields empty.
     pub fn new(
         project_id: impl Into<String>,
         name: impl Into<String>,
@@ -209,23 +209,23 @@ impl Project {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Goal {
-    /// The API's name for it.
+    /// The id.
     pub id: String,
-    /// Its number, 1 to 17 by the United Nations' count; not checked.
+    /// The number of the goal, 1..=17 (not checked).
     pub number: i64,
-    /// What it is called.
+    /// The title.
     #[serde(default, deserialize_with = "or_empty")]
     pub title: String,
-    /// What it is about.
+    /// The description.
     #[serde(default, deserialize_with = "or_empty")]
     pub description: String,
-    /// Its colour, such as `#56C02B`.
+    /// The colour, such as `#56C02B`.
     #[serde(default, deserialize_with = "or_empty")]
     pub color: String,
-    /// URL of a page about it.
+    /// The URL of a page about the goal.
     #[serde(default, deserialize_with = "or_empty")]
     pub link: String,
-    /// URL of its icon.
+    /// The URL of the icon.
     #[serde(default, deserialize_with = "or_empty")]
     pub icon_url: String,
     /// Fields that this version does not know.
@@ -234,7 +234,7 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// A goal of which nothing else is known.
+    /// A goal with all other fields empty.
     pub fn new(id: impl Into<String>, number: i64) -> Self {
         Self {
             id: id.into(),
@@ -249,7 +249,7 @@ impl Goal {
     }
 }
 
-/// Null as well as nothing is an empty text or list.
+/// Reads null as an empty text or list.
 fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {

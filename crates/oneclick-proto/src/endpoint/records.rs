@@ -1,4 +1,4 @@
-//! The account's own records: `GET /v1/records`.
+//! The records of the account itself: `GET /v1/records`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +10,10 @@ use crate::value::{
     Category, DateRange, Extra, Impact, ImpactKind, RecordedMetadata, Timestamp, UserId,
 };
 list! {
-    /// `GET /v1/records`: the account's own impacts, one by one.
+    /// `GET /v1/records`: the impacts that the account made for itself.
     ///
-    /// Impacts made for a customer are in
-    /// [`ListCustomerRecords`](super::customer_records::ListCustomerRecords) instead.
-    ///
-    /// Carbon and plastic since a day, a hundred records a page:
+    /// [`ListCustomerRecords`](super::customer_records::ListCustomerRecords) lists those
+    /// made on behalf of customers. Carbon and plastic since a day, 100 records per page:
     ///
     /// ```
     /// use chrono::NaiveDate;
@@ -33,18 +31,17 @@ list! {
     ///      &start_date=2024-09-01&limit=100",
     /// );
     ///
-    /// let answer = r#"{"user_records":[{"user_id":"U123","waste_removed":15,
+    /// let body = r#"{"user_records":[{"user_id":"U123","waste_removed":15,
     ///     "time_utc":"2024-09-17T13:24:04.429Z"}],"cursor":"fNJj"}"#;
-    /// let page = api.decode(&list, http::Response::new(answer))?;
+    /// let page = api.decode(&list, http::Response::new(body))?;
     /// assert_eq!(page.items[0].impact.to_string(), "15 lbs of plastic out of the ocean");
-    /// let next = list.cursor(page.cursor.unwrap()); // or let a `Pager` do it
+    /// let next = list.cursor(page.cursor.unwrap()); // a `Pager` does this for you
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     ListRecords {
-        /// Only records of these kinds, each a `filter_by` of the query; all if empty.
+        /// Only records of these kinds, each a `filter_by` of the query; all kinds if empty.
         filter_by: Vec<ImpactKind> = Vec::new(),
-        /// Only records of these days, both ends included: `start_date` and
-        /// `end_date`.
+        /// Only records of these days, `start_date` and `end_date`, both included.
         #[serde(flatten)]
         dates: DateRange = DateRange::ALL,
     }
@@ -52,7 +49,7 @@ list! {
 }
 
 impl ListRecords {
-    /// Only records of this kind; call it again for further kinds.
+    /// Adds a kind to the filter: only records of the added kinds are listed.
     #[must_use]
     pub fn filter_by(mut self, kind: ImpactKind) -> Self {
         self.filter_by.push(kind);
@@ -64,10 +61,10 @@ impl ListRecords {
     }
 }
 
-/// One impact of the account's own, of `user_records` in the answer of
+/// An impact that the account made for itself, from `user_records` in the response of
 /// `GET /v1/records`.
 ///
-/// It does not say whether it was cancelled since:
+/// It does not show whether the impact was cancelled;
 /// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Row")]
@@ -75,22 +72,22 @@ impl ListRecords {
 pub struct Record {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made, in UTC to the millisecond; with `user_id` the handle of
+    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
     /// the impact.
     pub time_utc: Timestamp,
-    /// What was done, and how much, in the unit of its kind. A kind that this version does not know is
-    /// kept with its name; the name is empty if no field holds an amount.
+    /// The impact: its kind, and its amount in the unit of the kind. An unknown kind keeps its
+    /// name; the name is empty if the record has no amount.
     pub impact: Impact,
     /// The category; `None` if there is none.
     pub category: Option<Category>,
-    /// What was stored with the purchase; empty if nothing was.
+    /// The metadata of the purchase, which may be empty.
     pub metadata: RecordedMetadata,
     /// Fields that this version does not know.
     pub extra: Extra,
 }
 
 impl Record {
-    /// A record without category and metadata.
+    /// A record without category or metadata.
     #[must_use]
     pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
         Self {
@@ -107,7 +104,7 @@ impl Record {
 impl ListItem for Record {
     const FIELD: &'static str = "user_records";
 
-    /// Two may be equal in all they show if their time is in whole seconds.
+    /// Two records can be equal in all fields if their time is in whole seconds.
     fn is_unique(&self) -> bool {
         self.time_utc.datetime().timestamp_subsec_nanos() != 0
     }
@@ -120,7 +117,7 @@ impl TryFrom<Row> for Record {
 
     fn try_from(row: Row) -> Result<Self, Self::Error> {
         let Row { user_id, time_utc, impact, category, customer, metadata, mut extra } = row;
-        // No customer belongs here; if one is, it is not lost.
+        // A customer is not expected here, but must not be lost.
         if let Some(customer) = customer {
             extra.insert("customer", serde_json::to_value(customer)?);
         }

@@ -4,9 +4,9 @@ use super::action::action;
 use crate::value::Fragments;
 
 action! {
-    /// `POST /v1/restore_coral`: restores coral reefs, in fragments of coral.
+    /// `POST /v1/restore_coral`: restores coral reefs, in coral fragments.
     ///
-    /// On behalf of a customer whom the API shall not write to:
+    /// On behalf of a customer, without an e-mail to the customer:
     ///
     /// ```
     /// use oneclick_proto::{Api, Customer, Fragments, RestoreCoral};
@@ -23,7 +23,7 @@ action! {
     /// # Ok::<(), oneclick_proto::Error>(())
     /// ```
     RestoreCoral {
-        /// How many coral fragments: 1..=10,000,000.
+        /// The number of coral fragments, 1..=10,000,000.
         amount: Fragments,
     }
     POST "/v1/restore_coral" => CoralRestored

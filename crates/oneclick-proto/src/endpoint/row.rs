@@ -1,4 +1,4 @@
-//! The fields that receipts, records and customer records have in common.
+//! Rows: the common form of receipts, records and customer records in JSON.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::value::{
     RecordedMetadata, Timestamp, UserId, split_amounts, whole,
 };
 
-/// One impact as the API writes it down.
+/// An impact with all the fields that a row can have.
 pub(super) struct Row {
     pub(super) user_id: UserId,
     pub(super) time_utc: Timestamp,
-    /// Without a name if no field held an amount.
+    /// Its kind has an empty name if the row has no amount.
     pub(super) impact: Impact,
     pub(super) category: Option<Category>,
     pub(super) customer: Option<RecordCustomer>,
@@ -24,7 +24,7 @@ pub(super) struct Row {
     pub(super) extra: Extra,
 }
 
-/// The same, borrowed for writing.
+/// A borrowed row, to be serialized.
 pub(super) struct RowRef<'a> {
     pub(super) user_id: &'a UserId,
     pub(super) time_utc: &'a Timestamp,
@@ -43,7 +43,7 @@ impl Serialize for RowRef<'_> {
             map.serialize_entry("customer", customer)?;
         }
         map.serialize_entry("time_utc", self.time_utc)?;
-        // No name, no field: the row carried no amount.
+        // The name is empty if the row had no amount.
         if !self.impact.kind.as_str().is_empty() {
             map.serialize_entry(self.impact.kind.as_str(), &self.impact.amount)?;
         }
@@ -60,8 +60,8 @@ impl Serialize for RowRef<'_> {
     }
 }
 
-/// What the kinds of rows have in common: they are written as rows, and each
-/// holds the id of its impact. `$customer` is how its customer is borrowed.
+/// Implements `Serialize` and the conversion into an impact's id for a type of row.
+/// `$customer` borrows its customer.
 macro_rules! row {
     ($row:ident, $customer:expr) => {
         impl serde::Serialize for $row {
@@ -84,7 +84,7 @@ macro_rules! row {
     };
 }
 
-/// An answer that holds the id of its impact.
+/// Implements the conversion into an [`ImpactId`](crate::ImpactId).
 macro_rules! identified {
     ($row:ident) => {
         impl From<&$row> for $crate::value::ImpactId {
@@ -101,7 +101,7 @@ macro_rules! identified {
     };
 }
 
-/// A request about one impact, made of whatever holds its id.
+/// Implements conversions of anything with the id of an impact into a request about it.
 macro_rules! by_id {
     ($request:ident) => {
         impl<I: Into<$crate::value::ImpactId>> From<I> for $request {
@@ -117,11 +117,11 @@ macro_rules! by_id {
     };
 }
 
-/// The same request, made of what may hold no id.
+/// Implements fallible conversions into a request about an impact.
 macro_rules! by_text {
     ($request:ident: $($from:ty),*) => {$(
-        /// Fails with [`InvalidValue::ImpactId`](crate::InvalidValue::ImpactId)
-        /// if it is not the text of an id, or its `tracking_id` is none.
+        /// Fails with [`InvalidValue::ImpactId`](crate::InvalidValue::ImpactId) if the text
+        /// or the `tracking_id` is not the id of an impact.
         impl TryFrom<$from> for $request {
             type Error = $crate::value::InvalidValue;
 
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
-/// The amount of a known kind: a whole number, or null for none.
+/// The amount of a known kind: a whole number, or null for no amount.
 struct Amount(Option<i64>);
 
 impl<'de> Deserialize<'de> for Amount {
@@ -183,7 +183,7 @@ impl<'de> Deserialize<'de> for Amount {
             type Value = Amount;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount that is a whole number of 64 bits")
+                f.write_str("an amount that is a whole number of at most 64 bits")
             }
 
             fn visit_none<E: de::Error>(self) -> Result<Amount, E> {
@@ -285,9 +285,7 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
-// For a struct that flattens its impact: the field that carries the amount, the
-// impact, and the fields beside it.
-
+/// Serializes an impact that a struct flattens, as the field with its amount.
 pub(super) fn as_field<S: Serializer>(impact: &Impact, serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(None)?;
     if !impact.kind.as_str().is_empty() {
@@ -296,15 +294,17 @@ pub(super) fn as_field<S: Serializer>(impact: &Impact, serializer: S) -> Result<
     map.end()
 }
 
+/// Deserializes an impact that a struct flattens.
 pub(super) fn impact_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Impact, D::Error> {
     unnamed(deserializer).map(|(impact, _)| impact)
 }
 
+/// Deserializes the unknown fields of a struct that flattens its impact.
 pub(super) fn rest_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extra, D::Error> {
     unnamed(deserializer).map(|(_, extra)| extra)
 }
 
-/// The impact and the rest, of the fields that the struct does not name.
+/// Splits the remaining fields of a struct into its impact and unknown fields.
 fn unnamed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Impact, Extra), D::Error> {
     let fields = Map::<String, Value>::deserialize(deserializer)?;
     let (totals, mut extra) = split_amounts(fields).map_err(de::Error::custom)?;

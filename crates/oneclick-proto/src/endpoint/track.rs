@@ -1,4 +1,4 @@
-//! The life of one impact: `GET /v1/track`.
+//! The progress of an impact: `GET /v1/track`.
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,9 @@ use super::Endpoint;
 use super::row::{as_field, by_id, impact_of, rest_of};
 use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Redacted, Timestamp};
 
-/// `GET /v1/track`: how far an impact has come, from the purchase to the field.
+/// `GET /v1/track`: the progress of an impact, from its purchase to its completion.
 ///
-/// A receipt, a record or a cancellation turns into the request that tracks it:
+/// A receipt, a record or a cancellation converts into the request that tracks it:
 ///
 /// ```
 /// use oneclick_proto::{Api, Receipt, TrackImpact};
@@ -39,14 +39,14 @@ use crate::value::{Category, Extra, Impact, ImpactId, InvalidValue, Redacted, Ti
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TrackImpact {
-    /// Which impact.
+    /// The impact to track.
     #[serde(flatten)]
     pub impact: ImpactId,
 }
 
 impl TrackImpact {
-    /// Tracks this impact. What may hold no id, such as text or a [`Tracking`],
-    /// goes through `try_from`.
+    /// Tracks this impact. Use `try_from` for text and for a [`Tracking`], which may not have
+    /// a valid id.
     pub fn new(impact: impl Into<ImpactId>) -> Self {
         Self { impact: impact.into() }
     }
@@ -65,11 +65,11 @@ impl Endpoint for TrackImpact {
     }
 }
 
-/// How far an impact has come: the answer of `GET /v1/track`.
+/// The progress of an impact: the response of `GET /v1/track`.
 ///
-/// What has not happened yet, what the API does not say, and what the kind of
-/// impact does not have, is `None`. Times are RFC 3339 in UTC, to the
-/// millisecond; URLs are text as the API wrote it, and not checked.
+/// A field is `None` if its event has not happened yet, if the kind of impact does not have
+/// it, or if the API leaves it out. Times are in UTC to the millisecond. URLs are not
+/// checked.
 ///
 /// ```
 /// use oneclick_proto::Tracking;
@@ -87,15 +87,15 @@ impl Endpoint for TrackImpact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tracking {
-    /// `{user_id}-{time_utc}`, which an [`ImpactId`] is read from.
+    /// The id of the impact, `{user_id}-{time_utc}`. [`ImpactId`] parses it.
     pub tracking_id: String,
     /// When the impact was initiated.
     pub impact_initiated: Timestamp,
-    /// What is done, and how much, in the unit of its kind; as in
-    /// [`Record`](super::records::Record).
+    /// The impact: its kind, and its amount in the unit of the kind. An unknown kind keeps its
+    /// name; the name is empty if the response has no amount.
     #[serde(flatten, serialize_with = "as_field", deserialize_with = "impact_of")]
     pub impact: Impact,
-    /// The category: `food` of trees, or the cause of a donation.
+    /// The category: `food` for trees, or the cause of a donation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
     /// When the donation became available.
@@ -104,44 +104,43 @@ pub struct Tracking {
     /// When the donation was sent to the non-profit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation_sent: Option<Timestamp>,
-    /// The non-profit or agent that does the work.
+    /// The non-profit or agent that carries out the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned_agent: Option<String>,
-    /// Where the project is and with whom it is done.
+    /// The location and the partner of the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_location: Option<String>,
-    /// URL of a map to embed.
+    /// The URL of a map to embed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_map: Option<String>,
-    /// The project, to be looked up by its id with
-    /// [`GetProject`](super::project_by_id::GetProject).
+    /// The id of the project, for [`GetProject`](super::project_by_id::GetProject).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
     /// When the impact was completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impact_completed: Option<Timestamp>,
-    /// What the donation paid for (`donate_money` only).
+    /// What the donation paid for; only for donated money.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation_category: Option<String>,
-    /// URL of the certificate; never there in the sandbox environment.
+    /// The URL of the certificate; always `None` in the sandbox environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
-    /// URL of a recording or of a live session.
+    /// The URL of a recording or of a live session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impact_video: Option<String>,
     /// When a live session is scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_session_date: Option<Timestamp>,
-    /// Whether this was a test.
+    /// Whether the purchase was a test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_test_transaction: Option<bool>,
-    /// Whether this was a bonus of a subscription plan.
+    /// Whether the impact was a bonus of a subscription plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_bonus_impact: Option<bool>,
     /// When the impact was cancelled; `None` if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_on: Option<Timestamp>,
-    /// Why it was cancelled, in the caller's words; `None` if no reason was sent.
+    /// The reason for the cancellation; `None` if no reason was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_reason: Option<Redacted>,
     /// Fields that this version does not know.
@@ -150,7 +149,7 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// An impact of which nothing is known but that it was initiated.
+    /// A newly initiated impact.
     pub fn new(
         tracking_id: impl Into<String>,
         impact_initiated: Timestamp,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Endpoint;
 use crate::value::{Extra, Redacted, UserId};
 
-/// `GET /v1/whoami`: checks the key and says whose it is.
+/// `GET /v1/whoami`: checks the key and returns its account.
 ///
 /// ```
 /// use oneclick_proto::{Api, GetAccount};
@@ -14,8 +14,8 @@ use crate::value::{Extra, Redacted, UserId};
 /// let api = Api::sandbox("test_key")?;
 /// assert_eq!(api.encode(&GetAccount)?.uri(), "https://sandbox.1clickimpact.com/v1/whoami");
 ///
-/// let answer = http::Response::new(r#"{"user_id":"U123","email":"my-email@email.com"}"#);
-/// assert_eq!(api.decode(&GetAccount, answer)?.user_id.as_str(), "U123");
+/// let response = http::Response::new(r#"{"user_id":"U123","email":"my-email@email.com"}"#);
+/// assert_eq!(api.decode(&GetAccount, response)?.user_id.as_str(), "U123");
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -28,7 +28,7 @@ impl Endpoint for GetAccount {
     const IDEMPOTENT: bool = true;
 }
 
-/// The account that a key belongs to: the answer of `GET /v1/whoami`.
+/// The account that a key belongs to: the response of `GET /v1/whoami`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Account {

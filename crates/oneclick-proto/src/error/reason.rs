@@ -1,11 +1,11 @@
-//! Finds the reason in the body of an error response, whoever wrote it.
+//! Finds the reason in the body of an error response of the API or of a gateway.
 
 use serde_json::Value;
 
 use super::ErrorType;
 use crate::mend;
 
-/// The names under which servers and gateways write it, the most telling first.
+/// The names of fields with a reason, the most specific first.
 const NAMES: [&str; 11] = [
     "message",
     "Message",
@@ -19,19 +19,20 @@ const NAMES: [&str; 11] = [
     "title",
     "Error",
 ];
-/// How deep it is looked for.
+/// How many levels of JSON are searched.
 const DEPTH: u32 = 4;
-/// How many of several reasons are kept.
-const MOST: usize = 5;
+/// How many reasons of a list are kept.
+const MAX_REASONS: usize = 5;
 
-/// What an error response says.
+/// The type and reason in an error response.
 #[derive(Default)]
 pub(super) struct Reason {
     pub(super) error_type: Option<String>,
     pub(super) message: Option<String>,
-    /// Whether it is in the API's own form: a JSON object with a `type` that the API is
-    /// known to use and a `message`. No other form proves that a request was not executed.
-    pub(super) own: bool,
+    /// Whether the body has the form of the API's errors: a JSON object with a `type` that
+    /// the API is known to use, and a `message`. No other form proves that a request was
+    /// not executed.
+    pub(super) from_api: bool,
 }
 
 impl Reason {
@@ -41,9 +42,9 @@ impl Reason {
         };
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let known = text("type").is_some_and(|name| ErrorType::known(&name).is_some());
-        let own = known && text("message").is_some();
+        let from_api = known && text("message").is_some();
         let message = text("message").or_else(|| of_value(&value, DEPTH));
-        Self { error_type: text("type"), message, own }
+        Self { error_type: text("type"), message, from_api }
     }
 }
 
@@ -59,7 +60,7 @@ fn of_value(value: &Value, depth: u32) -> Option<String> {
         Value::Object(fields) => {
             let named = NAMES.iter().filter_map(|name| fields.get(*name));
             let mut named = named.filter_map(|value| of_value(value, depth - 1));
-            // An object of the fields that are wrong, each with its reasons.
+            // An object of the invalid fields, each with its reasons.
             let by_field = || {
                 let reason =
                     |(name, value)| Some(format!("{name}: {}", of_value(value, depth - 1)?));
@@ -72,11 +73,12 @@ fn of_value(value: &Value, depth: u32) -> Option<String> {
 }
 
 fn joined(reasons: impl Iterator<Item = String>) -> Option<String> {
-    let reasons: Vec<_> = reasons.take(MOST).collect();
+    let reasons: Vec<_> = reasons.take(MAX_REASONS).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Plain text is its own reason. A page has a title, and JSON that broke off has none.
+/// The reason in a body that is not JSON: the text itself, or the title of an HTML page.
+/// JSON that was cut short has none.
 fn of_text(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     let text = match text.chars().next()? {
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_found_in_whatever_form_it_stands() {
+    fn a_reason_is_found_in_every_form() {
         for (body, expected) in [
             (r#"{"type":"x","message":"no trees"}"#, Some("no trees")),
             (r#"{"message":"no trees","error":"Bad Request"}"#, Some("no trees")),
@@ -142,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_apis_own_form_is_the_apis_own() {
-        assert!(Reason::of(br#"{"type":"api_error","message":"no"}"#).own);
+    fn only_type_and_message_at_the_top_count_as_from_the_api() {
+        assert!(Reason::of(br#"{"type":"api_error","message":"no"}"#).from_api);
         for body in [
             r#"{"type":"about:blank","title":"Forbidden","detail":"no"}"#,
             r#"{"message":"no"}"#,
@@ -153,7 +155,7 @@ mod tests {
             r#"{"type":"api_error","message":null,"detail":"no"}"#,
             "no",
         ] {
-            assert!(!Reason::of(body.as_bytes()).own, "{body}");
+            assert!(!Reason::of(body.as_bytes()).from_api, "{body}");
         }
     }
 }

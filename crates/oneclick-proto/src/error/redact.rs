@@ -1,22 +1,22 @@
-//! Keeps keys, e-mail addresses and names out of messages.
+//! Keeps keys, e-mail addresses and names out of error messages.
 
-/// The most of somebody else's text that a message shows, in characters.
-const LONGEST: usize = 300;
+/// How many characters of a server's text a message shows.
+const MAX_SHOWN: usize = 300;
 
-/// The most of it that is looked at, in characters: a hostile server may send much.
-const READ: usize = 4096;
+/// How many characters of a server's text are searched, since a hostile server may send many.
+const MAX_SEARCHED: usize = 4096;
 
-/// What stands for a text that is not shown.
+/// Replaces a text that must not be shown.
 const WITHHELD: &str = "(withheld: it repeats what was sent)";
 
-/// Somebody else's text on one line, or a note that it is withheld.
+/// A server's text on one line, or a note that it is withheld.
 ///
-/// An API may echo what it refuses, in any case, order or encoding. So a text
-/// with any word of what was sent in it is not shown at all; of the others,
-/// what looks like an address or a key is taken out.
+/// The API may echo what it refuses, in any case, order or encoding. So a text that
+/// contains any word of the `hidden` texts is not shown at all. In other texts, words that
+/// look like an address or a key are replaced.
 pub(super) fn redact(text: &str, hidden: &[String]) -> String {
-    // Up to the end of a word: a part of one might not be known again.
-    let text = match text.char_indices().nth(READ) {
+    // Cut at a space, since a part of a word might not be recognised.
+    let text = match text.char_indices().nth(MAX_SEARCHED) {
         Some((end, _)) => text[..end].rsplit_once(char::is_whitespace).map_or("", |(text, _)| text),
         None => text,
     };
@@ -26,22 +26,23 @@ pub(super) fn redact(text: &str, hidden: &[String]) -> String {
     let words = text.split(char::is_whitespace).filter(|word| !word.is_empty());
     let words: Vec<_> = words.map(|word| if is_private(word) { ".." } else { word }).collect();
     let line = words.join(" ");
-    line.chars().filter(|character| !character.is_control()).take(LONGEST).collect()
+    line.chars().filter(|character| !character.is_control()).take(MAX_SHOWN).collect()
 }
 
+/// Whether a text, in lower case, contains a word of the `hidden` texts.
 fn repeats(text: &str, hidden: &[String]) -> bool {
-    // `"ada l"@example.com`: no single word of it looks like an address.
+    // In `"ada l"@example.com` no single word looks like an address.
     if text.contains("\"@") {
         return true;
     }
-    // Beyond ASCII a text has many spellings, composed, escaped or damaged, and
-    // words without spaces between them: what may be one of them is not shown.
+    // Text beyond ASCII has many spellings (composed, escaped, damaged) and may have no
+    // spaces, so a text that could contain one is not shown.
     let escaped = |character: char| !character.is_ascii() || "%\\&=".contains(character);
     if hidden.iter().any(|hidden| !hidden.is_ascii()) && text.contains(escaped) {
         return true;
     }
-    // What is sent as several words may come back as one. Anything shorter would be
-    // found across the words of many a message.
+    // Several words may come back joined into one. A text of fewer than six characters
+    // would be found by chance across the words of many messages.
     let joined = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     let text_joined = joined(text);
     let whole = hidden.iter().map(|hidden| joined(&hidden.to_lowercase()));
@@ -52,32 +53,31 @@ fn repeats(text: &str, hidden: &[String]) -> bool {
         let words = text.split(|character: char| !character.is_alphanumeric());
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
     };
-    let shown = words(text);
+    let text_words = words(text);
     hidden.iter().flat_map(|hidden| words(&hidden.to_lowercase())).any(|word| {
-        // A key may come back shortened; a short word is part of many others, and
-        // an escape may stand right before it.
+        // A key may come back shortened, so its start counts. A short word is part of many
+        // others, so it counts only as a whole, unless an escape may be right before it.
         let start: String = word.chars().take(6).collect();
         let short = word.chars().count() < 4 && !text.contains(['%', '\\', '&']);
-        if short { shown.contains(&word) } else { text.contains(&start) }
+        if short { text_words.contains(&word) } else { text.contains(&start) }
     })
 }
 
-/// What a JSON error says beyond the data that it stumbled over.
-///
-/// `hidden` is what was sent, as for [`redact`].
+/// The description of a JSON error, without the data that it quotes. `hidden` is as for
+/// [`redact`].
 pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8], hidden: &[String]) -> String {
     let place = format!("line {} column {}", error.line(), error.column());
     if body.is_empty() {
         return "it is empty".to_owned();
     }
     if error.is_eof() {
-        return format!("its JSON ends too early, at {place}");
+        return format!("its JSON ends too early at {place}");
     }
     if error.is_syntax() {
-        return format!("it is not JSON at {place}");
+        return format!("it is not valid JSON at {place}");
     }
-    // `missing field` names a field of ours, what stands behind the last
-    // `expected` is ours as well; all else may quote the answer.
+    // The field after `missing field` and the text after the last `expected` come from this
+    // crate. Everything else may quote the response.
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
     if text.starts_with("missing field `") {
@@ -85,13 +85,14 @@ pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8], hidden: &[St
     }
     match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {} at {place}", redact(expected, hidden)),
-        None => format!("a value does not fit at {place}"),
+        None => format!("it has an unexpected value at {place}"),
     }
 }
 
+/// Whether a word looks like an e-mail address or a key.
 fn is_private(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    // The sign of an address in its usual encodings, and the prefixes of keys.
+    // The at sign in its usual encodings, and the prefixes of keys.
     let signs = ["@", "＠", "﹫", "%40", "%2540", "&#64;", "&#x40;", "\\u0040", "test_", "live_"];
     signs.iter().any(|sign| word.contains(sign))
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_repeats_what_was_sent_is_withheld_however_it_is_written() {
+    fn a_text_that_repeats_the_request_in_any_spelling_is_withheld() {
         let hidden = ["Ada Lovelace", "Al", "ada@shop.example", "k3ySECRETs", "Al Anne", "abcdef"];
         let hidden = hidden.map(str::to_owned);
         for text in [
@@ -148,19 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_text_whole_words_are_read() {
+    fn a_long_text_is_cut_between_words() {
         let hidden = ["Lovelace".to_owned()];
-        // Spaces are not shown, so what stands behind many of them would be.
-        let cut = format!("unknown{}Lovelace", " ".repeat(READ - 7 - 5));
+        // Spaces are collapsed, so a word behind many of them would still be shown.
+        let cut = format!("unknown{}Lovelace", " ".repeat(MAX_SEARCHED - 7 - 5));
         assert_eq!(redact(&cut, &hidden), "unknown");
-        let whole = format!("unknown{}Lovelace", " ".repeat(READ - 7 - 8));
+        let whole = format!("unknown{}Lovelace", " ".repeat(MAX_SEARCHED - 7 - 8));
         assert_eq!(redact(&whole, &hidden), WITHHELD);
-        assert_eq!(redact(&"x".repeat(READ), &hidden).len(), LONGEST);
-        assert_eq!(redact(&"x".repeat(READ + 1), &hidden), "");
+        assert_eq!(redact(&"x".repeat(MAX_SEARCHED), &hidden).len(), MAX_SHOWN);
+        assert_eq!(redact(&"x".repeat(MAX_SEARCHED + 1), &hidden), "");
     }
 
     #[test]
-    fn what_looks_private_is_taken_out_and_the_rest_is_one_short_line() {
+    fn words_that_look_private_are_replaced_and_the_rest_is_one_short_line() {
         assert_eq!(redact("no ada@x.y\r\nfaked log line", &[]), "no .. faked log line");
         assert_eq!(redact("key 'live_abc' is wrong", &[]), "key .. is wrong");
         assert_eq!(redact("a＠b %40 \u{1b}[2J", &[]), ".. .. [2J");
@@ -169,15 +170,15 @@ mod tests {
     }
 
     #[test]
-    fn a_decode_error_says_where_and_what_but_not_the_data() {
+    fn a_decode_error_shows_place_and_expectation_but_not_the_data() {
         let detail = |json: &str| {
             let error = serde_json::from_str::<Vec<u32>>(json).unwrap_err();
             decode_detail(&error, json.as_bytes(), &[])
         };
         assert_eq!(detail("[\"ada@example.com\"]"), "expected u32 at line 1 column 18");
         assert_eq!(detail("[\"x, expected Ada at line 9\"]"), "expected u32 at line 1 column 28");
-        assert_eq!(detail("[1,"), "its JSON ends too early, at line 1 column 3");
-        assert_eq!(detail("<html>"), "it is not JSON at line 1 column 1");
+        assert_eq!(detail("[1,"), "its JSON ends too early at line 1 column 3");
+        assert_eq!(detail("<html>"), "it is not valid JSON at line 1 column 1");
         assert_eq!(detail(""), "it is empty");
     }
 }

@@ -104,7 +104,7 @@ impl Exchange {
                 if head.status.is_success() {
                     return self.deliver(machine, Ok((&head, body.as_ref())), now);
                 }
-                Error::status_answer(&head, body.as_ref(), &hidden())
+                Error::unsuccessful(&head, body.as_ref(), &hidden())
             }
             Err(error) => Error::transport(error, &hidden()),
         };

@@ -1,4 +1,4 @@
-//! Amounts and limits: whole numbers, each a type with one range.
+//! Amounts and limits: whole numbers, each a type with its own range.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,34 +7,39 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{InvalidValue, whole};
 
-/// Declares a whole number with a range, checked when it is built.
+/// Declares a whole number whose range is checked when it is built.
 macro_rules! bounded {
-    ($(#[$meta:meta])* $name:ident, $what:literal, $min:literal..=$max:literal) => {
+    ($(#[$meta:meta])* $name:ident, $unit:literal, $min:literal..=$max:literal) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u64);
 
         impl $name {
-            /// The smallest that can be sent.
+            /// The smallest number that can be sent.
             pub const MIN: u64 = $min;
-            /// The largest that can be sent.
+            /// The largest number that can be sent.
             pub const MAX: u64 = $max;
 
-            /// Checks a number.
+            /// Checks that a number is in the range.
             ///
             /// # Errors
             #[doc = concat!("[`InvalidValue::OutOfRange`] unless it is ", $min, "..=", $max, ".")]
             pub const fn new(value: u64) -> Result<Self, InvalidValue> {
                 if value < Self::MIN || value > Self::MAX {
-                    return Err(out_of_range($what, value as i128, Self::MIN, Self::MAX));
+                    return Err(out_of_range($unit, value as i128, Self::MIN, Self::MAX));
                 }
                 Ok(Self(value))
             }
 
-            /// A literal, checked when the program is compiled.
+            /// A constant, checked when the program is compiled.
             #[must_use]
             pub const fn of<const VALUE: u64>() -> Self {
-                const { assert!(VALUE >= Self::MIN && VALUE <= Self::MAX, "out of range") };
+                const {
+                    assert!(
+                        VALUE >= Self::MIN && VALUE <= Self::MAX,
+                        concat!($unit, " must be between ", $min, " and ", $max),
+                    );
+                }
                 Self(VALUE)
             }
 
@@ -46,7 +51,7 @@ macro_rules! bounded {
 
             fn check(value: i128) -> Result<Self, InvalidValue> {
                 u64::try_from(value)
-                    .map_err(|_| out_of_range($what, value, Self::MIN, Self::MAX))
+                    .map_err(|_| out_of_range($unit, value, Self::MIN, Self::MAX))
                     .and_then(Self::new)
             }
         }
@@ -63,33 +68,33 @@ macro_rules! bounded {
             }
         }
 
-        /// Reads decimal digits, after a sign or none, without spaces or separators. Fails as
-        /// [`new`](Self::new), and with [`InvalidValue::NotANumber`].
+        /// Parses decimal digits with an optional sign, without spaces or separators. Fails
+        /// like [`new`](Self::new), and with [`InvalidValue::NotANumber`].
         impl FromStr for $name {
             type Err = InvalidValue;
 
             fn from_str(text: &str) -> Result<Self, InvalidValue> {
                 let value: i128 = text
                     .parse()
-                    .map_err(|_| InvalidValue::NotANumber { what: $what })?;
+                    .map_err(|_| InvalidValue::NotANumber { unit: $unit })?;
                 Self::check(value)
             }
         }
 
-        /// Takes a JSON number that is whole; 5.0 is 5. Fails as [`new`](Self::new),
-        /// and with [`InvalidValue::NotANumber`].
+        /// Reads a whole JSON number; `5.0` is 5. Fails like [`new`](Self::new), and with
+        /// [`InvalidValue::NotANumber`].
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let number = serde_json::Number::deserialize(deserializer)?;
-                let value = whole(&number.into()).ok_or(InvalidValue::NotANumber { what: $what });
+                let value = whole(&number.into()).ok_or(InvalidValue::NotANumber { unit: $unit });
                 value.and_then(|value| Self::check(value.into())).map_err(de::Error::custom)
             }
         }
 
-        bounded!(@try_from $name, $what, u32 u64 usize i32 i64);
+        bounded!(@try_from $name, u32 u64 usize i32 i64);
     };
-    (@try_from $name:ident, $what:literal, $($integer:ty)*) => {$(
-        /// Fails as [`new`](Self::new).
+    (@try_from $name:ident, $($integer:ty)*) => {$(
+        /// Fails like [`new`](Self::new).
         impl TryFrom<$integer> for $name {
             type Error = InvalidValue;
 
@@ -101,8 +106,8 @@ macro_rules! bounded {
     )*};
 }
 
-const fn out_of_range(what: &'static str, value: i128, min: u64, max: u64) -> InvalidValue {
-    InvalidValue::OutOfRange { what, value, min, max }
+const fn out_of_range(unit: &'static str, value: i128, min: u64, max: u64) -> InvalidValue {
+    InvalidValue::OutOfRange { unit, value, min, max }
 }
 
 bounded! {
@@ -111,13 +116,13 @@ bounded! {
     /// ```
     /// use oneclick_proto::Trees;
     ///
-    /// let from_a_literal = Trees::of::<5>();
-    /// let from_input: Trees = "5".parse().unwrap();
-    /// assert_eq!(from_a_literal, from_input);
+    /// let constant = Trees::of::<5>();
+    /// let parsed: Trees = "5".parse().unwrap();
+    /// assert_eq!(constant, parsed);
     /// assert!(Trees::new(10_000_001).is_err());
     /// ```
     ///
-    /// A literal out of range does not compile, and no fraction does:
+    /// A constant that is out of range does not compile, nor does a fraction:
     /// ```compile_fail
     /// let none = oneclick_proto::Trees::of::<0>();
     /// ```
@@ -129,8 +134,7 @@ bounded! {
 
 bounded! {
     /// A weight in whole pounds (lbs), 1..=10,000,000: `amount` of
-    /// `POST /v1/clean_ocean`, of ocean plastic, and of `POST /v1/capture_carbon`,
-    /// of CO2.
+    /// `POST /v1/clean_ocean` (ocean plastic) and of `POST /v1/capture_carbon` (CO2).
     ///
     /// ```
     /// use oneclick_proto::Pounds;
@@ -138,7 +142,7 @@ bounded! {
     /// assert_eq!(Pounds::of::<5>().get(), 5);
     /// assert_eq!(
     ///     Pounds::try_from(-3_i64).unwrap_err().to_string(),
-    ///     "-3 pounds are out of range: 1 to 10000000 can be sent",
+    ///     "pounds must be between 1 and 10,000,000 (got -3)",
     /// );
     /// ```
     Pounds, "pounds", 1..=10_000_000
@@ -157,8 +161,8 @@ bounded! {
 }
 
 bounded! {
-    /// A sum of money in US cents, 1..=1,000,000,000, so 500 is $5.00: `amount` of
-    /// `POST /v1/donate_money`.
+    /// An amount of money in US cents, 1..=1,000,000,000, so 500 is $5.00: `amount` of
+    /// `POST /v1/donate_money`. Error messages show the range in dollars.
     ///
     /// ```
     /// use oneclick_proto::Cents;
@@ -166,7 +170,7 @@ bounded! {
     /// assert_eq!(Cents::new(500).unwrap(), Cents::of::<500>());
     /// ```
     ///
-    /// Pounds cannot be passed where money is meant:
+    /// Pounds (lbs) cannot be passed as money:
     /// ```compile_fail
     /// let donation: oneclick_proto::Cents = oneclick_proto::Pounds::of::<5>();
     /// ```
@@ -174,7 +178,7 @@ bounded! {
 }
 
 bounded! {
-    /// The number of items on a page, 1..=1000: `limit` of `GET /v1/records`,
+    /// The number of items per page, 1..=1000: `limit` of `GET /v1/records`,
     /// `/v1/customer_records` and `/v1/customers`. The API's default is 10.
     ///
     /// ```
@@ -183,5 +187,5 @@ bounded! {
     /// assert!(Limit::new(0).is_err());
     /// assert_eq!(Limit::of::<1000>().get(), Limit::MAX);
     /// ```
-    Limit, "items on a page", 1..=1000
+    Limit, "items per page", 1..=1000
 }

@@ -1,16 +1,13 @@
-//! Customers: on whose behalf an impact is made.
+//! The customer on whose behalf an impact is made.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Email, Extra, InvalidValue, Redacted};
 
-/// The customer of a purchase: an e-mail address, with a name or without.
+/// The customer of a purchase: an e-mail address and optionally a name.
 ///
-/// `customer_email` and `customer_name` of `POST /v1/plant_tree` and the other
-/// actions.
-///
-/// The API takes `customer_name` only beside `customer_email`; a name without
-/// an address cannot be written here.
+/// These are `customer_email` and `customer_name` of `POST /v1/plant_tree` and the other
+/// actions. The API accepts a name only with an e-mail address, so this type does too.
 ///
 /// ```
 /// use oneclick_proto::Customer;
@@ -30,10 +27,9 @@ use super::{Email, Extra, InvalidValue, Redacted};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Customer {
-    /// The address that the API knows the customer by.
+    /// The e-mail address, by which the API identifies the customer.
     pub customer_email: Email,
-    /// The name that the customer is addressed with; `None` to send none. The API
-    /// states no limit to its length.
+    /// The customer's name; not sent if `None`. The API states no maximum length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<Redacted>,
 }
@@ -42,7 +38,7 @@ impl Customer {
     /// A customer without a name.
     ///
     /// # Errors
-    /// [`InvalidValue::Email`] if the address is certainly wrong.
+    /// [`InvalidValue::Email`] if the address cannot be valid.
     pub fn new(
         email: impl TryInto<Email, Error: Into<InvalidValue>>,
     ) -> Result<Self, InvalidValue> {
@@ -50,7 +46,7 @@ impl Customer {
         Ok(Self { customer_email, customer_name: None })
     }
 
-    /// Adds the name.
+    /// Sets the name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.customer_name = Some(Redacted::new(name));
@@ -64,15 +60,15 @@ impl From<Email> for Customer {
     }
 }
 
-/// A customer as receipts and the records of `GET /v1/customer_records` name it.
+/// The customer in a receipt or a record of `GET /v1/customer_records`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RecordCustomer {
-    /// The API's name for the customer, such as `U1234`.
+    /// The id of the customer, such as `U1234`.
     pub customer_id: String,
     /// The customer's e-mail address.
     pub customer_email: Redacted,
-    /// The customer's name; `None` if none was given.
+    /// The customer's name, if one was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<Redacted>,
     /// Fields that this version does not know.

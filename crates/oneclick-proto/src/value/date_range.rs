@@ -1,4 +1,4 @@
-//! Ranges of days.
+//! Date ranges.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::InvalidValue;
 
-/// A range of days, both ends included, each end open if not given; of the
-/// years 0..=9999.
+/// A range of days in the years 0..=9999. Both ends are included, and either may be open.
 ///
-/// Sent to `GET /v1/impact/daily`, `/v1/records` and `/v1/customer_records` as `start_date` and `end_date`, `YYYY-MM-DD`. The API does not state
-/// the time zone; UTC is assumed.
+/// It is `start_date` and `end_date` (`YYYY-MM-DD`) of `GET /v1/impact/daily`,
+/// `/v1/records` and `/v1/customer_records`. The API does not state the time zone; UTC is
+/// assumed.
 ///
 /// ```
 /// use chrono::NaiveDate;
@@ -36,10 +36,10 @@ impl DateRange {
     /// Every day.
     pub const ALL: Self = Self { start_date: None, end_date: None };
 
-    /// The days from `start` to `end`; `None` leaves that end open.
+    /// From `start` to `end`; `None` leaves that end open.
     ///
     /// # Errors
-    /// [`InvalidValue::DateOrder`] if it ends before it starts,
+    /// [`InvalidValue::DateOrder`] if the range ends before it starts,
     /// [`InvalidValue::DateYear`] for a year outside 0..=9999.
     pub fn new(start: Option<NaiveDate>, end: Option<NaiveDate>) -> Result<Self, InvalidValue> {
         for date in [start, end].into_iter().flatten() {
@@ -53,37 +53,37 @@ impl DateRange {
         }
     }
 
-    /// The days from `start` to `end`.
+    /// From `start` to `end`.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as [`new`](Self::new).
     pub fn between(start: NaiveDate, end: NaiveDate) -> Result<Self, InvalidValue> {
         Self::new(Some(start), Some(end))
     }
 
-    /// The days from `start` on.
+    /// From `start`, without an end.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as [`new`](Self::new).
     pub fn since(start: NaiveDate) -> Result<Self, InvalidValue> {
         Self::new(Some(start), None)
     }
 
-    /// The days up to `end`.
+    /// Up to `end`, without a start.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as [`new`](Self::new).
     pub fn until(end: NaiveDate) -> Result<Self, InvalidValue> {
         Self::new(None, Some(end))
     }
 
-    /// The first day; `None` if that end is open.
+    /// The first day; `None` if the start is open.
     #[must_use]
     pub const fn start_date(&self) -> Option<NaiveDate> {
         self.start_date
     }
 
-    /// The last day; `None` if that end is open.
+    /// The last day; `None` if the end is open.
     #[must_use]
     pub const fn end_date(&self) -> Option<NaiveDate> {
         self.end_date
@@ -102,15 +102,15 @@ impl Serialize for DateRange {
     }
 }
 
-/// Writes a day as the API does, `YYYY-MM-DD`.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over so")]
+/// Writes a date as the API does, `YYYY-MM-DD`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde needs")]
 pub(crate) fn write_day<S: Serializer>(day: &NaiveDate, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(day)
 }
 
-/// Reads a day as the API writes it.
+/// Reads a date as the API writes it, `YYYY-MM-DD`.
 pub(crate) fn read_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
     let text = Cow::<str>::deserialize(deserializer)?;
-    let expected = &"a day as YYYY-MM-DD";
+    let expected = &"a date in the form YYYY-MM-DD";
     text.parse().map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), expected))
 }

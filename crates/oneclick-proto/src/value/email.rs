@@ -1,4 +1,4 @@
-//! E-mail addresses, refused only when they are certainly wrong.
+//! E-mail addresses, refused only if they cannot be valid.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use super::InvalidValue;
 /// An e-mail address of a customer: `customer_email` of the actions,
 /// `GET /v1/customer_records` and `GET /v1/customers`.
 ///
-/// Only what is certainly wrong is refused, since a purchase must not fail on
-/// an address that works: no `@`, nothing before or after it, a control or invisible
-/// character, U+FFFD, a space or one of `()<>[]:;,\` outside quotes, an empty label or
-/// punctuation in the domain, more than
-/// 254 bytes. Hidden in `Debug`, and there is no `Display`: use
+/// A purchase must not fail because of an address that works, so only these are refused:
+/// an address without `@`, or with nothing before or after it; one of more than 254 bytes;
+/// one with a control character, an invisible character or U+FFFD; one with a space or one
+/// of `()<>[]:;,\"` outside quotation marks; and one whose domain has an empty label or
+/// punctuation. `Debug` hides the address and there is no `Display`: use
 /// [`as_str`](Self::as_str).
 ///
 /// ```
@@ -29,13 +29,13 @@ use super::InvalidValue;
 pub struct Email(String);
 
 impl Email {
-    /// The longest address, in bytes (RFC 5321, 4.5.3.1.3).
+    /// The maximum length of an address, in bytes (RFC 5321, 4.5.3.1.3).
     pub const MAX_BYTES: usize = 254;
 
     /// Checks an address.
     ///
     /// # Errors
-    /// [`InvalidValue::Email`], which does not repeat the address.
+    /// [`InvalidValue::Email`], without the address in it.
     pub fn new(address: impl Into<String>) -> Result<Self, InvalidValue> {
         let address = address.into();
         match fault(&address) {
@@ -44,13 +44,14 @@ impl Email {
         }
     }
 
-    /// The address.
+    /// The text of the address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
+/// Why an address cannot be valid; `None` if it may be.
 fn fault(address: &str) -> Option<&'static str> {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return Some("it has no @");
@@ -62,43 +63,45 @@ fn fault(address: &str) -> Option<&'static str> {
         return Some("it contains a control character");
     }
     if local.is_empty() {
-        return Some("nothing stands before the @");
+        return Some("there is nothing before the @");
     }
     if domain.is_empty() {
-        return Some("nothing stands after the @");
+        return Some("there is nothing after the @");
     }
-    // `"a b"@example.com` and `"a@b"@example.com` are addresses.
+    // `"a b"@example.com` and `"a@b"@example.com` are valid.
     let quoted = local.len() > 1 && local.starts_with('"') && local.ends_with('"');
     if !quoted && local.starts_with('"') {
-        return Some("its quotes do not close");
+        return Some("its quotation marks are not closed");
     }
     if !quoted && local.contains('@') {
         return Some("it has more than one @");
     }
     if address.chars().any(is_invisible) {
-        return Some("it contains an invisible character, or one that stands for lost text");
+        return Some(
+            "it contains an invisible character or U+FFFD, which replaces lost characters",
+        );
     }
     if !quoted && local.contains(|char| "()<>[]:;,\\\"".contains(char)) {
-        return Some("it contains one of ()<>[]:;,\\\" outside quotes");
+        return Some("it contains one of ()<>[]:;,\\\" outside quotation marks");
     }
     if domain.contains(char::is_whitespace) || (!quoted && local.contains(char::is_whitespace)) {
         return Some("it contains a space");
     }
-    // `[127.0.0.1]` is a domain, too.
+    // `[127.0.0.1]` is a valid domain.
     let literal = domain.starts_with('[') && domain.ends_with(']');
     let wrong =
         |char: char| char.is_ascii() && !char.is_ascii_alphanumeric() && !"-._".contains(char);
     if !literal && domain.contains(wrong) {
-        return Some("its domain contains punctuation that no domain has");
+        return Some("its domain contains punctuation other than dots, hyphens and underscores");
     }
     if domain.split('.').any(str::is_empty) {
-        return Some("its domain has an empty label");
+        return Some("its domain starts or ends with a dot, or has two dots in a row");
     }
     None
 }
 
-/// Characters that nobody types and that no address has: what a copied text brings along,
-/// or what turns its direction round. Joiners (U+200C, U+200D) are part of some scripts.
+/// Whether a character is invisible, which happens in copied text and not in addresses.
+/// The joiners U+200C and U+200D are allowed, since some scripts need them.
 fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -125,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_may_work_is_taken() {
+    fn an_address_that_may_work_is_accepted() {
         for address in [
             "a@b",
             "a+b@x.com",
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_certainly_wrong_is_refused_without_being_shown() {
+    fn an_address_that_cannot_be_valid_is_refused_without_being_shown() {
         for address in [
             "",
             "secret",

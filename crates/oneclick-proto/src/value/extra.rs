@@ -1,4 +1,4 @@
-//! Fields of an answer that this version does not know.
+//! Fields of a response that this version does not know.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::{ImpactKind, Totals};
 
-/// The fields of an answer that this version does not know, by name.
+/// The fields of a response that this version does not know, by name.
 ///
-/// Empty and free of cost as long as the API answers as documented. Its
-/// content is out of `Debug`, since nobody knows what it is.
+/// It is empty, and allocates nothing, as long as responses are as documented. `Debug`
+/// hides the values, since they may hold personal data.
 ///
 /// ```
 /// use oneclick_proto::Record;
@@ -22,25 +22,25 @@ use super::{ImpactKind, Totals};
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra(
-    /// Nearly always nothing, and a page holds two of these for every record.
+    /// Boxed, since it is almost always empty and every record of a page has up to two.
     pub(crate) Option<Box<Map<String, Value>>>,
 );
 
 impl Extra {
-    /// The value of a field; `None` if the response had none of this name, or if
-    /// this version knows it.
+    /// The value of a field; `None` if the response did not have it, or if this version
+    /// knows it.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.0.as_ref()?.get(field)
     }
 
-    /// Whether every field was known.
+    /// Whether all fields of the response are known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Every field and its value.
+    /// The fields and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().flat_map(|fields| fields.iter()).map(|(name, value)| (name.as_str(), value))
     }
@@ -69,10 +69,10 @@ impl fmt::Debug for Extra {
     }
 }
 
-/// Sorts the fields that stand beside the known ones into amounts and others.
+/// Splits the remaining fields of an object into amounts and others.
 ///
-/// Whole numbers under a name that is not known are amounts of a kind that is
-/// not known; a known kind whose value is no whole number is an error.
+/// A whole number with an unknown name is an amount of an unknown kind. A known kind whose
+/// value is not a whole number is an error.
 pub(crate) fn split_amounts(fields: Map<String, Value>) -> Result<(Totals, Extra), String> {
     let mut totals = Totals::default();
     let mut extra = Extra::default();
@@ -89,10 +89,10 @@ pub(crate) fn split_amounts(fields: Map<String, Value>) -> Result<(Totals, Extra
     Ok((totals, extra))
 }
 
-/// A JSON number as an amount; `5.0` is five, as it is to JavaScript.
+/// A JSON number as an amount; `5.0` is 5, as in JavaScript.
 pub(crate) fn whole(value: &Value) -> Option<i64> {
-    // Up to 2^40 a float still tells a whole number from one with a fraction
-    // of a thousandth; no amount is written as a larger float.
+    // 2^40: up to here a float resolves a fraction of a thousandth, so a number that has one
+    // is not mistaken for a whole number.
     const EXACT: f64 = 1_099_511_627_776.0;
     value.as_i64().or_else(|| {
         let float = value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT)?;

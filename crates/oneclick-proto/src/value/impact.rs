@@ -1,7 +1,7 @@
-//! Kinds of impact, their amounts, and what goes with them.
+//! Kinds of impact, their amounts, categories and totals.
 //!
-//! A further kind is one line in the list of `impact_kinds!`: its name, its unit
-//! and its words; receipts, records, filters, totals and tracking follow.
+//! To add a kind, add a line to `impact_kinds!`: its name, its unit and its wording.
+//! Receipts, records, filters, totals and tracking follow.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,16 +10,16 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Extra;
 
-/// Declares the kinds of impact, each with its name, its unit, and what is said
-/// of one and of several.
+/// Declares the kinds of impact, each with its name, its unit, and its wording for an
+/// amount of one and of several.
 macro_rules! impact_kinds {
     ($(
         $(#[$meta:meta])*
         $variant:ident = $name:literal in $unit:literal, $one:literal or $several:literal,
     )*) => {
         string_enum! {
-            /// A kind of impact, named as the field that carries its amount in
-            /// receipts, records and totals, and as `filter_by` takes it.
+            /// A kind of impact. Its name is that of the field with its amount in receipts,
+            /// records and totals, and the value of `filter_by`.
             ///
             /// ```
             /// use oneclick_proto::ImpactKind;
@@ -37,8 +37,8 @@ macro_rules! impact_kinds {
         }
 
         impl ImpactKind {
-            /// What an amount of this kind counts; `None` for a kind that this
-            /// version does not know.
+            /// The unit of an amount of this kind; `None` for a kind that this version
+            /// does not know.
             ///
             /// ```
             /// use oneclick_proto::ImpactKind;
@@ -54,7 +54,7 @@ macro_rules! impact_kinds {
                 }
             }
 
-            /// What is said of one, and of several.
+            /// The wording for an amount of one, and of several.
             const fn words(&self) -> Option<[&'static str; 2]> {
                 match self {
                     $(Self::$variant => Some([$one, $several]),)*
@@ -65,11 +65,10 @@ macro_rules! impact_kinds {
     };
 }
 
-// The one place where kinds are listed.
 impact_kinds! {
     /// Trees planted.
     TreePlanted = "tree_planted" in "trees", "tree planted" or "trees planted",
-    /// Plastic taken out of the ocean.
+    /// Plastic removed from the ocean.
     WasteRemoved = "waste_removed" in "lbs of ocean plastic",
         "lb of plastic out of the ocean" or "lbs of plastic out of the ocean",
     /// Carbon captured.
@@ -83,33 +82,32 @@ impact_kinds! {
 }
 
 string_enum! {
-    /// What an impact goes to more closely, a kind of trees or the cause of a
-    /// donation: `category` of `POST /v1/donate_money`, and of every answer about
-    /// one impact.
+    /// A kind of tree or the cause of a donation: `category` of `POST /v1/donate_money`,
+    /// and of every response about an impact.
     Category {
-        /// Food-bearing trees.
+        /// Trees that bear food.
         Food = "food",
-        /// Veterans, a cause of donations.
+        /// A donation to veterans.
         Veterans = "veterans",
-        /// Animals, a cause of donations.
+        /// A donation to animals.
         Animals = "animals",
-        /// The climate, a cause of donations.
+        /// A donation to the climate.
         Climate = "climate",
     }
 }
 
-/// What kind of trees to plant: `category` of `POST /v1/plant_tree`.
+/// The kind of trees to plant: `category` of `POST /v1/plant_tree`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TreeCategory {
-    /// Trees that bear food, for the nutrition and income of local
-    /// communities; with access to live planting sessions.
+    /// Trees that bear food, for the nutrition and income of local communities. They come
+    /// with access to live planting sessions.
     Food,
 }
 
-/// The order of a list by time, the API's default being ascending: `sort_order`
-/// of `GET /v1/records`, `/v1/customer_records` and `/v1/customers`.
+/// The order of a list by time: `sort_order` of `GET /v1/records`,
+/// `/v1/customer_records` and `/v1/customers`. The API's default is ascending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SortOrder {
@@ -120,31 +118,31 @@ pub enum SortOrder {
     Desc,
 }
 
-/// One amount of one kind.
+/// An amount of one kind of impact.
 ///
-/// Displayed in words; money in dollars, whatever the unit of its amount.
+/// `Display` writes it in words, and money in dollars although its unit is US cents.
 ///
 /// ```
 /// use oneclick_proto::{Impact, ImpactKind};
 ///
-/// let told = |kind, amount| Impact::new(kind, amount).to_string();
-/// assert_eq!(told(ImpactKind::TreePlanted, 1), "1 tree planted");
-/// assert_eq!(told(ImpactKind::CarbonCaptured, 12), "12 lbs of CO2 captured");
-/// assert_eq!(told(ImpactKind::MoneyDonated, 505), "$5.05 donated");
-/// assert_eq!(told("kelp_grown".into(), 9), "kelp_grown: 9");
+/// let words = |kind, amount| Impact::new(kind, amount).to_string();
+/// assert_eq!(words(ImpactKind::TreePlanted, 1), "1 tree planted");
+/// assert_eq!(words(ImpactKind::CarbonCaptured, 12), "12 lbs of CO2 captured");
+/// assert_eq!(words(ImpactKind::MoneyDonated, 505), "$5.05 donated");
+/// assert_eq!(words("kelp_grown".into(), 9), "kelp_grown: 9");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Impact {
-    /// What was done.
+    /// The kind.
     pub kind: ImpactKind,
-    /// How much, in the [`unit`](ImpactKind::unit) of the kind: as the API wrote it,
-    /// which is a whole number of any size and sign that fits.
+    /// The amount in the [`unit`](ImpactKind::unit) of the kind. It is as the API wrote it,
+    /// so it may be zero or negative.
     pub amount: i64,
 }
 
 impl Impact {
-    /// An amount of a kind.
+    /// An amount of a kind, in its unit.
     #[must_use]
     pub const fn new(kind: ImpactKind, amount: i64) -> Self {
         Self { kind, amount }
@@ -167,9 +165,10 @@ impl fmt::Display for Impact {
     }
 }
 
-/// Amounts by kind, each in the [`unit`](ImpactKind::unit) of its kind: what
-/// `GET /v1/impact` and `GET /v1/impact/daily` answer. A kind that is not
-/// mentioned counts as zero.
+/// Amounts by kind, each in the [`unit`](ImpactKind::unit) of its kind, as in the responses
+/// of `GET /v1/impact` and `GET /v1/impact/daily`. A missing kind counts as zero.
+///
+/// `Display` lists the amounts that are not zero, in words.
 ///
 /// ```
 /// use oneclick_proto::{ImpactKind, Totals};
@@ -190,14 +189,14 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Every kind that this version knows, at zero.
+    /// Totals with every known kind at zero.
     #[must_use]
     pub fn zeros() -> Self {
         let amounts = ImpactKind::KNOWN.iter().map(|kind| (kind.clone(), 0)).collect();
         Self { amounts, extra: Extra::default() }
     }
 
-    /// The amount of a kind, in its unit; zero if it is not mentioned.
+    /// The amount of a kind, in its unit; zero if it is missing.
     #[must_use]
     pub fn get(&self, kind: &ImpactKind) -> i64 {
         self.amounts.get(kind).copied().unwrap_or_default()
@@ -208,32 +207,30 @@ impl Totals {
         self.amounts.insert(kind, amount);
     }
 
-    /// Adds to the amount of a kind; a sum that does not fit is the largest, or
-    /// the smallest, that does.
+    /// Adds to the amount of a kind, in its unit. The sum saturates at the bounds of `i64`.
     pub fn add(&mut self, kind: &ImpactKind, amount: i64) {
         let total = self.amounts.entry(kind.clone()).or_default();
         *total = total.saturating_add(amount);
     }
 
-    /// Fields beside the amounts that this version does not know.
+    /// Fields that this version does not know.
     #[must_use]
     pub fn extra(&self) -> &Extra {
         &self.extra
     }
 
-    /// Every kind that is mentioned, with its amount; known kinds first.
+    /// The kinds and their amounts, known kinds first.
     pub fn iter(&self) -> impl Iterator<Item = (&ImpactKind, i64)> {
         self.amounts.iter().map(|(kind, amount)| (kind, *amount))
     }
 }
 
-/// What is not zero, in words.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = self.iter().filter(|(_, amount)| *amount != 0);
-        let Some((kind, amount)) = told.next() else { return f.write_str("nothing yet") };
+        let mut impacts = self.iter().filter(|(_, amount)| *amount != 0);
+        let Some((kind, amount)) = impacts.next() else { return f.write_str("nothing yet") };
         write!(f, "{}", Impact::new(kind.clone(), amount))?;
-        told.try_for_each(|(kind, amount)| write!(f, ", {}", Impact::new(kind.clone(), amount)))
+        impacts.try_for_each(|(kind, amount)| write!(f, ", {}", Impact::new(kind.clone(), amount)))
     }
 }
 
@@ -247,10 +244,10 @@ impl<'de> Deserialize<'de> for Totals {
 
 /// Finds the one impact among the fields of a row.
 ///
-/// Two shapes are public: only the amount that is meant, or every amount with
-/// zeros for the others. So the first amount that is not zero is meant, of a
-/// known kind before an unknown one; without any, the first of a known kind.
-/// What is not chosen is handed back, since nothing may be lost.
+/// The API's public examples have two shapes: only the amount of the impact, or all
+/// amounts with zeros for the other kinds. So the first amount that is not zero is the
+/// impact, and known kinds go before unknown ones; if all are zero, it is the first of a
+/// known kind. Amounts that are not chosen are returned, so that nothing is lost.
 #[derive(Default)]
 pub(crate) struct ImpactFinder {
     known: Option<Impact>,
@@ -258,16 +255,16 @@ pub(crate) struct ImpactFinder {
 }
 
 impl ImpactFinder {
-    /// Takes an amount, and returns one that must be kept elsewhere.
+    /// Takes an amount, and returns one that the caller must keep elsewhere.
     pub(crate) fn take(&mut self, kind: ImpactKind, amount: i64) -> Option<Impact> {
-        let place = match kind {
+        let chosen = match kind {
             ImpactKind::Other(_) => &mut self.unknown,
             _ => &mut self.known,
         };
         let new = Impact { kind, amount };
-        // A zero of a known kind says nothing once another stands.
-        match place {
-            // The same field twice: the last one counts.
+        // A zero of a known kind can be dropped once there is another amount.
+        match chosen {
+            // A duplicate field: the last value wins.
             Some(old) if old.kind == new.kind => {
                 *old = new;
                 None
@@ -275,12 +272,12 @@ impl ImpactFinder {
             Some(old) if old.amount != 0 || new.amount == 0 => {
                 (new.amount != 0 || is_other(&new)).then_some(new)
             }
-            _ => place.replace(new).filter(is_other),
+            _ => chosen.replace(new).filter(is_other),
         }
     }
 
-    /// The impact, without a name if there was none, and an amount of an
-    /// unknown kind that was not chosen.
+    /// The impact, whose kind has an empty name if the row had no amount, and an amount of
+    /// an unknown kind that was not chosen.
     pub(crate) fn finish(self) -> (Impact, Option<Impact>) {
         match (self.known, self.unknown) {
             (Some(known), Some(unknown)) if known.amount == 0 && unknown.amount != 0 => {

@@ -1,4 +1,4 @@
-//! What names one impact.
+//! The id of an impact.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{InvalidValue, Timestamp, UserId};
 
-/// The handle of one impact: whose it is and when it was made. There is no
-/// other.
+/// The id of an impact: its account and its time. The API has no other.
 ///
-/// Receipts, records and cancellations turn into one, and so does a tracking
-/// answer if its `tracking_id` can be read. As text it is the API's
-/// `tracking_id`, `{user_id}-{time_utc}`, so one string is all that another
-/// process needs to [track](crate::TrackImpact) or [cancel](crate::CancelImpact) it.
+/// Receipts, records and cancellations convert into one, and so does a
+/// [`Tracking`](crate::Tracking) whose `tracking_id` can be parsed. As text it is the API's
+/// `tracking_id`, `{user_id}-{time_utc}`, so another process needs only one string to
+/// [track](crate::TrackImpact) or [cancel](crate::CancelImpact) the impact.
 ///
 /// ```
 /// use oneclick_proto::{ImpactId, Receipt};
@@ -30,12 +29,12 @@ use super::{InvalidValue, Timestamp, UserId};
 pub struct ImpactId {
     /// The account that the impact belongs to.
     pub user_id: UserId,
-    /// When it was made, in UTC, to the byte as the API wrote it.
+    /// When the impact was made, in UTC, exactly as the API wrote it.
     pub time_utc: Timestamp,
 }
 
 impl ImpactId {
-    /// The impact that this account made at this time.
+    /// The id of the impact of an account at a time.
     pub fn new(user_id: impl Into<UserId>, time_utc: Timestamp) -> Self {
         Self { user_id: user_id.into(), time_utc }
     }
@@ -59,12 +58,12 @@ impl FromStr for ImpactId {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        // Both halves can hold hyphens, but only one tail is a whole timestamp.
+        // Both halves can contain hyphens, but only one suffix is a timestamp.
         text.match_indices('-')
-            .filter(|(at, _)| *at > 0)
-            .find_map(|(at, _)| {
-                let time_utc = text[at + 1..].parse().ok()?;
-                Some(Self::new(&text[..at], time_utc))
+            .filter(|(hyphen, _)| *hyphen > 0)
+            .find_map(|(hyphen, _)| {
+                let time_utc = text[hyphen + 1..].parse().ok()?;
+                Some(Self::new(&text[..hyphen], time_utc))
             })
             .ok_or(InvalidValue::ImpactId)
     }
@@ -72,7 +71,7 @@ impl FromStr for ImpactId {
 
 macro_rules! try_from_text {
     ($($text:ty),*) => {$(
-        /// Fails as [`FromStr`] does.
+        /// Fails like [`FromStr`].
         impl TryFrom<$text> for ImpactId {
             type Error = InvalidValue;
 

@@ -4,91 +4,96 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
-/// A value that cannot be sent, refused before a request exists.
+/// A value that cannot be sent. It is refused before a request is written.
 ///
-/// The message names the value and its range. It never repeats a key, an
+/// The message says what is wrong and what is expected. It never contains a key, an
 /// e-mail address or a name.
 ///
 /// ```
-/// use oneclick_proto::Trees;
+/// use oneclick_proto::{Cents, Trees};
 ///
 /// let error = Trees::new(0).unwrap_err();
-/// assert_eq!(error.to_string(), "0 trees are out of range: 1 to 10000000 can be sent");
+/// assert_eq!(error.to_string(), "trees must be between 1 and 10,000,000 (got 0)");
+/// let error = Cents::new(0).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "the amount must be between $0.01 and $10,000,000.00 (got $0.00)",
+/// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidValue {
     /// A number outside its range.
     OutOfRange {
-        /// What the number counts, such as `trees`.
-        what: &'static str,
-        /// The number.
+        /// The unit of the number, such as `trees`. The message shows `cents` in dollars.
+        unit: &'static str,
+        /// The number, in that unit.
         value: i128,
-        /// The smallest that can be sent.
+        /// The smallest number that can be sent.
         min: u64,
-        /// The largest that can be sent.
+        /// The largest number that can be sent.
         max: u64,
     },
-    /// Text that is not a whole number.
+    /// Something other than a whole number.
     NotANumber {
-        /// What the number would have counted.
-        what: &'static str,
+        /// The unit of the expected number, such as `trees`.
+        unit: &'static str,
     },
-    /// An e-mail address that is certainly wrong.
+    /// Text that cannot be an e-mail address.
     Email {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// Text with more characters than can be sent.
+    /// Text with too many characters.
     TooLong {
-        /// What the text is, such as `reason`.
-        what: &'static str,
-        /// How many characters it has.
+        /// The name of the text, such as `reason`.
+        name: &'static str,
+        /// Its number of characters (Unicode scalar values).
         characters: usize,
-        /// How many can be sent.
+        /// The largest number of characters that can be sent.
         max: usize,
     },
-    /// Metadata that the API does not take.
+    /// Metadata that the API does not accept.
     Metadata {
         /// What is wrong with it.
         reason: &'static str,
     },
     /// Text that is not the id of an impact.
     ImpactId,
-    /// A text of a response that arrived damaged, and names nothing any more.
+    /// An id or cursor that lost characters on its way here, so it no longer names anything.
     Damaged {
-        /// What it would have been, such as `cursor`.
-        what: &'static str,
+        /// The name of the text, such as `cursor`.
+        name: &'static str,
     },
-    /// The stored state of a purchase that is another one.
+    /// The stored state of a different purchase.
     OtherPurchase {
-        /// What differs: `intent`, `kind of impact`, `amount` or `customer`.
-        what: &'static str,
+        /// The part that differs: `intent`, `kind of impact`, `amount` or `customer`.
+        part: &'static str,
     },
-    /// A range of days that ends before it starts.
+    /// A date range that ends before it starts.
     DateOrder {
         /// The first day.
         start: NaiveDate,
         /// The last day.
         end: NaiveDate,
     },
-    /// A day outside the years 0 to 9999, which `YYYY-MM-DD` cannot write.
+    /// A date outside the years 0 to 9999, which does not fit `YYYY-MM-DD`.
     DateYear {
-        /// The day.
+        /// The date.
         date: NaiveDate,
     },
-    /// A key that cannot be a header value.
+    /// An API key that cannot be sent in a header.
     Key {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A key of one environment for the other environment's host.
+    /// A key of one environment with the host of the other.
     KeyEnvironment {
         /// The prefix of the key: `live_` or `test_`.
         prefix: &'static str,
-        /// The host that it was meant for.
+        /// The host.
         host: &'static str,
     },
     /// A base URL that cannot be used.
@@ -96,51 +101,51 @@ pub enum InvalidValue {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// An environment variable that is missing or does not help.
+    /// An environment variable that is missing or unusable.
     Variable {
         /// The name of the variable.
         name: &'static str,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A timeout of zero, in which nothing can be sent.
+    /// A timeout of zero.
     ZeroTimeout {
-        /// Which timeout: `timeout` or `connect_timeout`.
+        /// The name of the timeout: `timeout` or `connect_timeout`.
         name: &'static str,
     },
-    /// A field that fills a segment of the path and cannot.
+    /// A field that cannot be a segment of the path.
     PathSegment {
         /// The name of the field.
         field: &'static str,
     },
-    /// An endpoint whose fields cannot be written into a request.
+    /// An endpoint that cannot be written as a request.
     ///
-    /// The endpoints of this crate never end here; one of your own does if it
-    /// puts a map or a nested list into a query.
+    /// The endpoints of this crate fail like this only for a query that is too long. Your
+    /// own [`Endpoint`](crate::Endpoint) also does if its query has a map or a nested list.
     Unserializable {
-        /// What does not work.
+        /// What is wrong with it.
         reason: &'static str,
     },
 }
 
 impl InvalidValue {
-    /// Checks that a text which the API gave arrived whole.
-    pub(crate) fn check_whole(what: &'static str, text: &str) -> Result<(), Self> {
+    /// Refuses an id or cursor that lost characters on its way here.
+    pub(crate) fn check_whole(name: &'static str, text: &str) -> Result<(), Self> {
         if text.contains(char::REPLACEMENT_CHARACTER) {
-            Err(Self::Damaged { what })
+            Err(Self::Damaged { name })
         } else {
             Ok(())
         }
     }
 
-    /// Checks how many characters a text has.
-    pub(crate) fn check_length(what: &'static str, text: &str, max: usize) -> Result<(), Self> {
+    /// Refuses a text of more than `max` characters.
+    pub(crate) fn check_length(name: &'static str, text: &str, max: usize) -> Result<(), Self> {
         let characters = text.chars().count();
-        if characters > max { Err(Self::TooLong { what, characters, max }) } else { Ok(()) }
+        if characters > max { Err(Self::TooLong { name, characters, max }) } else { Ok(()) }
     }
 }
 
-/// For arguments that are converted, where nothing can go wrong.
+/// Lets a function take `impl TryInto<Value>` where the conversion may be infallible.
 impl From<Infallible> for InvalidValue {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -150,48 +155,78 @@ impl From<Infallible> for InvalidValue {
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfRange { what, value, min, max } => {
-                write!(f, "{value} {what} are out of range: {min} to {max} can be sent")
+            Self::OutOfRange { unit: "cents", value, min, max } => {
+                let [min, max, value] = [(*min).into(), (*max).into(), *value].map(dollars);
+                write!(f, "the amount must be between {min} and {max} (got {value})")
             }
-            Self::NotANumber { what } => write!(f, "not a whole number of {what}"),
-            Self::Email { reason } => write!(f, "not an e-mail address: {reason}"),
-            Self::TooLong { what, characters, max } => {
-                write!(f, "the {what} has {characters} characters: {max} can be sent")
+            Self::OutOfRange { unit, value, min, max } => {
+                let [min, max, value] = [(*min).into(), (*max).into(), *value].map(grouped);
+                write!(f, "{unit} must be between {min} and {max} (got {value})")
             }
-            Self::Metadata { reason } => write!(f, "not metadata: {reason}"),
+            Self::NotANumber { unit } => {
+                write!(f, "expected a whole number of {unit}, such as 5")
+            }
+            Self::Email { reason } => write!(f, "invalid e-mail address: {reason}"),
+            Self::TooLong { name, characters, max } => {
+                write!(f, "the {name} must have at most {max} characters (got {characters})")
+            }
+            Self::Metadata { reason } => write!(f, "invalid metadata: {reason}"),
             Self::ImpactId => f.write_str(
-                "not the id of an impact: a user id, a hyphen and a timestamp, such as \
-                     U123-2024-09-16T20:34:04.429Z",
+                "invalid impact id: expected a user id, a hyphen and a timestamp, such as \
+                 U123-2024-09-16T20:34:04.429Z",
             ),
-            Self::Damaged { what } => write!(
+            Self::Damaged { name } => write!(
                 f,
-                "the {what} is damaged: it contains U+FFFD, which stands for text that was lost",
+                "the {name} is damaged (it contains U+FFFD, which replaces lost characters): \
+                 request it again",
             ),
-            Self::OtherPurchase { what } => write!(
+            Self::OtherPurchase { part } => write!(
                 f,
-                "the stored state belongs to another purchase: its {what} is not the one given",
+                "the stored state belongs to another purchase: its {part} differs from the one \
+                 given",
             ),
             Self::DateOrder { start, end } => {
                 write!(f, "the date range ends before it starts: {start} to {end}")
             }
             Self::DateYear { date } => {
-                write!(f, "the year of {date} is out of range: 0 to 9999 can be sent")
+                let year = date.year();
+                write!(f, "dates are YYYY-MM-DD: the year must be between 0 and 9999 (got {year})")
             }
-            Self::Key { reason } => write!(f, "not an API key: {reason}"),
+            Self::Key { reason } => write!(f, "invalid API key: {reason}"),
             Self::KeyEnvironment { prefix, host } => {
-                write!(f, "a key that begins with {prefix} does not belong to {host}")
+                let other = if *prefix == "test_" { "live_" } else { "test_" };
+                write!(
+                    f,
+                    "a {prefix} key does not work with {host}: use a {other} key or another host"
+                )
             }
-            Self::BaseUrl { reason } => write!(f, "not a base URL: {reason}"),
+            Self::BaseUrl { reason } => write!(f, "invalid base URL: {reason}"),
             Self::Variable { name, reason } => write!(f, "{name} {reason}"),
-            Self::ZeroTimeout { name } => {
-                write!(f, "{name} is zero: it must be longer, or nothing can be sent")
-            }
-            Self::PathSegment { field } => {
-                write!(f, "{field} cannot be part of a path: it is empty, `.` or `..`")
-            }
-            Self::Unserializable { reason } => write!(f, "the endpoint cannot be sent: {reason}"),
+            Self::ZeroTimeout { name } => write!(f, "{name} must be longer than zero"),
+            Self::PathSegment { field } => write!(
+                f,
+                "{field} is a segment of the URL's path, so it must not be empty, `.` or `..`",
+            ),
+            Self::Unserializable { reason } => write!(f, "the request cannot be written: {reason}"),
         }
     }
 }
 
 impl Error for InvalidValue {}
+
+/// A number with a comma between its thousands.
+fn grouped(number: i128) -> String {
+    let mut text = number.to_string();
+    let first = usize::from(number < 0) + 1;
+    for at in (first..text.len()).rev().skip(2).step_by(3) {
+        text.insert(at, ',');
+    }
+    text
+}
+
+/// A sum of money in cents, as people write it.
+fn dollars(cents: i128) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let whole = grouped((cents / 100).abs());
+    format!("{sign}${whole}.{:02}", (cents % 100).abs())
+}

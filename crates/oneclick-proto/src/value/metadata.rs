@@ -1,4 +1,4 @@
-//! Metadata: a caller's own names and values, kept with an impact.
+//! Metadata: keys and values that a caller stores with an impact.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,13 @@ use serde_json::Value;
 
 use super::InvalidValue;
 
-/// What a caller stores with an impact, `metadata` of the five purchases: at
-/// most 20 pairs of text, in the order of their keys.
+/// Keys and values to store with an impact, `metadata` of the five actions: at most 20
+/// pairs of text, sorted by key.
 ///
-/// A key has 1..=40 characters and is neither `gift` nor `widgetID`, which the
-/// API keeps for itself; a value has at most 500 characters. Characters are
-/// Unicode scalar values. Records show what was stored, as
-/// [`RecordedMetadata`]. Both are out of `Debug`, since nobody knows what they
-/// hold.
+/// A key has 1..=40 characters and is neither `gift` nor `widgetID`, which the API
+/// reserves; a value has at most 500 characters (Unicode scalar values). Records return
+/// the pairs as [`RecordedMetadata`]. `Debug` hides both types, since they may hold
+/// personal data.
 ///
 /// ```
 /// use oneclick_proto::{Metadata, PlantTree, Trees};
@@ -27,7 +26,7 @@ use super::InvalidValue;
 ///
 /// assert_eq!(
 ///     Metadata::from_pairs([("gift", "yes")]).unwrap_err().to_string(),
-///     "not metadata: the keys gift and widgetID are reserved",
+///     "invalid metadata: the keys gift and widgetID are reserved",
 /// );
 /// # Ok::<(), oneclick_proto::InvalidValue>(())
 /// ```
@@ -36,26 +35,26 @@ use super::InvalidValue;
 pub struct Metadata(pub(crate) BTreeMap<String, String>);
 
 impl Metadata {
-    /// The most pairs.
+    /// The maximum number of pairs.
     pub const MAX_PAIRS: usize = 20;
-    /// The longest key, in characters.
+    /// The maximum length of a key, in characters.
     pub const MAX_KEY_CHARS: usize = 40;
-    /// The longest value, in characters.
+    /// The maximum length of a value, in characters.
     pub const MAX_VALUE_CHARS: usize = 500;
-    /// The keys that the API keeps for itself.
+    /// The keys that the API reserves.
     pub const RESERVED_KEYS: [&'static str; 2] = ["gift", "widgetID"];
 
-    /// No metadata.
+    /// Empty metadata.
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Metadata of these pairs.
+    /// Metadata from pairs of keys and values.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert), and [`InvalidValue::Metadata`] for a duplicate
-    /// key.
+    /// The same as [`insert`](Self::insert), and [`InvalidValue::Metadata`] for a
+    /// duplicate key.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, InvalidValue> {
@@ -68,60 +67,59 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// Adds a pair, and gives back the value that the key had before; `None` if
-    /// the key is new.
+    /// Adds a pair, or replaces the value of an existing key and returns the old one.
     ///
     /// # Errors
-    /// [`InvalidValue::Metadata`] for a key that is empty or reserved and for
-    /// a pair too many, [`InvalidValue::TooLong`] for a key or a value with too
-    /// many characters; nothing has changed then.
+    /// [`InvalidValue::Metadata`] for a key that is empty or reserved and for more than
+    /// [`MAX_PAIRS`](Self::MAX_PAIRS) pairs, [`InvalidValue::TooLong`] for a key or value
+    /// with too many characters. An error leaves the metadata unchanged.
     pub fn insert(
         &mut self,
         key: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<Option<String>, InvalidValue> {
         let (key, value) = (key.into(), value.into());
-        let refused = |reason| Err(InvalidValue::Metadata { reason });
+        let invalid = |reason| Err(InvalidValue::Metadata { reason });
         if key.is_empty() {
-            return refused("a key is empty");
+            return invalid("a key is empty");
         }
         if Self::RESERVED_KEYS.contains(&&*key) {
-            return refused("the keys gift and widgetID are reserved");
+            return invalid("the keys gift and widgetID are reserved");
         }
         InvalidValue::check_length("metadata key", &key, Self::MAX_KEY_CHARS)?;
         InvalidValue::check_length("metadata value", &value, Self::MAX_VALUE_CHARS)?;
         if self.0.len() == Self::MAX_PAIRS && !self.0.contains_key(&key) {
-            return refused("it has more than 20 pairs");
+            return invalid("it has more than 20 pairs");
         }
         Ok(self.0.insert(key, value))
     }
 
-    /// The value of a key; `None` if there is no such key.
+    /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
-    /// Every pair, in the order of the keys' bytes.
+    /// The pairs, sorted by key.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// How many pairs there are.
+    /// The number of pairs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no pair; then the field is not sent.
+    /// Whether there are no pairs. Empty metadata is not sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Fails as [`Metadata::from_pairs`].
+/// Fails like [`Metadata::from_pairs`].
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -152,8 +150,8 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// The metadata that a record of `GET /v1/records` or `GET /v1/customer_records`
-/// shows: all that the API wrote there, even what [`Metadata`] could not hold.
+/// The metadata of a record of `GET /v1/records` or `GET /v1/customer_records`: everything
+/// that the API wrote there, even if [`Metadata`] could not hold it.
 ///
 /// ```
 /// use oneclick_proto::{Metadata, Record};
@@ -168,38 +166,37 @@ impl fmt::Debug for Metadata {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RecordedMetadata(Box<[Pair]>);
 
-/// A key, and what the API wrote there. Few stand together and many records
-/// have them, so they are kept in a row, in the order of their keys.
+/// A key and its JSON value. A record has few of them and a page has many records, so a
+/// sorted slice is cheaper than a map.
 type Pair = (Box<str>, Value);
 
 impl RecordedMetadata {
-    /// The text of a key; `None` if there is no such key, or if the API wrote
-    /// something else than text there.
+    /// The text of a key; `None` if the key is missing or its value is not a string.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        let place = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
-        self.0[place].1.as_str()
+        let index = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
+        self.0[index].1.as_str()
     }
 
-    /// Every key and what the API wrote there, in the order of the keys.
+    /// The keys and their JSON values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no key.
+    /// Whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn new(mut pairs: Vec<Pair>) -> Self {
-        // The sort is stable: of a key that is written twice the last one counts.
+        // The sort is stable, so that the last value of a duplicate key wins.
         pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
         pairs.dedup_by(|later, kept| {
             let same = later.0 == kept.0;
@@ -228,12 +225,12 @@ impl<'de> Deserialize<'de> for RecordedMetadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match MetadataField::deserialize(deserializer)? {
             MetadataField::Pairs(pairs) => Ok(pairs),
-            MetadataField::Other(_) => Err(de::Error::custom("the metadata is no object")),
+            MetadataField::Other(_) => Err(de::Error::custom("metadata is not an object")),
         }
     }
 }
 
-/// What stands in a field that should hold metadata.
+/// The value of a field that should hold metadata.
 pub(crate) enum MetadataField {
     Pairs(RecordedMetadata),
     Other(Value),
@@ -243,7 +240,7 @@ impl<'de> Deserialize<'de> for MetadataField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
 
-        /// Visits what is kept as it is.
+        /// Visitors for values that are not an object.
         macro_rules! other {
             ($($visit:ident($($value:ident: $type:ty)?) = $kept:expr,)*) => {$(
                 fn $visit<E: de::Error>(self, $($value: $type)?) -> Result<MetadataField, E> {

@@ -1,4 +1,4 @@
-//! Text that is carried and not looked into: ids, cursors, personal data.
+//! Text that is passed on without being interpreted: ids, cursors, personal data.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,43 +7,43 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The id of an account, such as `U123`: `user_id` of every answer about an
-/// impact. Cheap to clone.
+/// The id of an account, such as `U123`: `user_id` of every response about an impact.
+/// Cheap to clone.
 ///
-/// Together with a [`Timestamp`](super::Timestamp) it names one impact.
+/// Together with a [`Timestamp`](super::Timestamp) it identifies an impact.
 #[derive(Clone)]
 pub struct UserId(Id);
 
-/// One account's id stands in every record of a page: a short one, as they all
-/// are, is held in place.
+/// Every record of a page has the id, so a short one is stored inline. All known ids are
+/// short.
 #[derive(Clone)]
 enum Id {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(Arc<str>),
 }
 
-/// The longest id that fits in the room that a long one takes as well.
+/// The longest inline id, in bytes: as many as make the enum no larger than it is anyway.
 const SHORT: usize = 22;
 
 impl UserId {
-    /// Takes an id as the API gave it.
+    /// Wraps an id from the API.
     pub fn new(id: impl AsRef<str>) -> Self {
         let id = id.as_ref();
         let mut bytes = [0; SHORT];
         match (u8::try_from(id.len()), bytes.get_mut(..id.len())) {
-            (Ok(length), Some(room)) => {
-                room.copy_from_slice(id.as_bytes());
+            (Ok(length), Some(inline)) => {
+                inline.copy_from_slice(id.as_bytes());
                 Self(Id::Short { length, bytes })
             }
             _ => Self(Id::Long(id.into())),
         }
     }
 
-    /// The id.
+    /// The text of the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // Written from text, so it is text.
+            // The bytes come from a `&str`, so this does not fail.
             Id::Short { length, bytes } => {
                 std::str::from_utf8(&bytes[..usize::from(*length)]).unwrap_or_default()
             }
@@ -116,7 +116,7 @@ impl Hash for UserId {
     }
 }
 
-/// Declares text that is out of `Debug`.
+/// Declares a text type that `Debug` hides.
 macro_rules! hidden_text {
     ($(#[$meta:meta])* $name:ident, $new:literal) => {
         $(#[$meta])*
@@ -146,19 +146,18 @@ macro_rules! hidden_text {
 }
 
 hidden_text! {
-    /// Where a list goes on: `cursor` of `GET /v1/records`, `/v1/customer_records` and
-    /// `/v1/customers`, given by one page, sent for the next, never looked into.
+    /// The start of the next page of a list: `cursor` of `GET /v1/records`,
+    /// `/v1/customer_records` and `/v1/customers`. It is opaque.
     ///
-    /// Store it with [`as_str`](Self::as_str) to resume a walk in another process.
-    /// Its text is out of `Debug`, since nobody says what it holds.
-    Cursor, "Takes a cursor as the API gave it, of any length."
+    /// To continue the list in another process, store its text
+    /// ([`as_str`](Self::as_str)). `Debug` hides it, since it may encode personal data.
+    Cursor, "Wraps a cursor from the API, of any length."
 }
 
 hidden_text! {
-    /// Text that is or may hold personal data: an e-mail address, a name, a reason
-    /// in free words. Hidden in `Debug`, and there is no `Display`: use
-    /// [`as_str`](Self::as_str).
-    Redacted, "Takes text as it is."
+    /// Text that may hold personal data, such as an e-mail address, a name or a reason.
+    /// `Debug` hides it and there is no `Display`: use [`as_str`](Self::as_str).
+    Redacted, "Wraps any text."
 }
 
 impl<T: Into<String>> From<T> for Redacted {

@@ -1,4 +1,4 @@
-//! Why an impact is cancelled, in the caller's words.
+//! The reason for a cancellation.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::{Serialize, Serializer};
 
 use super::InvalidValue;
 
-/// The reason of a cancellation, `reason` of `POST /v1/cancel_impact`: at most
-/// 200 characters, counted as Unicode scalar values.
+/// The reason for a cancellation, `reason` of `POST /v1/cancel_impact`: at most
+/// 200 characters (Unicode scalar values).
 ///
-/// It comes back when the impact is tracked. Hidden in `Debug`, since it may
-/// name a customer; use [`as_str`](Self::as_str).
+/// `GET /v1/track` shows it later. `Debug` hides it, since it may name a customer; use
+/// [`as_str`](Self::as_str).
 ///
 /// ```
 /// use oneclick_proto::Reason;
@@ -18,27 +18,27 @@ use super::InvalidValue;
 /// assert!(Reason::new("refunded").is_ok());
 /// assert_eq!(
 ///     Reason::new("ä".repeat(201)).unwrap_err().to_string(),
-///     "the reason has 201 characters: 200 can be sent",
+///     "the reason must have at most 200 characters (got 201)",
 /// );
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reason(String);
 
 impl Reason {
-    /// The longest reason, in characters.
+    /// The maximum length of a reason, in characters.
     pub const MAX_CHARS: usize = 200;
 
-    /// Checks a reason.
+    /// Checks the length of a reason.
     ///
     /// # Errors
-    /// [`InvalidValue::TooLong`], which does not repeat it.
+    /// [`InvalidValue::TooLong`], without the reason in it.
     pub fn new(reason: impl Into<String>) -> Result<Self, InvalidValue> {
         let reason = reason.into();
         InvalidValue::check_length("reason", &reason, Self::MAX_CHARS)?;
         Ok(Self(reason))
     }
 
-    /// The reason.
+    /// The text of the reason.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

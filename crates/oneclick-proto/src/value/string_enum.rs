@@ -1,11 +1,10 @@
-//! Sets of names that the API may extend: a name not known is kept as text.
+//! Enums of names that the API may extend: an unknown name is kept as text.
 
 use std::fmt;
 
 /// A name that this version does not know, kept as the API wrote it.
 ///
-/// Only the parsers of the string enums make one, so a name that is known is
-/// never hidden in it.
+/// Only the conversions of the enums create one, so it never holds a known name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OtherName(Box<str>);
 
@@ -23,7 +22,7 @@ impl OtherName {
 
 impl fmt::Debug for OtherName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A hostile server chooses the name: show it only if it looks like one.
+        // The server chooses the text: show it only if it looks like a name and not like a key.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let key = self.0.contains("test_") || self.0.contains("live_");
         if self.0.len() <= 40 && self.0.bytes().all(plain) && !key {
@@ -34,7 +33,7 @@ impl fmt::Debug for OtherName {
     }
 }
 
-/// Declares a set of names that the API may extend.
+/// Declares an enum of names that the API may extend.
 macro_rules! string_enum {
     (
         $(#[$meta:meta])*
@@ -52,10 +51,10 @@ macro_rules! string_enum {
         }
 
         impl $name {
-            /// Every name that this version knows.
+            /// All variants that this version knows.
             pub const KNOWN: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The API's name for it.
+            /// The name in the API.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -64,8 +63,8 @@ macro_rules! string_enum {
                 }
             }
 
-            /// The one of this name; `None` if this version does not know it. `From`
-            /// keeps such a name instead.
+            /// The variant with this name; `None` if this version does not know it, where
+            /// `From` returns `Other`.
             #[must_use]
             pub fn known(name: &str) -> Option<Self> {
                 match name {

@@ -83,7 +83,7 @@ impl PurchaseState {
             ("customer", self.customer != expected.customer),
         ];
         match differs.into_iter().find(|(_, differs)| *differs) {
-            Some((what, _)) => Err(InvalidValue::OtherPurchase { what }),
+            Some((part, _)) => Err(InvalidValue::OtherPurchase { part }),
             None => Ok(()),
         }
     }

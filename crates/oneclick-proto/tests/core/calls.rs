@@ -177,8 +177,8 @@ fn retry_after_is_obeyed_and_reported() {
     assert_eq!((error.attempts(), error.elapsed()), (2, after));
     assert_eq!(
         error.to_string(),
-        "POST /v1/plant_tree: answered 429 Too Many Requests: api_error: slow down \
-         (after 2 attempts); it was not executed",
+        "POST /v1/plant_tree: the server responded with 429 Too Many Requests: api_error: \
+         slow down (after 2 attempts); the request was not executed",
     );
 }
 

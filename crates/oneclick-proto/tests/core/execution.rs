@@ -132,11 +132,14 @@ fn a_read_is_retried_after_a_truncated_body_but_not_after_one_that_is_too_large(
 fn a_message_leaves_the_cause_to_the_source() {
     use std::error::Error as _;
     let error = finish(Err(TransportError::connect("connection refused (os error 111)")));
-    assert_eq!(error.to_string(), "POST /v1/plant_tree: could not connect; it was not executed");
+    assert_eq!(
+        error.to_string(),
+        "POST /v1/plant_tree: could not connect; the request was not executed"
+    );
     assert_eq!(error.source().unwrap().to_string(), "connection refused (os error 111)");
     assert_eq!(
         format!("{error:#}"),
-        "POST /v1/plant_tree: could not connect; it was not executed: connection refused (os error 111)",
+        "POST /v1/plant_tree: could not connect; the request was not executed: connection refused (os error 111)",
     );
 }
 
@@ -145,21 +148,23 @@ fn a_message_for_a_purchase_says_whether_it_was_executed() {
     for (outcome, expected) in [
         (
             response(307, ""),
-            "answered 307 Temporary Redirect, and redirects are not followed; it was not executed",
+            "the server responded with 307 Temporary Redirect, and redirects are not followed; \
+             the request was not executed",
         ),
         (
             response(500, ""),
-            "answered 500 Internal Server Error; whether it was executed is not known",
+            "the server responded with 500 Internal Server Error; the request may have been \
+             executed, so check before sending it again",
         ),
         (
             response(200, ""),
-            "the answer does not hold the response: it is empty; whether it was executed is not \
-             known",
+            "the response body could not be decoded: it is empty; the request may have been \
+             executed, so check before sending it again",
         ),
         (
             response(200, r#"{"tree_planted":5}"#),
-            "the answer does not hold the response: missing field `user_id` at line 1 column 18; \
-             it was executed",
+            "the response body could not be decoded: missing field `user_id` at line 1 column 18; \
+             the request was executed",
         ),
     ] {
         let error = finish(outcome);
@@ -178,17 +183,18 @@ fn a_message_for_a_cancellation_says_that_it_can_be_sent_again() {
     for (code, expected) in [
         (
             307,
-            "answered 307 Temporary Redirect, and redirects are not followed; it was not executed",
+            "the server responded with 307 Temporary Redirect, and redirects are not followed; \
+             the request was not executed",
         ),
         (
             500,
-            "answered 500 Internal Server Error; whether it was executed is not known, and it \
-             can be sent again",
+            "the server responded with 500 Internal Server Error; the request may have been \
+             executed, and is safe to send again",
         ),
         (
             200,
-            "the answer does not hold the response: it is empty; whether it was executed is not \
-             known, and it can be sent again",
+            "the response body could not be decoded: it is empty; the request may have been \
+             executed, and is safe to send again",
         ),
     ] {
         let error = api.decode(&cancel, status(code)).unwrap_err();
@@ -196,7 +202,10 @@ fn a_message_for_a_cancellation_says_that_it_can_be_sent_again() {
     }
     // A message for a read says nothing about execution.
     let error = api.decode(&GetAccount, status(500)).unwrap_err();
-    assert_eq!(error.to_string(), "GET /v1/whoami: answered 500 Internal Server Error");
+    assert_eq!(
+        error.to_string(),
+        "GET /v1/whoami: the server responded with 500 Internal Server Error"
+    );
 }
 
 #[test]

@@ -71,8 +71,8 @@ fn without_a_decoder_the_answer_stays_as_it_is_and_the_error_says_so() {
     assert_eq!(error.execution(), Execution::Unknown);
     assert_eq!(
         error.to_string(),
-        "POST /v1/plant_tree: the answer does not hold the response: it has the \
-         content-encoding gzip, which was not taken off; whether it was executed is not known",
+        "POST /v1/plant_tree: the response body could not be decoded: its content-encoding \
+         gzip was not decoded; the request may have been executed, so check before sending it again",
     );
 }
 

@@ -62,8 +62,8 @@ fn an_error_answer_keeps_status_type_message_and_body() {
     assert_eq!(error.body(), body);
     assert_eq!(
         error.to_string(),
-        "POST /v1/plant_tree: answered 400 Bad Request: invalid_request_error: amount is missing; \
-         it was not executed",
+        "POST /v1/plant_tree: the server responded with 400 Bad Request: invalid_request_error: \
+         amount is missing; the request was not executed",
     );
 }
 
@@ -103,7 +103,7 @@ fn a_tracking_id_that_cannot_be_read_is_an_error_before_anything_is_sent() {
         let error = TrackImpact::try_from(id).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "not the id of an impact: a user id, a hyphen and a timestamp, such as \
+            "invalid impact id: expected a user id, a hyphen and a timestamp, such as \
              U123-2024-09-16T20:34:04.429Z",
         );
     }

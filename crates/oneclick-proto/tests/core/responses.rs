@@ -434,7 +434,10 @@ fn what_is_of_another_type_is_told() {
     let row = told::<Record>("5");
     assert!(row.contains("expected an impact"), "{row}");
     let amount = told::<Record>(r#"{"tree_planted":"5"}"#);
-    assert!(amount.contains("expected an amount that is a whole number of 64 bits"), "{amount}");
+    assert!(
+        amount.contains("expected an amount that is a whole number of at most 64 bits"),
+        "{amount}"
+    );
     let metadata: RecordedMetadata = serde_json::from_str(r#"{"b":1,"a":"x"}"#).unwrap();
     assert_eq!((metadata.len(), metadata.get("a")), (2, Some("x")));
 }
@@ -616,7 +619,7 @@ fn a_damaged_cursor_or_id_is_never_sent_back() {
     let first = pager.request().unwrap().unwrap();
     let page = pager.take(decode(&first, body)).unwrap().unwrap();
     let second = pager.request().unwrap().unwrap();
-    let damaged = |what| InvalidValue::Damaged { what };
+    let damaged = |name| InvalidValue::Damaged { name };
     assert_eq!(api.encode(&second).unwrap_err(), damaged("cursor"));
     let record = &page.items[0];
     assert_eq!(api.encode(&TrackImpact::from(record)).unwrap_err(), damaged("user id"));
@@ -629,7 +632,7 @@ fn a_damaged_cursor_or_id_is_never_sent_back() {
         records.cursor = cursor.map(Cursor::new);
         assert_eq!(api.encode(&records).is_err(), cursor.is_some());
     }
-    assert!(damaged("cursor").to_string().starts_with("the cursor is damaged: it contains U+FFFD"));
+    assert!(damaged("cursor").to_string().starts_with("the cursor is damaged (it contains U+FFFD"));
 }
 
 /// The reason is shown whoever wrote it; whether it is proof is another question.
