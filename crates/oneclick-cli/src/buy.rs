@@ -68,7 +68,7 @@ pub(crate) fn run(
     }
     let resumed = VerifiedPurchase::resume(&intent, purchase, state);
     let resumed = resumed.map_err(|invalid| match invalid {
-        InvalidValue::OtherPurchase { what } => buying.wrong_file(what),
+        InvalidValue::OtherPurchase { part } => buying.wrong_file(part),
         invalid => invalid.into(),
     })?;
     buying.finish(resumed, Some(saved))

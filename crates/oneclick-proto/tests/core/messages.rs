@@ -346,7 +346,7 @@ fn calls() -> Vec<Error> {
     // A purchase, and a cancellation, which is idempotent.
     let ada = tree().customer(Customer::new("ada@example.com").unwrap());
     errors.extend([
-        client(|_| response(400, r#"{"type":"x","message":"ada@example.com is blocked"}"#))
+        client(|_| response(400, r#"{"type":"invalid_request_error","message":"ada@example.com is blocked"}"#))
             .plant_tree(ada)
             .unwrap_err(),
         client(refused).plant_tree(tree()).unwrap_err(),
