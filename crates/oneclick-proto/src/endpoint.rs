@@ -24,9 +24,10 @@ use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use action::{Action, Receipt};
+pub use action::Action;
 pub(crate) use list::PageItems;
 pub use list::{List, ListItem, Page};
+pub use row::{CustomerRecord, NoCustomer, Receipt, Record, Row};
 
 use crate::value::InvalidValue;
 

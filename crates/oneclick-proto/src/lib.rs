@@ -107,7 +107,7 @@ pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;
 pub use endpoint::clean_ocean::CleanOcean;
-pub use endpoint::customer_records::{CustomerRecord, ListCustomerRecords};
+pub use endpoint::customer_records::ListCustomerRecords;
 pub use endpoint::customers::{CustomerSummary, ListCustomers};
 pub use endpoint::daily_impact::{DailyTotals, Day, GetDailyTotals};
 pub use endpoint::donate_money::DonateMoney;
@@ -115,11 +115,13 @@ pub use endpoint::impact::{GetImpactTotals, ImpactTotals};
 pub use endpoint::plant_tree::PlantTree;
 pub use endpoint::project_by_id::GetProject;
 pub use endpoint::projects::{Goal, ListProjects, Locale, Project, ProjectList, ProjectType};
-pub use endpoint::records::{ListRecords, Record};
+pub use endpoint::records::ListRecords;
 pub use endpoint::restore_coral::RestoreCoral;
 pub use endpoint::track::{TrackImpact, Tracking};
 pub use endpoint::whoami::{Account, GetAccount};
-pub use endpoint::{Action, Endpoint, List, ListItem, Page, Receipt};
+pub use endpoint::{
+    Action, CustomerRecord, Endpoint, List, ListItem, NoCustomer, Page, Receipt, Record, Row,
+};
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
 pub use machine::{Call, Machine, Sent, Settled, Settlement, Step, VerifiedPurchase, Waiting};
 pub use pager::Pager;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use oneclick_proto::{
     Category, CustomerRecord, CustomerSummary, DateRange, Day, Email, Impact, ImpactId, ImpactKind,
-    ImpactTotals, Metadata, Reason, Receipt, Record, RecordCustomer, Redacted, SortOrder,
-    Timestamp, Totals, UserId,
+    ImpactTotals, Metadata, NoCustomer, Reason, Receipt, Record, RecordCustomer, Redacted,
+    SortOrder, Timestamp, Totals, UserId,
 };
 use serde::Serialize;
 
@@ -485,19 +485,14 @@ impl Account {
 
     /// A record of the account's own.
     pub(super) fn record(&self, position: u32) -> Record {
-        let Receipt { user_id, time_utc, impact, category, metadata, .. } = self.receipt(position);
-        let mut record = Record::new(user_id, time_utc, impact);
-        (record.category, record.metadata) = (category, metadata);
-        record
+        self.receipt(position).with_customer(|_| NoCustomer)
     }
 
     /// A record of a customer's.
     pub(super) fn customer_record(&self, position: u32) -> Option<CustomerRecord> {
-        let Receipt { user_id, time_utc, impact, category, customer, metadata, .. } =
-            self.receipt(position);
-        let mut record = CustomerRecord::new(user_id, time_utc, impact, customer?);
-        (record.category, record.metadata) = (category, metadata);
-        Some(record)
+        let receipt = self.receipt(position);
+        let customer = receipt.customer.clone()?;
+        Some(receipt.with_customer(|_| customer))
     }
 
     /// A customer.

@@ -1,15 +1,9 @@
-//! The trait, receipt and macro of the actions, the endpoints that buy something.
-
-use serde::Deserialize;
+//! The trait and macro of the actions, the endpoints that buy something.
 
 use super::Endpoint;
-use super::customer_records::CustomerRecord;
-use super::records::Record;
-use super::row::{Row, row};
+use super::row::Receipt;
 use crate::purchase::Purchase;
-use crate::value::{
-    Category, Extra, Impact, ImpactKind, RecordCustomer, RecordedMetadata, Timestamp, UserId,
-};
+use crate::value::ImpactKind;
 
 /// An endpoint that buys an impact. Each call is a separate purchase.
 ///
@@ -21,89 +15,6 @@ pub trait Action: Endpoint<Response = Receipt> + Into<Purchase> + Clone + Sealed
 
 #[expect(unnameable_types, reason = "it seals `Action`")]
 pub trait Sealed {}
-
-/// The response of every action (`POST /v1/plant_tree`, `/v1/clean_ocean`,
-/// `/v1/capture_carbon`, `/v1/restore_coral`, `/v1/donate_money`): the impact that was
-/// bought, and the id to track or cancel it with.
-///
-/// ```
-/// use oneclick_proto::{ImpactKind, Receipt};
-///
-/// let receipt: Receipt = serde_json::from_str(
-///     r#"{"user_id":"U123","tree_planted":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#,
-/// ).unwrap();
-/// assert_eq!(receipt.impact.kind, ImpactKind::TreePlanted);
-/// assert_eq!(receipt.impact.amount, 5);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Row")]
-#[non_exhaustive]
-pub struct Receipt {
-    /// The account that the impact belongs to.
-    pub user_id: UserId,
-    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
-    /// the impact.
-    pub time_utc: Timestamp,
-    /// The impact that was bought: its kind, and its amount in the unit of the kind.
-    pub impact: Impact,
-    /// The category; `None` if none was sent.
-    pub category: Option<Category>,
-    /// The customer on whose behalf it was made; `None` if it was made for the account.
-    pub customer: Option<RecordCustomer>,
-    /// The metadata of the purchase. The API is only known to return it in records.
-    pub metadata: RecordedMetadata,
-    /// Fields that this version does not know.
-    pub extra: Extra,
-}
-
-impl Receipt {
-    /// A receipt without category, customer or metadata.
-    #[must_use]
-    pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
-        Self {
-            user_id,
-            time_utc,
-            impact,
-            category: None,
-            customer: None,
-            metadata: RecordedMetadata::default(),
-            extra: Extra::default(),
-        }
-    }
-}
-
-row!(Receipt, |receipt| receipt.customer.as_ref());
-
-impl TryFrom<Row> for Receipt {
-    type Error = &'static str;
-
-    fn try_from(row: Row) -> Result<Self, Self::Error> {
-        // A receipt without an amount does not prove a purchase.
-        if row.impact.kind.as_str().is_empty() {
-            return Err("missing field `amount`");
-        }
-        let Row { user_id, time_utc, impact, category, customer, metadata, extra } = row;
-        Ok(Self { user_id, time_utc, impact, category, customer, metadata, extra })
-    }
-}
-
-/// A record has all that a receipt has.
-impl From<Record> for Receipt {
-    fn from(record: Record) -> Self {
-        let Record { user_id, time_utc, impact, category, metadata, extra } = record;
-        Self { user_id, time_utc, impact, category, customer: None, metadata, extra }
-    }
-}
-
-/// A customer's record has all that a receipt has.
-impl From<CustomerRecord> for Receipt {
-    fn from(record: CustomerRecord) -> Self {
-        let CustomerRecord { user_id, customer, time_utc, impact, category, metadata, extra } =
-            record;
-        let customer = Some(customer);
-        Self { user_id, time_utc, impact, category, customer, metadata, extra }
-    }
-}
 
 /// Declares an action: its amount, its category if it has one, its path and its kind.
 macro_rules! action {

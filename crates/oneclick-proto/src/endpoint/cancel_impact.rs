@@ -4,7 +4,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
-use super::row::{as_field, by_id, identified, impact_of, rest_of};
+use super::row::{as_field, by_id, impact_of, rest_of};
 use crate::setters::setters;
 use crate::value::{
     Category, Extra, Impact, ImpactId, InvalidValue, Reason, Redacted, Timestamp, UserId,
@@ -138,4 +138,14 @@ impl Cancellation {
     }
 }
 
-identified!(Cancellation);
+impl From<&Cancellation> for ImpactId {
+    fn from(cancellation: &Cancellation) -> Self {
+        Self::new(cancellation.user_id.clone(), cancellation.time_utc.clone())
+    }
+}
+
+impl From<Cancellation> for ImpactId {
+    fn from(cancellation: Cancellation) -> Self {
+        Self::new(cancellation.user_id, cancellation.time_utc)
+    }
+}

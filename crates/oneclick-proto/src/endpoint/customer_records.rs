@@ -1,15 +1,12 @@
 //! The records of customers: `GET /v1/customer_records`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ListItem;
 use super::list::list;
-use super::row::{Row, row};
+use super::row::CustomerRecord;
 use crate::setters::setters;
-use crate::value::{
-    Category, DateRange, Email, Extra, Impact, ImpactKind, RecordCustomer, RecordedMetadata,
-    Timestamp, UserId,
-};
+use crate::value::{DateRange, Email, ImpactKind};
 list! {
     /// `GET /v1/customer_records`: the impacts made on behalf of customers.
     ///
@@ -62,71 +59,10 @@ impl ListCustomerRecords {
     }
 }
 
-/// An impact made on behalf of a customer, from `customer_records` in the response of
-/// `GET /v1/customer_records`.
-///
-/// It does not show whether the impact was cancelled;
-/// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Row")]
-#[non_exhaustive]
-pub struct CustomerRecord {
-    /// The account that the impact belongs to.
-    pub user_id: UserId,
-    /// The customer on whose behalf the impact was made.
-    pub customer: RecordCustomer,
-    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
-    /// the impact.
-    pub time_utc: Timestamp,
-    /// The impact: its kind, and its amount in the unit of the kind. An unknown kind keeps its
-    /// name; the name is empty if the record has no amount.
-    pub impact: Impact,
-    /// The category; `None` if there is none.
-    pub category: Option<Category>,
-    /// The metadata of the purchase, which may be empty.
-    pub metadata: RecordedMetadata,
-    /// Fields that this version does not know.
-    pub extra: Extra,
-}
-
-impl CustomerRecord {
-    /// A record without category or metadata.
-    #[must_use]
-    pub fn new(
-        user_id: UserId,
-        time_utc: Timestamp,
-        impact: Impact,
-        customer: RecordCustomer,
-    ) -> Self {
-        Self {
-            user_id,
-            customer,
-            time_utc,
-            impact,
-            category: None,
-            metadata: RecordedMetadata::default(),
-            extra: Extra::default(),
-        }
-    }
-}
-
 impl ListItem for CustomerRecord {
     const FIELD: &'static str = "customer_records";
 
-    /// Two records can be equal in all fields if their time is in whole seconds.
     fn is_unique(&self) -> bool {
-        self.time_utc.datetime().timestamp_subsec_nanos() != 0
-    }
-}
-
-row!(CustomerRecord, |record| Some(&record.customer));
-
-impl TryFrom<Row> for CustomerRecord {
-    type Error = &'static str;
-
-    fn try_from(row: Row) -> Result<Self, Self::Error> {
-        let Row { user_id, time_utc, impact, category, customer, metadata, extra } = row;
-        let customer = customer.ok_or("missing field `customer`")?;
-        Ok(Self { user_id, customer, time_utc, impact, category, metadata, extra })
+        self.has_unique_time()
     }
 }

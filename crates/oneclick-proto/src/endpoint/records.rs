@@ -1,14 +1,12 @@
 //! The records of the account itself: `GET /v1/records`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ListItem;
 use super::list::list;
-use super::row::{Row, row};
+use super::row::Record;
 use crate::setters::setters;
-use crate::value::{
-    Category, DateRange, Extra, Impact, ImpactKind, RecordedMetadata, Timestamp, UserId,
-};
+use crate::value::{DateRange, ImpactKind};
 list! {
     /// `GET /v1/records`: the impacts that the account made for itself.
     ///
@@ -61,66 +59,10 @@ impl ListRecords {
     }
 }
 
-/// An impact that the account made for itself, from `user_records` in the response of
-/// `GET /v1/records`.
-///
-/// It does not show whether the impact was cancelled;
-/// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Row")]
-#[non_exhaustive]
-pub struct Record {
-    /// The account that the impact belongs to.
-    pub user_id: UserId,
-    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
-    /// the impact.
-    pub time_utc: Timestamp,
-    /// The impact: its kind, and its amount in the unit of the kind. An unknown kind keeps its
-    /// name; the name is empty if the record has no amount.
-    pub impact: Impact,
-    /// The category; `None` if there is none.
-    pub category: Option<Category>,
-    /// The metadata of the purchase, which may be empty.
-    pub metadata: RecordedMetadata,
-    /// Fields that this version does not know.
-    pub extra: Extra,
-}
-
-impl Record {
-    /// A record without category or metadata.
-    #[must_use]
-    pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
-        Self {
-            user_id,
-            time_utc,
-            impact,
-            category: None,
-            metadata: RecordedMetadata::default(),
-            extra: Extra::default(),
-        }
-    }
-}
-
 impl ListItem for Record {
     const FIELD: &'static str = "user_records";
 
-    /// Two records can be equal in all fields if their time is in whole seconds.
     fn is_unique(&self) -> bool {
-        self.time_utc.datetime().timestamp_subsec_nanos() != 0
-    }
-}
-
-row!(Record, |_| None);
-
-impl TryFrom<Row> for Record {
-    type Error = serde_json::Error;
-
-    fn try_from(row: Row) -> Result<Self, Self::Error> {
-        let Row { user_id, time_utc, impact, category, customer, metadata, mut extra } = row;
-        // A customer is not expected here, but must not be lost.
-        if let Some(customer) = customer {
-            extra.insert("customer", serde_json::to_value(customer)?);
-        }
-        Ok(Self { user_id, time_utc, impact, category, metadata, extra })
+        self.has_unique_time()
     }
 }

@@ -1,6 +1,7 @@
-//! Rows: the common form of receipts, records and customer records in JSON.
+//! One impact as the API writes it down: a receipt, or a row of either list of records.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{self, MapAccess};
 use serde::ser::SerializeMap;
@@ -8,50 +9,198 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::value::{
-    Category, Extra, Impact, ImpactFinder, ImpactKind, MetadataField, RecordCustomer,
+    Category, Extra, Impact, ImpactFinder, ImpactId, ImpactKind, MetadataField, RecordCustomer,
     RecordedMetadata, Timestamp, UserId, split_amounts, whole,
 };
 
-/// An impact with all the fields that a row can have.
-pub(super) struct Row {
-    pub(super) user_id: UserId,
-    pub(super) time_utc: Timestamp,
-    /// Its kind has an empty name if the row has no amount.
-    pub(super) impact: Impact,
-    pub(super) category: Option<Category>,
-    pub(super) customer: Option<RecordCustomer>,
-    pub(super) metadata: RecordedMetadata,
-    pub(super) extra: Extra,
+/// One impact as the API writes it down: a [`Receipt`], a [`Record`] or a
+/// [`CustomerRecord`]. `C` is its customer.
+///
+/// It does not show whether the impact was cancelled;
+/// [`Tracking::cancelled_on`](super::track::Tracking::cancelled_on) does.
+///
+/// ```
+/// use oneclick_proto::{ImpactKind, Receipt, Record};
+///
+/// let receipt: Receipt = serde_json::from_str(
+///     r#"{"user_id":"U123","tree_planted":5,"time_utc":"2024-09-16T20:34:04.429Z"}"#,
+/// ).unwrap();
+/// assert_eq!(receipt.impact.kind, ImpactKind::TreePlanted);
+/// assert_eq!(receipt.impact.amount, 5);
+/// let record: Record = serde_json::from_value(serde_json::to_value(&receipt).unwrap()).unwrap();
+/// assert_eq!(record.impact, receipt.impact);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Row<C> {
+    /// The account that the impact belongs to.
+    pub user_id: UserId,
+    /// The customer on whose behalf it was made.
+    pub customer: C,
+    /// When the impact was made, in UTC to the millisecond. With `user_id` it is the id of
+    /// the impact.
+    pub time_utc: Timestamp,
+    /// The impact: its kind, and its amount in the unit of the kind. An unknown kind keeps
+    /// its name; the name is empty if a record has no amount.
+    pub impact: Impact,
+    /// The category; `None` if there is none.
+    pub category: Option<Category>,
+    /// The metadata of the purchase, which may be empty. The API is only known to return it
+    /// in records.
+    pub metadata: RecordedMetadata,
+    /// Fields that this version does not know.
+    pub extra: Extra,
 }
 
-/// A borrowed row, to be serialized.
-pub(super) struct RowRef<'a> {
-    pub(super) user_id: &'a UserId,
-    pub(super) time_utc: &'a Timestamp,
-    pub(super) impact: &'a Impact,
-    pub(super) category: Option<&'a Category>,
-    pub(super) customer: Option<&'a RecordCustomer>,
-    pub(super) metadata: &'a RecordedMetadata,
-    pub(super) extra: &'a Extra,
+/// The response of every action (`POST /v1/plant_tree`, `/v1/clean_ocean`,
+/// `/v1/capture_carbon`, `/v1/restore_coral`, `/v1/donate_money`): the impact that was
+/// bought, and the id to track or cancel it with. Its `customer` is `None` if it was made
+/// for the account.
+pub type Receipt = Row<Option<RecordCustomer>>;
+
+/// An impact that the account made for itself, from `user_records` in the response of
+/// `GET /v1/records`.
+pub type Record = Row<NoCustomer>;
+
+/// An impact that the account made for a customer, from `customer_records` in the response
+/// of `GET /v1/customer_records`.
+pub type CustomerRecord = Row<RecordCustomer>;
+
+/// Stands for the customer of an impact that the account made for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoCustomer;
+
+impl<C: Default> Row<C> {
+    /// An impact without customer, category or metadata.
+    #[must_use]
+    pub fn new(user_id: UserId, time_utc: Timestamp, impact: Impact) -> Self {
+        Self {
+            user_id,
+            customer: C::default(),
+            time_utc,
+            impact,
+            category: None,
+            metadata: RecordedMetadata::default(),
+            extra: Extra::default(),
+        }
+    }
 }
 
-impl Serialize for RowRef<'_> {
+impl<C> Row<C> {
+    /// Whether no other impact can be equal in all fields. Two can be if their time is in
+    /// whole seconds.
+    pub(super) fn has_unique_time(&self) -> bool {
+        self.time_utc.datetime().timestamp_subsec_nanos() != 0
+    }
+
+    /// The same impact with another customer, made from its own. A [`CustomerRecord`] is
+    /// made so, from a [`Record`].
+    pub fn with_customer<D>(self, customer: impl FnOnce(C) -> D) -> Row<D> {
+        Row {
+            user_id: self.user_id,
+            customer: customer(self.customer),
+            time_utc: self.time_utc,
+            impact: self.impact,
+            category: self.category,
+            metadata: self.metadata,
+            extra: self.extra,
+        }
+    }
+}
+
+/// A record has all that a receipt has.
+impl From<Record> for Receipt {
+    fn from(record: Record) -> Self {
+        record.with_customer(|NoCustomer| None)
+    }
+}
+
+/// A customer's record has all that a receipt has.
+impl From<CustomerRecord> for Receipt {
+    fn from(record: CustomerRecord) -> Self {
+        record.with_customer(Some)
+    }
+}
+
+impl<C> From<&Row<C>> for ImpactId {
+    fn from(record: &Row<C>) -> Self {
+        Self::new(record.user_id.clone(), record.time_utc.clone())
+    }
+}
+
+impl<C> From<Row<C>> for ImpactId {
+    fn from(record: Row<C>) -> Self {
+        Self::new(record.user_id, record.time_utc)
+    }
+}
+
+/// A type for the customer of a row.
+#[expect(unnameable_types, reason = "it seals `Row`")]
+pub trait RowCustomer: Sized {
+    /// Takes the field `customer`, if the row has it.
+    fn take(customer: Option<RecordCustomer>, extra: &mut Extra) -> Result<Self, &'static str>;
+
+    /// The field `customer` to write.
+    fn as_field(&self) -> Option<&RecordCustomer>;
+
+    /// Whether a row may lack the amount.
+    const AMOUNT_MAY_BE_MISSING: bool = true;
+}
+
+impl RowCustomer for NoCustomer {
+    fn take(customer: Option<RecordCustomer>, extra: &mut Extra) -> Result<Self, &'static str> {
+        // A customer is not expected here, but must not be lost.
+        if let Some(Ok(customer)) = customer.map(serde_json::to_value) {
+            extra.insert("customer", customer);
+        }
+        Ok(Self)
+    }
+
+    fn as_field(&self) -> Option<&RecordCustomer> {
+        None
+    }
+}
+
+impl RowCustomer for RecordCustomer {
+    fn take(customer: Option<RecordCustomer>, _: &mut Extra) -> Result<Self, &'static str> {
+        customer.ok_or("missing field `customer`")
+    }
+
+    fn as_field(&self) -> Option<&RecordCustomer> {
+        Some(self)
+    }
+}
+
+impl RowCustomer for Option<RecordCustomer> {
+    fn take(customer: Option<RecordCustomer>, _: &mut Extra) -> Result<Self, &'static str> {
+        Ok(customer)
+    }
+
+    fn as_field(&self) -> Option<&RecordCustomer> {
+        self.as_ref()
+    }
+
+    // A receipt without an amount does not prove a purchase.
+    const AMOUNT_MAY_BE_MISSING: bool = false;
+}
+
+impl<C: RowCustomer> Serialize for Row<C> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("user_id", self.user_id)?;
-        if let Some(customer) = self.customer {
+        map.serialize_entry("user_id", &self.user_id)?;
+        if let Some(customer) = self.customer.as_field() {
             map.serialize_entry("customer", customer)?;
         }
-        map.serialize_entry("time_utc", self.time_utc)?;
-        // The name is empty if the row had no amount.
+        map.serialize_entry("time_utc", &self.time_utc)?;
+        // No name, no field: the row carried no amount.
         if !self.impact.kind.as_str().is_empty() {
             map.serialize_entry(self.impact.kind.as_str(), &self.impact.amount)?;
         }
-        if let Some(category) = self.category {
+        if let Some(category) = &self.category {
             map.serialize_entry("category", category)?;
         }
         if !self.metadata.is_empty() {
-            map.serialize_entry("metadata", self.metadata)?;
+            map.serialize_entry("metadata", &self.metadata)?;
         }
         for (field, value) in self.extra.iter() {
             map.serialize_entry(field, value)?;
@@ -59,80 +208,6 @@ impl Serialize for RowRef<'_> {
         map.end()
     }
 }
-
-/// Implements `Serialize` and the conversion into an impact's id for a type of row.
-/// `$customer` borrows its customer.
-macro_rules! row {
-    ($row:ident, $customer:expr) => {
-        impl serde::Serialize for $row {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let customer: fn(&Self) -> Option<&$crate::value::RecordCustomer> = $customer;
-                $crate::endpoint::row::RowRef {
-                    user_id: &self.user_id,
-                    time_utc: &self.time_utc,
-                    impact: &self.impact,
-                    category: self.category.as_ref(),
-                    customer: customer(self),
-                    metadata: &self.metadata,
-                    extra: &self.extra,
-                }
-                .serialize(serializer)
-            }
-        }
-
-        $crate::endpoint::row::identified!($row);
-    };
-}
-
-/// Implements the conversion into an [`ImpactId`](crate::ImpactId).
-macro_rules! identified {
-    ($row:ident) => {
-        impl From<&$row> for $crate::value::ImpactId {
-            fn from(row: &$row) -> Self {
-                Self::new(row.user_id.clone(), row.time_utc.clone())
-            }
-        }
-
-        impl From<$row> for $crate::value::ImpactId {
-            fn from(row: $row) -> Self {
-                Self::new(row.user_id, row.time_utc)
-            }
-        }
-    };
-}
-
-/// Implements conversions of anything with the id of an impact into a request about it.
-macro_rules! by_id {
-    ($request:ident) => {
-        impl<I: Into<$crate::value::ImpactId>> From<I> for $request {
-            fn from(impact: I) -> Self {
-                Self::new(impact)
-            }
-        }
-
-        $crate::endpoint::row::by_text!(
-            $request: &str, String, &String,
-            &$crate::endpoint::track::Tracking, $crate::endpoint::track::Tracking
-        );
-    };
-}
-
-/// Implements fallible conversions into a request about an impact.
-macro_rules! by_text {
-    ($request:ident: $($from:ty),*) => {$(
-        /// Fails with [`InvalidValue::ImpactId`](crate::InvalidValue::ImpactId) if the text
-        /// or the `tracking_id` is not the id of an impact.
-        impl TryFrom<$from> for $request {
-            type Error = $crate::value::InvalidValue;
-
-            fn try_from(from: $from) -> Result<Self, Self::Error> {
-                $crate::value::ImpactId::try_from(from).map(Self::new)
-            }
-        }
-    )*};
-}
-
-pub(super) use {by_id, by_text, identified, row};
 
 enum Field {
     UserId,
@@ -217,18 +292,18 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-impl<'de> Deserialize<'de> for Row {
+impl<'de, C: RowCustomer> Deserialize<'de> for Row<C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        struct Visitor<C>(PhantomData<C>);
 
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Row;
+        impl<'de, C: RowCustomer> de::Visitor<'de> for Visitor<C> {
+            type Value = Row<C>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an impact with user_id, time_utc and an amount")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<C>, A::Error> {
                 let (mut user_id, mut time_utc) = (None, None);
                 let (mut category, mut customer) = (None, None);
                 let mut metadata = RecordedMetadata::default();
@@ -269,21 +344,57 @@ impl<'de> Deserialize<'de> for Row {
                 }
                 let (impact, left) = finder.finish();
                 keep(&mut extra, left);
+                if impact.kind.as_str().is_empty() && !C::AMOUNT_MAY_BE_MISSING {
+                    return Err(de::Error::missing_field("amount"));
+                }
                 Ok(Row {
                     user_id: user_id.ok_or_else(|| de::Error::missing_field("user_id"))?,
                     time_utc: time_utc.ok_or_else(|| de::Error::missing_field("time_utc"))?,
                     impact,
                     category,
-                    customer,
+                    customer: C::take(customer, &mut extra).map_err(de::Error::custom)?,
                     metadata,
                     extra,
                 })
             }
         }
 
-        deserializer.deserialize_map(Visitor)
+        deserializer.deserialize_map(Visitor(PhantomData))
     }
 }
+
+/// Implements conversions of anything with the id of an impact into a request about it.
+macro_rules! by_id {
+    ($request:ident) => {
+        impl<I: Into<$crate::value::ImpactId>> From<I> for $request {
+            fn from(impact: I) -> Self {
+                Self::new(impact)
+            }
+        }
+
+        $crate::endpoint::row::by_text!(
+            $request: &str, String, &String,
+            &$crate::endpoint::track::Tracking, $crate::endpoint::track::Tracking
+        );
+    };
+}
+
+/// Implements fallible conversions into a request about an impact.
+macro_rules! by_text {
+    ($request:ident: $($from:ty),*) => {$(
+        /// Fails with [`InvalidValue::ImpactId`](crate::InvalidValue::ImpactId) if the text
+        /// or the `tracking_id` is not the id of an impact.
+        impl TryFrom<$from> for $request {
+            type Error = $crate::value::InvalidValue;
+
+            fn try_from(from: $from) -> Result<Self, Self::Error> {
+                $crate::value::ImpactId::try_from(from).map(Self::new)
+            }
+        }
+    )*};
+}
+
+pub(super) use {by_id, by_text};
 
 /// Serializes an impact that a struct flattens, as the field with its amount.
 pub(super) fn as_field<S: Serializer>(impact: &Impact, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,8 @@
 //! Responses that a server of another version could send, and that survive a round trip
 //! through JSON.
 
+use std::fmt;
+
 use proptest::arbitrary::Arbitrary;
 use proptest::prelude::*;
 
@@ -8,35 +10,17 @@ use super::values::date;
 use super::{arbitrary, hostile_text, maybe, maybe_text};
 use crate::{
     Account, CancelMessage, Cancellation, Category, Cursor, CustomerRecord, CustomerSummary,
-    DailyTotals, Day, Email, Extra, Goal, Impact, ImpactId, ImpactTotals, ListItem, Page, Project,
-    ProjectList, ProjectType, Receipt, Record, RecordCustomer, RecordedMetadata, Redacted,
-    Timestamp, Totals, Tracking, UserId,
+    DailyTotals, Day, Email, Extra, Goal, Impact, ImpactId, ImpactTotals, ListItem, NoCustomer,
+    Page, Project, ProjectList, ProjectType, Receipt, Record, RecordCustomer, RecordedMetadata,
+    Redacted, Row, Timestamp, Totals, Tracking, UserId,
 };
 
 arbitrary! {
     Account = (any::<UserId>(), any::<Email>())
         .prop_map(|(id, email)| Self::new(id, email.as_str()));
-    Receipt = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), maybe::<RecordCustomer>(), any::<RecordedMetadata>(), any::<Extra>()).prop_map(
-        |(id, impact, category, customer, metadata, extra)| {
-            let mut receipt = Self::new(id.user_id, id.time_utc, impact);
-            (receipt.category, receipt.customer) = (category, customer);
-            (receipt.metadata, receipt.extra) = (metadata, extra);
-            receipt
-        },
-    );
-    Record = (any::<ImpactId>(), any::<Impact>(), maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>()).prop_map(
-        |(id, impact, category, metadata, extra)| {
-            let mut record = Self::new(id.user_id, id.time_utc, impact);
-            (record.category, record.metadata, record.extra) = (category, metadata, extra);
-            record
-        },
-    );
-    CustomerRecord = (any::<ImpactId>(), any::<Impact>(), any::<RecordCustomer>(), maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>())
-        .prop_map(|(id, impact, customer, category, metadata, extra)| {
-            let mut record = Self::new(id.user_id, id.time_utc, impact, customer);
-            (record.category, record.metadata, record.extra) = (category, metadata, extra);
-            record
-        });
+    Receipt = row(maybe::<RecordCustomer>());
+    Record = row(Just(NoCustomer));
+    CustomerRecord = row(any::<RecordCustomer>());
     CustomerSummary = (any::<RecordCustomer>(), any::<Timestamp>()).prop_map(|(customer, since)| {
         let mut entry = Self::new(customer.customer_id, customer.customer_email, since);
         entry.customer_name = customer.customer_name;
@@ -71,6 +55,16 @@ impl<T: ListItem + Arbitrary + 'static> Arbitrary for Page<T> {
         let items = proptest::collection::vec(any::<T>(), 0..10);
         (items, maybe::<Cursor>()).prop_map(|(items, cursor)| Self::new(items, cursor)).boxed()
     }
+}
+
+fn row<C: fmt::Debug>(customer: impl Strategy<Value = C>) -> impl Strategy<Value = Row<C>> {
+    let rest = (maybe::<Category>(), any::<RecordedMetadata>(), any::<Extra>());
+    (any::<ImpactId>(), any::<Impact>(), customer, rest).prop_map(|(id, impact, customer, rest)| {
+        let record = Record::new(id.user_id, id.time_utc, impact);
+        let mut row = record.with_customer(|NoCustomer| customer);
+        (row.category, row.metadata, row.extra) = rest;
+        row
+    })
 }
 
 fn tracking() -> impl Strategy<Value = Tracking> {

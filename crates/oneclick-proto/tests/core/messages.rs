@@ -346,9 +346,14 @@ fn calls() -> Vec<Error> {
     // A purchase, and a cancellation, which is idempotent.
     let ada = tree().customer(Customer::new("ada@example.com").unwrap());
     errors.extend([
-        client(|_| response(400, r#"{"type":"invalid_request_error","message":"ada@example.com is blocked"}"#))
-            .plant_tree(ada)
-            .unwrap_err(),
+        client(|_| {
+            response(
+                400,
+                r#"{"type":"invalid_request_error","message":"ada@example.com is blocked"}"#,
+            )
+        })
+        .plant_tree(ada)
+        .unwrap_err(),
         client(refused).plant_tree(tree()).unwrap_err(),
         client(lost).plant_tree(tree()).unwrap_err(),
         client(|_| response(200, r#"{"tree_planted":1}"#)).plant_tree(tree()).unwrap_err(),
