@@ -232,7 +232,7 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(url: &str) -> Result<Self, InvalidValue> {
+    fn new(url: &str) -> Result<Self, oneclick_proto::Error> {
         let api = Api::with_base_url(url, "test_benches")?;
         let requests =
             [api.encode(&GetAccount)?, api.encode(&plant_tree()?)?, api.encode(&records())?];

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use chrono::NaiveDate;
 use oneclick_proto::{
-    Api, ApiKey, Cursor, Customer, DateRange, ImpactKind, InvalidValue, Limit, ListRecords,
-    PlantTree, SortOrder, Trees,
+    Api, ApiKey, ConfigError, Cursor, Customer, DateRange, ImpactKind, InvalidValue, Limit,
+    ListRecords, PlantTree, SortOrder, Trees,
 };
 
 const KEY: &str = "test_4f8a1c0b7e2d";
@@ -18,7 +18,7 @@ const CURSOR: &str = "fNJjcmV32dGVkTiOi+/=";
 ///
 /// # Errors
 /// None: the key is one.
-pub fn api() -> Result<Api, InvalidValue> {
+pub fn api() -> Result<Api, ConfigError> {
     Api::new(oneclick_proto::BaseUrl::sandbox(), ApiKey::new(KEY)?)
 }
 

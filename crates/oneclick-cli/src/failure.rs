@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use oneclick_ureq::{Error, ErrorKind, Execution, ImpactId, InvalidValue};
+use oneclick_ureq::{ConfigError, Error, ErrorKind, Execution, ImpactId, InvalidValue};
 
 use crate::local::FileError;
 use crate::output::{self, printable};
@@ -48,7 +48,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Call(error) | Self::NotBought(error) => match error.kind() {
                 _ if file_error(error).is_some() => 1,
-                ErrorKind::Invalid(_) => 2,
+                ErrorKind::Invalid(_) | ErrorKind::Config(_) => 2,
                 // A 5xx is no refusal.
                 ErrorKind::Status(_) if error.execution() == Execution::NotExecuted => 3,
                 _ => 5,
@@ -138,6 +138,12 @@ fn advice(error: &Error) -> &'static str {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Call(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use oneclick_ureq::{Api, BlockingClient, BlockingTransport, Connect, TransportError};
-use oneclick_ureq::{BaseUrl, InvalidValue, TransportOptions};
+use oneclick_ureq::{BaseUrl, ConfigError, TransportOptions};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -83,21 +83,21 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
         let source = if global.base_url.is_some() { "--base-url" } else { BASE_URL };
         Failure::Usage(match invalid {
             // Only the encryption is missing.
-            InvalidValue::BaseUrl { .. } if BaseUrl::insecure(&url).is_ok() => format!(
+            ConfigError::BaseUrl { .. } if BaseUrl::insecure(&url).is_ok() => format!(
                 "{source} {url} would send the key unencrypted: use https://, or set {INSECURE}=1 \
                  if you trust the network",
             ),
-            InvalidValue::BaseUrl { reason } => format!(
+            ConfigError::BaseUrl { reason } => format!(
                 "{source} is not the URL of an API: {reason}; expected one such as {}",
                 BaseUrl::production(),
             ),
             // It is set, so it is its prefix that does not help.
-            InvalidValue::Variable { .. } => format!(
+            ConfigError::Variable { .. } => format!(
                 "the key begins with neither test_ nor live_: set {BASE_URL} or --base-url to the \
                  URL of its API",
             ),
-            InvalidValue::Key { reason } => return unusable_key(reason),
-            InvalidValue::KeyEnvironment { prefix, host } => format!(
+            ConfigError::Key { reason } => return unusable_key(reason),
+            ConfigError::KeyEnvironment { prefix, host } => format!(
                 "the key begins with {prefix}, and {host} is the other environment: use another \
                  key, or leave {source} out",
             ),

@@ -98,7 +98,7 @@ impl<S> Transport<S> {
     ///
     /// # Errors
     /// A timeout is zero.
-    pub fn from_service(service: S, options: &TransportOptions) -> Result<Self, InvalidValue> {
+    pub fn from_service(service: S, options: &TransportOptions) -> Result<Self, ConfigError> {
         let options = options.checked()?;
         Ok(Self {
             service,

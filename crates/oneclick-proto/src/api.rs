@@ -1,6 +1,7 @@
 //! The base URL and key of an API; writes requests and reads responses.
 
 mod base_url;
+mod config_error;
 mod encode;
 mod key;
 
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use serde::de::Error as _;
 
 pub use base_url::BaseUrl;
+pub use config_error::ConfigError;
 pub(crate) use encode::{Encoded, personal_texts};
 pub use key::ApiKey;
 
@@ -67,10 +69,10 @@ impl Api {
     /// Combines a base URL and a key.
     ///
     /// # Errors
-    /// [`InvalidValue::KeyEnvironment`] for a `test_` key with the production host or a
+    /// [`ConfigError::KeyEnvironment`] for a `test_` key with the production host or a
     /// `live_` key with the sandbox host. A key with neither prefix is accepted for both,
     /// since old keys may have none.
-    pub fn new(base_url: BaseUrl, key: ApiKey) -> Result<Self, InvalidValue> {
+    pub fn new(base_url: BaseUrl, key: ApiKey) -> Result<Self, ConfigError> {
         base_url.check(&key)?;
         let mut get = HeaderMap::with_capacity(4);
         get.insert(X_API_KEY, key.header());
@@ -84,8 +86,8 @@ impl Api {
     /// The sandbox environment, `https://sandbox.1clickimpact.com`.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a malformed key or one that starts with `live_`.
-    pub fn sandbox(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
+    /// [`ConfigError`] for a malformed key or one that starts with `live_`.
+    pub fn sandbox(key: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::new(BaseUrl::sandbox(), ApiKey::new(key)?)
     }
 
@@ -93,19 +95,19 @@ impl Api {
     /// money.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a malformed key or one that starts with `test_`.
-    pub fn production(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
+    /// [`ConfigError`] for a malformed key or one that starts with `test_`.
+    pub fn production(key: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::new(BaseUrl::production(), ApiKey::new(key)?)
     }
 
     /// An API at another URL, such as that of a local emulator or a proxy.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a malformed key or URL; see [`BaseUrl::new`].
+    /// [`ConfigError`] for a malformed key or URL; see [`BaseUrl::new`].
     pub fn with_base_url(
         base_url: impl AsRef<str>,
         key: impl AsRef<str>,
-    ) -> Result<Self, InvalidValue> {
+    ) -> Result<Self, ConfigError> {
         Self::new(BaseUrl::new(base_url)?, ApiKey::new(key)?)
     }
 
@@ -131,14 +133,14 @@ impl Api {
     ///     _ => None,
     /// };
     /// assert_eq!(Api::from_vars(var)?.base_url().to_string(), "http://emulator:8787");
-    /// # Ok::<(), oneclick_proto::InvalidValue>(())
+    /// # Ok::<(), oneclick_proto::ConfigError>(())
     /// ```
     ///
     /// # Errors
-    /// [`InvalidValue`] if a variable is missing, empty, not Unicode or cannot be used.
+    /// [`ConfigError`] if a variable is missing, empty, not Unicode or cannot be used.
     pub fn from_vars<V: Into<OsString>>(
         var: impl Fn(&str) -> Option<V>,
-    ) -> Result<Self, InvalidValue> {
+    ) -> Result<Self, ConfigError> {
         const KEY: &str = "ONECLICK_API_KEY";
         const BASE_URL: &str = "ONECLICK_BASE_URL";
         // A variable that was meant to say where the key goes must not be passed over.
@@ -146,17 +148,17 @@ impl Api {
         let text = |name| match var(name).map(OsString::into_string) {
             None => Ok(None),
             Some(Ok(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(Ok(_)) => Err(InvalidValue::Variable { name, reason: "is set and empty" }),
-            Some(Err(_)) => Err(InvalidValue::Variable { name, reason: "is not valid Unicode" }),
+            Some(Ok(_)) => Err(ConfigError::Variable { name, reason: "is set and empty" }),
+            Some(Err(_)) => Err(ConfigError::Variable { name, reason: "is not valid Unicode" }),
         };
-        let key = text(KEY)?.ok_or(InvalidValue::Variable { name: KEY, reason: "is not set" })?;
+        let key = text(KEY)?.ok_or(ConfigError::Variable { name: KEY, reason: "is not set" })?;
         let key = ApiKey::new(key)?;
         let base_url = match text(BASE_URL)? {
             Some(url) if var("ONECLICK_INSECURE").is_some_and(|value| value == "1") => {
                 BaseUrl::insecure(url)?
             }
             Some(url) => BaseUrl::new(url)?,
-            None => BaseUrl::of(&key).ok_or(InvalidValue::Variable {
+            None => BaseUrl::of(&key).ok_or(ConfigError::Variable {
                 name: KEY,
                 reason: "starts with neither test_ nor live_: set ONECLICK_BASE_URL to \
                          select the environment",

@@ -7,7 +7,7 @@ use std::{iter, vec};
 
 use serde_json::{Value, map};
 
-use crate::api::{ApiKey, BaseUrl};
+use crate::api::{ApiKey, BaseUrl, ConfigError};
 use crate::endpoint::Page;
 use crate::value::{
     Cursor, Email, Extra, ImpactKind, InvalidValue, Metadata, OtherName, Reason, Totals, UserId,
@@ -15,34 +15,39 @@ use crate::value::{
 
 /// Text that `new` checks.
 macro_rules! checked {
-    ($($type:ty)*) => {$(
+    ($($type:ty: $error:ty,)*) => {$(
         impl FromStr for $type {
-            type Err = InvalidValue;
+            type Err = $error;
 
-            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+            fn from_str(text: &str) -> Result<Self, $error> {
                 Self::new(text)
             }
         }
 
         impl TryFrom<&str> for $type {
-            type Error = InvalidValue;
+            type Error = $error;
 
-            fn try_from(text: &str) -> Result<Self, InvalidValue> {
+            fn try_from(text: &str) -> Result<Self, $error> {
                 Self::new(text)
             }
         }
 
         impl TryFrom<String> for $type {
-            type Error = InvalidValue;
+            type Error = $error;
 
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
+            fn try_from(text: String) -> Result<Self, $error> {
                 Self::new(text)
             }
         }
     )*};
 }
 
-checked!(ApiKey BaseUrl Email Reason);
+checked! {
+    ApiKey: ConfigError,
+    BaseUrl: ConfigError,
+    Email: InvalidValue,
+    Reason: InvalidValue,
+}
 
 /// Text that `new` takes as it is.
 macro_rules! unchecked {

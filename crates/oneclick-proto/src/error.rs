@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::reason::Reason;
+use crate::api::ConfigError;
 use crate::endpoint::Endpoint;
 use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
@@ -89,6 +90,8 @@ pub enum Execution {
 pub enum ErrorKind {
     /// A value cannot be sent. No request was sent.
     Invalid(InvalidValue),
+    /// A setting cannot be used. No request was made.
+    Config(ConfigError),
     /// The transport could not be set up. No request was sent.
     Setup,
     /// No complete response arrived. [`TransportError::phase`] says how far the exchange
@@ -337,7 +340,9 @@ impl Error {
         use Execution::{Executed, NotExecuted, Unknown};
         let status = self.0.status.map_or(0, |status| status.as_u16());
         match (&self.0.kind, status) {
-            (ErrorKind::Invalid(_) | ErrorKind::Setup, _) => (NotExecuted, Repeat::Never),
+            (ErrorKind::Invalid(_) | ErrorKind::Config(_) | ErrorKind::Setup, _) => {
+                (NotExecuted, Repeat::Never)
+            }
             (ErrorKind::Transport(error), _) if error.phase() == Phase::Connect => {
                 (NotExecuted, Repeat::Always)
             }
@@ -490,6 +495,7 @@ impl Error {
     fn summary(&self) -> Cow<'static, str> {
         match &self.0.kind {
             ErrorKind::Invalid(value) => value.to_string().into(),
+            ErrorKind::Config(error) => error.to_string().into(),
             ErrorKind::Setup => "the transport could not be set up".into(),
             ErrorKind::Transport(error) => match self.0.status {
                 Some(status) => format!("{error} (status {status})").into(),
@@ -524,6 +530,12 @@ fn still_encoded(headers: &HeaderMap, body: &[u8], hidden: &[String]) -> Option<
     let encoding = transport::encoding(headers).filter(|_| !body.is_empty())?;
     let encoding = redact::redact(&encoding, hidden);
     Some(format!("its content-encoding {encoding} was not decoded"))
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ErrorKind::Config(error))
+    }
 }
 
 impl From<InvalidValue> for Error {

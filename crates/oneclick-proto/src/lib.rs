@@ -102,7 +102,7 @@ pub mod endpoint;
 mod error;
 pub mod guide;
 
-pub use api::{Api, ApiKey, BaseUrl};
+pub use api::{Api, ApiKey, BaseUrl, ConfigError};
 pub use client::{AsyncClient, BlockingClient, Client};
 pub use endpoint::cancel_impact::{CancelImpact, CancelMessage, Cancellation};
 pub use endpoint::capture_carbon::CaptureCarbon;

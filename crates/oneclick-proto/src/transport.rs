@@ -25,8 +25,7 @@ pub use gzip::{Gunzip, accept_encoding};
 pub use proxy::{Proxy, ProxyError, ProxyScheme};
 
 use crate::setters::setters;
-use crate::value::InvalidValue;
-use crate::{Api, Error};
+use crate::{Api, ConfigError, Error};
 
 /// The cause of a transport failure.
 type Cause = Box<dyn StdError + Send + Sync>;
@@ -175,14 +174,14 @@ impl TransportOptions {
     /// `connect_timeout` at most nine tenths of `timeout`.
     ///
     /// # Errors
-    /// [`InvalidValue::ZeroTimeout`] if `timeout` or `connect_timeout` is zero.
-    pub fn checked(&self) -> Result<Self, InvalidValue> {
+    /// [`ConfigError::ZeroTimeout`] if `timeout` or `connect_timeout` is zero.
+    pub fn checked(&self) -> Result<Self, ConfigError> {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         for (name, timeout) in
             [("timeout", self.timeout), ("connect_timeout", self.connect_timeout)]
         {
             if timeout.is_zero() {
-                return Err(InvalidValue::ZeroTimeout { name });
+                return Err(ConfigError::ZeroTimeout { name });
             }
         }
         let timeout = self.timeout.min(YEAR);

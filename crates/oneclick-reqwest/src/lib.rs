@@ -93,7 +93,7 @@ impl Transport {
     pub fn from_client(
         client: reqwest::Client,
         options: &TransportOptions,
-    ) -> Result<Self, InvalidValue> {
+    ) -> Result<Self, ConfigError> {
         let options = options.checked()?;
         Ok(Self {
             client,

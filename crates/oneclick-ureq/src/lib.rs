@@ -91,7 +91,7 @@ impl Transport {
     ///
     /// # Errors
     /// A timeout is zero.
-    pub fn from_agent(agent: Agent, options: &TransportOptions) -> Result<Self, InvalidValue> {
+    pub fn from_agent(agent: Agent, options: &TransportOptions) -> Result<Self, ConfigError> {
         let options = options.checked()?;
         Ok(Self {
             agent,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-use super::ApiKey;
+use super::{ApiKey, ConfigError};
 use crate::value::InvalidValue;
 
 const PRODUCTION: &str = "api.1clickimpact.com";
@@ -54,9 +54,9 @@ impl BaseUrl {
     /// (`localhost`, `127.0.0.0/8`, `[::1]`).
     ///
     /// # Errors
-    /// [`InvalidValue::BaseUrl`] for anything else, such as a user name, a query, a
+    /// [`ConfigError::BaseUrl`] for anything else, such as a user name, a query, a
     /// fragment, or a path that ends in `/v1`.
-    pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
+    pub fn new(url: impl AsRef<str>) -> Result<Self, ConfigError> {
         let base_url = Self::insecure(url)?;
         if !base_url.is_https() && !base_url.is_loopback() {
             return invalid(
@@ -73,7 +73,7 @@ impl BaseUrl {
     ///
     /// # Errors
     /// The same as [`new`](Self::new), except for the scheme.
-    pub fn insecure(url: impl AsRef<str>) -> Result<Self, InvalidValue> {
+    pub fn insecure(url: impl AsRef<str>) -> Result<Self, ConfigError> {
         let url = url.as_ref();
         if url.contains('#') {
             return invalid("it must not have a fragment");
@@ -150,7 +150,7 @@ impl BaseUrl {
     }
 
     /// Refuses a key of one environment with the host of the other.
-    pub(super) fn check(&self, key: &ApiKey) -> Result<(), InvalidValue> {
+    pub(super) fn check(&self, key: &ApiKey) -> Result<(), ConfigError> {
         // A host may be in upper case and end in a dot.
         let host = self.authority.host().trim_end_matches('.').to_ascii_lowercase();
         let Some(at) = ENVIRONMENTS.iter().position(|(_, known)| *known == host) else {
@@ -158,7 +158,7 @@ impl BaseUrl {
         };
         for (prefix, known) in ENVIRONMENTS {
             if known != ENVIRONMENTS[at].1 && key.expose().starts_with(prefix) {
-                return Err(InvalidValue::KeyEnvironment { prefix, host: ENVIRONMENTS[at].1 });
+                return Err(ConfigError::KeyEnvironment { prefix, host: ENVIRONMENTS[at].1 });
             }
         }
         Ok(())
@@ -191,8 +191,8 @@ impl BaseUrl {
     }
 }
 
-fn invalid<T>(reason: &'static str) -> Result<T, InvalidValue> {
-    Err(InvalidValue::BaseUrl { reason })
+fn invalid<T>(reason: &'static str) -> Result<T, ConfigError> {
+    Err(ConfigError::BaseUrl { reason })
 }
 
 impl fmt::Display for BaseUrl {
@@ -271,7 +271,7 @@ mod tests {
             ("https://sandbox.1clickimpact.com", "live_secret"),
         ] {
             let error = Api::with_base_url(url, key).unwrap_err();
-            assert!(matches!(error, InvalidValue::KeyEnvironment { .. }), "{url}");
+            assert!(matches!(error, ConfigError::KeyEnvironment { .. }), "{url}");
             assert!(!format!("{error} {error:?}").contains("secret"));
         }
         for (url, key) in [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::HeaderValue;
 
-use crate::value::InvalidValue;
+use super::ConfigError;
 
 /// An API key. `Debug` hides it, there is no `Display` and no `Serialize`, and its header
 /// is marked sensitive.
@@ -15,7 +15,7 @@ use crate::value::InvalidValue;
 /// let key = ApiKey::new("live_0123456789")?;
 /// assert_eq!(format!("{key:?}"), "ApiKey(..)");
 /// assert!(ApiKey::new("live_0123\n").is_err());
-/// # Ok::<(), oneclick_proto::InvalidValue>(())
+/// # Ok::<(), oneclick_proto::ConfigError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(HeaderValue);
@@ -24,23 +24,23 @@ impl ApiKey {
     /// Checks that a key can be sent in a header.
     ///
     /// # Errors
-    /// [`InvalidValue::Key`] if it is empty, or contains a quotation mark or anything other
+    /// [`ConfigError::Key`] if it is empty, or contains a quotation mark or anything other
     /// than visible ASCII characters, such as the line feed at the end of a file.
-    pub fn new(key: impl AsRef<str>) -> Result<Self, InvalidValue> {
+    pub fn new(key: impl AsRef<str>) -> Result<Self, ConfigError> {
         let key = key.as_ref();
         if key.is_empty() {
-            return Err(InvalidValue::Key { reason: "it is empty" });
+            return Err(ConfigError::Key { reason: "it is empty" });
         }
         if key.contains(['"', '\'']) {
-            return Err(InvalidValue::Key { reason: "it contains a quotation mark" });
+            return Err(ConfigError::Key { reason: "it contains a quotation mark" });
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let reason = "it contains a space, a line break or another character that is not \
                           visible ASCII";
-            return Err(InvalidValue::Key { reason });
+            return Err(ConfigError::Key { reason });
         }
         let mut header = HeaderValue::from_str(key)
-            .map_err(|_| InvalidValue::Key { reason: "it cannot be sent in a header" })?;
+            .map_err(|_| ConfigError::Key { reason: "it cannot be sent in a header" })?;
         header.set_sensitive(true);
         Ok(Self(header))
     }

@@ -84,35 +84,6 @@ pub enum InvalidValue {
         /// The date.
         date: NaiveDate,
     },
-    /// An API key that cannot be sent in a header.
-    Key {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A key of one environment with the host of the other.
-    KeyEnvironment {
-        /// The prefix of the key: `live_` or `test_`.
-        prefix: &'static str,
-        /// The host.
-        host: &'static str,
-    },
-    /// A base URL that cannot be used.
-    BaseUrl {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// An environment variable that is missing or unusable.
-    Variable {
-        /// The name of the variable.
-        name: &'static str,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A timeout of zero.
-    ZeroTimeout {
-        /// The name of the timeout: `timeout` or `connect_timeout`.
-        name: &'static str,
-    },
     /// A field that cannot be a segment of the path.
     PathSegment {
         /// The name of the field.
@@ -192,17 +163,6 @@ impl fmt::Display for InvalidValue {
                 let year = date.year();
                 write!(f, "dates are YYYY-MM-DD: the year must be between 0 and 9999 (got {year})")
             }
-            Self::Key { reason } => write!(f, "invalid API key: {reason}"),
-            Self::KeyEnvironment { prefix, host } => {
-                let other = if *prefix == "test_" { "live_" } else { "test_" };
-                write!(
-                    f,
-                    "a {prefix} key does not work with {host}: use a {other} key or another host"
-                )
-            }
-            Self::BaseUrl { reason } => write!(f, "invalid base URL: {reason}"),
-            Self::Variable { name, reason } => write!(f, "{name} {reason}"),
-            Self::ZeroTimeout { name } => write!(f, "{name} must be longer than zero"),
             Self::PathSegment { field } => write!(
                 f,
                 "{field} is a segment of the URL's path, so it must not be empty, `.` or `..`",

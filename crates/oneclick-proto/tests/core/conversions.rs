@@ -1,27 +1,27 @@
 //! The conversions and collections that a user of the standard library expects.
 
 use oneclick_proto::{
-    ApiKey, BaseUrl, Category, Cursor, Email, ErrorType, Extra, ImpactKind, InvalidValue, Locale,
-    Metadata, Page, Reason, Totals, UserId,
+    ApiKey, BaseUrl, Category, ConfigError, Cursor, Email, ErrorType, Extra, ImpactKind,
+    InvalidValue, Locale, Metadata, Page, Reason, Totals, UserId,
 };
 use serde_json::json;
 
 #[test]
 fn text_is_parsed_as_new_checks_it() {
-    fn check<T>(good: &str, bad: &str)
+    fn check<T, E>(good: &str, bad: &str)
     where
-        T: std::str::FromStr<Err = InvalidValue>
-            + for<'a> TryFrom<&'a str, Error = InvalidValue>
-            + TryFrom<String, Error = InvalidValue>,
+        T: std::str::FromStr<Err = E>
+            + for<'a> TryFrom<&'a str, Error = E>
+            + TryFrom<String, Error = E>,
     {
         assert!(good.parse::<T>().is_ok() && bad.parse::<T>().is_err());
         assert!(T::try_from(good).is_ok() && T::try_from(bad).is_err());
         assert!(T::try_from(good.to_owned()).is_ok() && T::try_from(bad.to_owned()).is_err());
     }
-    check::<ApiKey>("test_1", "test 1");
-    check::<BaseUrl>("https://example.com", "example");
-    check::<Email>("ada@example.com", "ada");
-    check::<Reason>("refunded", &"a".repeat(201));
+    check::<ApiKey, ConfigError>("test_1", "test 1");
+    check::<BaseUrl, ConfigError>("https://example.com", "example");
+    check::<Email, InvalidValue>("ada@example.com", "ada");
+    check::<Reason, InvalidValue>("refunded", &"a".repeat(201));
 }
 
 #[test]

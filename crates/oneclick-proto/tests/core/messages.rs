@@ -13,11 +13,11 @@ use chrono::NaiveDate;
 use http::{Method, Request, Response};
 use oneclick_proto::{
     Account, Api, ApiKey, BaseUrl, BlockingClient, BlockingTransport, BodyGate, BodyReader,
-    CancelImpact, Cents, Client, Connect, Cursor, Customer, DailyTotals, DateRange, Email,
-    Endpoint, Error, Fragments, GetProject, ImpactId, Intent, InvalidValue, Limit, ListRecords,
-    Metadata, Outcome, Page, Pager, PlantTree, Pounds, Proxy, Purchase, Reason, Receipt, Record,
-    RecordedMetadata, RetryPolicy, Timestamp, Totals, Tracking, TransportError, TransportOptions,
-    Trees, UnresolvedReason, UserId, VerifiedPurchase, VerifyPolicy,
+    CancelImpact, Cents, Client, ConfigError, Connect, Cursor, Customer, DailyTotals, DateRange,
+    Email, Endpoint, Error, Fragments, GetProject, ImpactId, Intent, InvalidValue, Limit,
+    ListRecords, Metadata, Outcome, Page, Pager, PlantTree, Pounds, Proxy, Purchase, Reason,
+    Receipt, Record, RecordedMetadata, RetryPolicy, Timestamp, Totals, Tracking, TransportError,
+    TransportOptions, Trees, UnresolvedReason, UserId, VerifiedPurchase, VerifyPolicy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ fn no_variant_is_missing_in_the_file() {
     let sections = sections();
     for (title, name, source) in [
         ("Values", "InvalidValue", include_str!("../../src/value/invalid.rs")),
+        ("Settings", "ConfigError", include_str!("../../src/api/config_error.rs")),
         ("Transports", "Phase", include_str!("../../src/transport.rs")),
         ("Calls", "ErrorKind", include_str!("../../src/error.rs")),
         ("Outcomes", "Outcome", include_str!("../../src/verify/outcome.rs")),
@@ -73,9 +74,10 @@ fn no_variant_is_missing_in_the_file() {
 
 type Lines = Vec<(String, String)>;
 
-fn sections() -> [(&'static str, Lines); 7] {
+fn sections() -> [(&'static str, Lines); 8] {
     [
         ("Values", values().iter().map(line).collect()),
+        ("Settings", settings().iter().map(line).collect()),
         ("Transports", transports()),
         ("Calls", calls().iter().map(|error| (word(error.kind()), error.to_string())).collect()),
         ("Outcomes", outcomes().iter().map(line).collect()),
@@ -159,10 +161,23 @@ fn values() -> Vec<InvalidValue> {
     let day = |text: &str| text.parse::<NaiveDate>().unwrap();
     values.push(DateRange::between(day("2025-03-01"), day("2025-01-01")).unwrap_err());
     values.push(DateRange::since(day("+10000-01-01")).unwrap_err());
-    values.extend(["", "'test_key'", "test_key\n"].map(|key| ApiKey::new(key).unwrap_err()));
-    values.push(Api::production("test_key").unwrap_err());
-    values.push(Api::sandbox("live_key").unwrap_err());
-    values.extend(
+    values.push(api().encode(&GetProject::new("..")).unwrap_err());
+    values.extend([
+        api().encode(&Own(BTreeMap::from([((), 1)]))).unwrap_err(),
+        api().encode(&Own(json!([1]))).unwrap_err(),
+        api().encode(&Own(json!({"filter": {"kind": 1}}))).unwrap_err(),
+        api().encode(&Own(json!({"text": "x".repeat(70_000)}))).unwrap_err(),
+        api().encode(&Unclosed).unwrap_err(),
+    ]);
+    values
+}
+
+fn settings() -> Vec<ConfigError> {
+    let mut settings =
+        ["", "'test_key'", "test_key\n"].map(|key| ApiKey::new(key).unwrap_err()).to_vec();
+    settings.push(Api::production("test_key").unwrap_err());
+    settings.push(Api::sandbox("live_key").unwrap_err());
+    settings.extend(
         [
             "http://example.com",
             "https://example.com#x",
@@ -179,24 +194,22 @@ fn values() -> Vec<InvalidValue> {
         ]
         .map(|url| BaseUrl::new(url).unwrap_err()),
     );
-    values.push(Api::from_vars(|_| None::<String>).unwrap_err());
+    settings.push(Api::from_vars(|_| None::<String>).unwrap_err());
     let key = |name: &str| (name == "ONECLICK_API_KEY").then(|| "0123456789".to_owned());
-    values.push(Api::from_vars(key).unwrap_err());
+    settings.push(Api::from_vars(key).unwrap_err());
     for options in [
         TransportOptions::new().timeout(Duration::ZERO),
         TransportOptions::new().connect_timeout(Duration::ZERO),
     ] {
-        values.push(options.checked().unwrap_err());
+        settings.push(options.checked().unwrap_err());
     }
-    values.push(api().encode(&GetProject::new("..")).unwrap_err());
-    values.extend([
-        api().encode(&Own(BTreeMap::from([((), 1)]))).unwrap_err(),
-        api().encode(&Own(json!([1]))).unwrap_err(),
-        api().encode(&Own(json!({"filter": {"kind": 1}}))).unwrap_err(),
-        api().encode(&Own(json!({"text": "x".repeat(70_000)}))).unwrap_err(),
-        api().encode(&Unclosed).unwrap_err(),
-    ]);
-    values
+    let empty = |name: &str| match name {
+        "ONECLICK_API_KEY" => Some("test_key"),
+        "ONECLICK_BASE_URL" => Some(""),
+        _ => None,
+    };
+    settings.push(Api::from_vars(empty).unwrap_err());
+    settings
 }
 
 /// An endpoint with any fields.
@@ -296,6 +309,7 @@ fn calls() -> Vec<Error> {
     let cancel = || CancelImpact::try_from(ID).unwrap();
     let mut errors = vec![
         Trees::new(0).unwrap_err().into(),
+        ApiKey::new("").unwrap_err().into(),
         client(lost).project("..").unwrap_err(),
         BlockingClient::<Server>::new(api()).unwrap_err(),
         // A read.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, Request, Response, StatusCode, Version};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyGate, BodyReader,
-    Call, Email, Error, GetAccount, Gunzip, InvalidValue, ListCustomers, Machine, Phase,
+    Call, ConfigError, Email, Error, GetAccount, Gunzip, ListCustomers, Machine, Phase,
     RetryPolicy, Step, TransportError, TransportOptions, accept_encoding,
 };
 
@@ -103,7 +103,7 @@ fn a_timeout_of_zero_is_refused() {
         TransportOptions::new().timeout(Duration::ZERO),
         TransportOptions::new().connect_timeout(Duration::ZERO),
     ] {
-        assert!(matches!(options.checked(), Err(InvalidValue::ZeroTimeout { .. })));
+        assert!(matches!(options.checked(), Err(ConfigError::ZeroTimeout { .. })));
     }
 }
 
