@@ -152,8 +152,8 @@ fn read<S: Adapter, E: Endpoint + Clone>(client: &S, server: &Server, fault: &Fa
         let before = ledger(server).len();
         let result = client.send(read.clone());
         assert_eq!(ledger(server).len(), before);
-        // One that is in the way is got over, unless it is no failure that
-        // passes: an answer that was whole and wrong, or a wait too long.
+        // A retry gets past a single fault, unless that is not transient: a complete but
+        // wrong response, or a wait that is too long.
         let lasting = match fault {
             Fault::Garbage
             | Fault::WrongLength { by: -7 }

@@ -115,6 +115,7 @@ impl Outcome {
     ///
     /// # Errors
     /// Returns any other outcome unchanged.
+    #[expect(clippy::result_large_err, reason = "the error is the outcome itself")]
     pub fn into_result(self) -> Result<Receipt, Self> {
         match self {
             Self::Confirmed(receipt) => Ok(receipt),

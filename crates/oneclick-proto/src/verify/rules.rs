@@ -32,7 +32,7 @@
 //!   is in whole seconds is tracked only if every purchase must be listed: late, with
 //!   whole and readable lists.
 //! * **R13** If nothing is found, and less than `absence_after` has passed since the
-//!   purchase may have left, the outcome is not known yet.
+//!   purchase was given up, the outcome is not known yet.
 //! * **R14** A purchase is absent only if each list was read as a whole.
 //! * **R15** It is absent only if both lists were read, without filters and from early
 //!   enough.
@@ -160,7 +160,7 @@ impl Rows {
         self.malformed.extend(page.into_iter().filter(Value::is_object));
         if self.malformed.len() > MAX_MALFORMED {
             self.malformed.truncate(MAX_MALFORMED);
-            // It stands for the others: an empty row may be any purchase.
+            // An empty row, which may be any purchase, stands for the dropped ones.
             self.malformed.push(Value::Object(Map::new()));
         }
     }
@@ -202,7 +202,6 @@ pub(crate) enum TrackResult {
 
 /// What is known about one intent.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(crate) struct Evidence<'a> {
     /// The rows that the latest look found.
     pub(crate) rows: &'a Rows,
@@ -418,8 +417,8 @@ fn contains_marker(row: &Value, marker: &str) -> bool {
     }
 }
 
-/// Whether a row that could not be decoded may be the purchase: nothing legible in it says
-/// that it was made before, for another intent, or with another kind or amount (R16).
+/// Whether a row that could not be decoded may be the purchase: no readable field shows an
+/// earlier time, another intent, or another kind or amount (R16).
 fn may_be_as_asked(row: &Value, purchase: &Purchase, since: Option<DateTime<Utc>>) -> bool {
     let time = row["time_utc"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let before = time.zip(since).is_some_and(|(time, since)| time.datetime() < since);
@@ -440,20 +439,20 @@ pub(crate) fn is_ours(receipt: &Receipt, marker: &str) -> bool {
     }
 }
 
-/// The local part without its tag and its dots, and the domain of an address, both in
-/// lower case: what is left of it when a server has normalized it.
+/// The local part of an address without its tag and its dots, and the domain, both in lower
+/// case. A server may normalize an address that far.
 fn folded(address: &str) -> (String, String) {
     let address = address.trim().to_lowercase();
     let (local, domain) = address.rsplit_once('@').unwrap_or(("", &address));
-    // A tag begins with one of these, with the first in another encoding, too.
+    // A tag begins with `+` or `-`; a `+` may also arrive as `%2B` or as a space.
     let name = local.split(['+', '-', '%', ' ']).next().unwrap_or_default();
     let domain = if domain == "googlemail.com" { "gmail.com" } else { domain };
     (name.replace(['.', '"'], ""), domain.to_owned())
 }
 
 /// Whether two addresses may be the same. They may differ in case, in dots, in the tag,
-/// and in whether the domain is written in Unicode or Punycode. A text that is no plain
-/// address may stand for any.
+/// and in whether the domain is written in Unicode or Punycode. A text that is not a plain
+/// address may stand for any address.
 fn may_be_the_same(shown: &str, asked: &Email) -> bool {
     if Email::new(shown.trim()).is_err() || shown.contains(['*', '<', '‹', '(']) {
         return true;

@@ -36,14 +36,14 @@ pub struct PurchaseState {
     review: Review,
 }
 
-/// What a person has seen and said since the latest send (R16).
+/// How far a person has reviewed an unresolved outcome since the latest send (R16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Review {
     None,
-    /// An unresolved outcome, with the rows that may be the purchase.
+    /// The person was shown the outcome, with the rows that may be the purchase.
     Shown,
-    /// None of those rows is the purchase.
+    /// The person decided that none of those rows is the purchase.
     Dismissed,
 }
 
@@ -120,12 +120,12 @@ impl PurchaseState {
         }
     }
 
-    /// Notes that a person is shown an unresolved outcome.
+    /// Records that an unresolved outcome is shown to a person.
     pub(crate) fn show(&mut self) {
         self.review = Review::Shown;
     }
 
-    /// Whether a person has dismissed what an unresolved outcome showed.
+    /// Whether a person has dismissed the candidates of an unresolved outcome.
     pub(super) fn is_dismissed(&self) -> bool {
         self.review == Review::Dismissed
     }
@@ -133,7 +133,7 @@ impl PurchaseState {
     /// Counts one more send, between two bounds of the server's time if it is known (R1).
     pub(crate) fn count_send(&mut self, time: Option<(DateTime<Utc>, DateTime<Utc>)>) {
         if let Some((earliest, latest)) = time {
-            // What was there before a dismissal is no candidate for this send.
+            // Rows from before a dismissal are no candidates for this send.
             if self.sends == 0 || self.is_dismissed() {
                 self.from = Some(earliest.into());
             }

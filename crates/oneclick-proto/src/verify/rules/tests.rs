@@ -438,7 +438,7 @@ fn r8_a_malformed_row_with_the_marker_is_ours() {
     ] {
         let known = || Known::of([]).with_malformed(row.clone());
         known().gives(&tree(), "Unreadable 0");
-        // Whatever a person says: it was bought.
+        // It was bought, whatever a person decides.
         let mut state = sent(&tree());
         state.show();
         state.allow_another();
@@ -449,9 +449,9 @@ fn r8_a_malformed_row_with_the_marker_is_ours() {
     Known::of([]).with_malformed(short).gives(&tree(), "absent");
 }
 
-/// A person sees an unresolved outcome, and says that nothing was bought.
+/// A person sees an unresolved outcome, and decides that nothing was bought.
 #[test]
-fn r16_what_a_person_has_seen_and_dismissed_prevents_nothing() {
+fn r16_candidates_that_a_person_dismissed_do_not_prevent_absence() {
     let unmarked = || Known::of([own("12:00:01.500", json!(null))]);
     let known = || {
         let malformed = unmarked().with_malformed(json!({}));
@@ -463,7 +463,7 @@ fn r16_what_a_person_has_seen_and_dismissed_prevents_nothing() {
     };
     let mut state = sent(&tree());
     assert_eq!(unresolved(&state), 3);
-    // Nobody has seen them yet.
+    // No person has seen them yet.
     state.allow_another();
     assert_eq!(unresolved(&state), 3);
     state.show();
@@ -475,7 +475,7 @@ fn r16_what_a_person_has_seen_and_dismissed_prevents_nothing() {
         let early = known.early().conclude_state(&tree(), &state);
         assert!(matches!(early, Conclusion::NotYet));
     }
-    // For the next send, what was there before it is no candidate.
+    // Rows from before the next send are no candidates for it.
     let times = (time("12:30:00"), time("12:30:02"));
     state.count_send(Some(times));
     assert_eq!((state.from(), state.until(), state.sends()), (Some(times.0), Some(times.1), 2));
