@@ -68,6 +68,11 @@ impl<T> Page<T> {
     pub fn new(items: Vec<T>, cursor: Option<Cursor>) -> Self {
         Self { items, cursor, malformed: Vec::new(), extra: Extra::default() }
     }
+
+    /// The items, without the malformed rows.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.items.iter()
+    }
 }
 
 /// The items of a page, and then an error for each of its malformed rows.
