@@ -12,6 +12,15 @@
 //! # }
 //! ```
 //!
+//! | to | call on [`Client`] |
+//! |---|---|
+//! | buy | [`plant_tree`], [`clean_ocean`], [`capture_carbon`], [`restore_coral`], [`donate_money`] |
+//! | buy exactly once | [`buy_verified`]; after a crash, [`VerifiedPurchase::resume`] with [`run`] |
+//! | undo a purchase | [`cancel_impact`] |
+//! | read | [`whoami`], [`impact`], [`daily_impact`], [`track`], [`projects`], [`project`] |
+//! | list | [`records`], [`customer_records`], [`customers`] |
+//! | call any other endpoint | [`send`] |
+//!
 //! The client's methods are documented in [`oneclick_proto::client`]; this crate is the
 //! transport. It does not follow redirects, and it sends each request once: only
 //! [`RetryPolicy`] repeats requests, and never a purchase that may have been made.
@@ -33,6 +42,25 @@
 //! * `gzip`: asks for compressed responses. The limit
 //!   [`max_response_bytes`](TransportOptions::max_response_bytes) applies to the
 //!   decompressed body.
+//!
+//! [`buy_verified`]: client::Client::buy_verified
+//! [`cancel_impact`]: client::Client::cancel_impact
+//! [`capture_carbon`]: client::Client::capture_carbon
+//! [`clean_ocean`]: client::Client::clean_ocean
+//! [`customer_records`]: client::Client::customer_records
+//! [`customers`]: client::Client::customers
+//! [`daily_impact`]: client::Client::daily_impact
+//! [`donate_money`]: client::Client::donate_money
+//! [`impact`]: client::Client::impact
+//! [`plant_tree`]: client::Client::plant_tree
+//! [`project`]: client::Client::project
+//! [`projects`]: client::Client::projects
+//! [`records`]: client::Client::records
+//! [`restore_coral`]: client::Client::restore_coral
+//! [`run`]: client::Client::run
+//! [`send`]: client::Client::send
+//! [`track`]: client::Client::track
+//! [`whoami`]: client::Client::whoami
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
