@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use fs4::FileExt;
+use fs4::{FileExt, TryLockError};
 use oneclick_emulator::{Fault, FaultRule, Server};
 use oneclick_examples::Failure;
 use oneclick_ureq::{
@@ -57,7 +57,8 @@ fn main() -> Result<(), Failure> {
 #[derive(Deserialize)]
 struct Order {
     /// Unique among all orders, not only in this file.
-    order: String,
+    #[serde(rename = "order")]
+    id: String,
     email: Email,
     name: Option<String>,
     trees: Trees,
@@ -82,7 +83,7 @@ fn batch(client: &Client, orders: &Path, journal: &Path) -> Result<usize, Failur
 
 /// Takes an order as far as it goes tonight; whether it is done.
 fn plant(client: &Client, row: Order, journal: &mut Journal) -> Result<bool, Failure> {
-    let Order { order, email, name, trees } = row;
+    let Order { id: order, email, name, trees } = row;
     let mut customer = Customer::from(email);
     if let Some(name) = name {
         customer = customer.name(name);
@@ -154,9 +155,10 @@ impl Journal {
     fn open(path: &Path) -> Result<Self, Failure> {
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        if !FileExt::try_lock(&file).is_ok() {
-            return Err(Failure::new("another run has the journal open"));
-        }
+        FileExt::try_lock(&file).map_err(|error| match error {
+            TryLockError::WouldBlock => Failure::new("another run has the journal open"),
+            TryLockError::Error(error) => error.into(),
+        })?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         // A line that a crash cut short was not synced, so its purchase did not leave.
@@ -246,12 +248,12 @@ mod tests {
         night.run(ORDERS);
         let journal = fs::read(night.journal()).unwrap();
         let first = journal.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-        // Before the end of its first line, nothing had left.
-        for cut in [first, first + 1, journal.len() - 1] {
+        let order: String = ORDERS.lines().take(2).flat_map(|row| [row, "\n"]).collect();
+        // Until its first line is whole, the purchase has not left.
+        let first = journal.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for cut in (first..=journal.len()).step_by(13) {
             fs::write(night.journal(), &journal[..cut]).unwrap();
-            let rows = if cut == journal.len() - 1 { 3 } else { 2 };
-            let orders: String = ORDERS.lines().take(rows).flat_map(|row| [row, "\n"]).collect();
-            assert_eq!(night.run(&orders), 0, "{cut}");
+            assert_eq!(night.run(&order), 0, "{cut}");
             assert_eq!(night.bought(), 2, "{cut}");
         }
     }
