@@ -247,7 +247,6 @@ mod tests {
         let night = Night::new("crash");
         night.run(ORDERS);
         let journal = fs::read(night.journal()).unwrap();
-        let first = journal.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         let order: String = ORDERS.lines().take(2).flat_map(|row| [row, "\n"]).collect();
         // Until its first line is whole, the purchase has not left.
         let first = journal.iter().position(|byte| *byte == b'\n').unwrap() + 1;
