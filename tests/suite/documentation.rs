@@ -120,7 +120,7 @@ fn every_file_that_the_architecture_names_exists() {
     for word in words.filter(is_file) {
         let file = word
             .strip_prefix("oneclick-")
-            .map_or(word.to_owned(), |rest| format!("crates/oneclick-{rest}"));
+            .map_or_else(|| word.to_owned(), |rest| format!("crates/oneclick-{rest}"));
         assert!(places.iter().any(|place| place.join(&file).exists()), "there is no {word}");
         count += 1;
     }
