@@ -128,6 +128,33 @@ fn every_file_that_the_architecture_names_exists() {
 }
 
 #[test]
+fn every_name_in_the_architecture_and_the_guides_is_in_the_code() {
+    let mut sources = String::new();
+    for folder in ["crates", "examples", "tests", "xtask"] {
+        read(&root().join(folder), &mut sources);
+    }
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let known: BTreeSet<&str> = sources.split(|letter| !is_name(letter)).collect();
+    let mut count = 0;
+    for (path, text) in pages() {
+        if !path.ends_with("ARCHITECTURE.md") && !path.starts_with(root().join("docs")) {
+            continue;
+        }
+        for quoted in quoted(&text) {
+            let name = quoted.trim_end_matches("()").trim_end_matches('!');
+            if name.is_empty() || !name.chars().all(|letter| is_name(letter) || letter == ':') {
+                continue;
+            }
+            for part in name.split("::") {
+                assert!(known.contains(part), "{}: there is no {quoted}", path.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count} names");
+}
+
+#[test]
 fn every_page_says_for_whom_it_is() {
     for (path, text) in pages() {
         // Those of the crates are the first page of their documentation.
