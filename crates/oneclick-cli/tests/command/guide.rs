@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use super::support::Place;
+use super::support::Setup;
 
 #[test]
 fn the_commands_of_the_guide_do_what_they_say() {
     let guide = include_str!("../../../../docs/command.md");
-    let place = Place::of("http://127.0.0.1:1");
+    let setup = Setup::of("http://127.0.0.1:1");
     let orders = "A-1001,ada@example.com,5\nA-1002,grace@example.com,1\n";
-    std::fs::write(place.home.join("orders.csv"), orders).unwrap();
+    std::fs::write(setup.home.join("orders.csv"), orders).unwrap();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick"));
     let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
 
@@ -22,9 +22,9 @@ fn the_commands_of_the_guide_do_what_they_say() {
         let done = Command::new("/bin/sh")
             .args(["-ec", &script])
             .env_clear()
-            .env("HOME", &place.home)
+            .env("HOME", &setup.home)
             .env("PATH", &path)
-            .current_dir(&place.home)
+            .current_dir(&setup.home)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
@@ -32,7 +32,7 @@ fn the_commands_of_the_guide_do_what_they_say() {
         count += 1;
     }
     assert!(count >= 5, "{count} blocks");
-    let read = |file| std::fs::read_to_string(place.home.join(file)).unwrap();
+    let read = |file| std::fs::read_to_string(setup.home.join(file)).unwrap();
     assert!(read("impact.svg").contains("<svg"));
     assert!(read("customers.csv").contains("ada@example.com"));
     assert!(read("oneclick.1").contains("oneclick"));
