@@ -1,16 +1,18 @@
 //! A shop on axum that plants a tree with every order, and never plants one
 //! twice.
 //!
-//! Three rules do it. An order is written down as parked, with the state of its
-//! purchase, before its request leaves, so that it stays parked if the response
-//! is lost, the shop crashes or the customer closes the browser. Nobody who asks
-//! again sends what is parked. And what is parked is taken up from its state: all
-//! orders are looked for in one walk, and one is sent once more only if there is
-//! no trace of it long after.
+//! Three rules ensure this:
 //!
-//! A refund cancels the tree. That can be repeated as often as it takes.
+//! 1. An order is stored as parked, with the state of its purchase, before its request
+//!    leaves. It stays parked if the response is lost, the shop crashes or the customer
+//!    closes the browser.
+//! 2. A second request for a parked order sends nothing.
+//! 3. Parked orders are resumed from their states: all are looked up in one walk of the
+//!    lists, and one is sent again only if no list shows it long after.
 //!
-//! The example puts a few orders through its own HTTP interface and ends.
+//! A refund cancels the tree, which is safe to repeat.
+//!
+//! The example sends a few orders to its own HTTP interface and ends.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,31 +32,31 @@ use oneclick_reqwest::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a customer posts to `/orders`.
+/// The body of `POST /orders`.
 #[derive(Deserialize)]
 struct Order {
     id: u64,
     email: String,
 }
 
-/// What became of the tree of an order.
+/// The tree of an order.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Tree {
     /// It has a receipt, or a record.
     Planted(ImpactId),
-    /// Nobody knows yet.
+    /// It may have been planted.
     Parked,
     /// The API refused it.
     NotPlanted,
-    /// It was taken back, since the order was.
+    /// It was cancelled, since the order was refunded.
     Cancelled,
 }
 
 /// A line of the shop's order book.
 #[derive(Clone)]
 struct Entry {
-    /// With the state all that another process needs to take it up.
+    /// Another process needs this and the state to resume it.
     purchase: Purchase,
     state: PurchaseState,
     tree: Tree,
@@ -78,7 +80,7 @@ async fn order(
     let purchase = VerifiedPurchase::new(&intent(order.id), tree)
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     if let Some(tree) = shop.park(order.id, &purchase) {
-        // A second click, or a retry: it gets the answer that is known.
+        // A second click, or a retry: it gets what is known.
         return Ok(Json(tree));
     }
     Ok(Json(shop.buy(order.id, purchase).await))
@@ -94,12 +96,12 @@ async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tr
     let cancel = match tree {
         None => return Err(StatusCode::NOT_FOUND),
         Some(Tree::Planted(impact)) => CancelImpact::new(impact),
-        // What is parked has to be looked up first.
+        // A parked order has to be looked up first.
         Some(Tree::Parked) => return Err(StatusCode::CONFLICT),
         Some(tree) => return Ok(Json(tree)),
     };
     let reason = Reason::new("order refunded").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    // Twice does what once does, so after any failure the customer may ask again.
+    // Cancelling twice is safe, so the customer may ask again after any failure.
     shop.client.cancel_impact(cancel.reason(reason)).await.map_err(|error| {
         eprintln!("refund of order {id}: {error}");
         StatusCode::BAD_GATEWAY
@@ -109,7 +111,7 @@ async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tr
 }
 
 impl Shop {
-    /// Parks an order that is new; `Some` if it is not.
+    /// Parks a new order; returns the tree of one that is not new.
     fn park(&self, id: u64, purchase: &VerifiedPurchase) -> Option<Tree> {
         let mut book = self.book();
         if let Some(entry) = book.get(&id) {
@@ -141,14 +143,14 @@ impl Shop {
         }
     }
 
-    /// Writes down how a purchase ended.
+    /// Stores how a purchase ended.
     fn end(&self, id: u64, outcome: Outcome) -> Tree {
         println!("  order {id}: {outcome}");
         let (tree, state) = match outcome {
             Outcome::Confirmed(receipt) => (Tree::Planted(receipt.into()), None),
             Outcome::Refused(_) => (Tree::NotPlanted, None),
             Outcome::Cancelled(_) => (Tree::Cancelled, None),
-            // It is tried again when it is taken up.
+            // It is sent again when it is resumed.
             Outcome::NotBought(not) => (Tree::Parked, Some(not.state)),
             Outcome::Pending(pending) => (Tree::Parked, Some(pending.state)),
             // Here a real shop calls a person.
@@ -173,8 +175,8 @@ impl Shop {
         }
     }
 
-    /// Takes up what is parked. A real shop does it every few minutes, for
-    /// orders that have been parked for longer than any handler takes.
+    /// Resumes all parked orders. A real shop does so every few minutes, for orders that
+    /// have been parked for longer than any handler takes.
     async fn reconcile(&self) -> Result<(), Failure> {
         let mut parked = Vec::new();
         let mut ids = Vec::new();
@@ -218,9 +220,9 @@ async fn main() -> Result<(), Failure> {
         .with_state(shop.clone());
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
 
-    // The customers, who know nothing of this runtime.
+    // The customers are blocking clients.
     tokio::task::spawn_blocking(move || -> Result<(), Failure> {
-        // Of their own for each run, so that no earlier run's trees are found.
+        // New customers in each run, so that no earlier run's trees are found.
         let run = Utc::now().timestamp_millis();
         let (ada, bob) = (format!("ada+{run}@example.com"), format!("bob+{run}@example.com"));
         println!("order 1:             {}", post_order(&url, 1, &ada)?);
@@ -234,7 +236,7 @@ async fn main() -> Result<(), Failure> {
     })
     .await??;
 
-    println!("What was parked is taken up:");
+    println!("Parked orders are resumed:");
     shop.reconcile().await?;
     let book = shop.book().clone();
     for (id, entry) in book {
@@ -255,12 +257,12 @@ fn post_order(url: &str, id: u64, email: &str) -> Result<String, Failure> {
 }
 
 fn post_json(url: &str, body: String) -> Result<String, Failure> {
-    let answer = ureq::post(url).header("content-type", "application/json").send(body)?;
-    Ok(answer.into_body().read_to_string()?)
+    let response = ureq::post(url).header("content-type", "application/json").send(body)?;
+    Ok(response.into_body().read_to_string()?)
 }
 
-/// A transport that loses responses while an outage lasts: that of a purchase, which
-/// was executed by then, and those of the reads that look for it.
+/// A transport that loses responses during an outage: that of a purchase, which was
+/// executed, and those of the reads that look for it.
 #[derive(Clone)]
 struct Unlucky {
     inner: Transport,
@@ -274,9 +276,9 @@ impl AsyncTransport for Unlucky {
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Self::Body>, TransportError> {
-        let asks_who = request.uri().path() == "/v1/whoami";
+        let is_whoami = request.uri().path() == "/v1/whoami";
         let response = self.inner.send(request).await?;
-        let lost = self.outage.load(Ordering::Relaxed) && !asks_who;
+        let lost = self.outage.load(Ordering::Relaxed) && !is_whoami;
         if lost { Err(TransportError::exchange("lost on purpose")) } else { Ok(response) }
     }
 

@@ -1,9 +1,9 @@
-//! The whole client over a transport of our own: HTTP/1.1 on a plain socket.
+//! The whole client over a custom transport: HTTP/1.1 on a plain socket.
 //!
-//! The transport is the one that the guide of `oneclick-proto` builds. It has
-//! three methods, and the core does the rest: requests, validation, paging,
-//! retries, errors. The test below holds it to the emulator's ledger under each
-//! fault; put a transport of yours in its place.
+//! The transport is the one that the guide of `oneclick-proto` builds. It has three
+//! methods, and the core does the rest: requests, validation, paging, retries, errors. The
+//! test below compares what the client says with the emulator's ledger under each fault.
+//! Put your own transport in its place.
 //!
 //! ```sh
 //! cargo run --example custom_transport
@@ -68,7 +68,7 @@ mod tests {
                 .unwrap()
                 .with_retry(RetryPolicy::NEVER);
 
-            // A pool, if there is one, now has a connection to take up again.
+            // If there is a pool, it now has an idle connection.
             client.plant_tree(Trees::of::<1>()).unwrap();
             let rule = FaultRule::new(fault.clone()).on(PlantTree::PATH);
             server.emulator().inject(rule.times(1));

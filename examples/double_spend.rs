@@ -1,7 +1,7 @@
 //! What a lost response costs: ten thousand orders against an emulator that executes
-//! every purchase and loses three of ten responses. Once with a loop that tries again,
-//! once with purchases that are verified, and once with the same on a server that is
-//! less kind: it drops metadata, and writes addresses in lower case.
+//! every purchase and loses three of ten responses. Three runs: a loop that tries again,
+//! verified purchases, and verified purchases on an unkind server, which drops metadata
+//! and writes addresses in lower case.
 //!
 //! ```sh
 //! cargo run --release --example double_spend
@@ -24,7 +24,7 @@ const ORDERS: u32 = 10_000;
 const DOLLAR: Cents = Cents::of::<100>();
 /// By the emulator's clock.
 const BETWEEN_ORDERS: Duration = Duration::from_millis(1_003);
-/// What is not found at once is looked for again when all orders are through.
+/// A purchase that is not found at once is looked up after the last order.
 const POLICY: VerifyPolicy = VerifyPolicy::STANDARD.patience(Duration::ZERO);
 
 fn main() -> Result<(), Failure> {
@@ -48,17 +48,17 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a shop knows of an order.
+/// What the shop knows of an order.
 enum Known {
     Bought,
     NotBought,
-    /// Nothing yet.
+    /// It may have been bought.
     Pending(Box<VerifiedPurchase>),
     /// A person has to look at it.
     Unresolved,
 }
 
-/// What many a shop does: not answered, so not bought, so once more.
+/// A common mistake: takes a purchase without a response for one that was not made.
 fn try_again(client: &Client, order: u32) -> Result<Known, Failure> {
     let donation = donation(order)?;
     let bought = (0..5).any(|_| client.donate_money(donation.clone()).is_ok());
@@ -90,7 +90,7 @@ fn donation(order: u32) -> Result<DonateMoney, Failure> {
     Ok(DonateMoney::new(DOLLAR).customer(customer).notify(false))
 }
 
-/// What was bought for how many orders.
+/// What the orders led to.
 #[derive(Default)]
 struct Figures {
     confirmed: u64,
@@ -114,7 +114,7 @@ const FIGURES: [Figure; 7] = [
     ("cents wasted", |figures| figures.cents_wasted),
 ];
 
-/// Puts all orders through, and counts in the emulator's own books.
+/// Buys for all orders, and counts the purchases in the emulator's ledger.
 fn run(
     name: &'static str,
     behaviour: Behaviour,
@@ -124,7 +124,7 @@ fn run(
     let clock = ManualClock::new(Utc::now());
     let server = Server::builder().clock(clock.clone()).behaviour(behaviour).fault(lost).start()?;
     let client = Client::with_base_url(server.base_url(), "test_orders")?;
-    // What is safe to repeat would be repeated anyway; here each try is counted.
+    // One attempt for each call, so that the lost responses can be counted.
     let client = client.with_retry(RetryPolicy::NEVER);
 
     let style = ProgressStyle::with_template("{msg:>12} {bar:40} {pos}/{len}")?;
@@ -146,7 +146,7 @@ fn run(
         Known::Pending(purchase) => pending.push(*purchase),
     };
     orders.into_iter().for_each(&mut count);
-    // By then whatever was not made will never be.
+    // After an hour, a purchase that was not made will not be made.
     clock.advance(Duration::from_secs(3_600));
     for settled in client.run(Settlement::new(pending)) {
         let outcome = match settled {

@@ -1,7 +1,7 @@
-//! Property-testing your own code with the core's strategies: whatever a customer
-//! types, whatever the API holds, and whatever a server answers.
+//! Property tests of your own code with the core's strategies: any text that a customer
+//! types, any record of the API, and any response of a server.
 //!
-//! No socket: the core writes the request, the emulator answers it as a function.
+//! There is no socket: the core writes the request, and the emulator is a function.
 //!
 //! ```sh
 //! cargo run --example property_test    # a thousand cases of each
@@ -24,7 +24,7 @@ use serde_json::Value;
 
 // The shop's code, which is under test.
 
-/// An order as it comes out of a shop's form: anything can be in it.
+/// An order from a web form, with unchecked text.
 #[derive(Clone, Debug)]
 struct Order {
     total_cents: u64,
@@ -36,13 +36,13 @@ struct Order {
 fn purchase(order: &Order) -> Option<PlantTree> {
     let trees = Trees::new((order.total_cents / 1000).min(Trees::MAX)).ok()?;
     let plant = PlantTree::new(trees);
-    // A mistyped address must not cost the forest its trees.
+    // A mistyped address must not prevent the purchase.
     let Ok(customer) = Customer::new(order.email.as_str()) else { return Some(plant) };
     let name = order.name.trim();
     Some(plant.customer(if name.is_empty() { customer } else { customer.name(name) }))
 }
 
-/// What becomes of an order after its purchase.
+/// What the shop does with an order after its purchase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Planted,
@@ -58,9 +58,9 @@ fn settle(result: &Result<Receipt, Error>) -> Fate {
     }
 }
 
-/// A line of the list for the shop's bookkeeping.
+/// A line of the shop's own list, as CSV.
 fn line(record: &CustomerRecord) -> String {
-    // A spreadsheet takes a text that begins so for a formula.
+    // A spreadsheet takes a text that begins with one of these for a formula.
     let quoted = |text: &str| {
         let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
         format!("\"{guard}{}\"", text.replace('"', "\"\""))
@@ -73,11 +73,11 @@ fn line(record: &CustomerRecord) -> String {
         + "\n"
 }
 
-// What holds of it.
+// The properties.
 
 fn orders() -> impl Strategy<Value = Order> {
     let total = prop_oneof![3 => 0..100_000_u64, 1 => any::<u64>()];
-    // Addresses that are right and odd, and what is none.
+    // Valid but odd addresses, and texts that are no address.
     let email =
         prop_oneof![any::<Email>().prop_map(|email| email.as_str().to_owned()), hostile_text()];
     (total, email, hostile_text()).prop_map(|(total_cents, email, name)| Order {
@@ -87,7 +87,7 @@ fn orders() -> impl Strategy<Value = Order> {
     })
 }
 
-/// Any order that a shop can take becomes a purchase that is right.
+/// Any order becomes the right purchase.
 fn an_order_buys_what_it_says(order: &Order) -> Result<(), TestCaseError> {
     let Some(purchase) = purchase(order) else {
         prop_assert!(order.total_cents < 1000, "a large order bought nothing");
@@ -96,7 +96,7 @@ fn an_order_buys_what_it_says(order: &Order) -> Result<(), TestCaseError> {
     let api = Api::sandbox("test_property").map_err(fail)?;
     let request = api.encode(&purchase).map_err(fail)?;
 
-    // 1. The body says what the order says, to a parser that knows no order.
+    // 1. The body matches the order, as an independent parser reads it.
     let body: Value = serde_json::from_slice(request.body()).map_err(fail)?;
     let trees = body["amount"].as_u64().unwrap_or_default();
     prop_assert!(trees >= 1 && trees <= order.total_cents / 1000);
@@ -106,25 +106,25 @@ fn an_order_buys_what_it_says(order: &Order) -> Result<(), TestCaseError> {
         prop_assert!(body.get("customer_name").is_none(), "a name without an address");
     }
 
-    // 2. The API takes it, and plants that many.
-    let answer = Emulator::new(Config::new()).respond(&request, Utc::now());
-    let receipt = api.decode(&purchase, answer).map_err(fail)?;
+    // 2. The API accepts it and plants that many.
+    let response = Emulator::new(Config::new()).respond(&request, Utc::now());
+    let receipt = api.decode(&purchase, response).map_err(fail)?;
     prop_assert_eq!(u64::try_from(receipt.impact.amount), Ok(trees));
     Ok(())
 }
 
-/// Whatever a server answers, an order that may have been planted is not tried again.
-fn no_answer_makes_it_plant_twice(
-    (purchase, answer): &(PlantTree, Response<Vec<u8>>),
+/// After no response is an order that may have been planted tried again.
+fn no_response_makes_it_plant_twice(
+    (purchase, response): &(PlantTree, Response<Vec<u8>>),
 ) -> Result<(), TestCaseError> {
     let api = Api::sandbox("test_property").map_err(fail)?;
-    let maybe_planted = answer.status().is_success() || answer.status().is_server_error();
-    let becomes = settle(&api.decode(purchase, answer.clone()));
+    let maybe_planted = response.status().is_success() || response.status().is_server_error();
+    let becomes = settle(&api.decode(purchase, response.clone()));
     prop_assert!(!(maybe_planted && becomes == Fate::TryAgain));
     Ok(())
 }
 
-/// Whatever a customer is called, a line has three fields and no formula.
+/// A line has three fields and no formula, whatever the customer's name is.
 fn a_record_is_one_line_of_three_fields(record: &CustomerRecord) -> Result<(), TestCaseError> {
     let line = line(record);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
@@ -146,14 +146,14 @@ fn thousand<T: Debug + Send + Sync + 'static>(
 ) -> Result<(), Failure> {
     let settings = Settings { cases: 1000, failure_persistence: None, ..Settings::default() };
     TestRunner::new(settings).run(any, |value| check(&value))?;
-    println!("1000 {what}, made up at random");
+    println!("1000 random {what}");
     Ok(())
 }
 
 fn main() -> Result<(), Failure> {
-    let answers = (any::<PlantTree>(), hostile_response());
+    let responses = (any::<PlantTree>(), hostile_response());
     thousand("orders: each bought what it says", &orders(), an_order_buys_what_it_says)?;
-    thousand("answers: none makes it plant twice", &answers, no_answer_makes_it_plant_twice)?;
+    thousand("responses: none makes it plant twice", &responses, no_response_makes_it_plant_twice)?;
     let records = any::<CustomerRecord>();
     thousand("records: each is one line of a list", &records, a_record_is_one_line_of_three_fields)
 }
@@ -165,8 +165,8 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_at_all_makes_it_plant_twice(case in (any::<PlantTree>(), hostile_response())) {
-        no_answer_makes_it_plant_twice(&case)?;
+    fn no_response_at_all_makes_it_plant_twice(case in (any::<PlantTree>(), hostile_response())) {
+        no_response_makes_it_plant_twice(&case)?;
     }
 
     #[test]

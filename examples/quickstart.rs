@@ -1,5 +1,5 @@
-//! The whole job over three transports: buy, take back, read the totals, walk
-//! the records, track one.
+//! Everything over three transports: buy, cancel, read the totals, walk the records,
+//! track a purchase.
 //!
 //! ```sh
 //! cargo run --example quickstart
@@ -19,28 +19,28 @@ async fn main() -> Result<(), Failure> {
     println!("One account buys impact, for itself and for a customer, over three transports.");
     println!("Against {place}.");
 
-    // Three libraries, one API: what a client can do does not depend on what
-    // carries it. In your own program, `Client::from_env()?` reads the key.
+    // The methods are the same over every transport. In your own program,
+    // `Client::from_env()?` reads the key.
     let client = oneclick_reqwest::Client::new(place.api())?;
-    tell("reqwest (async)", &walk(&client).await?);
+    print("reqwest (async)", &walk(&client).await?);
 
     let client = oneclick_hyper::Client::new(place.api())?;
-    tell("hyper (async, low-level)", &walk(&client).await?);
+    print("hyper (async, low-level)", &walk(&client).await?);
 
-    // A blocking client would hold up every other task of this thread.
+    // A blocking client would stop all other tasks of this thread.
     let client = oneclick_ureq::Client::new(place.api())?;
-    let story = tokio::task::spawn_blocking(move || walk_blocking(&client)).await??;
-    tell("ureq (blocking)", &story);
+    let seen = tokio::task::spawn_blocking(move || walk_blocking(&client)).await??;
+    print("ureq (blocking)", &seen);
 
     println!("\nAll three transports did the same.");
     Ok(())
 }
 
-/// What came of one walk through the API.
-struct Story {
+/// What one walk through the API returned.
+struct Seen {
     for_us: Receipt,
     for_customer: Receipt,
-    taken_back: Cancellation,
+    cancelled: Cancellation,
     totals: ImpactTotals,
     newest: Vec<Record>,
     tracking: Tracking,
@@ -48,11 +48,11 @@ struct Story {
     projects: Vec<Project>,
 }
 
-async fn walk<T: AsyncTransport>(client: &AsyncClient<T>) -> Result<Story, Error> {
+async fn walk<T: AsyncTransport>(client: &AsyncClient<T>) -> Result<Seen, Error> {
     let for_us = client.clean_ocean(Pounds::of::<10>()).await?;
     let for_customer = client.plant_tree(gift()?).await?;
     let by_mistake = client.restore_coral(Fragments::of::<3>()).await?;
-    let taken_back = client.cancel_impact(refund(&by_mistake)?).await?;
+    let cancelled = client.cancel_impact(refund(&by_mistake)?).await?;
     let totals = client.impact().await?;
 
     // Asks for the next page when it needs one.
@@ -66,28 +66,28 @@ async fn walk<T: AsyncTransport>(client: &AsyncClient<T>) -> Result<Story, Error
     let mut of_customer = client.customer_records(newest_gift());
     let of_customer = of_customer.next().await.transpose()?;
     let projects = client.projects(ProjectType::Trees).await?.projects;
-    Ok(Story { for_us, for_customer, taken_back, totals, newest, tracking, of_customer, projects })
+    Ok(Seen { for_us, for_customer, cancelled, totals, newest, tracking, of_customer, projects })
 }
 
 /// The same without a runtime; the list is an ordinary iterator.
-fn walk_blocking<T: BlockingTransport>(client: &BlockingClient<T>) -> Result<Story, Error> {
+fn walk_blocking<T: BlockingTransport>(client: &BlockingClient<T>) -> Result<Seen, Error> {
     let for_us = client.clean_ocean(Pounds::of::<10>())?;
     let for_customer = client.plant_tree(gift()?)?;
     let by_mistake = client.restore_coral(Fragments::of::<3>())?;
-    let taken_back = client.cancel_impact(refund(&by_mistake)?)?;
+    let cancelled = client.cancel_impact(refund(&by_mistake)?)?;
     let totals = client.impact()?;
     let newest = client.records(newest_first()).max_items(5).collect::<Result<_, _>>()?;
     let tracking = client.track(&for_customer)?;
     let of_customer = client.customer_records(newest_gift()).next().transpose()?;
     let projects = client.projects(ProjectType::Trees)?.projects;
-    Ok(Story { for_us, for_customer, taken_back, totals, newest, tracking, of_customer, projects })
+    Ok(Seen { for_us, for_customer, cancelled, totals, newest, tracking, of_customer, projects })
 }
 
 fn gift() -> Result<PlantTree, Error> {
     let ada = Customer::new("ada@example.com")?.name("Ada Lovelace");
     // Its record will show which order it was for.
     let metadata = Metadata::from_pairs([("order", "A-1001")])?;
-    // The API would tell her by e-mail, were this not an emulator.
+    // `notify` asks the API not to send her an e-mail.
     Ok(PlantTree::new(Trees::of::<5>()).customer(ada).metadata(metadata).notify(false))
 }
 
@@ -104,27 +104,27 @@ fn newest_first() -> ListRecords {
     ListRecords::new().sort_order(SortOrder::Desc).limit(Limit::of::<2>())
 }
 
-fn tell(transport: &str, story: &Story) {
+fn print(transport: &str, seen: &Seen) {
     println!("\n{transport}");
-    println!("  bought for ourselves   {}", story.for_us.impact);
-    println!("  bought for a customer  {}", story.for_customer.impact);
-    println!("  {}       {}", story.taken_back.message, story.taken_back.impact);
+    println!("  bought for ourselves   {}", seen.for_us.impact);
+    println!("  bought for a customer  {}", seen.for_customer.impact);
+    println!("  {}       {}", seen.cancelled.message, seen.cancelled.impact);
     println!("  the account so far");
-    for (kind, amount) in story.totals.total.iter().filter(|(_, amount)| *amount != 0) {
+    for (kind, amount) in seen.totals.total.iter().filter(|(_, amount)| *amount != 0) {
         println!("    {}", Impact::new(kind.clone(), amount));
     }
     println!("  its own newest records");
-    for record in &story.newest {
+    for record in &seen.newest {
         println!("    {}  {}", record.time_utc, record.impact);
     }
-    let state = match (&story.tracking.impact_completed, &story.tracking.donation_sent) {
+    let state = match (&seen.tracking.impact_completed, &seen.tracking.donation_sent) {
         (Some(time), _) => format!("done at {time}"),
         (None, Some(time)) => format!("donation sent at {time}"),
         (None, None) => "the donation is not sent yet".into(),
     };
-    println!("  the customer's trees   bought at {}; {state}", story.tracking.impact_initiated);
-    let order = story.of_customer.as_ref().and_then(|record| record.metadata.get("order"));
+    println!("  the customer's trees   bought at {}; {state}", seen.tracking.impact_initiated);
+    let order = seen.of_customer.as_ref().and_then(|record| record.metadata.get("order"));
     println!("  they are for order     {}", order.unwrap_or("unknown"));
-    let names: Vec<_> = story.projects.iter().map(|project| project.name.as_str()).collect();
+    let names: Vec<_> = seen.projects.iter().map(|project| project.name.as_str()).collect();
     println!("  projects with trees    {}", names.join(", "));
 }

@@ -14,8 +14,8 @@ async fn main() -> Result<(), Failure> {
     // In your own program: `Client::from_env()?` or `Client::production(key)?`.
     let client = Client::new(place.api())?;
 
-    // Not `try_join!`: after the first failure it drops the others, and nobody
-    // would know what became of them.
+    // Not `try_join!`: after the first failure it drops the others, which may have bought
+    // something.
     let (trees, carbon, money) = tokio::join!(
         client.plant_tree(Trees::of::<5>()),
         client.capture_carbon(Pounds::of::<20>()),

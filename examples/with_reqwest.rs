@@ -16,8 +16,8 @@ async fn main() -> Result<(), Failure> {
     let receipt = client.plant_tree(purchase.clone()).await?;
     println!("{} at {}", receipt.impact, receipt.time_utc);
 
-    // Nobody listens on port 1, so this one fails. What an error prints holds no
-    // key, no e-mail address and no name: it may be logged.
+    // Nothing listens on port 1, so this fails. An error prints no key, no e-mail address
+    // and no name, so it may be logged.
     let nobody = Client::with_base_url("http://127.0.0.1:1", "test_example")?;
     if let Err(error) = nobody.plant_tree(purchase).await {
         println!("{error}\n  -> {}", advice(&error));

@@ -1,5 +1,5 @@
-//! The blocking client over ureq: no runtime, lists are iterators. Its failure
-//! is the one that costs money: the answer to a purchase that is lost.
+//! The blocking client over ureq: no async runtime, and lists are iterators. It shows the
+//! failure that costs money: the response to a purchase is lost.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -20,14 +20,14 @@ fn main() -> Result<(), Failure> {
     let purchase = DonateMoney::new(Cents::of::<500>()).customer(ada.clone());
     client.donate_money(purchase.clone())?;
 
-    // What was bought for customers is in lists of its own.
+    // Purchases for customers are in another list than those without.
     let hers = ListCustomerRecords::new().customer_email(ada.customer_email);
     for record in client.customer_records(hers.sort_order(SortOrder::Desc)).max_items(3) {
         let record = record?;
         println!("{}  {}", record.time_utc, record.impact);
     }
 
-    // A server that takes the request and hangs up. Has it bought anything?
+    // This server reads the request and closes the connection. Has it bought anything?
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     let server = thread::spawn(move || listener.accept()?.0.read(&mut [0; 8192]));

@@ -12,3 +12,11 @@ mod using {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/failures.md")]
 mod failures {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/emulator.md")]
+mod emulator {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/custom-transports.md")]
+mod custom_transports {}

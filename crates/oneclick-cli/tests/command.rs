@@ -9,6 +9,7 @@
 mod command {
     mod buying;
     mod golden;
+    mod guide;
     mod intents;
     mod listing;
     mod showing;
