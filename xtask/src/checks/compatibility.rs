@@ -9,12 +9,15 @@ use crate::shell::{Shell, Stop};
 
 pub(crate) fn features(shell: &Shell) -> Result<String, Stop> {
     HACK.required(shell)?;
-    let printed = shell
-        .cargo("hack clippy --feature-powerset --no-private --workspace --locked")
-        // The adapters' `default` is another name of `tls`.
-        .args("--exclude-features default -- -D warnings")
-        .env("CARGO_TERM_COLOR", "never")
-        .output()?;
+    let mut run = shell
+        .cargo("hack clippy --feature-powerset --locked")
+        // In the adapters, `default` is another name for `tls`.
+        .args("--exclude-features default")
+        .env("CARGO_TERM_COLOR", "never");
+    for package in shell.published()? {
+        run = run.arg("--package").arg(package);
+    }
+    let printed = run.args("-- -D warnings").output()?;
     let sets = printed.matches("info: running `cargo clippy").count();
     Ok(format!("clippy finds nothing in {sets} sets of features"))
 }
