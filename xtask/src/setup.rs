@@ -75,7 +75,6 @@ pub(crate) const GUNGRAUN: Tool =
     tool("gungraun-runner", "gungraun-runner --version", "0.20.0", Cargo("gungraun-runner@0.20.0"));
 
 const TOOLS: &[Tool] = &[
-    tool("a C compiler", "cc --version", "", Debian("gcc libc6-dev")),
     tool("rustfmt", "cargo fmt --version", "", Rustup("component add rustfmt")),
     tool("clippy", "cargo clippy --version", "", Rustup("component add clippy")),
     PYTHON,
