@@ -1,6 +1,5 @@
 //! The list of checks, and the runner that prints a line for each.
 
-use std::io::{self, Write as _};
 use std::time::Instant;
 
 use crate::checks::{behaviour, code, compatibility, dependencies, publishing, workflows};
@@ -72,8 +71,6 @@ pub(crate) fn run(wanted: impl Fn(&Check) -> bool) -> Result<bool, String> {
         };
         let seconds = begun.elapsed().as_secs();
         println!("{verdict:<14}{:<14}{found} ({seconds} s)", check.name);
-        // A log that is read while the checks run shows how far they are.
-        let _ = io::stdout().flush();
     }
     let seconds = begun.elapsed().as_secs();
     println!("{passed} passed, {failed} failed, {impossible} not possible here ({seconds} s)");

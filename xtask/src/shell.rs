@@ -32,9 +32,14 @@ impl Shell {
 
     /// A command, given as words with spaces between; no shell interprets them.
     pub(crate) fn command(&self, words: &str) -> Run<'_> {
-        let mut words = words.split_whitespace();
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).current_dir(&self.root).stdin(Stdio::null());
+        let (program, arguments) = words.split_once(' ').unwrap_or((words, ""));
+        self.program(program).args(arguments)
+    }
+
+    /// A command without arguments yet, for a program whose path may contain spaces.
+    pub(crate) fn program(&self, program: impl AsRef<OsStr>) -> Run<'_> {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).stdin(Stdio::null());
         Run { shell: self, command }
     }
 
@@ -49,7 +54,7 @@ impl Shell {
         let environment = self.scratch.join(name);
         self.command("python3 -m venv").arg(&environment).output()?;
         let programs = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
-        self.command(&programs.join("python").to_string_lossy())
+        self.program(programs.join("python"))
             .args("-m pip install --quiet")
             .args(packages)
             .output()

