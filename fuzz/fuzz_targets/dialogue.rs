@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use libfuzzer_sys::fuzz_target;
+use oneclick_emulator::LedgerEntry;
 use oneclick_proto::{
     Action, BlockingTransport, CancelImpact, CaptureCarbon, Cents, CleanOcean, Customer,
     DonateMoney, Error, Execution, Fragments, GetDailyTotals, ImpactId, Intent, Limit, List,
@@ -20,7 +21,6 @@ use oneclick_proto::{
     Pounds, Purchase, PurchaseState, RestoreCoral, RetryPolicy, Settled, Settlement, SortOrder,
     Step, TrackImpact, Trees, UnresolvedReason, VerifiedPurchase,
 };
-use oneclick_emulator::LedgerEntry;
 
 use world::{ARRIVED, TIMEOUT, World};
 

@@ -1,4 +1,4 @@
-//! What each check does, by what it looks at.
+//! The checks, by what they look at.
 
 pub(crate) mod behaviour;
 pub(crate) mod code;
@@ -6,16 +6,14 @@ pub(crate) mod compatibility;
 pub(crate) mod dependencies;
 pub(crate) mod publishing;
 mod rustdoc;
+pub(crate) mod workflows;
 
 use crate::shell::{Shell, Stop};
 
-/// Writes the files anew that the checks hold the workspace against.
-pub(crate) fn bless() -> Result<bool, String> {
+/// Rewrites the files that `api` and `licences` compare the workspace with.
+pub(crate) fn bless() -> Result<(), String> {
     let shell = Shell::new("bless").map_err(|error| error.to_string())?;
-    let written =
-        compatibility::write_api(&shell).and_then(|()| dependencies::write_licences(&shell));
-    match written {
-        Ok(()) => Ok(true),
-        Err(Stop::Short(words) | Stop::Impossible(words)) => Err(words),
-    }
+    compatibility::write_api(&shell)
+        .and_then(|()| dependencies::write_licences(&shell))
+        .map_err(Stop::reason)
 }

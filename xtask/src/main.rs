@@ -1,42 +1,47 @@
-//! `cargo xtask check`: everything that this workspace promises of itself, one
-//! line each.
+//! The workspace's own commands: `cargo xtask check` runs every check of it.
 //!
 //! ```text
-//! cargo xtask check                  all checks
-//! cargo xtask check fuzz wasm        these
-//! cargo xtask check --except tests   all but these
-//! cargo xtask bless                  writes the public API and the licences anew
-//! cargo xtask list                   the names, and what each is about
+//! cargo xtask setup                  installs what the checks need from the system
+//! cargo xtask check                  runs all checks
+//! cargo xtask check fuzz wasm        runs these
+//! cargo xtask check --except tests   runs all but these
+//! cargo xtask bless                  rewrites the public API and the list of licences
+//! cargo xtask list                   lists the checks
 //! ```
 //!
-//! A check that needs a tool installs it. One that this machine has no way to run
-//! says why, and is no failure; one that fell short makes the command end with 1.
+//! A check prints one line. One that cannot run on this machine says why, and is not a
+//! failure; one that fails makes the command exit with 1.
 
 mod check;
 mod checks;
+mod setup;
 mod shell;
 
 use std::process::ExitCode;
 
 use check::{CHECKS, Check};
 
+const USAGE: &str =
+    "usage: cargo xtask setup | check [NAME…] | check --except NAME… | bless | list";
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
+        ["setup"] => setup::run().map(|()| true),
         ["check", "--except", names @ ..] if !names.is_empty() => {
             known(names).and_then(|()| check::run(|check| !names.contains(&check.name)))
         }
         ["check", names @ ..] => known(names)
             .and_then(|()| check::run(|check| names.is_empty() || names.contains(&check.name))),
-        ["bless"] => checks::bless(),
+        ["bless"] => checks::bless().map(|()| true),
         ["list"] => {
             for Check { name, about, .. } in CHECKS {
                 println!("{name:<14}{about}");
             }
             Ok(true)
         }
-        _ => Err("usage: cargo xtask check [NAME…] | check --except NAME… | bless | list".into()),
+        _ => Err(USAGE.to_owned()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -48,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A name that no check has would let a typing error pass for success.
+/// Rejects an unknown name, so that a typing error does not pass as success.
 fn known(names: &[&str]) -> Result<(), String> {
     match names.iter().find(|name| CHECKS.iter().all(|check| check.name != **name)) {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! Commands whose output goes into a log, one log a check.
+//! Runs commands and keeps their output, in one log file for each check.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,10 +8,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Where a check runs its commands: at the root of the workspace.
+/// Runs the commands of one check, at the root of the workspace.
 pub(crate) struct Shell {
     pub(crate) root: PathBuf,
-    /// For builds that would throw those of the workspace away.
+    /// The target directory of the workspace.
+    pub(crate) target: PathBuf,
+    /// A directory in it for logs, copies and separate builds.
     pub(crate) scratch: PathBuf,
     log: PathBuf,
 }
@@ -25,72 +27,71 @@ impl Shell {
         fs::create_dir_all(&scratch)?;
         let log = scratch.join(format!("{name}.log"));
         File::create(&log)?;
-        Ok(Self { root, scratch, log })
+        Ok(Self { root, target, scratch, log })
     }
 
-    /// A command of its words, which no shell reads.
+    /// A command, given as words with spaces between; no shell interprets them.
     pub(crate) fn command(&self, words: &str) -> Run<'_> {
-        let mut words = words.split_whitespace();
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).current_dir(&self.root).stdin(Stdio::null());
+        let (program, arguments) = words.split_once(' ').unwrap_or((words, ""));
+        self.program(program).args(arguments)
+    }
+
+    /// A command without arguments yet, for a program whose path may contain spaces.
+    pub(crate) fn program(&self, program: impl AsRef<OsStr>) -> Run<'_> {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).stdin(Stdio::null());
         Run { shell: self, command }
     }
 
-    /// `cargo`, with these words.
+    /// `cargo` with these arguments.
     pub(crate) fn cargo(&self, words: &str) -> Run<'_> {
         self.command(&format!("cargo {words}"))
     }
 
-    /// Installs a tool unless it is there; `version` if one alone will do.
-    pub(crate) fn tool(&self, name: &str, version: Option<&str>) -> Result<(), Stop> {
-        // As a command of cargo's: some take no flag without their name before it.
-        let there = match name.strip_prefix("cargo-") {
-            Some(command) => self.cargo(&format!("{command} --version")).output(),
-            None => self.command(&format!("{name} --version")).output(),
-        };
-        if there.is_ok_and(|said| version.is_none_or(|version| said.contains(version))) {
-            return Ok(());
-        }
-        let mut install = self.cargo("install --locked --quiet").arg(name);
-        if let Some(version) = version {
-            install = install.arg("--version").arg(version);
-        }
-        install
+    /// Installs Python packages into a virtual environment of that name and returns the
+    /// directory of its programs.
+    pub(crate) fn python_environment(&self, name: &str, packages: &str) -> Result<PathBuf, Stop> {
+        let environment = self.scratch.join(name);
+        self.command("python3 -m venv").arg(&environment).output()?;
+        let programs = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
+        self.program(programs.join("python"))
+            .args("-m pip install --quiet")
+            .args(packages)
             .output()
-            .map(drop)
-            .map_err(|_| Stop::Impossible(format!("{name} cannot be installed")))
+            .map_err(|_| Stop::Impossible(format!("pip cannot install {packages}")))?;
+        Ok(programs)
     }
 
-    /// What cargo knows of the packages of the workspace.
+    /// The metadata that cargo has of the workspace's packages.
     pub(crate) fn packages(&self) -> Result<Vec<Value>, Stop> {
         let run = self.cargo("metadata --no-deps --format-version 1 --locked").command.output()?;
         let mut metadata: Value = serde_json::from_slice(&run.stdout)?;
         match metadata["packages"].take() {
             Value::Array(packages) => Ok(packages),
-            _ => Err(Stop::Short("cargo metadata lists no packages".to_owned())),
+            _ => Err(Stop::Failed("cargo metadata lists no packages".to_owned())),
         }
     }
 
-    /// The names of those that are published.
+    /// The names of the packages to publish.
     pub(crate) fn published(&self) -> Result<Vec<String>, Stop> {
         let packages = self.packages()?;
         let published = packages.iter().filter(|package| package["publish"].is_null());
         Ok(published.filter_map(|package| Some(package["name"].as_str()?.to_owned())).collect())
     }
 
-    /// Whether a file holds this text, line by line; the log says what differs.
-    pub(crate) fn is_written(&self, file: &Path, text: &str) -> Result<bool, Stop> {
-        let written = fs::read_to_string(file).unwrap_or_default();
-        let lost = written.lines().filter(|line| !text.lines().any(|other| other == *line));
-        let new = text.lines().filter(|line| !written.lines().any(|other| other == *line));
+    /// Whether a file has this text. The lines that differ go into the log.
+    pub(crate) fn is_recorded(&self, file: &Path, text: &str) -> Result<bool, Stop> {
+        let recorded = fs::read_to_string(file).unwrap_or_default();
+        let lost = recorded.lines().filter(|line| !text.lines().any(|other| other == *line));
+        let new = text.lines().filter(|line| !recorded.lines().any(|other| other == *line));
         let lines =
             lost.map(|line| format!("- {line}\n")).chain(new.map(|line| format!("+ {line}\n")));
         let mut log = File::options().append(true).open(&self.log)?;
         log.write_all(lines.collect::<String>().as_bytes())?;
-        Ok(written == text)
+        Ok(recorded == text)
     }
 
-    /// The last lines of the log, for who looks for the cause.
+    /// The last lines of the log, which usually show why a command failed.
     pub(crate) fn end_of_log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -99,7 +100,7 @@ impl Shell {
     }
 }
 
-/// A command that is about to run.
+/// A command that has not run yet.
 pub(crate) struct Run<'a> {
     shell: &'a Shell,
     command: Command,
@@ -108,6 +109,12 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
+        self
+    }
+
+    /// Arguments with spaces between them.
+    pub(crate) fn args(mut self, words: &str) -> Self {
+        self.command.args(words.split_whitespace());
         self
     }
 
@@ -126,54 +133,62 @@ impl Run<'_> {
         self
     }
 
-    /// Builds apart from the workspace's own target directory.
+    /// Builds in a target directory of that name instead of the workspace's.
     pub(crate) fn apart(self, name: &str) -> Self {
         let target = self.shell.scratch.join(name);
         self.env("CARGO_TARGET_DIR", target)
     }
 
-    /// What it prints, on both streams; one that fails fell short.
+    /// Runs the command and returns what it prints on both streams, or an error if it fails.
     pub(crate) fn output(self) -> Result<String, Stop> {
         let mut words = vec![self.command.get_program().to_string_lossy().into_owned()];
         words.extend(self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
-        let (succeeded, said) = self.outcome()?;
-        if succeeded {
-            Ok(said)
-        } else {
-            Err(Stop::Short(format!("this failed: {}", words.join(" "))))
+        let words = words.join(" ");
+        match self.outcome() {
+            Ok((true, printed)) => Ok(printed),
+            Ok((false, _)) => Err(Stop::Failed(format!("this command failed: {words}"))),
+            Err(error) => Err(Stop::Failed(format!("this command cannot run: {words}: {error}"))),
         }
     }
 
-    /// Whether it succeeded, and what it prints.
+    /// Runs the command and returns whether it succeeded and what it prints.
     pub(crate) fn outcome(mut self) -> io::Result<(bool, String)> {
         let mut log = File::options().append(true).open(&self.shell.log)?;
         writeln!(log, "$ {:?}", self.command)?;
         let begun = log.metadata()?.len();
         self.command.stdout(log.try_clone()?).stderr(log);
         let status = self.command.status()?;
-        let said = fs::read(&self.shell.log)?;
-        let said = said.get(usize::try_from(begun).unwrap_or_default()..).unwrap_or_default();
-        Ok((status.success(), String::from_utf8_lossy(said).into_owned()))
+        let log = fs::read(&self.shell.log)?;
+        let printed = log.get(usize::try_from(begun).unwrap_or_default()..).unwrap_or_default();
+        Ok((status.success(), String::from_utf8_lossy(printed).into_owned()))
     }
 }
 
-/// Why a check did not hold.
+/// Why a check did not pass.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The promise is not kept.
-    Short(String),
-    /// This machine has no way to tell.
+    /// The check found a fault.
+    Failed(String),
+    /// The check cannot run on this machine.
     Impossible(String),
+}
+
+impl Stop {
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Failed(reason) | Self::Impossible(reason) => reason,
+        }
+    }
 }
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
-        Self::Short(error.to_string())
+        Self::Failed(error.to_string())
     }
 }
 
 impl From<serde_json::Error> for Stop {
     fn from(error: serde_json::Error) -> Self {
-        Self::Short(error.to_string())
+        Self::Failed(error.to_string())
     }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{DATE, LOCATION, RETRY_AFTER};
 use http::{Method, Request, Response};
+use oneclick_emulator::behaviour::DateHeader;
+use oneclick_emulator::{Behaviour, Emulator, Fault as Rule, FaultRule, LedgerEntry};
 use oneclick_proto::{
     Api, BlockingClient, BlockingTransport, BodyReader, Client, ImpactId, Intent, RetryPolicy,
     TransportError,
 };
-use oneclick_emulator::behaviour::DateHeader;
-use oneclick_emulator::{Behaviour, Fault as Rule, FaultRule, LedgerEntry, Emulator};
 
 pub const KEY: &str = "test_5ecretKey";
 /// Until when a request that was given up has arrived, and a record shows. Together with

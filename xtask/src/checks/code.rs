@@ -1,4 +1,4 @@
-//! The code as it is written: style, lints, documentation.
+//! The source code: style, lints, documentation.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::shell::{Shell, Stop};
 
 pub(crate) fn format(shell: &Shell) -> Result<String, Stop> {
     shell.cargo("fmt --all --check").output()?;
-    // A workspace of its own.
+    // `fuzz` is a workspace of its own.
     shell.cargo("fmt --manifest-path fuzz/Cargo.toml --check").output()?;
     Ok("rustfmt would change nothing".to_owned())
 }
@@ -21,30 +21,28 @@ pub(crate) fn lints(shell: &Shell) -> Result<String, Stop> {
             .cargo(&format!("clippy {packages} --all-targets --locked -- -D warnings"))
             .output()?;
     }
-    Ok("clippy finds nothing, pedantic included".to_owned())
+    Ok("clippy finds nothing, pedantic lints included".to_owned())
 }
 
-/// What would run before anybody looks, or escape the compiler.
-pub(crate) fn own(shell: &Shell) -> Result<String, Stop> {
+/// No code that escapes the compiler's checks, and none that runs during a build.
+pub(crate) fn no_unsafe(shell: &Shell) -> Result<String, Stop> {
     let manifest = fs::read_to_string(shell.root.join("Cargo.toml"))?;
     if !manifest.contains("unsafe_code = \"forbid\"") {
-        return Err(Stop::Short("the workspace does not forbid unsafe code".to_owned()));
+        return Err(Stop::Failed("the workspace does not forbid unsafe code".to_owned()));
     }
     let packages = shell.packages()?;
     for package in &packages {
+        let name = package["name"].as_str().unwrap_or_default();
         let manifest = fs::read_to_string(package["manifest_path"].as_str().unwrap_or_default())?;
-        if !manifest.contains("[lints]\nworkspace = true") {
-            return Err(Stop::Short(format!("{} has lints of its own", package["name"])));
+        if !manifest.replace("\r\n", "\n").contains("[lints]\nworkspace = true") {
+            return Err(Stop::Failed(format!("{name} does not use the lints of the workspace")));
         }
         let targets = package["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let before = |target: &Value| {
+        let runs_in_build = |target: &Value| {
             target["kind"][0] == "custom-build" || target["kind"][0] == "proc-macro"
         };
-        if targets.iter().any(before) {
-            return Err(Stop::Short(format!(
-                "{} has a build script or procedural macros",
-                package["name"]
-            )));
+        if targets.iter().any(runs_in_build) {
+            return Err(Stop::Failed(format!("{name} has a build script or a procedural macro")));
         }
     }
     Ok(format!(
@@ -53,14 +51,15 @@ pub(crate) fn own(shell: &Shell) -> Result<String, Stop> {
     ))
 }
 
-/// rustdoc without a warning, as docs.rs builds it, and an example that runs for
-/// each endpoint. That each item is documented, with its errors, clippy says.
+/// rustdoc gives no warning when it builds the documentation as docs.rs does, and each
+/// endpoint has an example that runs. Clippy checks that each item is documented, with its
+/// errors.
 pub(crate) fn docs(shell: &Shell) -> Result<String, Stop> {
     shell
         .cargo("doc --workspace --no-deps --locked")
         .env("RUSTDOCFLAGS", "-D warnings")
         .output()?;
-    // Badges of features are unstable; docs.rs has a nightly toolchain.
+    // docs.rs shows which feature an item needs, which takes a nightly toolchain.
     for package in shell.published()? {
         shell
             .cargo("doc --all-features --no-deps --locked --package")
@@ -74,7 +73,7 @@ pub(crate) fn docs(shell: &Shell) -> Result<String, Stop> {
     let json = rustdoc::json(shell, "oneclick-proto")?;
     let index = json["index"]
         .as_object()
-        .ok_or_else(|| Stop::Short("rustdoc wrote no index".to_owned()))?;
+        .ok_or_else(|| Stop::Failed("rustdoc's JSON has no index".to_owned()))?;
     let endpoints: BTreeSet<String> = index
         .values()
         .filter(|item| item["inner"]["impl"]["trait"]["path"] == "Endpoint")
@@ -89,7 +88,7 @@ pub(crate) fn docs(shell: &Shell) -> Result<String, Stop> {
         .map(|item| &item["name"])
         .collect();
     if endpoints.is_empty() || !without.is_empty() {
-        return Err(Stop::Short(format!("endpoints without an example: {without:?}")));
+        return Err(Stop::Failed(format!("endpoints without an example: {without:?}")));
     }
     Ok(format!("no warning, and {} endpoints have an example", endpoints.len()))
 }

@@ -1,4 +1,4 @@
-//! What would go to a registry.
+//! The packages to publish.
 
 use std::fs;
 
@@ -11,27 +11,31 @@ pub(crate) fn packages(shell: &Shell) -> Result<String, Stop> {
     let published: Vec<&Value> =
         packages.iter().filter(|package| package["publish"].is_null()).collect();
     let changelog = fs::read_to_string(shell.root.join("CHANGELOG.md"))?;
-    let mut run = shell.cargo("package --locked --allow-dirty").apart("package");
+    // The profile of the workspace, which a package does not contain: dependencies that the
+    // tests have built are not built again.
+    let mut run = shell
+        .cargo("package --locked --allow-dirty")
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
     for package in &published {
         let name = package["name"].as_str().unwrap_or_default();
-        if let Some(what) = missing(package, &changelog) {
-            return Err(Stop::Short(format!("{name} has no {what}")));
+        if let Some(missing) = missing(package, &changelog) {
+            return Err(Stop::Failed(format!("{name} has no {missing}")));
         }
         run = run.arg("--package").arg(name);
     }
-    // Each is unpacked and built from what would be uploaded.
-    let said = run.output()?;
-    let yanked = said.lines().find(|line| line.contains("is yanked"));
+    // cargo unpacks each package and builds it.
+    let printed = run.output()?;
+    let yanked = printed.lines().find(|line| line.contains("is yanked"));
     match yanked {
-        Some(line) => Err(Stop::Short(line.trim().to_owned())),
+        Some(line) => Err(Stop::Failed(line.trim().to_owned())),
         None => Ok(format!(
-            "{} build from what would be uploaded; no crate of the lock file is yanked",
+            "{} packages build, and no crate of the lock file is yanked",
             published.len()
         )),
     }
 }
 
-/// What a reader of a registry or of docs.rs would miss.
+/// The first field that the pages of crates.io or docs.rs need and this package lacks.
 fn missing(package: &Value, changelog: &str) -> Option<&'static str> {
     let some = |name: &str| package[name].as_array().is_some_and(|list| !list.is_empty());
     let text = |name: &str| package[name].as_str().is_some_and(|text| !text.is_empty());
@@ -45,14 +49,14 @@ fn missing(package: &Value, changelog: &str) -> Option<&'static str> {
         (text("rust_version"), "rust-version"),
         (some("keywords"), "keywords"),
         (some("categories"), "categories"),
-        (package["readme"] == "README.md", "README of its own"),
+        (package["readme"] == "README.md", "README.md"),
         (!library || docs["all-features"] == true, "docs.rs metadata for all features"),
         (
             !library
                 || docs["rustdoc-args"]
                     .as_array()
                     .is_some_and(|args| args.contains(&"docsrs".into())),
-            "docs.rs metadata for badges of features",
+            "docs.rs metadata that shows which feature an item needs",
         ),
         (
             package["name"].as_str().is_some_and(|name| changelog.contains(&format!("`{name}`"))),
@@ -60,5 +64,5 @@ fn missing(package: &Value, changelog: &str) -> Option<&'static str> {
         ),
     ]
     .into_iter()
-    .find_map(|(there, what)| (!there).then_some(what))
+    .find_map(|(there, field)| (!there).then_some(field))
 }

@@ -1,4 +1,4 @@
-//! What rustdoc knows of a crate, as data.
+//! rustdoc's description of a crate as JSON.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,18 +7,15 @@ use serde_json::Value;
 
 use crate::shell::{Shell, Stop};
 
-/// The version of rustdoc's JSON that is read: that of Rust 1.95.
+/// The version of the JSON format that we read, which Rust 1.95 writes.
 const FORMAT: u64 = 57;
 
-/// What rustdoc knows of a crate with all features. Its JSON is unstable.
+/// The description of a crate with all features. The format is unstable.
 pub(super) fn json(shell: &Shell, package: &str) -> Result<Value, Stop> {
     shell
         .cargo("rustdoc --lib --all-features --locked --package")
         .arg(package)
-        .arg("--")
-        .arg("-Zunstable-options")
-        .arg("--output-format")
-        .arg("json")
+        .args("-- -Zunstable-options --output-format json")
         .env("RUSTC_BOOTSTRAP", "1")
         .apart("bootstrap")
         .output()?;
@@ -26,7 +23,7 @@ pub(super) fn json(shell: &Shell, package: &str) -> Result<Value, Stop> {
     match json["format_version"].as_u64() {
         Some(FORMAT) => Ok(json),
         format => Err(Stop::Impossible(format!(
-            "this Rust writes format {} of rustdoc's JSON, and {FORMAT} is read",
+            "this Rust writes format {} of rustdoc's JSON; the check reads format {FORMAT}",
             format.unwrap_or_default()
         ))),
     }
