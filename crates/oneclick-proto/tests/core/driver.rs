@@ -1,6 +1,6 @@
 //! Both clients over a scripted transport.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -458,7 +458,9 @@ fn environment_variables_choose_key_and_base_url() {
         (&b"test_1"[..], &b"http://127.0.0.1:8787/\xff"[..], "ONECLICK_BASE_URL"),
         (b"test_\xff", b"http://127.0.0.1:8787", "ONECLICK_API_KEY"),
     ] {
+        use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
+
         let error = Api::from_vars(|name| match name {
             "ONECLICK_API_KEY" => Some(OsStr::from_bytes(key)),
             "ONECLICK_BASE_URL" => Some(OsStr::from_bytes(url)),
