@@ -124,7 +124,7 @@ impl World for EmulatorWorld {
         if kind {
             for fault in [Fault::DropBefore, Fault::ApplyThenDrop] {
                 let rule = FaultRule::new(fault).on(world.order.kind.path());
-                world.emulator.inject(rule.probability(0.05).unwrap());
+                world.emulator.inject(rule.probability(0.05));
             }
             return world;
         }
@@ -134,7 +134,7 @@ impl World for EmulatorWorld {
             let rule = if buying { rule.on(world.order.kind.path()) } else { rule };
             world.emulator.inject(match dice.index(2) {
                 0 => rule.times(1 + u32::try_from(dice.index(3)).unwrap()),
-                _ => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])).unwrap(),
+                _ => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])),
             });
         }
         world

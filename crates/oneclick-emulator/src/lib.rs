@@ -120,18 +120,19 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `GET /_emulator/faults` | the rules, with what is left of them |
-//! | `POST /_emulator/faults` | adds a rule: `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`, or with `"probability":0.3`, or with neither for every request; `{"fault":{"cut_answer":{"at":10}}}` for a fault with fields, also if all are left out: `{"fault":{"rate_limited":{}}}` |
-//! | `DELETE /_emulator/faults` | ends them |
-//! | `GET /_emulator/behaviour` | every switch, with its `value` and the `values` that it may take |
-//! | `PATCH` or `POST /_emulator/behaviour` | sets some: `{"metadata":"dropped","limit":{"capped":{"at":5}}}`; if one is wrong, none is set |
-//! | `DELETE /_emulator/behaviour` | sets all to their defaults |
-//! | `GET /_emulator/clock` | `{"now":"…"}` |
-//! | `PUT /_emulator/clock` | sets it: `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
-//! | `POST /_emulator/clock/advance` | `{"millis":60000}` |
-//! | `POST /_emulator/reset` | forgets accounts, faults, switches, the log and the clock's setting |
-//! | `GET /_emulator/requests` | the last 1,000 requests to the API, each with its number, time, method, path, query, body (64 KiB of it), status and fault, and the account of its key instead of the key |
-//! | `GET /_emulator/state` | every account's totals, customers and ledger, the clock and the rules |
+//! | `GET /_emulator/` | lists these requests with an example of each, and every fault with its defaults |
+//! | `GET /_emulator/faults` | lists the fault rules; `times` is how many requests a rule will still hit |
+//! | `POST /_emulator/faults` | adds a fault rule, such as `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`; `"probability":0.3` instead of `times` hits requests at random; without either it hits every request, and without `path` on every path. A fault is its name, or an object if its fields are not to have their defaults: `{"fault":{"cut_answer":{"at":10}}}`. A rule that can never hit is refused |
+//! | `DELETE /_emulator/faults` | removes all fault rules |
+//! | `GET /_emulator/behaviour` | lists the behaviour switches, each with its `value` and the possible `values` |
+//! | `PATCH` or `POST /_emulator/behaviour` | sets some of them, such as `{"metadata":"dropped","limit":{"capped":{"at":5}}}`; if one is wrong, none is set |
+//! | `DELETE /_emulator/behaviour` | sets all of them to their defaults |
+//! | `GET /_emulator/clock` | shows the time of the emulator's clock: `{"now":"…"}` |
+//! | `PUT /_emulator/clock` | sets the clock, such as to `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
+//! | `POST /_emulator/clock/advance` | advances the clock, such as by `{"millis":60000}` |
+//! | `POST /_emulator/reset` | removes all accounts, fault rules, switch settings and logged requests, and undoes the setting of the clock |
+//! | `GET /_emulator/requests` | lists the latest 1,000 requests to the API: number, time, method, path, query, the first 64 KiB of the body, status, fault, and the account instead of the key |
+//! | `GET /_emulator/state` | shows the totals, customers and ledger of every account, the time, and the fault rules |
 //!
 //! # What this emulator chose
 //!

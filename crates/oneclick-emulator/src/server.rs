@@ -320,14 +320,14 @@ async fn answer(
     let (head, body) = request.into_parts();
     let Ok(body) = timeout(read_timeout, collect(body)).await else {
         let problem = Problem::invalid("the body did not arrive in time");
-        return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).answer()));
+        return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).response()));
     };
     let request = Request::from_parts(head, body?);
     if let Err(problem) = shared.hosts.check(&request) {
-        return Ok(whole(problem.answer()));
+        return Ok(whole(problem.response()));
     }
     if request.uri().path().starts_with(control::PREFIX) {
-        return Ok(whole(control::answer(shared, &request)));
+        return Ok(whole(control::respond(shared, &request)));
     }
     let Exchange { response, delivery, has_date, .. } = shared.exchange(&request);
     if let Delivery::Late(late) = delivery {

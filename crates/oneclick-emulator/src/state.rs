@@ -12,7 +12,7 @@ mod cancel;
 mod cursor;
 mod exchange;
 mod fault;
-mod fields;
+pub(crate) mod fields;
 mod hash;
 mod list;
 pub(crate) mod problem;
@@ -36,14 +36,14 @@ use oneclick_proto::UserId;
 pub use account::{Account, LedgerEntry};
 pub use behaviour::Behaviour;
 pub use exchange::{Delivery, Exchange};
+pub(crate) use fault::EXAMPLE as RULE_EXAMPLE;
 pub use fault::{Fault, FaultRule, GatewayBody, InvalidRule, RetryAfter, When};
-pub(crate) use route::check_path;
 pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
 
 use account::Purchase;
 use behaviour::DateHeader;
 use fault::Faults;
-use problem::{Problem, answer, http_date, without_body};
+use problem::{Problem, http_date, response, without_body};
 use route::Route;
 use view::View;
 
@@ -170,7 +170,7 @@ impl Emulator {
     fn execute(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
         let Prepared { path, key, operation } = match self.prepare(request) {
             Ok(prepared) => prepared,
-            Err(problem) => return Exchange::whole(problem.answer()),
+            Err(problem) => return Exchange::whole(problem.response()),
         };
         let seed = self.config.seed;
         self.requests += 1;
@@ -178,7 +178,7 @@ impl Emulator {
         let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
         account.catch_up(now);
         if let Err(problem) = operation.check(account, &view) {
-            return Exchange::whole(problem.answer());
+            return Exchange::whole(problem.response());
         }
         // Up to here the request has changed nothing.
         if let Some(purchase) = operation.purchase().and_then(|it| self.behaviour.others(it)) {
@@ -187,7 +187,7 @@ impl Emulator {
         let Some(fault) = self.faults.hit(seed, path) else {
             return Exchange::whole(apply(operation, account, &view));
         };
-        view.hides = fault.hides().or(view.hides);
+        view.hides = fault.hides_for().or(view.hides);
         let response = match fault.refusal(now) {
             None => apply(operation, account, &view),
             Some(refusal) => {
@@ -221,19 +221,23 @@ impl Emulator {
         }
     }
 
-    /// Adds a rule of what goes wrong. Of several that hit a request the first
-    /// one counts.
+    /// Adds a fault rule. Of several rules that match a request the first one counts.
     pub fn inject(&mut self, rule: FaultRule) {
         self.faults.inject(rule);
     }
 
-    /// The rules that are there, with what is left of them.
+    /// The rule that keeps a new one from ever hitting, if there is one.
+    pub(crate) fn covering_fault(&self, rule: &FaultRule) -> Option<&FaultRule> {
+        self.faults.covering(rule)
+    }
+
+    /// The fault rules. [`FaultRule::when`] says how many requests each will still hit.
     #[must_use]
     pub fn faults(&self) -> &[FaultRule] {
         self.faults.rules()
     }
 
-    /// Ends all faults. What is hidden stays so until its time.
+    /// Removes all fault rules. What [`Fault::Hidden`] hides stays hidden until its time.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
@@ -340,8 +344,8 @@ fn apply(
     view: &View<'_>,
 ) -> Response<Vec<u8>> {
     match operation.apply(account, view) {
-        Ok(body) => answer(StatusCode::OK, body),
-        Err(problem) => problem.answer(),
+        Ok(body) => response(StatusCode::OK, body),
+        Err(problem) => problem.response(),
     }
 }
 

@@ -174,8 +174,11 @@ impl Behaviour {
         Self::default()
     }
 
-    /// Sets some switches by their names: all of them, or none if one is unknown.
-    pub(crate) fn set(&mut self, switches: &Map<String, Value>) -> Result<(), Problem> {
+    /// Sets some switches by name. If one of them is wrong, none is set.
+    pub(crate) fn set<'a>(
+        &mut self,
+        switches: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    ) -> Result<(), Problem> {
         let mut changed = *self;
         for (name, value) in switches {
             changed.set_one(name, value)?;

@@ -21,11 +21,11 @@ struct Cancel {
 pub(super) fn cancel_impact(input: &Input<'_>) -> Parsed {
     Query::parse(input, &[])?;
     let example = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z"}"#;
-    let fields = Fields::parse(input.body, example)?;
+    let fields = Fields::parse("body", input.body, example)?;
     if !input.lenient {
         fields.only(input.path, &["user_id", "time_utc", "reason"])?;
     }
-    let id = impact_id(fields.half("user_id")?, fields.half("time_utc")?)?;
+    let id = impact_id(fields.id_part("user_id")?, fields.id_part("time_utc")?)?;
     let reason = fields.text("reason")?.map(Reason::new).transpose();
     let reason = reason.map_err(|error| Problem::invalid(format!("`reason`: {error}")))?;
     Ok(Box::new(Cancel { id, reason }))

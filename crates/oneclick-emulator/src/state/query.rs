@@ -44,9 +44,9 @@ impl<'a> Query<'a> {
         self.all(name).next()
     }
 
-    /// Half of the id of an impact.
-    pub(super) fn half(&self, name: &str) -> Result<&str, Problem> {
-        self.get(name).ok_or_else(|| Problem::half_missing(name))
+    /// `user_id` or `time_utc`, both of which the id of an impact needs.
+    pub(super) fn id_part(&self, name: &str) -> Result<&str, Problem> {
+        self.get(name).ok_or_else(|| Problem::id_part_missing(name))
     }
 
     /// Every value of a parameter.

@@ -23,7 +23,7 @@ struct Track(ImpactId);
 /// `GET /v1/track`.
 pub(super) fn track(input: &Input<'_>) -> Parsed {
     let query = Query::parse(input, &["user_id", "time_utc"])?;
-    let id = impact_id(query.half("user_id")?, query.half("time_utc")?)?;
+    let id = impact_id(query.id_part("user_id")?, query.id_part("time_utc")?)?;
     Ok(Box::new(Track(id)))
 }
 

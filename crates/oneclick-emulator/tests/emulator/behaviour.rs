@@ -994,8 +994,8 @@ fn a_wrong_switch_is_refused_with_those_that_there_are() {
         (r#"{"limit":{"capped":{"at":-1}}}"#, vec!["`limit`", r#"{"capped":{"at":5}}"#]),
         (r#"{"limit":{"capped":{"to":1}}}"#, vec!["`limit`", r#""honoured""#]),
         (r#"{"address":"lower_case","metadata":1}"#, vec!["`metadata`"]),
-        ("[]", vec!["for example", r#"{"metadata":"dropped""#]),
-        ("", vec!["for example"]),
+        ("[]", vec!["such as", r#"{"metadata":"dropped""#]),
+        ("", vec!["such as"]),
     ] {
         for method in ["PATCH", "POST"] {
             let message = refused(&server, 400, method, PATH, Some(body));
