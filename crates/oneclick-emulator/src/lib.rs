@@ -234,6 +234,7 @@ mod clock;
 mod control;
 mod delivery;
 mod host;
+mod in_memory;
 mod log;
 mod server;
 mod shared;
@@ -241,6 +242,7 @@ mod state;
 
 pub use clock::{Clock, ManualClock};
 pub use host::{HostName, InvalidHost};
+pub use in_memory::InMemory;
 pub use log::Logged;
 pub use server::{Server, ServerBuilder};
 pub use state::behaviour;

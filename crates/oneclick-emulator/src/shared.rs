@@ -108,5 +108,5 @@ impl Shared {
     }
 }
 
-/// The last time that a clock is set on to.
-const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+/// The latest time that a clock can show.
+pub(crate) const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;

@@ -9,6 +9,7 @@ mod emulator {
     mod control;
     mod faults;
     mod http;
+    mod in_memory;
     mod lists;
     mod model;
     mod projects;
