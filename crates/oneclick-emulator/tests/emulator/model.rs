@@ -1,16 +1,15 @@
-//! Random histories through the core into the emulator function, read back and
-//! held against a plain model: a vector that is filtered and summed.
+//! Random purchases and cancellations, read back through a client and compared with a plain
+//! model: a vector that is filtered and summed.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use oneclick_emulator::{Config, DONATION_SENT_AFTER, Emulator};
+use chrono::{Days, NaiveDate, TimeDelta};
+use oneclick_emulator::{DONATION_SENT_AFTER, InMemory};
 use oneclick_proto::{
-    Api, CancelImpact, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, DateRange,
-    DonateMoney, Email, Endpoint, Error, Fragments, GetAccount, GetDailyTotals, GetImpactTotals,
-    Impact, ImpactId, ImpactKind, Limit, List, ListCustomerRecords, ListCustomers, ListRecords,
-    Metadata, Pager, PlantTree, Pounds, Receipt, RestoreCoral, SortOrder, Timestamp, Totals,
-    TrackImpact, TreeCategory, Trees,
+    BlockingClient, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, DateRange,
+    DonateMoney, Email, Fragments, Impact, ImpactId, ImpactKind, Limit, List, ListCustomerRecords,
+    ListCustomers, ListRecords, Metadata, PlantTree, Pounds, Receipt, RestoreCoral, SortOrder,
+    Timestamp, Totals, TrackImpact, TreeCategory, Trees,
 };
 use proptest::prelude::*;
 
@@ -74,91 +73,70 @@ impl Purchase {
     }
 }
 
-/// The core on one side, the emulator function on the other, no socket between.
-struct Pair {
-    api: Api,
-    emulator: Emulator,
-    now: DateTime<Utc>,
+type Client = BlockingClient<InMemory>;
+
+fn buy(client: &Client, purchase: &Purchase) -> Receipt {
+    let amount = u64::from(purchase.amount);
+    let customer = purchase.customer.map(|number| Customer::from(email(number)));
+    macro_rules! send {
+        ($request:expr) => {{
+            let request = $request.metadata(purchase.metadata());
+            client.send(match customer {
+                Some(customer) => request.customer(customer),
+                None => request,
+            })
+        }};
+    }
+    let receipt = match purchase.kind {
+        ImpactKind::TreePlanted => {
+            let plant = PlantTree::new(Trees::new(amount).unwrap());
+            send!(if purchase.food { plant.category(TreeCategory::Food) } else { plant })
+        }
+        ImpactKind::WasteRemoved => send!(CleanOcean::new(Pounds::new(amount).unwrap())),
+        ImpactKind::CarbonCaptured => send!(CaptureCarbon::new(Pounds::new(amount).unwrap())),
+        ImpactKind::CoralRestored => send!(RestoreCoral::new(Fragments::new(amount).unwrap())),
+        ImpactKind::MoneyDonated => send!(DonateMoney::new(Cents::new(amount).unwrap())),
+        ref other => panic!("no action makes {other}"),
+    };
+    receipt.unwrap()
 }
 
-impl Pair {
-    fn new() -> Self {
-        Self {
-            api: Api::with_base_url("http://127.0.0.1", "test_model").unwrap(),
-            emulator: Emulator::new(Config::default()),
-            now: "2025-01-30T23:00:00Z".parse().unwrap(),
+/// Cancels an impact and checks what comes of it.
+fn cancel(client: &Client, bought: &mut Bought) -> Result<(), TestCaseError> {
+    let user_id = client.whoami().unwrap().user_id;
+    let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
+    let result = client.cancel_impact(&id);
+    let now = client.transport().time();
+    let made = bought.time_utc.datetime();
+    let (message, on) = match &bought.cancelled {
+        Some(before) => (CancelMessage::AlreadyCancelled, before.clone()),
+        None if now >= made + DONATION_SENT_AFTER => {
+            prop_assert_eq!(result.unwrap_err().status().unwrap(), 400);
+            return Ok(());
         }
-    }
+        None => (CancelMessage::Cancelled, Timestamp::from(now.max(made))),
+    };
+    let cancellation = result.unwrap();
+    prop_assert_eq!(&cancellation.message, &message);
+    prop_assert_eq!(&cancellation.cancelled_on, &on);
+    prop_assert_eq!(&cancellation.impact, &bought.impact);
+    let tracking = client.track(&cancellation).unwrap();
+    prop_assert_eq!(tracking.cancelled_on.as_ref(), Some(&on));
+    prop_assert_eq!(TrackImpact::try_from(&tracking).unwrap(), TrackImpact::new(id));
+    bought.cancelled = Some(on);
+    Ok(())
+}
 
-    fn send<E: Endpoint>(&mut self, endpoint: &E) -> Result<E::Response, Error> {
-        let request = self.api.encode(endpoint).unwrap();
-        let response = self.emulator.respond(&request, self.now);
-        self.api.decode(endpoint, response)
+/// Walks a list to its end, each page no longer than the limit.
+fn walk<L: List>(client: &Client, list: L, limit: Limit) -> Vec<L::Item> {
+    let mut items = Vec::new();
+    for page in client.list(list.with_limit(limit)).into_pages() {
+        let page = page.unwrap();
+        assert!(page.items.len() as u64 <= limit.get());
+        assert!(page.cursor.is_none() || page.items.len() as u64 == limit.get());
+        items.extend(page.items);
     }
-
-    fn buy(&mut self, purchase: &Purchase) -> Receipt {
-        let amount = u64::from(purchase.amount);
-        let customer = purchase.customer.map(|number| Customer::from(email(number)));
-        macro_rules! send {
-            ($request:expr) => {{
-                let request = $request.metadata(purchase.metadata());
-                self.send(&match customer {
-                    Some(customer) => request.customer(customer),
-                    None => request,
-                })
-            }};
-        }
-        let receipt = match purchase.kind {
-            ImpactKind::TreePlanted => {
-                let plant = PlantTree::new(Trees::new(amount).unwrap());
-                send!(if purchase.food { plant.category(TreeCategory::Food) } else { plant })
-            }
-            ImpactKind::WasteRemoved => send!(CleanOcean::new(Pounds::new(amount).unwrap())),
-            ImpactKind::CarbonCaptured => send!(CaptureCarbon::new(Pounds::new(amount).unwrap())),
-            ImpactKind::CoralRestored => send!(RestoreCoral::new(Fragments::new(amount).unwrap())),
-            ImpactKind::MoneyDonated => send!(DonateMoney::new(Cents::new(amount).unwrap())),
-            ref other => panic!("no action makes {other}"),
-        };
-        receipt.unwrap()
-    }
-
-    /// Cancels an impact and checks what comes of it.
-    fn cancel(&mut self, bought: &mut Bought) -> Result<(), TestCaseError> {
-        let user_id = self.send(&GetAccount).unwrap().user_id;
-        let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
-        let result = self.send(&CancelImpact::new(&id));
-        let made = bought.time_utc.datetime();
-        let (message, on) = match &bought.cancelled {
-            Some(before) => (CancelMessage::AlreadyCancelled, before.clone()),
-            None if self.now >= made + DONATION_SENT_AFTER => {
-                prop_assert_eq!(result.unwrap_err().status().unwrap(), 400);
-                return Ok(());
-            }
-            None => (CancelMessage::Cancelled, Timestamp::from(self.now.max(made))),
-        };
-        let cancellation = result.unwrap();
-        prop_assert_eq!(&cancellation.message, &message);
-        prop_assert_eq!(&cancellation.cancelled_on, &on);
-        prop_assert_eq!(&cancellation.impact, &bought.impact);
-        let tracking = self.send(&TrackImpact::new(&cancellation)).unwrap();
-        prop_assert_eq!(tracking.cancelled_on.as_ref(), Some(&on));
-        prop_assert_eq!(TrackImpact::try_from(&tracking).unwrap(), TrackImpact::new(id));
-        bought.cancelled = Some(on);
-        Ok(())
-    }
-
-    /// Walks a list to its end, each page no longer than the limit.
-    fn walk<L: List>(&mut self, list: L, limit: Limit) -> Vec<L::Item> {
-        let mut pager = Pager::new(list.with_limit(limit));
-        let mut items = Vec::new();
-        while let Some(request) = pager.request() {
-            let page = pager.take(self.send(&request.unwrap())).unwrap().unwrap();
-            assert!(page.items.len() as u64 <= limit.get());
-            assert!(page.cursor.is_none() || page.items.len() as u64 == limit.get());
-            items.extend(page.items);
-        }
-        items
-    }
+    items
 }
 
 fn email(number: u8) -> Email {
@@ -251,11 +229,13 @@ proptest! {
         purchases in prop::collection::vec(purchase(), 0..40),
         questions in prop::collection::vec(question(), 1..6),
     ) {
-        let mut pair = Pair::new();
+        let client = Client::sandbox("test_model").unwrap();
+        let transport = client.transport();
+        transport.set_time("2025-01-30T23:00:00Z".parse().unwrap());
         let mut history: Vec<Bought> = Vec::new();
         for purchase in &purchases {
-            pair.now += TimeDelta::milliseconds(purchase.wait);
-            let receipt = pair.buy(purchase);
+            transport.set_time(transport.time() + TimeDelta::milliseconds(purchase.wait));
+            let receipt = buy(&client, purchase);
             let impact = Impact::new(purchase.kind.clone(), i64::from(purchase.amount));
             prop_assert_eq!(&receipt.impact, &impact);
             let named = receipt.customer.as_ref().map(|customer| customer.customer_email.as_str());
@@ -263,7 +243,7 @@ proptest! {
             prop_assert_eq!(named, sent.as_ref().map(Email::as_str));
             // The handle names this impact and no other.
             prop_assert!(history.iter().all(|bought| bought.time_utc != receipt.time_utc));
-            let tracking = pair.send(&TrackImpact::from(&receipt)).unwrap();
+            let tracking = client.track(&receipt).unwrap();
             prop_assert_eq!(&tracking.impact, &impact);
             prop_assert_eq!(&tracking.impact_initiated, &receipt.time_utc);
             prop_assert_eq!(&tracking.category, &receipt.category);
@@ -276,11 +256,11 @@ proptest! {
             });
             if let Some(cancels) = &purchase.cancels {
                 let at = cancels.index(history.len());
-                pair.cancel(&mut history[at])?;
+                cancel(&client, &mut history[at])?;
             }
         }
 
-        let totals = pair.send(&GetImpactTotals).unwrap();
+        let totals = client.impact().unwrap();
         prop_assert_eq!(&totals.total, &sum(history.iter()));
         let own = history.iter().filter(|bought| bought.customer.is_none());
         prop_assert_eq!(&totals.user_impact, &sum(own));
@@ -294,8 +274,7 @@ proptest! {
             let mut records = ListRecords::new().dates(dates);
             records.filter_by.clone_from(&question.kinds);
             records.sort_order = question.order;
-            let rows: Vec<_> = pair
-                .walk(records, limit)
+            let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
                 .map(|record| {
                     let order = record.metadata.get("order").map(str::to_owned);
@@ -308,8 +287,7 @@ proptest! {
             records.customer_email = question.customer.map(email);
             records.filter_by.clone_from(&question.kinds);
             records.sort_order = question.order;
-            let rows: Vec<_> = pair
-                .walk(records, limit)
+            let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
                 .map(|record| {
                     let order = record.metadata.get("order").map(str::to_owned);
@@ -327,7 +305,7 @@ proptest! {
                 let totals = days.entry(day).or_insert_with(Totals::zeros);
                 totals.add(&bought.impact.kind, bought.impact.amount);
             }
-            let daily = pair.send(&GetDailyTotals::from(dates)).unwrap().daily_impact;
+            let daily = client.daily_impact(dates).unwrap().daily_impact;
             let daily: Vec<_> = daily.into_iter().map(|day| (day.date, day.totals)).collect();
             prop_assert_eq!(daily, days.into_iter().collect::<Vec<_>>());
 
@@ -347,8 +325,7 @@ proptest! {
             let mut customers = ListCustomers::new();
             customers.customer_email = question.customer.map(email);
             customers.sort_order = question.order;
-            let seen: Vec<_> = pair
-                .walk(customers, limit)
+            let seen: Vec<_> = walk(&client, customers, limit)
                 .into_iter()
                 .map(|entry| (entry.onboarded_on, entry.customer_email.as_str().to_owned()))
                 .collect();
