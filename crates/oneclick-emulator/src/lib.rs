@@ -86,7 +86,7 @@
 //!
 //! What comes back after a purchase, and when it is made, are faults:
 //! [`Fault::Gateway`] with any status and several bodies, [`Fault::ApplyThenDrop`],
-//! [`Fault::CutAnswer`], [`Fault::NoLength`], [`Fault::DropThenApply`] and the
+//! [`Fault::CutResponse`], [`Fault::NoLength`], [`Fault::DropThenApply`] and the
 //! others.
 //!
 //! ```
@@ -122,7 +122,7 @@
 //! |---|---|
 //! | `GET /_emulator/` | lists these requests with an example of each, and every fault with its defaults |
 //! | `GET /_emulator/faults` | lists the fault rules; `times` is how many requests a rule will still hit |
-//! | `POST /_emulator/faults` | adds a fault rule, such as `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`; `"probability":0.3` instead of `times` hits requests at random; without either it hits every request, and without `path` on every path. A fault is its name, or an object if its fields are not to have their defaults: `{"fault":{"cut_answer":{"at":10}}}`. A rule that can never hit is refused |
+//! | `POST /_emulator/faults` | adds a fault rule, such as `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`; `"probability":0.3` instead of `times` hits requests at random; without either it hits every request, and without `path` on every path. A fault is its name, or an object if its fields are not to have their defaults: `{"fault":{"cut_response":{"at":10}}}`. A rule that can never hit is refused |
 //! | `DELETE /_emulator/faults` | removes all fault rules |
 //! | `GET /_emulator/behaviour` | lists the behaviour switches, each with its `value` and the possible `values` |
 //! | `PATCH` or `POST /_emulator/behaviour` | sets some of them, such as `{"metadata":"dropped","limit":{"capped":{"at":5}}}`; if one is wrong, none is set |

@@ -70,13 +70,13 @@ impl Exchange {
             Fault::DropBefore | Fault::ApplyThenDrop | Fault::DropThenApply { .. } => {
                 Delivery::Dropped
             }
-            Fault::AnswerLate { millis } => Delivery::Late(Duration::from_millis(millis)),
-            Fault::CutAnswer { at } => Delivery::Cut(at),
+            Fault::LateResponse { millis } => Delivery::Late(Duration::from_millis(millis)),
+            Fault::CutResponse { at } => Delivery::Cut(at),
             Fault::NoLength { at } => Delivery::NoLength(at),
             Fault::NotHttp => Delivery::NotHttp,
             Fault::WrongLength { by } => Delivery::WrongLength(by),
             Fault::SlowBytes { millis } => Delivery::Trickle(Duration::from_millis(millis)),
-            Fault::NeverAnswer { .. } => Delivery::Never,
+            Fault::NeverRespond { .. } => Delivery::Never,
             Fault::RateLimited { .. }
             | Fault::ServerError
             | Fault::Unavailable

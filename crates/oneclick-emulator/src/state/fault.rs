@@ -64,7 +64,7 @@ faults! {
     /// What goes wrong with a request, and in which phase.
     ///
     /// In JSON a fault is its name in snake case, such as `"apply_then_drop"`, or an object
-    /// with its name and fields, such as `{"cut_answer":{"at":10}}`. A field that is left out
+    /// with its name and fields, such as `{"cut_response":{"at":10}}`. A field that is left out
     /// has its default, so every fault can be given by its name alone.
     Fault {
         /// Refused with 429 before it is applied.
@@ -100,12 +100,12 @@ faults! {
         /// Applied; the response is a 500 with an `api_error`.
         ApplyThenError,
         /// Applied at once; the response is late.
-        AnswerLate {
+        LateResponse {
             /// How late, in milliseconds of the machine's clock. Default: 5,000.
             millis: u64 = 5_000,
         },
         /// Applied; the connection closes in the middle of the response's body.
-        CutAnswer {
+        CutResponse {
             /// How many bytes of the body arrive; all of them if it has fewer. Default: 10.
             at: usize = 10,
         },
@@ -133,7 +133,7 @@ faults! {
             millis: u64 = 100,
         },
         /// The connection stays open without a response until the client closes it.
-        NeverAnswer {
+        NeverRespond {
             /// Whether the request is applied. Default: `true`.
             applied: bool = true,
         },
@@ -252,21 +252,21 @@ impl Fault {
             }
             Self::DropBefore
             | Self::DropThenApply { .. }
-            | Self::NeverAnswer { applied: false }
+            | Self::NeverRespond { applied: false }
             | Self::Gateway { applied: false, .. } => {
                 Some(server_error("an injected fault kept the request from being applied"))
             }
             Self::ApplyThenDrop
             | Self::ApplyThenError
-            | Self::AnswerLate { .. }
+            | Self::LateResponse { .. }
             | Self::Gateway { applied: true, .. }
-            | Self::CutAnswer { .. }
+            | Self::CutResponse { .. }
             | Self::NoLength { .. }
             | Self::Garbage
             | Self::NotHttp
             | Self::WrongLength { .. }
             | Self::SlowBytes { .. }
-            | Self::NeverAnswer { applied: true }
+            | Self::NeverRespond { applied: true }
             | Self::Hidden { .. } => None,
         }
     }
@@ -309,7 +309,7 @@ fn not_a_fault(value: &Value) -> Problem {
     let forms = "the name of a fault, or an object with its name and fields";
     let message = format!("`fault` must be {forms}, got {}", got(value));
     let example =
-        r#"; for example {"fault":"apply_then_drop"} or {"fault":{"cut_answer":{"at":10}}}"#;
+        r#"; for example {"fault":"apply_then_drop"} or {"fault":{"cut_response":{"at":10}}}"#;
     Problem::invalid(message).hint(example)
 }
 

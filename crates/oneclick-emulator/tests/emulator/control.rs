@@ -56,7 +56,7 @@ const TREE: Option<&str> = Some(r#"{"amount":1,"metadata":{"order":"A-1"}}"#);
 fn fault_rules_are_added_listed_and_removed() {
     let server = Server::start().unwrap();
     let once = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":1}"#;
-    let cut = r#"{"fault":{"cut_answer":{"at":10}},"probability":0.5}"#;
+    let cut = r#"{"fault":{"cut_response":{"at":10}},"probability":0.5}"#;
     let busy = r#"{"fault":{"rate_limited":{"retry_after":{"seconds":7}}}}"#;
     for rule in [once, cut, busy] {
         ok(&server, "POST", "/_emulator/faults", Some(rule));
@@ -77,8 +77,8 @@ fn fault_rules_are_added_listed_and_removed() {
 fn a_wrong_fault_rule_is_refused_with_an_example_of_its_fault() {
     let server = Server::start().unwrap();
     let any = r#" {"fault":"apply_then_drop","path":"/v1/plant_tree","times":1}"#;
-    let cut = r#"for example {"fault":{"cut_answer":{"at":10}}}"#;
-    let never = r#"for example {"fault":{"never_answer":{"applied":true}}}"#;
+    let cut = r#"for example {"fault":{"cut_response":{"at":10}}}"#;
+    let never = r#"for example {"fault":{"never_respond":{"applied":true}}}"#;
     let limited = r#"for example {"fault":{"rate_limited":{"retry_after":{"seconds":7}}}}"#;
     let gateway =
         r#"for example {"fault":{"gateway":{"applied":true,"body":"html","status":502}}}"#;
@@ -92,10 +92,14 @@ fn a_wrong_fault_rule_is_refused_with_an_example_of_its_fault() {
         (r#"{"fault":"DropBefore"}"#, "did you mean `drop_before`?", any),
         (r#"{"fault":"garbage","often":1}"#, "unknown field: `often`", any),
         (r#"{"fault":7}"#, "`fault` must be the name of a fault, or an object", "for example {"),
-        (r#"{"fault":{"cut_answer":1}}"#, "got an object", "for example {"),
-        (r#"{"fault":{"cut_answer":{"to":1}}}"#, "unknown field: `to`; cut_answer takes at", cut),
-        (r#"{"fault":{"cut_answer":{"at":-1}}}"#, "`at` of cut_answer cannot be -1", cut),
-        (r#"{"fault":{"never_answer":{"applied":"yes"}}}"#, "cannot be a string", never),
+        (r#"{"fault":{"cut_response":1}}"#, "got an object", "for example {"),
+        (
+            r#"{"fault":{"cut_response":{"to":1}}}"#,
+            "unknown field: `to`; cut_response takes at",
+            cut,
+        ),
+        (r#"{"fault":{"cut_response":{"at":-1}}}"#, "`at` of cut_response cannot be -1", cut),
+        (r#"{"fault":{"never_respond":{"applied":"yes"}}}"#, "cannot be a string", never),
         (r#"{"fault":{"rate_limited":{"retry_after":7}}}"#, "cannot be 7", limited),
         (r#"{"fault":{"gateway":{"status":99}}}"#, "from 200 to 599, got 99", gateway),
         (r#"{"fault":"garbage","times":1,"probability":0.5}"#, "not both", garbage),

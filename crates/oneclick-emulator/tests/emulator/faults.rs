@@ -77,13 +77,13 @@ fn what_is_refused_before_it_is_applied_is_not_bought() {
     let (bytes, _) = hit(Fault::Unavailable, false);
     assert!(bytes.starts_with("HTTP/1.1 503 ") && bytes.contains("text/html"), "{bytes}");
     assert_eq!(hit(Fault::DropBefore, false), (String::new(), true));
-    assert_eq!(hit(Fault::NeverAnswer { applied: false }, false), (String::new(), false));
+    assert_eq!(hit(Fault::NeverRespond { applied: false }, false), (String::new(), false));
 }
 
 #[test]
 fn what_goes_wrong_after_it_was_applied_is_bought() {
     assert_eq!(hit(Fault::ApplyThenDrop, true), (String::new(), true));
-    assert_eq!(hit(Fault::NeverAnswer { applied: true }, true), (String::new(), false));
+    assert_eq!(hit(Fault::NeverRespond { applied: true }, true), (String::new(), false));
     let (bytes, _) = hit(Fault::ApplyThenError, true);
     assert!(bytes.starts_with("HTTP/1.1 500 ") && bytes.contains("api_error"), "{bytes}");
     let (bytes, _) = hit(Fault::Garbage, true);
@@ -101,12 +101,12 @@ fn lengths(bytes: &str) -> (usize, usize) {
 
 #[test]
 fn an_answer_can_be_cut_wrong_slow_and_late() {
-    let (whole, _) = hit(Fault::AnswerLate { millis: 0 }, true);
+    let (whole, _) = hit(Fault::LateResponse { millis: 0 }, true);
     let (length, arrived) = lengths(&whole);
     assert_eq!(length, arrived);
     let body = &whole[whole.len() - length..];
     for (at, cut) in [(0, 0), (10, 10), (10_000, length)] {
-        let (bytes, closed) = hit(Fault::CutAnswer { at }, true);
+        let (bytes, closed) = hit(Fault::CutResponse { at }, true);
         assert!(closed && bytes.ends_with(&body[..cut]));
         assert_eq!(lengths(&bytes), (length, cut));
     }
@@ -121,7 +121,7 @@ fn an_answer_can_be_cut_wrong_slow_and_late() {
     assert_eq!(lengths(&bytes), (length, length));
     assert!(start.elapsed() >= Duration::from_millis(2) * u32::try_from(length).unwrap());
     let start = Instant::now();
-    hit(Fault::AnswerLate { millis: 100 }, true);
+    hit(Fault::LateResponse { millis: 100 }, true);
     assert!(start.elapsed() >= Duration::from_millis(100));
 }
 
@@ -235,9 +235,9 @@ fn a_server_shows_what_was_made_later_without_another_request() {
 #[test]
 fn a_server_with_connections_that_hang_stops() {
     for fault in [
-        Fault::NeverAnswer { applied: true },
+        Fault::NeverRespond { applied: true },
         Fault::SlowBytes { millis: 60_000 },
-        Fault::AnswerLate { millis: 60_000 },
+        Fault::LateResponse { millis: 60_000 },
     ] {
         let server = server(fault);
         let (bytes, closed) = wire(&server);
@@ -304,7 +304,7 @@ fn what_the_api_refuses_uses_no_rule_up() {
 
 #[test]
 fn what_was_not_applied_is_no_success_even_if_it_is_not_answered() {
-    for fault in [Fault::DropBefore, Fault::NeverAnswer { applied: false }] {
+    for fault in [Fault::DropBefore, Fault::NeverRespond { applied: false }] {
         let mut world = World::new();
         world.emulator.inject(FaultRule::new(fault.clone()));
         let request = world.request(&http::Method::POST, TREES, TREE);
@@ -381,14 +381,14 @@ fn a_fault_is_written_and_read_in_one_form() {
         ("drop_then_apply", Fault::DropThenApply { millis: 5_000 }),
         ("apply_then_drop", Fault::ApplyThenDrop),
         ("apply_then_error", Fault::ApplyThenError),
-        ("answer_late", Fault::AnswerLate { millis: 5_000 }),
-        ("cut_answer", Fault::CutAnswer { at: 10 }),
+        ("late_response", Fault::LateResponse { millis: 5_000 }),
+        ("cut_response", Fault::CutResponse { at: 10 }),
         ("no_length", Fault::NoLength { at: None }),
         ("garbage", Fault::Garbage),
         ("not_http", Fault::NotHttp),
         ("wrong_length", Fault::WrongLength { by: 10 }),
         ("slow_bytes", Fault::SlowBytes { millis: 100 }),
-        ("never_answer", Fault::NeverAnswer { applied: true }),
+        ("never_respond", Fault::NeverRespond { applied: true }),
         ("hidden", Fault::Hidden { millis: 5_000 }),
     ] {
         let rule = FaultRule::new(fault.clone());
@@ -506,9 +506,9 @@ fn no_fault_panics_at_the_ends_of_time() {
         Fault::RateLimited { retry_after: Some(RetryAfter::Date(u32::MAX)) },
         Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(u32::MAX)) },
         Fault::Hidden { millis: u64::MAX },
-        Fault::AnswerLate { millis: u64::MAX },
+        Fault::LateResponse { millis: u64::MAX },
         Fault::SlowBytes { millis: u64::MAX },
-        Fault::CutAnswer { at: usize::MAX },
+        Fault::CutResponse { at: usize::MAX },
     ];
     for now in [chrono::DateTime::<chrono::Utc>::MIN_UTC, chrono::DateTime::<chrono::Utc>::MAX_UTC]
     {

@@ -116,7 +116,7 @@ fn a_fault_writes_no_body_either_after_a_head() {
     let whole = call(&server, "HEAD", "/v1/whoami");
     let length = head(&whole).into_iter().find(|line| line.starts_with("content-length")).unwrap();
     for (fault, expected) in [
-        (Fault::CutAnswer { at: 3 }, Some(length)),
+        (Fault::CutResponse { at: 3 }, Some(length)),
         (Fault::SlowBytes { millis: 1 }, Some(length)),
         (Fault::NoLength { at: None }, None),
     ] {
@@ -291,10 +291,10 @@ fn a_client_that_closes_its_sending_side_gets_its_response() {
     let server = Server::start().unwrap();
     for (fault, whole) in [
         (None, true),
-        (Some(Fault::AnswerLate { millis: 300 }), true),
+        (Some(Fault::LateResponse { millis: 300 }), true),
         (Some(Fault::SlowBytes { millis: 1 }), true),
         (Some(Fault::NoLength { at: None }), true),
-        (Some(Fault::CutAnswer { at: 9 }), false),
+        (Some(Fault::CutResponse { at: 9 }), false),
     ] {
         for (method, path, body) in [("POST", "/v1/plant_tree", body), ("GET", "/v1/whoami", "")] {
             if let Some(fault) = &fault {
@@ -316,7 +316,7 @@ fn a_client_that_closes_its_sending_side_gets_its_response() {
     assert_eq!(server.emulator().account("test_http").unwrap().impacts(), trees);
 
     // What is never answered stays open for it.
-    let never = FaultRule::new(Fault::NeverAnswer { applied: false });
+    let never = FaultRule::new(Fault::NeverRespond { applied: false });
     server.emulator().inject(never.times(1));
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

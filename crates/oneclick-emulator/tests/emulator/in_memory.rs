@@ -66,16 +66,16 @@ fn each_fault_fails_in_the_phase_of_a_socket() {
         (Fault::ApplyThenDrop, 1, Some((Phase::Exchange, false)), 0),
         (Fault::DropThenApply { millis: 1_000 }, 0, Some((Phase::Exchange, false)), 0),
         (Fault::NotHttp, 1, Some((Phase::Exchange, false)), 0),
-        (Fault::NeverAnswer { applied: false }, 0, Some((Phase::Exchange, true)), TIMEOUT),
-        (Fault::NeverAnswer { applied: true }, 1, Some((Phase::Exchange, true)), TIMEOUT),
-        (Fault::AnswerLate { millis: TIMEOUT }, 1, Some((Phase::Exchange, true)), TIMEOUT),
-        (Fault::AnswerLate { millis: TIMEOUT - 1 }, 1, None, TIMEOUT - 1),
+        (Fault::NeverRespond { applied: false }, 0, Some((Phase::Exchange, true)), TIMEOUT),
+        (Fault::NeverRespond { applied: true }, 1, Some((Phase::Exchange, true)), TIMEOUT),
+        (Fault::LateResponse { millis: TIMEOUT }, 1, Some((Phase::Exchange, true)), TIMEOUT),
+        (Fault::LateResponse { millis: TIMEOUT - 1 }, 1, None, TIMEOUT - 1),
         (Fault::SlowBytes { millis: 500 }, 1, Some((Phase::Body, true)), TIMEOUT),
         (Fault::SlowBytes { millis: u64::MAX }, 1, Some((Phase::Body, true)), TIMEOUT),
         (Fault::SlowBytes { millis: 0 }, 1, None, 0),
-        (Fault::CutAnswer { at: 0 }, 1, Some((Phase::Body, false)), 0),
-        (Fault::CutAnswer { at: 20 }, 1, Some((Phase::Body, false)), 0),
-        (Fault::CutAnswer { at: 10_000 }, 1, None, 0),
+        (Fault::CutResponse { at: 0 }, 1, Some((Phase::Body, false)), 0),
+        (Fault::CutResponse { at: 20 }, 1, Some((Phase::Body, false)), 0),
+        (Fault::CutResponse { at: 10_000 }, 1, None, 0),
         (Fault::WrongLength { by: 1 }, 1, Some((Phase::Body, false)), 0),
         (Fault::NoLength { at: Some(20) }, 1, Some((Phase::Body, false)), 0),
         (Fault::NoLength { at: None }, 1, None, 0),
@@ -182,7 +182,7 @@ fn its_options_bound_time_and_size() {
     let client =
         BlockingClient::<InMemory>::with_options(Api::sandbox(KEY).unwrap(), &options).unwrap();
     assert_eq!(phase(&client.whoami().unwrap_err()), Some(Phase::TooLarge));
-    let never = Fault::NeverAnswer { applied: false };
+    let never = Fault::NeverRespond { applied: false };
     client.transport().emulator().inject(FaultRule::new(never));
     let client = client.with_retry(RetryPolicy::NEVER);
     let before = BlockingTransport::now(client.transport());
