@@ -147,6 +147,8 @@ impl World for EmulatorWorld {
     fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> (Duration, Exchanged) {
         self.pass(now);
         let result = self.transport.send(request.clone());
+        // If others buy in the same millisecond, a purchase is dated a little later than now.
+        self.transport.advance(Duration::from_millis(20));
         (self.transport.now() - now, result)
     }
 

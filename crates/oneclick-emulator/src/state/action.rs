@@ -118,14 +118,14 @@ fn cause(name: &str) -> Result<Category, Problem> {
 
 impl Operation for Purchase {
     fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
-        let mut receipt = account.buy(*self, view.now, view.hides);
+        let mut receipt = account.buy(*self, view.now, view.hides_for);
         // Records show metadata. No source says that receipts do.
         receipt.metadata = RecordedMetadata::default();
         Ok(view.receipt(account, receipt))
     }
 
     fn apply_later(self: Box<Self>, account: &mut Account, view: &View<'_>, millis: u64) {
-        account.buy_later(*self, view.now, millis, view.hides);
+        account.buy_later(*self, view.now, millis, view.hides_for);
     }
 
     fn purchase(&self) -> Option<&Purchase> {

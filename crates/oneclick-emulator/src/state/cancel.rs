@@ -1,4 +1,4 @@
-//! Cancelling an impact: it leaves the totals and stays on record.
+//! Cancelling an impact, which lowers the totals and keeps the record.
 
 use chrono::TimeDelta;
 use oneclick_proto::{CancelMessage, Cancellation, ImpactId, Reason, Redacted};
@@ -38,7 +38,7 @@ impl Operation for Cancel {
         let sent = view.now >= made + DONATION_SENT_AFTER;
         if sent && account.cancelled(position).is_none() {
             return Err(Problem::invalid(
-                "the impact cannot be cancelled: the non-profit has received its donation",
+                "the impact can no longer be cancelled: the non-profit has received its donation",
             )
             .status(view.behaviour.cancel_refusal.status()));
         }
@@ -70,10 +70,11 @@ impl Operation for Cancel {
                 "message": message,
             })));
         }
-        let mut answer = Cancellation::new(self.id, cancelled.on, message, receipt.impact);
-        answer.reason = cancelled.reason.as_ref().map(|reason| Redacted::from(reason.as_str()));
-        answer.category = receipt.category;
-        Ok(json(&answer))
+        let mut cancellation = Cancellation::new(self.id, cancelled.on, message, receipt.impact);
+        cancellation.reason =
+            cancelled.reason.as_ref().map(|reason| Redacted::from(reason.as_str()));
+        cancellation.category = receipt.category;
+        Ok(json(&cancellation))
     }
 
     fn apply_later(self: Box<Self>, account: &mut Account, view: &View<'_>, millis: u64) {
