@@ -97,7 +97,7 @@ impl InMemory {
     }
 
     /// The emulator, to inspect its ledgers, to inject faults and to set its behaviour. No
-    /// request is answered while the guard is alive, so keep it no longer than a statement.
+    /// request is executed while the guard is alive, so keep it no longer than a statement.
     pub fn emulator(&self) -> MutexGuard<'_, Emulator> {
         let mut emulator = lock(&self.shared.emulator);
         emulator.catch_up(self.time());

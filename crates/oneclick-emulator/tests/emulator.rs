@@ -1,4 +1,4 @@
-//! What the emulator promises, from outside: as a function, a server, a command.
+//! Tests of the emulator as a function, a transport, a server and a command.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod emulator {

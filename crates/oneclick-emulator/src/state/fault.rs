@@ -137,9 +137,9 @@ faults! {
             /// Whether the request is applied. Default: `true`.
             applied: bool = true,
         },
-        /// Applied and answered, but lists, totals, days, customers, tracking and
-        /// cancelling do not see the purchase until later. Other requests are answered as
-        /// usual.
+        /// Applied, with the usual response, but lists, totals, days, customers, tracking and
+        /// cancelling do not see the purchase until later. A request that buys nothing is not
+        /// affected.
         Hidden {
             /// How much later, in milliseconds of the emulator's clock. Default: 5,000.
             millis: u64 = 5_000,

@@ -120,7 +120,7 @@ fn every_other_fault_is_a_response() {
 }
 
 #[test]
-fn waits_take_virtual_time_alone() {
+fn waiting_takes_virtual_time_only() {
     let client = client();
     let busy = Fault::RateLimited { retry_after: Some(RetryAfter::Date(30)) };
     client.transport().emulator().inject(FaultRule::new(busy).times(1));
@@ -152,7 +152,7 @@ fn a_lost_purchase_is_looked_for_and_confirmed() {
 }
 
 #[test]
-fn its_time_can_be_set_and_its_dates_are_the_emulators() {
+fn its_time_can_be_set_and_date_headers_follow() {
     let transport = InMemory::from(Emulator::new(Config::new().seed(7)));
     transport.set_time("2001-02-03T04:05:06Z".parse().unwrap());
     let api = Api::sandbox(KEY).unwrap();
@@ -177,7 +177,7 @@ fn its_time_can_be_set_and_its_dates_are_the_emulators() {
 }
 
 #[test]
-fn its_options_bound_time_and_size() {
+fn its_options_limit_time_and_size() {
     let options = TransportOptions::new().timeout(Duration::from_secs(2)).max_response_bytes(10);
     let client =
         BlockingClient::<InMemory>::with_options(Api::sandbox(KEY).unwrap(), &options).unwrap();

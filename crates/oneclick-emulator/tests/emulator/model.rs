@@ -13,7 +13,7 @@ use oneclick_proto::{
 };
 use proptest::prelude::*;
 
-/// One purchase of a history.
+/// A purchase of a history.
 #[derive(Clone, Debug)]
 struct Purchase {
     kind: ImpactKind,
@@ -21,12 +21,11 @@ struct Purchase {
     /// One of a few customers, or the account itself.
     customer: Option<u8>,
     food: bool,
-    /// The number of an order, stored with it.
+    /// The number of an order, in its metadata.
     order: Option<u16>,
-    /// How far the clock goes before it, in milliseconds; it may stand still
-    /// and it may go back.
+    /// How far the clock advances before it, in milliseconds, or goes back if negative.
     wait: i64,
-    /// An earlier purchase that is cancelled right after it, if there is one.
+    /// A purchase that is cancelled right after it, if any.
     cancels: Option<prop::sample::Index>,
 }
 
@@ -101,7 +100,7 @@ fn buy(client: &Client, purchase: &Purchase) -> Receipt {
     receipt.unwrap()
 }
 
-/// Cancels an impact and checks what comes of it.
+/// Cancels an impact and checks the response and the tracking.
 fn cancel(client: &Client, bought: &mut Bought) -> Result<(), TestCaseError> {
     let user_id = client.whoami().unwrap().user_id;
     let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
@@ -140,14 +139,14 @@ fn walk<L: List>(client: &Client, list: L, limit: Limit) -> Vec<L::Item> {
 }
 
 fn email(number: u8) -> Email {
-    // Addresses that a query must escape, or somebody else is found.
+    // Unless a query encodes these addresses, it finds other customers.
     Email::new(["a+b@x.com", "a_b@x.com", "a&limit=1@x.com", "ü%40@x.com"][usize::from(number)])
         .unwrap()
 }
 
-/// A question about the history.
+/// A query for the history.
 #[derive(Clone, Debug)]
-struct Question {
+struct Query {
     kinds: Vec<ImpactKind>,
     start: Option<u64>,
     end: Option<u64>,
@@ -156,7 +155,7 @@ struct Question {
     limit: u64,
 }
 
-fn question() -> impl Strategy<Value = Question> {
+fn query() -> impl Strategy<Value = Query> {
     (
         prop::collection::vec(proptest::sample::select(ImpactKind::KNOWN), 0..4),
         proptest::option::of(0u64..8),
@@ -165,7 +164,7 @@ fn question() -> impl Strategy<Value = Question> {
         proptest::option::of(0u8..4),
         prop_oneof![1u64..6, 1u64..=1000],
     )
-        .prop_map(|(kinds, start, end, order, customer, limit)| Question {
+        .prop_map(|(kinds, start, end, order, customer, limit)| Query {
             kinds,
             start,
             end,
@@ -175,7 +174,7 @@ fn question() -> impl Strategy<Value = Question> {
         })
 }
 
-impl Question {
+impl Query {
     fn dates(&self) -> DateRange {
         let first = NaiveDate::from_ymd_opt(2025, 1, 28).unwrap();
         let day = |offset: u64| first + Days::new(offset);
@@ -185,8 +184,8 @@ impl Question {
         }
     }
 
-    /// The answer, by looking at everything.
-    fn answer(&self, history: &[Bought], own: bool) -> Vec<(Timestamp, Impact, Option<String>)> {
+    /// The expected rows.
+    fn rows(&self, history: &[Bought], own: bool) -> Vec<(Timestamp, Impact, Option<String>)> {
         let dates = self.dates();
         let mut rows: Vec<_> = history
             .iter()
@@ -225,9 +224,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn what_is_bought_is_read_back(
+    fn reads_agree_with_a_model_of_all_purchases(
         purchases in prop::collection::vec(purchase(), 0..40),
-        questions in prop::collection::vec(question(), 1..6),
+        querys in prop::collection::vec(query(), 1..6),
     ) {
         let client = Client::sandbox("test_model").unwrap();
         let transport = client.transport();
@@ -241,7 +240,7 @@ proptest! {
             let named = receipt.customer.as_ref().map(|customer| customer.customer_email.as_str());
             let sent = purchase.customer.map(email);
             prop_assert_eq!(named, sent.as_ref().map(Email::as_str));
-            // The handle names this impact and no other.
+            // The time is unique.
             prop_assert!(history.iter().all(|bought| bought.time_utc != receipt.time_utc));
             let tracking = client.track(&receipt).unwrap();
             prop_assert_eq!(&tracking.impact, &impact);
@@ -267,13 +266,13 @@ proptest! {
         let customers = history.iter().filter(|bought| bought.customer.is_some());
         prop_assert_eq!(&totals.customer_impact, &sum(customers));
 
-        for question in &questions {
-            let limit = Limit::new(question.limit).unwrap();
-            let dates = question.dates();
+        for query in &querys {
+            let limit = Limit::new(query.limit).unwrap();
+            let dates = query.dates();
 
             let mut records = ListRecords::new().dates(dates);
-            records.filter_by.clone_from(&question.kinds);
-            records.sort_order = question.order;
+            records.filter_by.clone_from(&query.kinds);
+            records.sort_order = query.order;
             let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
                 .map(|record| {
@@ -281,12 +280,12 @@ proptest! {
                     (record.time_utc, record.impact, order)
                 })
                 .collect();
-            prop_assert_eq!(rows, question.answer(&history, true));
+            prop_assert_eq!(rows, query.rows(&history, true));
 
             let mut records = ListCustomerRecords::new().dates(dates);
-            records.customer_email = question.customer.map(email);
-            records.filter_by.clone_from(&question.kinds);
-            records.sort_order = question.order;
+            records.customer_email = query.customer.map(email);
+            records.filter_by.clone_from(&query.kinds);
+            records.sort_order = query.order;
             let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
                 .map(|record| {
@@ -294,7 +293,7 @@ proptest! {
                     (record.time_utc, record.impact, order)
                 })
                 .collect();
-            prop_assert_eq!(rows, question.answer(&history, false));
+            prop_assert_eq!(rows, query.rows(&history, false));
 
             let mut days: BTreeMap<NaiveDate, Totals> = BTreeMap::new();
             let days_of = |bought: &&Bought| {
@@ -316,15 +315,15 @@ proptest! {
                     first.push((bought.time_utc.clone(), customer));
                 }
             }
-            if let Some(wanted) = question.customer {
+            if let Some(wanted) = query.customer {
                 first.retain(|(_, customer)| *customer == wanted);
             }
-            if question.order == Some(SortOrder::Desc) {
+            if query.order == Some(SortOrder::Desc) {
                 first.reverse();
             }
             let mut customers = ListCustomers::new();
-            customers.customer_email = question.customer.map(email);
-            customers.sort_order = question.order;
+            customers.customer_email = query.customer.map(email);
+            customers.sort_order = query.order;
             let seen: Vec<_> = walk(&client, customers, limit)
                 .into_iter()
                 .map(|entry| (entry.onboarded_on, entry.customer_email.as_str().to_owned()))
