@@ -51,13 +51,13 @@ mod tests {
             Fault::DropBefore,
             Fault::ApplyThenDrop,
             Fault::ApplyThenError,
-            Fault::AnswerLate { millis: 2000 },
-            Fault::CutAnswer { at: 20 },
+            Fault::LateResponse { millis: 2000 },
+            Fault::CutResponse { at: 20 },
             Fault::Garbage,
             Fault::NotHttp,
             Fault::WrongLength { by: 7 },
-            Fault::NeverAnswer { applied: false },
-            Fault::NeverAnswer { applied: true },
+            Fault::NeverRespond { applied: false },
+            Fault::NeverRespond { applied: true },
         ] {
             let server = Server::start().unwrap();
             let bought =

@@ -120,7 +120,7 @@ fn run(
     behaviour: Behaviour,
     buy: impl Fn(&Client, u32) -> Result<Known, Failure>,
 ) -> Result<Figures, Failure> {
-    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/donate_money").probability(0.3)?;
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/donate_money").probability(0.3);
     let clock = ManualClock::new(Utc::now());
     let server = Server::builder().clock(clock.clone()).behaviour(behaviour).fault(lost).start()?;
     let client = Client::with_base_url(server.base_url(), "test_orders")?;

@@ -1,7 +1,7 @@
 //! Property tests of your own code with the core's strategies: any text that a customer
 //! types, any record of the API, and any response of a server.
 //!
-//! There is no socket: the core writes the request, and the emulator is a function.
+//! There is no socket: the client talks to an emulator in memory.
 //!
 //! ```sh
 //! cargo run --example property_test    # a thousand cases of each
@@ -10,13 +10,13 @@
 
 use std::fmt::Debug;
 
-use chrono::Utc;
 use http::Response;
-use oneclick_emulator::{Config, Emulator};
+use oneclick_emulator::InMemory;
 use oneclick_examples::Failure;
 use oneclick_proto::strategies::{hostile_response, hostile_text};
 use oneclick_proto::{
-    Api, Customer, CustomerRecord, Email, Error, Execution, PlantTree, Receipt, Trees,
+    Api, BlockingClient, Customer, CustomerRecord, Email, Error, Execution, PlantTree, Receipt,
+    Trees,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Settings, TestRunner};
@@ -107,8 +107,8 @@ fn an_order_buys_what_it_says(order: &Order) -> Result<(), TestCaseError> {
     }
 
     // 2. The API accepts it and plants that many.
-    let response = Emulator::new(Config::new()).respond(&request, Utc::now());
-    let receipt = api.decode(&purchase, response).map_err(fail)?;
+    let client = BlockingClient::<InMemory>::new(api).map_err(fail)?;
+    let receipt = client.plant_tree(purchase).map_err(fail)?;
     prop_assert_eq!(u64::try_from(receipt.impact.amount), Ok(trees));
     Ok(())
 }

@@ -4,33 +4,26 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{Method, Request};
+use http::Request;
 use oneclick_emulator::behaviour::{DateHeader, ReceiptForm, ServerClock};
 use oneclick_emulator::{
-    Account, Behaviour, Config, Delivery, Emulator, Fault, FaultRule, GatewayBody, LedgerEntry,
+    Account, Behaviour, Config, Emulator, Fault, FaultRule, GatewayBody, InMemory, LedgerEntry,
     RetryAfter,
 };
-use oneclick_proto::{BodyReader, Intent, TransportError, VerifyPolicy};
+use oneclick_proto::{BlockingTransport, Intent, VerifyPolicy};
 
-use crate::promises::{ARRIVED, BEGIN, Bought, Exchanged, World, check_promises, cut};
+use crate::promises::{ARRIVED, BEGIN, Bought, Exchanged, World, check_promises};
 use crate::unkind_server::{Dice, KEY, Order};
 
-/// How long a client waits for a silent server.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 struct EmulatorWorld {
-    emulator: Emulator,
+    transport: InMemory,
     order: Order,
     marker: String,
-    /// The emulator's clock when the world began, before a switch shifts it.
+    /// The emulator's time when the world began, before a switch shifts it.
     began: DateTime<Utc>,
 }
 
 impl EmulatorWorld {
-    fn time(&self, now: Duration) -> DateTime<Utc> {
-        self.began + TimeDelta::from_std(now).unwrap()
-    }
-
     /// Others make an equal purchase with another marker.
     fn buy_for_others(&mut self, dice: &mut Dice, at: Duration) {
         let Order { kind, amount, .. } = self.order;
@@ -40,12 +33,13 @@ impl EmulatorWorld {
             .header("x-api-key", KEY)
             .header("content-type", "application/json")
             .body(body.into_bytes());
-        let response = self.emulator.respond(&request.unwrap(), self.time(at));
+        self.pass(at);
+        let response = self.transport.send(request.unwrap()).unwrap();
         assert!(response.status().is_success(), "{:?}", response.body());
     }
 
-    fn ledger(&self) -> impl Iterator<Item = LedgerEntry> {
-        self.emulator.account(KEY).into_iter().flat_map(Account::ledger)
+    fn ledger(&self) -> Vec<LedgerEntry> {
+        self.transport.emulator().account(KEY).into_iter().flat_map(Account::ledger).collect()
     }
 }
 
@@ -71,7 +65,7 @@ fn behaviour(dice: &mut Dice) -> Behaviour {
 fn fault(dice: &mut Dice) -> Fault {
     let arrives = u64::try_from(ARRIVED.as_millis() / 2).unwrap();
     let applied = dice.percent(50);
-    match dice.index(16) {
+    match dice.index(18) {
         0 => Fault::RateLimited { retry_after: None },
         1 => Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(7)) },
         2 => Fault::RateLimited { retry_after: Some(RetryAfter::Date(90)) },
@@ -81,14 +75,16 @@ fn fault(dice: &mut Dice) -> Fault {
         6 => Fault::DropThenApply { millis: dice.number() % arrives },
         7 => Fault::ApplyThenDrop,
         8 => Fault::ApplyThenError,
-        9 => Fault::AnswerLate { millis: dice.number() % 60_000 },
-        10 => Fault::CutAnswer { at: dice.index(200) },
+        9 => Fault::LateResponse { millis: dice.number() % 60_000 },
+        10 => Fault::CutResponse { at: dice.index(200) },
         11 => Fault::NoLength { at: Some(dice.index(200)) },
         12 => Fault::Garbage,
         13 => Fault::NotHttp,
-        14 => Fault::NeverAnswer { applied },
+        14 => Fault::NeverRespond { applied },
+        15 => Fault::WrongLength { by: i32::try_from(dice.index(200)).unwrap() - 100 },
+        16 => Fault::SlowBytes { millis: dice.number() % 1_000 },
         // Up to longer than a client's patience, but shorter than absence takes.
-        15 => Fault::Hidden { millis: dice.number() % 120_000 },
+        17 => Fault::Hidden { millis: dice.number() % 120_000 },
         _ => unreachable!(),
     }
 }
@@ -108,23 +104,20 @@ fn gateway(dice: &mut Dice) -> Fault {
 
 impl World for EmulatorWorld {
     fn new(dice: &mut Dice, order: &Order, marker: &str, kind: bool) -> Self {
-        let mut behaviour = if kind { Behaviour::new() } else { behaviour(dice) };
-        if behaviour.date == DateHeader::Usual {
-            // The emulator without a socket sends no `Date`.
-            behaviour.date = DateHeader::Apart { seconds: 0 };
-        }
+        let behaviour = if kind { Behaviour::new() } else { behaviour(dice) };
         let began = DateTime::from_timestamp(1_740_787_200, 0).unwrap();
+        let transport = InMemory::from(Emulator::new(Config::new().seed(dice.number())));
+        transport.set_time(began);
+        transport.emulator().set_behaviour(behaviour);
         let (order, marker) = (order.clone(), marker.to_owned());
-        let emulator = Emulator::new(Config::new().seed(dice.number()));
-        let mut world = Self { emulator, order, marker, began };
-        world.emulator.set_behaviour(behaviour);
+        let mut world = Self { transport, order, marker, began };
         for before in (1..=*dice.pick(&[0, 2, 15])).rev() {
             world.buy_for_others(dice, BEGIN.saturating_sub(Duration::from_secs(120 * before)));
         }
         if kind {
             for fault in [Fault::DropBefore, Fault::ApplyThenDrop] {
                 let rule = FaultRule::new(fault).on(world.order.kind.path());
-                world.emulator.inject(rule.probability(0.05).unwrap());
+                world.transport.emulator().inject(rule.probability(0.05));
             }
             return world;
         }
@@ -132,61 +125,42 @@ impl World for EmulatorWorld {
             let rule = FaultRule::new(if dice.percent(30) { gateway(dice) } else { fault(dice) });
             let buying = dice.percent(70);
             let rule = if buying { rule.on(world.order.kind.path()) } else { rule };
-            world.emulator.inject(match dice.index(2) {
+            world.transport.emulator().inject(match dice.index(2) {
                 0 => rule.times(1 + u32::try_from(dice.index(3)).unwrap()),
-                _ => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])).unwrap(),
+                _ => rule.probability(*dice.pick(&[0.1, 0.4, 0.8])),
             });
         }
         world
     }
 
     fn shown(&self) -> String {
-        format!("{:?} {:?}", self.emulator.behaviour(), self.emulator.faults())
+        let emulator = self.transport.emulator();
+        format!("{:?} {:?}", emulator.behaviour(), emulator.faults())
     }
 
     fn policy(&self) -> VerifyPolicy {
         // Crossed receipts are equal here, so only records may confirm.
-        let crossed = self.emulator.behaviour().receipt == ReceiptForm::Crossed;
+        let crossed = self.transport.emulator().behaviour().receipt == ReceiptForm::Crossed;
         VerifyPolicy::STANDARD.confirm_by_receipt(!crossed)
     }
 
     fn exchange(&mut self, request: &Request<Vec<u8>>, now: Duration) -> (Duration, Exchanged) {
-        let exchange = self.emulator.exchange(request, self.time(now));
-        let mut response = exchange.response;
-        let quick = Duration::from_millis(20);
-        let whole = |mut response: http::Response<Vec<u8>>, at: usize| {
-            response.body_mut().truncate(at);
-            let (head, body) = response.into_parts();
-            BodyReader::new(&Method::GET, head, usize::MAX).push(&body)?.finish()
-        };
-        let length = response.body().len();
-        match exchange.delivery {
-            Delivery::Whole => (quick, whole(response, length)),
-            Delivery::NoLength(at) => (quick, whole(response, at.unwrap_or(length))),
-            Delivery::Late(late) if late < TIMEOUT => (late, whole(response, length)),
-            Delivery::Cut(at) => {
-                response.body_mut().truncate(at);
-                (quick, Err(cut(response)))
-            }
-            Delivery::Late(_) | Delivery::Never => {
-                (TIMEOUT, Err(TransportError::exchange("silence").timed_out(true)))
-            }
-            Delivery::Dropped | Delivery::NotHttp => {
-                (quick, Err(TransportError::exchange("closed")))
-            }
-            other => panic!("{other:?} is for sockets"),
-        }
+        self.pass(now);
+        let result = self.transport.send(request.clone());
+        // If others buy in the same millisecond, a purchase is dated a little later than now.
+        self.transport.advance(Duration::from_millis(20));
+        (self.transport.now() - now, result)
     }
 
     fn pass(&mut self, until: Duration) {
-        self.emulator.catch_up(self.time(until));
+        self.transport.advance(until.saturating_sub(self.transport.now()));
     }
 
     fn bought(&self) -> Vec<Bought> {
         let ours = |entry: &LedgerEntry| {
             entry.receipt.metadata.get(Intent::METADATA_KEY) == Some(&self.marker)
         };
-        let shift = match self.emulator.behaviour().clock {
+        let shift = match self.transport.emulator().behaviour().clock {
             ServerClock::Ahead { days } => TimeDelta::days(days.into()),
             ServerClock::Behind { days } => -TimeDelta::days(days.into()),
             _ => TimeDelta::zero(),
@@ -197,12 +171,12 @@ impl World for EmulatorWorld {
             // Nothing is cancelled in these histories.
             Bought { time, made_at, cancelled_at: None, readable: true }
         };
-        self.ledger().filter(ours).map(bought).collect()
+        self.ledger().into_iter().filter(ours).map(bought).collect()
     }
 
     fn has_candidates(&self) -> bool {
         let amount = i64::try_from(self.order.amount).unwrap();
-        self.ledger().any(|entry| {
+        self.ledger().iter().any(|entry| {
             let impact = &entry.receipt.impact;
             (impact.kind.as_str(), impact.amount) == (self.order.kind.field(), amount)
                 && entry.receipt.metadata.get(Intent::METADATA_KEY).is_none()
@@ -210,17 +184,18 @@ impl World for EmulatorWorld {
     }
 
     fn times(&self) -> Vec<DateTime<Utc>> {
-        self.ledger().map(|entry| entry.receipt.time_utc.datetime()).collect()
+        self.ledger().iter().map(|entry| entry.receipt.time_utc.datetime()).collect()
     }
 
     fn become_kind(&mut self) {
         // A jump of the server's clock would not be kind.
-        let Behaviour { clock, mut date, .. } = self.emulator.behaviour();
+        let Behaviour { clock, mut date, .. } = self.transport.emulator().behaviour();
         if date == DateHeader::Absent {
-            date = DateHeader::Apart { seconds: 0 };
+            date = DateHeader::Usual;
         }
-        self.emulator.clear_faults();
-        self.emulator.set_behaviour(Behaviour::new().clock(clock).date(date));
+        let mut emulator = self.transport.emulator();
+        emulator.clear_faults();
+        emulator.set_behaviour(Behaviour::new().clock(clock).date(date));
     }
 }
 

@@ -332,8 +332,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         #[arg(value_parser = values::seed, allow_negative_numbers = true)]
         seed: u64,
-        /// A fault to inject, as JSON; may be given several times.
-        #[arg(long, value_name = "JSON", value_parser = emulator::fault_rule)]
+        /// A fault to inject: a rule as JSON, or the name of a fault; may be given several times.
+        #[arg(long, value_name = "RULE")]
         fault: Vec<FaultRule>,
         /// Ignore unknown fields of a request instead of refusing it.
         #[arg(long)]

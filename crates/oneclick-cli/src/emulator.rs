@@ -3,16 +3,11 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use chrono::DateTime;
-use http::{Request, StatusCode};
-use oneclick_emulator::{Emulator, FaultRule, Logged, ServerBuilder};
-use oneclick_ureq::ErrorBody;
+use oneclick_emulator::{Logged, ServerBuilder};
 
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{self, printable};
-
-const EXAMPLE_RULE: &str = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":1}"#;
 
 /// Takes the place of a text that may be private.
 const HIDDEN: &str = "..";
@@ -43,25 +38,6 @@ pub(crate) fn run(
         // The server has its own thread; a signal ends the process.
         std::thread::park();
     }
-}
-
-/// Parses a rule of `--fault`.
-pub(crate) fn fault_rule(text: &str) -> Result<FaultRule, String> {
-    let rule: FaultRule = serde_json::from_str(text)
-        .map_err(|error| format!("{error}; expected a rule such as {EXAMPLE_RULE}"))?;
-    let Some(path) = rule.path() else { return Ok(rule) };
-    // A path that the API does not have would never be hit.
-    let request = Request::get(path).body(Vec::new()).ok();
-    let request = request.filter(|request| request.uri().path() == path);
-    let response = Emulator::default().respond(
-        &request.ok_or("its path is not one of the API, such as /v1/plant_tree")?,
-        DateTime::UNIX_EPOCH,
-    );
-    if response.status() == StatusCode::NOT_FOUND {
-        let error = serde_json::from_slice::<ErrorBody>(response.body());
-        return Err(error.map_err(|error| error.to_string())?.message);
-    }
-    Ok(rule)
 }
 
 /// The line that logs a request.
@@ -101,28 +77,6 @@ fn public_part(part: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_invalid_fault_rule_says_what_is_wrong_with_it() {
-        assert_eq!(fault_rule(EXAMPLE_RULE).unwrap().path(), Some("/v1/plant_tree"));
-        assert!(fault_rule(r#"{"fault":"garbage"}"#).is_ok());
-        assert!(fault_rule(r#"{"fault":"garbage","path":"/v1/projects/{project_id}"}"#).is_ok());
-        for (text, expected) in [
-            ("", "expected a rule such as {"),
-            ("{}", "missing field `fault`"),
-            (r#"{"fault":"explode"}"#, "explode"),
-            (r#"{"fault":"garbage","times":0}"#, "`times` must be 1 or more"),
-            (
-                r#"{"fault":"garbage","path":"/v1/plant_trees"}"#,
-                "did you mean POST /v1/plant_tree?",
-            ),
-            (r#"{"fault":"garbage","path":"a b"}"#, "its path is not one of the API"),
-            (r#"{"fault":"garbage","path":"/v1/plant_tree?x"}"#, "its path is not one of the API"),
-        ] {
-            let error = fault_rule(text).unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
 
     #[test]
     fn the_log_hides_what_can_be_private() {

@@ -1,4 +1,4 @@
-//! Where the time comes from.
+//! The clock of a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,15 +10,15 @@ use chrono::{DateTime, Utc};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Clock {
-    /// The machine's.
+    /// The machine's clock.
     #[default]
     System,
-    /// A test's.
+    /// A clock that a test sets.
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// What time it is.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match self {
@@ -34,9 +34,9 @@ impl From<ManualClock> for Clock {
     }
 }
 
-/// A clock that stands still until it is moved. Its clones are one clock.
+/// A clock that a test sets and advances. Clones share one time.
 ///
-/// Milliseconds are its finest step, as they are the API's.
+/// Its resolution is a millisecond, like that of the API.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,34 +51,34 @@ impl From<ManualClock> for Clock {
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at this time.
+    /// A clock that shows this time.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
         Self(Arc::new(AtomicI64::new(now.timestamp_millis())))
     }
 
-    /// What time it shows.
+    /// The time that it shows.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         moment(self.0.load(Ordering::SeqCst))
     }
 
-    /// Sets it, forward or back, to the millisecond.
+    /// Sets it, forward or back.
     pub fn set(&self, now: DateTime<Utc>) {
         self.0.store(now.timestamp_millis(), Ordering::SeqCst);
     }
 
-    /// Moves it forward, no further than to the last time that can be shown.
+    /// Advances it, at most to the latest time that can be shown.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         let last = DateTime::<Utc>::MAX_UTC.timestamp_millis();
         let later = |now: i64| Some(now.saturating_add(by).min(last));
-        // The closure never declines, so this never fails.
+        // The closure always returns a value, so this cannot fail.
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 }
 
 fn moment(millis: i64) -> DateTime<Utc> {
-    // Every number came from a time, or lies before the last one.
+    // Each number comes from a time or is no later than the latest one.
     DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

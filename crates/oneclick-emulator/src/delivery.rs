@@ -1,4 +1,4 @@
-//! Answers that do not arrive as they should, written byte by byte.
+//! Faulty responses, which are written to the socket without an HTTP library.
 
 use std::io;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use tokio::time::sleep;
 
 use crate::state::Delivery;
 
-/// An answer that no HTTP library would send.
-pub(crate) struct Broken {
+/// A response that hyper would not send.
+pub(crate) struct FaultyResponse {
     pub(crate) response: Response<Vec<u8>>,
     pub(crate) delivery: Delivery,
 }
 
-impl Broken {
-    /// Writes it, and closes the connection. A client that closed its sending side may
-    /// still wait for what never comes; it has `patience` for that.
-    pub(crate) async fn write(self, mut stream: TcpStream, patience: Duration) -> io::Result<()> {
+impl FaultyResponse {
+    /// Writes the response and closes the connection. For [`Delivery::Never`] it stays open
+    /// until the client has closed its sending side, and for `linger` after that.
+    pub(crate) async fn write(self, mut stream: TcpStream, linger: Duration) -> io::Result<()> {
         let body = self.response.body();
         match self.delivery {
             Delivery::Cut(at) => {
@@ -43,12 +43,12 @@ impl Broken {
                     stream.write_all(&[*byte]).await?;
                 }
             }
-            Delivery::NotHttp => stream.write_all(b"\x16\x03\x01 nothing of HTTP\r\n\r\n").await?,
+            Delivery::NotHttp => stream.write_all(b"\x16\x03\x01 not HTTP\r\n\r\n").await?,
             Delivery::Never => {
                 while stream.read(&mut [0; 512]).await? > 0 {}
-                sleep(patience).await;
+                sleep(linger).await;
             }
-            // What is late has waited before.
+            // The delay is over already.
             Delivery::Whole | Delivery::Late(_) => {
                 stream.write_all(&self.head(0)).await?;
                 stream.write_all(body).await?;
@@ -58,9 +58,9 @@ impl Broken {
         stream.shutdown().await
     }
 
-    /// The head, with a `content-length` that is wrong by so much.
+    /// The head, with a `content-length` that is `by` larger than it should be.
     fn head(&self, by: i32) -> Vec<u8> {
-        // The response to a HEAD says how long the body would be.
+        // The response to a HEAD declares the length of a body that it does not have.
         let declared = self.response.headers().get(CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
         let actual = || i64::try_from(self.response.body().len()).unwrap_or(i64::MAX);
@@ -70,7 +70,7 @@ impl Broken {
         head
     }
 
-    /// The status line, and the headers of the response without its length.
+    /// The status line and the headers, without `content-length`.
     fn lines(&self, version: &str) -> Vec<u8> {
         let mut lines = format!("{version} {}\r\n", self.response.status()).into_bytes();
         let headers = self.response.headers().iter();

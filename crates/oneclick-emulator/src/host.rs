@@ -1,7 +1,8 @@
-//! Which names the server answers to.
+//! The host names that a server answers to.
 //!
-//! A web page can have its own name lead to this machine (DNS rebinding), and its browser
-//! would then let it read every response. The name in `Host` gives it away.
+//! The owner of a web page can point its host name to the visitor's own machine (DNS
+//! rebinding). The browser would then let the page read every response of the emulator, but
+//! its requests carry the page's name in `Host`.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +14,7 @@ use http::{Request, StatusCode, Version};
 
 use crate::state::problem::Problem;
 
-/// The name or IP address of a host, without a port; case does not matter.
+/// A host name or IP address without a port. Case does not matter.
 ///
 /// ```
 /// use oneclick_emulator::HostName;
@@ -27,7 +28,7 @@ use crate::state::problem::Problem;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
-/// A text that is not the name of a host.
+/// A text that is not a host name or IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidHost(());
 
@@ -39,8 +40,8 @@ impl fmt::Display for InvalidHost {
 
 impl std::error::Error for InvalidHost {}
 
-/// Letters, digits, `-` and `_` between dots, or an IP address, of version 6 with or
-/// without its brackets.
+/// Accepts labels of ASCII letters, digits, `-` and `_` separated by dots, IPv4 addresses, and
+/// IPv6 addresses with or without brackets.
 impl FromStr for HostName {
     type Err = InvalidHost;
 
@@ -49,7 +50,7 @@ impl FromStr for HostName {
         if let Ok(address) = bare.unwrap_or(text).parse::<IpAddr>() {
             return Ok(Self(address.to_string()));
         }
-        // The root's dot says nothing more.
+        // A trailing dot makes no difference.
         let name = text.strip_suffix('.').unwrap_or(text);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         let label = |label: &str| !label.is_empty() && label.bytes().all(plain);
@@ -67,8 +68,8 @@ impl fmt::Display for HostName {
 }
 
 impl HostName {
-    /// Whether it always means this machine: `localhost`, what ends in `.localhost`, and
-    /// the loopback addresses.
+    /// Whether it always refers to this machine: `localhost`, names that end in `.localhost`,
+    /// and loopback addresses.
     fn is_loopback(&self) -> bool {
         self.0 == "localhost"
             || self.0.ends_with(".localhost")
@@ -76,40 +77,38 @@ impl HostName {
     }
 }
 
-/// The names that a server answers to beside the loopback ones.
+/// The host names that a server answers to besides loopback names.
 pub(crate) struct Hosts(Vec<HostName>);
 
 impl Hosts {
-    /// Those of a server that listens on this address.
+    /// The host names of a server that listens on this address.
     pub(crate) fn new(mut allowed: Vec<HostName>, listen: SocketAddr) -> Self {
-        // The base URL names it, and no page can have an IP address as its own name.
+        // The base URL contains this address, and no web page can use an IP address as its name.
         if !listen.ip().is_unspecified() {
             allowed.push(HostName(listen.ip().to_string()));
         }
         Self(allowed)
     }
 
-    /// Refuses a request without a usable `Host` (400), and one to another name (421).
+    /// Refuses a request without a valid `Host` (400), and one for another host (421).
     pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
         let mut headers = request.headers().get_all(HOST).iter();
         let header = match (headers.next(), headers.next()) {
             (Some(header), None) => {
-                Some(
-                    header.to_str().ok().and_then(in_header).ok_or_else(|| {
-                        Problem::invalid("the Host header is not a host and a port")
-                    })?,
-                )
+                Some(header.to_str().ok().and_then(in_header).ok_or_else(|| {
+                    Problem::invalid("the Host header must be a host with an optional port")
+                })?)
             }
             (Some(_), Some(_)) => return Err(Problem::invalid("the Host header was sent twice")),
             (None, _) if request.version() >= Version::HTTP_11 => {
-                return Err(Problem::invalid("an HTTP/1.1 request needs a Host header"));
+                return Err(Problem::invalid("the Host header is missing: HTTP/1.1 requires it"));
             }
             (None, _) => None,
         };
         // A target in absolute form overrides the header (RFC 9112, 3.2.2).
         let host = match request.uri().authority() {
             Some(authority) => Some(authority.host().parse().map_err(|InvalidHost(())| {
-                Problem::invalid("the host of the request's target is not a name of a host")
+                Problem::invalid("the host in the request target is not a host name")
             })?),
             None => header,
         };
@@ -121,7 +120,7 @@ impl Hosts {
     }
 }
 
-/// The host of a `Host` header; `None` for anything but a host and a port.
+/// The host in a `Host` header; `None` if that is not a host with an optional port.
 fn in_header(text: &str) -> Option<HostName> {
     let authority: Authority = text.parse().ok()?;
     let port = authority.as_str().strip_prefix(authority.host())?;
@@ -132,7 +131,7 @@ fn in_header(text: &str) -> Option<HostName> {
 
 fn misdirected(host: &HostName) -> Problem {
     Problem::invalid(format!(
-        "this server does not answer to the host {host}, only to loopback names such as \
+        "the emulator does not answer to the host {host}, only to loopback names such as \
          localhost and 127.0.0.1: start it with `--allow-host {host}` (in Rust, \
          `Server::builder().allow_host(name)`)"
     ))

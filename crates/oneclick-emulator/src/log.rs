@@ -1,4 +1,4 @@
-//! The log of the requests that were received.
+//! The log of received requests.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,42 +10,44 @@ use serde::Serialize;
 
 use crate::state::Fault;
 
-/// The requests that were received, the oldest first.
+/// The latest requests, oldest first.
 #[derive(Default)]
 pub(crate) struct Log {
     entries: VecDeque<Logged>,
     received: u64,
 }
 
-/// A request that was received, as [`on_request`](crate::ServerBuilder::on_request)
-/// and `GET /_emulator/requests` tell it. Path, query and body are as they were
-/// sent, so they can hold e-mail addresses and names; `Debug` leaves them out.
+/// A request that a server received, for [`on_request`](crate::ServerBuilder::on_request)
+/// and `GET /_emulator/requests`.
+///
+/// Path, query and body are shown as they were sent, so they can hold e-mail addresses and
+/// names. `Debug` leaves them out.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct Logged {
-    /// Counted from 1.
+    /// Its number, counted from 1.
     pub number: u64,
-    /// When it was received, by the emulator's clock, to the millisecond.
+    /// When it was received, by the emulator's clock.
     pub time: Timestamp,
     /// Its method.
     pub method: String,
     /// Its path, still percent-encoded.
     pub path: String,
-    /// Its query, still percent-encoded; `None` without a `?`.
+    /// Its query, still percent-encoded; `None` if there is no `?`.
     pub query: Option<String>,
-    /// Its body, up to 64 KiB; what is no UTF-8 is replaced.
+    /// The first 64 KiB of its body. Bytes that are not UTF-8 are replaced.
     pub body: String,
-    /// The account of the key, which itself is not kept; `None` if the key was
-    /// missing or refused.
+    /// The account of its key; `None` if the key was missing or refused. The key itself is
+    /// not logged.
     pub user_id: Option<UserId>,
-    /// The status of the answer, whether it arrived or not; 500 if a fault kept
-    /// the request from being applied and answered.
+    /// The status of the response, even if a fault kept that from arriving; 500 if the fault
+    /// also kept the request from being applied.
     pub status: u16,
-    /// The fault that hit it; `None` if none did.
+    /// The fault that hit it, if any.
     pub fault: Option<Fault>,
 }
 
-/// Nothing that can be private.
+/// Leaves out what can be private.
 impl fmt::Debug for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Logged")
@@ -60,16 +62,16 @@ impl fmt::Debug for Logged {
 }
 
 impl Log {
-    /// The most requests that are kept.
-    const MOST: usize = 1_000;
+    /// How many requests are kept.
+    const CAPACITY: usize = 1_000;
     /// How many bytes of a body are kept.
-    const MOST_OF_A_BODY: usize = 64 * 1024;
+    const BODY_BYTES: usize = 64 * 1024;
 
     pub(crate) fn entries(&self) -> &VecDeque<Logged> {
         &self.entries
     }
 
-    /// Keeps a request, and gives it back as it is kept.
+    /// Adds a request, and returns its entry.
     pub(crate) fn add(
         &mut self,
         time: DateTime<Utc>,
@@ -79,8 +81,8 @@ impl Log {
         fault: Option<Fault>,
     ) -> &Logged {
         self.received += 1;
-        let body = &request.body()[..request.body().len().min(Self::MOST_OF_A_BODY)];
-        if self.entries.len() == Self::MOST {
+        let body = &request.body()[..request.body().len().min(Self::BODY_BYTES)];
+        if self.entries.len() == Self::CAPACITY {
             self.entries.pop_front();
         }
         self.entries.push_back(Logged {
@@ -103,10 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_requests_are_kept_and_numbers_go_on() {
+    fn only_the_latest_requests_are_kept_and_numbers_go_on() {
         let mut log = Log::default();
         let request = Request::new(b"\xff{}".to_vec());
-        for _ in 0..Log::MOST + 5 {
+        for _ in 0..Log::CAPACITY + 5 {
             log.add(DateTime::UNIX_EPOCH, &request, None, StatusCode::OK, None);
         }
         let numbers: Vec<_> = log.entries().iter().map(|entry| entry.number).collect();

@@ -9,25 +9,28 @@ use lexopt::prelude::*;
 use oneclick_emulator::{HostName, Server, ServerBuilder};
 
 const HELP: &str = "\
-The 1ClickImpact API on this machine, for tests and for development without a
-network. Every key that begins with test_ is an account of its own. Nothing is
-bought, sent or stored: when the command ends, everything is gone.
+An emulator of the 1ClickImpact API, for tests and for development without a
+network. Each key that begins with test_ has an account of its own. Nothing is
+paid, e-mailed or written to disk, and the accounts end with the command.
 
 Usage: oneclick-emulator [OPTIONS]
 
 Options:
-  --listen ADDRESS  where to listen; port 0 picks a free one [127.0.0.1:8787]
-  --allow-host NAME answer to this name in the Host header too, such as that of
-                    a container; may be given several times
-  --seed NUMBER     what ids are derived from [0]
-  --lenient         ignore unknown fields of a POST instead of refusing them
-  --help            show this
-  --version         show the version
+  --listen ADDRESS   IP address and port to listen on; port 0 picks a free one
+                     [default: 127.0.0.1:8787]
+  --allow-host NAME  also answer to this name in the Host header, such as that
+                     of a container; can be repeated [default: loopback names]
+  --seed NUMBER      seed for ids and random choices [default: 0]
+  --lenient          ignore unknown fields of a POST instead of refusing them
+  -h, --help         print this help
+  -V, --version      print the version
 
-When it is ready it prints one line, its base URL. SIGINT and SIGTERM stop it.
-It answers to loopback names alone unless --allow-host adds some. Under
-/_emulator/ you can set faults, switches for unkind behaviour and the clock, and
-read what was received and what was really bought.
+When the emulator is ready, it prints one line: its base URL. SIGINT and SIGTERM
+stop it. Requests under /_emulator/ inject faults, switch to behaviour that is
+harder for clients, set the clock, and show what was received and what was really
+bought. This lists them:
+
+  curl http://127.0.0.1:8787/_emulator/
 ";
 
 struct Options {
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // As if SIGPIPE had ended it: the reader has seen enough.
+        // The exit code of a command that SIGPIPE ends: the reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
         Err(error) => fail(1, error),
     }
@@ -69,7 +72,7 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
-    // Nobody is left to tell if this fails.
+    // If this fails, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "oneclick-emulator: {error}");
     ExitCode::from(code)
 }
@@ -106,7 +109,7 @@ fn listen(text: &str) -> Result<SocketAddr, &'static str> {
 fn run(options: Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
-        // Before the line is printed: whoever reads it may send a signal.
+        // Before the line is printed, because its reader may send a signal at once.
         let stopped = signal()?;
         let Options { listen, allow_hosts, seed, lenient } = options;
         let builder = Server::builder().listen(listen).seed(seed).lenient(lenient);
@@ -124,7 +127,7 @@ fn run(options: Options) -> io::Result<()> {
     })
 }
 
-/// Resolves on the first SIGINT or SIGTERM after this returned.
+/// Resolves on the first SIGINT or SIGTERM after this function has returned.
 #[cfg(unix)]
 fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

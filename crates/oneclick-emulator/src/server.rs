@@ -1,4 +1,4 @@
-//! The emulator on a socket.
+//! The emulator as an HTTP server.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::control;
-use crate::delivery::Broken;
+use crate::delivery::FaultyResponse;
 use crate::host::{HostName, Hosts};
 use crate::log::Logged;
 use crate::shared::{Shared, Watch};
@@ -33,14 +33,13 @@ use crate::state::{Behaviour, Config, Delivery, Emulator, Exchange, FaultRule, M
 /// How long connections may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How much of a body that is too large is read and thrown away, so that a
-/// client that is still writing gets to read the 413 and not a reset.
+/// How much of a body that is too large is read and discarded, so that a client that is
+/// still writing can read the 413 instead of a connection reset.
 const DISCARDED_BYTES: usize = 64 * MAX_BODY_BYTES;
 
-/// An emulator that answers HTTP/1.1 on a socket, until it is dropped.
+/// An emulator that serves HTTP/1.1 until it is dropped.
 ///
-/// It runs on a thread of its own, so that blocking and async tests use it
-/// alike.
+/// It runs on its own thread, so blocking and async tests can use it in the same way.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -54,9 +53,9 @@ const DISCARDED_BYTES: usize = 64 * MAX_BODY_BYTES;
 ///     connection,
 ///     "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_doc\r\nconnection: close\r\n\r\n",
 /// )?;
-/// let mut answer = String::new();
-/// connection.read_to_string(&mut answer)?;
-/// assert!(answer.starts_with("HTTP/1.1 200 OK"));
+/// let mut response = String::new();
+/// connection.read_to_string(&mut response)?;
+/// assert!(response.starts_with("HTTP/1.1 200 OK"));
 /// assert!(server.emulator().account("test_doc").is_some());
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -64,22 +63,22 @@ pub struct Server {
     address: SocketAddr,
     base_url: String,
     shared: Arc<Shared>,
-    /// Dropped to stop.
+    /// Dropping it stops the server.
     stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Starts a strict emulator with seed 0 and the system's clock on a free
-    /// port of 127.0.0.1.
+    /// Starts a strict emulator with seed 0 and the system's clock on a free port of
+    /// 127.0.0.1.
     ///
     /// # Errors
-    /// Those of the system: no socket, no thread.
+    /// If the system provides no socket or no thread.
     pub fn start() -> io::Result<Self> {
         Self::builder().start()
     }
 
-    /// Sets up another one.
+    /// Configures a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -94,31 +93,31 @@ impl Server {
         }
     }
 
-    /// Where it answers, such as `http://127.0.0.1:8787`.
+    /// Its base URL, such as `http://127.0.0.1:8787`.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// The address that it listens on.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its state by now, for assertions. No request is answered while you hold it,
-    /// and the thread that holds it must not ask for it again.
+    /// The emulator, for assertions and to inject faults. No request is executed while the
+    /// guard is alive, and a second call on the same thread would block forever.
     pub fn emulator(&self) -> MutexGuard<'_, Emulator> {
         self.shared.caught_up().0
     }
 }
 
-/// Stops it: requests that have arrived are answered, idle connections closed.
+/// Stops the server: completes the requests that have arrived, and closes idle connections.
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been reported where it happened.
+            // A panic of that thread has already been reported.
             let _ = thread.join();
         }
     }
@@ -130,7 +129,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Sets up a [`Server`].
+/// Configures a [`Server`].
 ///
 /// ```
 /// use oneclick_emulator::{ManualClock, Server};
@@ -166,20 +165,21 @@ impl fmt::Debug for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Where to listen; port 0 picks a free one. Default: `127.0.0.1:0`.
+    /// Sets the address on which to listen; port 0 picks a free one. Default: `127.0.0.1:0`.
     ///
-    /// Whoever can reach the address can read and change everything in the emulator:
-    /// there is no access control. Their clients need [`allow_host`](Self::allow_host).
+    /// There is no access control: whoever can reach the address can read and change
+    /// everything in the emulator. Clients on other machines need
+    /// [`allow_host`](Self::allow_host).
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// Answers to one more name in the `Host` header, with any port, such as that of a
-    /// container. Default: the loopback names (`localhost`, `*.localhost`, `127.0.0.0/8`
-    /// and `[::1]`), and the address of [`listen`](Self::listen) if it is a single one.
-    /// Requests to any other name get a 421, because a web page can have its own name
-    /// lead to this server.
+    /// Also answers to this name in the `Host` header, with any port, such as the name of a
+    /// container. Default: the loopback names (`localhost`, `*.localhost`, `127.0.0.0/8` and
+    /// `[::1]`), and the address of [`listen`](Self::listen) unless that is `0.0.0.0` or
+    /// `[::]`. Requests for other names get a 421, because a web page can point its own name
+    /// to this server.
     ///
     /// ```
     /// use oneclick_emulator::Server;
@@ -204,35 +204,35 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds a rule of what goes wrong.
+    /// Adds a fault rule.
     pub fn fault(mut self, rule: FaultRule) -> Self {
         self.faults.push(rule);
         self
     }
 
-    /// Sets the switches for everything that the API's sources leave open. Default:
-    /// the kind reading of everything.
+    /// Sets the switches for what no source says about the API.
+    /// Default: [`Behaviour::new`].
     pub fn behaviour(mut self, behaviour: Behaviour) -> Self {
         self.behaviour = behaviour;
         self
     }
 
-    /// The clock. Default: the system's.
+    /// Sets the clock. Default: the system's clock.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// How long a client may take to send a request's head, and again its
-    /// body; an idle connection is closed after it. Default: 60 seconds.
+    /// Sets how long a client may take to send the head of a request, how long to send its
+    /// body, and how long a connection may be idle. Default: 60 seconds.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// Calls `watch` with each API request once its response has been chosen, but not
-    /// with requests under `/_emulator/`. All responses wait for it, so it must not call
-    /// this server. Set again, it replaces the earlier one.
+    /// Calls `watch` with each API request once its response has been chosen, but not with
+    /// requests under `/_emulator/`. All responses wait for it, so it must not send requests
+    /// to this server. A second callback replaces the first.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -247,7 +247,7 @@ impl ServerBuilder {
     /// # write!(client, "GET /v1/trees HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     /// # client.read_to_end(&mut Vec::new())?;
     ///
-    /// // A client has asked for something that the API does not have.
+    /// // A client has requested a path that the API does not have.
     /// assert_eq!(requests.recv().unwrap(), ("/v1/trees".to_owned(), 404));
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -256,10 +256,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Errors
-    /// Those of the system, such as an address that is in use.
+    /// If the system provides no socket or no thread, such as for an address that is in use.
     pub fn start(self) -> io::Result<Server> {
         let listener = std::net::TcpListener::bind(self.listen)?;
         listener.set_nonblocking(true)?;
@@ -276,8 +276,8 @@ impl ServerBuilder {
         let (stop, stopped) = watch::channel(());
         let (ready, is_ready) = mpsc::sync_channel(1);
         let state = shared.clone();
-        // The runtime is made where it runs: the caller's thread may be one of
-        // another runtime's, which must neither enter nor drop it.
+        // The runtime is created on the new thread. The caller's thread may belong to another
+        // runtime, and then must neither enter nor drop this one.
         let thread = thread::Builder::new().name("oneclick-emulator".into()).spawn(move || {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             match builder.enable_io().enable_time().build() {
@@ -300,7 +300,7 @@ impl ServerBuilder {
     }
 }
 
-/// An address to connect to: one that stands for all is reached on loopback.
+/// The address to connect to: loopback if the server listens on every address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -311,46 +311,46 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Answers a request, of the API or of the emulator itself.
-async fn answer(
+/// Responds to a request to the API or to a control path.
+async fn respond(
     shared: &Shared,
     read_timeout: Duration,
     request: Request<Incoming>,
-) -> Result<Answer, hyper::Error> {
+) -> Result<Outgoing, hyper::Error> {
     let (head, body) = request.into_parts();
     let Ok(body) = timeout(read_timeout, collect(body)).await else {
-        let problem = Problem::invalid("the body did not arrive in time");
-        return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).answer()));
+        let problem = Problem::invalid("the body of the request did not arrive in time");
+        return Ok(whole(problem.status(StatusCode::REQUEST_TIMEOUT).response()));
     };
     let request = Request::from_parts(head, body?);
     if let Err(problem) = shared.hosts.check(&request) {
-        return Ok(whole(problem.answer()));
+        return Ok(whole(problem.response()));
     }
     if request.uri().path().starts_with(control::PREFIX) {
-        return Ok(whole(control::answer(shared, &request)));
+        return Ok(whole(control::respond(shared, &request)));
     }
     let Exchange { response, delivery, has_date, .. } = shared.exchange(&request);
     if let Delivery::Late(late) = delivery {
         sleep(late).await;
     }
     match delivery {
-        // hyper would write a date.
+        // hyper adds a `Date` header.
         Delivery::Whole | Delivery::Late(_) if has_date => Ok(whole(response)),
-        delivery => Ok(Answer::Broken(Broken { response, delivery })),
+        delivery => Ok(Outgoing::Faulty(FaultyResponse { response, delivery })),
     }
 }
 
-/// What a connection writes.
-enum Answer {
+/// A response and who writes it: hyper, or [`FaultyResponse::write`].
+enum Outgoing {
     Whole(Response<Full<Bytes>>),
-    Broken(Broken),
+    Faulty(FaultyResponse),
 }
 
-fn whole(response: Response<Vec<u8>>) -> Answer {
-    Answer::Whole(response.map(|body| Full::new(body.into())))
+fn whole(response: Response<Vec<u8>>) -> Outgoing {
+    Outgoing::Whole(response.map(|body| Full::new(body.into())))
 }
 
-/// Collects a body; of one that is too large as much as shows that it is.
+/// Collects a body, or the first `MAX_BODY_BYTES + 1` bytes of one that is too large.
 async fn collect(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
     let mut bytes = Vec::new();
     let mut discarded = 0;
@@ -380,7 +380,7 @@ async fn serve(
                     let (shared, stopped) = (shared.clone(), stopped.clone());
                     connections.spawn(connection(stream, shared, read_timeout, stopped));
                 }
-                // Out of file descriptors, most likely: let some be closed.
+                // Most likely there are no file descriptors left: wait until some are closed.
                 Err(_) => sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -389,7 +389,7 @@ async fn serve(
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
-    // What does not end in time is dropped with the runtime.
+    // Connections that do not end in time are dropped with the runtime.
     let _ = timeout(GRACE, ended).await;
 }
 
@@ -399,18 +399,18 @@ async fn connection(
     read_timeout: Duration,
     mut stopped: watch::Receiver<()>,
 ) {
-    // Answers are small, and the other side waits for each.
+    // Responses are small, and the client waits for each.
     let _ = stream.set_nodelay(true);
-    let broken = Arc::new(Mutex::new(None));
+    let faulty = Arc::new(Mutex::new(None));
     let service = service_fn(|request| {
-        let (shared, broken) = (shared.clone(), broken.clone());
+        let (shared, faulty) = (shared.clone(), faulty.clone());
         Box::pin(async move {
-            match answer(&shared, read_timeout, request).await {
-                Ok(Answer::Whole(response)) => Ok(response),
+            match respond(&shared, read_timeout, request).await {
+                Ok(Outgoing::Whole(response)) => Ok(response),
                 // An error of the service ends the connection without a response.
-                Ok(Answer::Broken(answer)) => {
-                    *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-                    Err(io::Error::other("on purpose"))
+                Ok(Outgoing::Faulty(response)) => {
+                    *faulty.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+                    Err(io::Error::other("an injected fault"))
                 }
                 Err(error) => Err(io::Error::other(error)),
             }
@@ -422,7 +422,7 @@ async fn connection(
         // A client may close its sending side as soon as it has sent its request.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    // Whatever ends a connection is the client's doing, and the client knows.
+    // The errors that end a connection are the client's, so they are not reported here.
     let stops = tokio::select! {
         _ = poll_fn(|context| connection.poll_without_shutdown(context)) => false,
         _ = stopped.changed() => true,
@@ -433,14 +433,13 @@ async fn connection(
         return;
     }
     let mut stream = connection.into_parts().io.into_inner();
-    let broken = broken.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(broken) = broken else {
+    let faulty = faulty.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(faulty) = faulty else {
         let _ = stream.shutdown().await;
         return;
     };
-    // What hyper would not write.
     tokio::select! {
-        _ = broken.write(stream, read_timeout) => {}
+        _ = faulty.write(stream, read_timeout) => {}
         _ = stopped.changed() => {}
     }
 }

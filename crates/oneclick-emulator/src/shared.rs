@@ -1,4 +1,4 @@
-//! What all connections share: the emulator, its clock, its names and a log.
+//! The state that all connections of a server share.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use crate::host::Hosts;
 use crate::log::{Log, Logged};
 use crate::state::{Emulator, Exchange};
 
-/// The emulator, its clock, the names that it answers to, and what it was asked.
+/// The emulator, its clock, the host names that it answers to, and the log.
 pub(crate) struct Shared {
     emulator: Mutex<Emulator>,
     clock: Clock,
     pub(crate) hosts: Hosts,
-    /// By how many milliseconds the system's clock was set on.
+    /// How many milliseconds are added to the system's clock.
     offset: AtomicI64,
     log: Mutex<Log>,
     watch: Option<Watch>,
@@ -38,11 +38,11 @@ impl Shared {
     }
 
     pub(crate) fn emulator(&self) -> MutexGuard<'_, Emulator> {
-        // A test that panicked while it looked has not changed anything.
+        // A test that panicked while it held the lock has left nothing half done.
         self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The emulator as it is by now, and the time.
+    /// The emulator after everything due by now has happened, and the time.
     pub(crate) fn caught_up(&self) -> (MutexGuard<'_, Emulator>, DateTime<Utc>) {
         let mut emulator = self.emulator();
         let now = self.now();
@@ -59,7 +59,7 @@ impl Shared {
         self.clock.now().checked_add_signed(offset).unwrap_or(LAST)
     }
 
-    /// Sets the clock; the system's goes on from there.
+    /// Sets the clock. The system's clock goes on from there.
     pub(crate) fn set_clock(&self, to: DateTime<Utc>) {
         match &self.clock {
             Clock::Manual(clock) => clock.set(to),
@@ -80,8 +80,8 @@ impl Shared {
         }
     }
 
-    /// As it was at the start, but for the rules and switches that it was started
-    /// with.
+    /// Restores the state at the start, but without the fault rules and switch settings that
+    /// the server was started with.
     pub(crate) fn reset(&self) {
         let mut emulator = self.emulator();
         *emulator = Emulator::new(emulator.config());
@@ -89,15 +89,15 @@ impl Shared {
         self.offset.store(0, Ordering::SeqCst);
     }
 
-    /// Answers a request of the API, logs it, and tells of it.
+    /// Executes an API request, logs it, and calls the callback.
     pub(crate) fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
         let mut emulator = self.emulator();
-        // Read under the lock, so that times ascend as requests are applied.
+        // Read under the lock, so that later requests have later times.
         let now = self.now();
         let exchange = emulator.exchange(request, now);
         let user_id = emulator.user_id(request.headers());
         let (status, fault) = (exchange.response.status(), exchange.fault.clone());
-        // Whoever watches may look at the emulator.
+        // The callback may lock the emulator.
         drop(emulator);
         let mut log = self.log();
         let logged = log.add(now, request, user_id, status, fault);
@@ -108,5 +108,5 @@ impl Shared {
     }
 }
 
-/// The last time that a clock is set on to.
-const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+/// The latest time that a clock can show.
+pub(crate) const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;

@@ -1,9 +1,8 @@
-//! The emulator as a function of its state, a request and the time.
+//! The emulator as a function of state, request and time.
 //!
-//! A request goes through five steps, and only the fourth changes anything:
-//! its route is found, its parameters are read into an [`Operation`], that is
-//! checked against an [`Account`] and then applied to it, and the result is
-//! answered. A fault hits what was checked.
+//! A request goes through four steps, of which only the last changes anything: its route is
+//! found, its parameters are read into an [`Operation`], the operation is checked against an
+//! [`Account`], and then applied to it. Faults hit requests that have passed the check.
 
 mod account;
 mod action;
@@ -12,7 +11,7 @@ mod cancel;
 mod cursor;
 mod exchange;
 mod fault;
-mod fields;
+pub(crate) mod fields;
 mod hash;
 mod list;
 pub(crate) mod problem;
@@ -36,32 +35,31 @@ use oneclick_proto::UserId;
 pub use account::{Account, LedgerEntry};
 pub use behaviour::Behaviour;
 pub use exchange::{Delivery, Exchange};
+pub(crate) use fault::EXAMPLE as RULE_EXAMPLE;
 pub use fault::{Fault, FaultRule, GatewayBody, InvalidRule, RetryAfter, When};
-pub(crate) use route::check_path;
 pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
 
 use account::Purchase;
 use behaviour::DateHeader;
 use fault::Faults;
-use problem::{Problem, answer, http_date, without_body};
+use problem::{Problem, http_date, response, without_body};
 use route::Route;
 use view::View;
 
-/// The largest body of a request, in bytes: 1 MiB. More is answered with 413.
+/// The largest body of a request, in bytes: 1 MiB. A larger one gets a 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// What begins the keys that have an account.
+/// The beginning of every valid key.
 const KEY_PREFIX: &[u8] = b"test_";
 
-/// How an [`Emulator`] behaves.
+/// The configuration of an [`Emulator`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// What ids are derived from. Two emulators of one seed that see the same
-    /// requests at the same times give the same answers. Default: 0.
+    /// The seed of ids and random choices. Two emulators with the same seed give the same
+    /// responses to the same requests at the same times. Default: 0.
     pub seed: u64,
-    /// Whether fields of a POST that the API does not know are passed over
-    /// instead of refused. Default: no.
+    /// Whether unknown fields of a POST are ignored instead of refused. Default: `false`.
     pub lenient: bool,
 }
 
@@ -87,7 +85,7 @@ impl Config {
     }
 }
 
-/// The API: accounts, and what happens to them.
+/// The API as a function: accounts, and how requests change them.
 ///
 /// ```
 /// use chrono::{DateTime, Utc};
@@ -112,23 +110,22 @@ pub struct Emulator {
     accounts: HashMap<Box<[u8]>, Account>,
     faults: Faults,
     behaviour: Behaviour,
-    /// Whether a switch is not at its default.
-    is_unkind: bool,
-    /// How many requests were understood.
+    /// Whether any switch is not at its default.
+    has_switches: bool,
+    /// How many requests were valid.
     requests: u64,
 }
 
 impl Emulator {
-    /// An emulator in which nothing has happened.
+    /// An emulator without accounts.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
 
-    /// Answers a request. There is no request that it does not answer, and
-    /// none answered with an error has changed anything, unless a [`Fault`] has
-    /// it so. This is the [`response`](Exchange::response) of an
-    /// [`exchange`](Self::exchange), even if a fault keeps it from arriving.
+    /// Responds to a request at a time. A request that gets an error has changed nothing,
+    /// unless a [`Fault`] applied it. This is [`Exchange::response`] of
+    /// [`exchange`](Self::exchange), even if a fault keeps that from arriving.
     pub fn respond(
         &mut self,
         request: &Request<impl AsRef<[u8]>>,
@@ -137,8 +134,8 @@ impl Emulator {
         self.exchange(request, now).response
     }
 
-    /// Answers a request, and says how the answer arrives. `now` is held within
-    /// the years 0 to 9998.
+    /// Responds to a request at a time, and says how the response arrives. A time before the
+    /// year 0 or after 9998 is treated as the nearest time in that range.
     pub fn exchange(
         &mut self,
         request: &Request<impl AsRef<[u8]>>,
@@ -152,7 +149,7 @@ impl Emulator {
     }
 
     fn get_or_post(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
-        if !self.is_unkind {
+        if !self.has_switches {
             return self.execute(request, now);
         }
         let now = self.behaviour.clock.shifted(now);
@@ -170,24 +167,24 @@ impl Emulator {
     fn execute(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
         let Prepared { path, key, operation } = match self.prepare(request) {
             Ok(prepared) => prepared,
-            Err(problem) => return Exchange::whole(problem.answer()),
+            Err(problem) => return Exchange::whole(problem.response()),
         };
         let seed = self.config.seed;
         self.requests += 1;
-        let mut view = View::new(&self.behaviour, !self.is_unkind, now, seed, self.requests);
+        let mut view = View::new(&self.behaviour, !self.has_switches, now, seed, self.requests);
         let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
         account.catch_up(now);
         if let Err(problem) = operation.check(account, &view) {
-            return Exchange::whole(problem.answer());
+            return Exchange::whole(problem.response());
         }
-        // Up to here the request has changed nothing.
+        // Nothing has been changed so far.
         if let Some(purchase) = operation.purchase().and_then(|it| self.behaviour.others(it)) {
-            account.buy(purchase, now, view.hides);
+            account.buy(purchase, now, view.hides_for);
         }
         let Some(fault) = self.faults.hit(seed, path) else {
             return Exchange::whole(apply(operation, account, &view));
         };
-        view.hides = fault.hides().or(view.hides);
+        view.hides_for = fault.hides_for().or(view.hides_for);
         let response = match fault.refusal(now) {
             None => apply(operation, account, &view),
             Some(refusal) => {
@@ -200,20 +197,21 @@ impl Emulator {
         Exchange::of(fault.replace(response, request.uri().path()), fault)
     }
 
-    /// Sets the switches for everything that the API's sources leave open.
+    /// Sets the switches for what no source says about the API.
     pub fn set_behaviour(&mut self, behaviour: Behaviour) {
         self.behaviour = behaviour;
-        self.is_unkind = behaviour != Behaviour::new();
+        self.has_switches = behaviour != Behaviour::new();
     }
 
-    /// The switches as they are set.
+    /// The current switches.
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
         self.behaviour
     }
 
-    /// Makes and shows what was to be made and shown by now. Every request does so
-    /// for its own account; call this before you look at a ledger.
+    /// Applies delayed requests and shows hidden purchases that are due by now, in every
+    /// account. A request does this for its own account only, so call this before you look
+    /// at a ledger.
     pub fn catch_up(&mut self, now: DateTime<Utc>) {
         let now = self.behaviour.clock.shifted(now);
         for account in self.accounts.values_mut() {
@@ -221,31 +219,34 @@ impl Emulator {
         }
     }
 
-    /// Adds a rule of what goes wrong. Of several that hit a request the first
-    /// one counts.
+    /// Adds a fault rule. Of several rules that match a request the first one counts.
     pub fn inject(&mut self, rule: FaultRule) {
         self.faults.inject(rule);
     }
 
-    /// The rules that are there, with what is left of them.
+    /// The rule that keeps a new one from ever hitting, if there is one.
+    pub(crate) fn covering_fault(&self, rule: &FaultRule) -> Option<&FaultRule> {
+        self.faults.covering(rule)
+    }
+
+    /// The fault rules. [`FaultRule::when`] says how many requests each will still hit.
     #[must_use]
     pub fn faults(&self) -> &[FaultRule] {
         self.faults.rules()
     }
 
-    /// Ends all faults. What is hidden stays so until its time.
+    /// Removes all fault rules. What [`Fault::Hidden`] hides stays hidden until its time.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
 
-    /// The account of a key; `None` if no request with that key was understood
-    /// before.
+    /// The account of a key; `None` before the first valid request with that key.
     #[must_use]
     pub fn account(&self, key: &str) -> Option<&Account> {
         self.accounts.get(key.as_bytes())
     }
 
-    /// Every account, in the order of their ids.
+    /// Every account, sorted by id.
     #[must_use]
     pub fn accounts(&self) -> Vec<&Account> {
         let mut accounts: Vec<_> = self.accounts.values().collect();
@@ -253,19 +254,18 @@ impl Emulator {
         accounts
     }
 
-    /// The id of the account of a request's key, whether it was used before or
-    /// not.
+    /// The id of the account of a request's key, even if the key has not been used yet.
     pub(crate) fn user_id(&self, headers: &HeaderMap) -> Option<UserId> {
         key(headers).ok().map(|key| Account::id_of(self.config.seed, key))
     }
 
-    /// What it was made with.
+    /// Its configuration.
     #[must_use]
     pub fn config(&self) -> Config {
         self.config
     }
 
-    /// What a request asks for, if it asks for something that there is.
+    /// Finds the route of a request and reads its operation.
     fn prepare<'r>(&self, request: &'r Request<impl AsRef<[u8]>>) -> Result<Prepared<'r>, Problem> {
         let (route, segment) = route::find(request.method(), request.uri().path())?;
         let key = key(request.headers())?;
@@ -287,7 +287,7 @@ impl Emulator {
     }
 }
 
-/// Nothing of what it holds.
+/// Shows no data of the accounts.
 impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator")
@@ -297,17 +297,17 @@ impl fmt::Debug for Emulator {
     }
 }
 
-/// A request that is understood.
+/// A valid request.
 struct Prepared<'r> {
     path: &'static str,
     key: &'r [u8],
     operation: Box<dyn Operation>,
 }
 
-/// What a route reads its operation from.
+/// The parts of a request from which a route reads its operation.
 struct Input<'a> {
     path: &'static str,
-    /// What the path had for its segment in braces, still encoded.
+    /// The parameter in the path, still percent-encoded.
     segment: &'a str,
     query: &'a str,
     body: &'a [u8],
@@ -315,20 +315,20 @@ struct Input<'a> {
     behaviour: &'a Behaviour,
 }
 
-/// Something that was asked for and can be done.
+/// The operation that a request asks for.
 trait Operation {
-    /// Refuses what cannot be done with this account.
+    /// Checks that the operation is possible with this account.
     fn check(&self, _: &Account, _: &View<'_>) -> Result<(), Problem> {
         Ok(())
     }
 
-    /// Does it, and gives the JSON to answer. What `check` lets pass succeeds.
+    /// Applies the operation, and returns the JSON of the response. Succeeds if `check` did.
     fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem>;
 
-    /// Does it after so many milliseconds, and answers nobody.
+    /// Applies the operation after so many milliseconds, without a response.
     fn apply_later(self: Box<Self>, _: &mut Account, _: &View<'_>, _: u64) {}
 
-    /// What it buys, if it is a purchase.
+    /// The purchase, if the operation is one.
     fn purchase(&self) -> Option<&Purchase> {
         None
     }
@@ -340,8 +340,8 @@ fn apply(
     view: &View<'_>,
 ) -> Response<Vec<u8>> {
     match operation.apply(account, view) {
-        Ok(body) => answer(StatusCode::OK, body),
-        Err(problem) => problem.answer(),
+        Ok(body) => response(StatusCode::OK, body),
+        Err(problem) => problem.response(),
     }
 }
 
@@ -351,34 +351,35 @@ fn key(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut keys = headers.get_all("x-api-key").iter();
     let key = match (keys.next(), keys.next()) {
         (Some(key), None) if !key.is_empty() => key.as_bytes(),
-        (Some(_), Some(_)) => return Err(Problem::key("the x-api-key header was sent twice")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::key("the x-api-key header was sent twice: send it once"));
+        }
         _ if headers.contains_key(AUTHORIZATION) => {
             return Err(Problem::key(
-                "the x-api-key header is missing; the authorization header is not read: \
-                 send the key itself, without Bearer, as x-api-key",
+                "the x-api-key header is missing, and the authorization header is not used: send \
+                 the key itself, without Bearer, as x-api-key",
             ));
         }
         _ => {
             return Err(Problem::key(
-                "the x-api-key header is missing: send your key, which begins with test_, in it",
+                "the x-api-key header is missing: send a key that begins with test_ in it",
             ));
         }
     };
     if key.starts_with(KEY_PREFIX) { Ok(key) } else { Err(Problem::key("API Key does not exist")) }
 }
 
-/// Whether a body may be there, is JSON and not too large.
+/// Checks that the request may have a body, and that it is JSON and not too large.
 pub(crate) fn check_body(method: &Method, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if body.len() > MAX_BODY_BYTES {
-        return Err(Problem::invalid(format!("the body is larger than {MAX_BODY_BYTES} bytes"))
-            .status(StatusCode::PAYLOAD_TOO_LARGE));
+        let message =
+            format!("the body must have at most {MAX_BODY_BYTES} bytes, got {}", body.len());
+        return Err(Problem::invalid(message).status(StatusCode::PAYLOAD_TOO_LARGE));
     }
     if *method == Method::GET {
         return match body {
             [] => Ok(()),
-            _ => {
-                Err(Problem::invalid("a GET takes its parameters from the query, not from a body"))
-            }
+            _ => Err(Problem::invalid("a GET takes no body: send its parameters in the query")),
         };
     }
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());

@@ -1,4 +1,4 @@
-//! What the emulator promises, from outside: as a function, a server, a command.
+//! Tests of the emulator as a function, a transport, a server and a command.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod emulator {
@@ -9,6 +9,7 @@ mod emulator {
     mod control;
     mod faults;
     mod http;
+    mod in_memory;
     mod lists;
     mod model;
     mod projects;

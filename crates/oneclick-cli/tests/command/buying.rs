@@ -99,7 +99,7 @@ error: intent order-1 belongs to another purchase: 5 trees planted; this run bou
 
 #[test]
 fn commands_at_the_same_time_buy_an_intent_once() {
-    let late = FaultRule::new(Fault::AnswerLate { millis: 200 }).on("/v1/plant_tree");
+    let late = FaultRule::new(Fault::LateResponse { millis: 200 }).on("/v1/plant_tree");
     let server = Server::builder().fault(late).start().unwrap();
     let setup = Setup::at(&server);
     let start = || {
@@ -267,7 +267,7 @@ error: there is no API key: set ONECLICK_API_KEY or use --key-file FILE; --local
 
 #[test]
 fn an_interrupted_purchase_says_how_to_find_out() {
-    let never = FaultRule::new(Fault::NeverAnswer { applied: true }).on("/v1/plant_tree").times(1);
+    let never = FaultRule::new(Fault::NeverRespond { applied: true }).on("/v1/plant_tree").times(1);
     let server = Server::builder().fault(never).start().unwrap();
     let setup = Setup::at(&server);
     let mut child = setup
@@ -357,7 +357,7 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
 
 #[test]
 fn a_command_that_is_killed_while_it_sends_again_buys_once() {
-    let never = FaultRule::new(Fault::NeverAnswer { applied: true });
+    let never = FaultRule::new(Fault::NeverRespond { applied: true });
     let server = Server::builder()
         .fault(FaultRule::new(Fault::DropBefore).on("/v1/plant_tree").times(1))
         .fault(never.on("/v1/plant_tree").times(1))
@@ -411,7 +411,7 @@ fn sandbox_and_production_have_separate_intents() {
 
 #[test]
 fn a_purchase_that_cannot_be_remembered_or_printed_was_still_made() {
-    let late = FaultRule::new(Fault::AnswerLate { millis: 3_000 }).on("/v1/plant_tree");
+    let late = FaultRule::new(Fault::LateResponse { millis: 3_000 }).on("/v1/plant_tree");
     let server = Server::builder().fault(late).start().unwrap();
     let setup = Setup::at(&server);
     let mut command = setup.command(&["plant", "1", "--intent", "order-1"]);

@@ -62,7 +62,7 @@ fn unknown_key_api() -> String {
 
 #[test]
 fn while_an_earlier_run_may_have_bought_it_every_failure_is_4() {
-    let never = FaultRule::new(Fault::NeverAnswer { applied: true }).on("/v1/plant_tree").times(1);
+    let never = FaultRule::new(Fault::NeverRespond { applied: true }).on("/v1/plant_tree").times(1);
     let server = Server::builder().fault(never).start().unwrap();
     let mut setup = Setup::at(&server);
     let mut child = setup.command(&INTENT).stdout(Stdio::null()).spawn().unwrap();

@@ -300,9 +300,16 @@ fn the_emulator_runs_until_it_is_interrupted_and_logs_nothing_private() {
         assert_eq!(wrong.code, 2);
         assert!(wrong.stderr.contains("without a port"), "{}", wrong.stderr);
     }
-    let wrong = setup.run(&["emulator", "--listen", "127.0.0.1:0", "--fault", "{}"]);
-    assert_eq!(wrong.code, 2);
-    assert!(wrong.stderr.contains("missing field `fault`"), "{}", wrong.stderr);
+    for (rule, reason) in [
+        ("{}", "`fault` is missing"),
+        ("explode", "unknown fault: `explode`"),
+        (r#"{"fault":"garbage","path":"/v1/trees"}"#, "did you mean POST /v1/plant_tree?"),
+    ] {
+        let faults = ["--fault", "never_respond", "--fault", rule];
+        let wrong = setup.run(&[&["emulator", "--listen", "127.0.0.1:0"][..], &faults].concat());
+        assert_eq!(wrong.code, 2);
+        assert!(wrong.stderr.contains(reason), "{rule}: {}", wrong.stderr);
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn a_long_list_shows_its_progress_unless_it_is_quiet() {
     for _ in 0..5 {
         setup.run_ok(&["plant", "1"]);
     }
-    let late = FaultRule::new(Fault::AnswerLate { millis: 500 }).on("/v1/records");
+    let late = FaultRule::new(Fault::LateResponse { millis: 500 }).on("/v1/records");
     server.emulator().inject(late);
     let list = ["records", "--all", "--limit", "1", "--jsonl"];
     let at_a_terminal = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! One account: its impacts, its customers, and the indexes that answer reads.
+//! An account: its impacts, its customers, and indexes for reading them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,57 +18,56 @@ use super::behaviour::millis;
 use super::hash::hash;
 use super::scan::{Selection, select};
 
-/// How many kinds of impact there are.
+/// The number of kinds of impact.
 const KINDS: usize = ImpactKind::KNOWN.len();
 
 /// One value per kind of impact, in the order of [`ImpactKind::KNOWN`].
 type ByKind<T> = [T; KINDS];
 
-/// The clock is taken to be within these, so that every time can be written
-/// with a year of four digits: the beginnings of the years 0 and 9999.
+/// The beginnings of the years 0 and 9999. Times are moved into this range, so that every
+/// year has four digits.
 const EARLIEST: i64 = -62_167_219_200_000;
 const LATEST: i64 = 253_370_764_800_000;
 
-/// The account of one key, as [`Emulator::account`](crate::Emulator::account) shows
-/// it to tests.
+/// The account of a key, from [`Emulator::account`](crate::Emulator::account).
 pub struct Account {
     user_id: UserId,
     number: u64,
-    /// Every impact, by time; a position in here is what an index holds.
+    /// Every impact, by time. The indexes contain positions in this list.
     events: Vec<Event>,
-    /// What only few impacts have, by their position.
+    /// What few impacts have, by position.
     details: HashMap<u32, Details>,
-    /// Impacts that readers do not see yet, by the time at which they will.
+    /// Impacts that readers do not see yet, with the time from which they do.
     hidden: BTreeSet<(i64, u32)>,
-    /// What takes effect later, by the time at which it does.
+    /// What takes effect later, with the time at which it does.
     pending: Vec<(i64, Pending)>,
     own: Index,
     customers_own: Index,
     user_impact: ByKind<i64>,
     customer_impact: ByKind<i64>,
     days: BTreeMap<NaiveDate, ByKind<i64>>,
-    /// Every customer, by the time of the first impact.
+    /// Every customer, by the time of their first impact.
     customers: Vec<Customer>,
-    /// The positions of those that readers see, ascending.
+    /// The positions of the customers that readers see, ascending.
     shown_customers: Vec<u32>,
     by_email: HashMap<Arc<str>, u32>,
 }
 
-/// One impact that was made.
+/// An impact that was really bought.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LedgerEntry {
-    /// What was bought, with its metadata.
+    /// Its receipt, with the metadata.
     #[serde(flatten)]
     pub receipt: Receipt,
-    /// When it was cancelled, by the emulator's clock; `None` if it was not.
+    /// When it was cancelled, by the emulator's clock, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_on: Option<Timestamp>,
-    /// Whether readers do not see it yet.
+    /// Whether a fault or a switch still hides it from readers.
     pub hidden: bool,
 }
 
-/// One impact. A million of them have to fit, so there is no text in it.
+/// An impact. It contains no text, so that a million of them fit into memory.
 struct Event {
     /// Milliseconds since 1970.
     time: i64,
@@ -89,12 +88,12 @@ struct Details {
 }
 
 /// An impact that readers see.
-pub(super) struct Fact<'a> {
+pub(super) struct VisibleImpact<'a> {
     pub(super) position: u32,
     pub(super) time: DateTime<Utc>,
     pub(super) kind: &'static ImpactKind,
     pub(super) amount: i64,
-    /// The address of the customer, if there is one.
+    /// The e-mail address of its customer, if it has one.
     pub(super) address: Option<&'a str>,
     pub(super) cancelled: Option<&'a Cancelled>,
 }
@@ -109,7 +108,7 @@ pub(super) struct Cancelled {
 struct Customer {
     email: Arc<str>,
     name: Option<Box<str>>,
-    /// The impact that gave the name.
+    /// The position of the impact that gave the name.
     named_by: u32,
     onboarded_on: i64,
     index: Index,
@@ -119,13 +118,13 @@ struct Customer {
 #[derive(Default)]
 struct Index(ByKind<Vec<u32>>);
 
-/// Something that takes effect later.
+/// A request that takes effect later.
 enum Pending {
     Purchase(Purchase, Option<u64>),
     Cancellation(u32, Cancelled),
 }
 
-/// What an action makes.
+/// What an action buys.
 #[derive(Clone)]
 pub(super) struct Purchase {
     pub(super) kind: ImpactKind,
@@ -135,14 +134,14 @@ pub(super) struct Purchase {
     pub(super) metadata: Metadata,
 }
 
-/// Whose records are read.
+/// Owner records a list shows.
 #[derive(Clone, Copy)]
-pub(super) enum Whose<'a> {
-    /// The account's own.
+pub(super) enum Owner<'a> {
+    /// The account's own records.
     Own,
-    /// Every customer's.
+    /// The records of every customer.
     Customers,
-    /// One customer's.
+    /// The records of one customer.
     Customer(&'a Email),
 }
 
@@ -178,8 +177,8 @@ impl Account {
         &self.user_id
     }
 
-    /// What `GET /v1/impact` answers: lifetime totals, each in the unit of its kind,
-    /// without what is cancelled or still hidden.
+    /// The lifetime totals of `GET /v1/impact`, each in the unit of its kind, without cancelled
+    /// and still hidden impacts.
     #[must_use]
     pub fn totals(&self) -> ImpactTotals {
         let customer_impact = totals(&self.customer_impact);
@@ -192,14 +191,14 @@ impl Account {
         self.shown_customers.iter().map(|customer| self.customer_entry(*customer)).collect()
     }
 
-    /// How many impacts were made, the customers' and the cancelled among them.
+    /// The number of impacts that were bought, including cancelled ones and those for
+    /// customers.
     #[must_use]
     pub fn impacts(&self) -> usize {
         self.events.len()
     }
 
-    /// Every impact that was made, oldest first: what was really bought,
-    /// whatever a client was told.
+    /// Every impact that was really bought, oldest first, whatever responses the client got.
     #[must_use]
     pub fn ledger(&self) -> impl DoubleEndedIterator<Item = LedgerEntry> + ExactSizeIterator {
         (0..self.events.len()).map(|at| {
@@ -212,14 +211,14 @@ impl Account {
         })
     }
 
-    /// Makes an impact. Its time is the clock's, or a millisecond after the
-    /// last impact if the clock has not gone on: times are unique and ascend.
-    /// `hides` is for how many milliseconds readers do not see it.
+    /// Buys an impact. Its time is that of the clock, or a millisecond after the last impact if
+    /// the clock has not advanced since: times are unique and ascending. Readers do not see it
+    /// for `hides_for` milliseconds.
     pub(super) fn buy(
         &mut self,
         purchase: Purchase,
         now: DateTime<Utc>,
-        hides: Option<u64>,
+        hides_for: Option<u64>,
     ) -> Receipt {
         let now = now.timestamp_millis().clamp(EARLIEST, LATEST);
         let time = self.events.last().map_or(now, |last| now.max(last.time + 1));
@@ -236,7 +235,7 @@ impl Account {
             let details = Details { category, metadata, cancelled: None, name };
             self.details.insert(position, details);
         }
-        match hides {
+        match hides_for {
             None => self.show(position),
             Some(hidden) => {
                 self.hidden.insert((now.saturating_add(millis(hidden)), position));
@@ -245,16 +244,16 @@ impl Account {
         self.receipt(position)
     }
 
-    /// Makes an impact after so many milliseconds.
+    /// Buys an impact after so many milliseconds.
     pub(super) fn buy_later(
         &mut self,
         purchase: Purchase,
         now: DateTime<Utc>,
         after: u64,
-        hides: Option<u64>,
+        hides_for: Option<u64>,
     ) {
         let due = now.timestamp_millis().saturating_add(millis(after));
-        self.pending.push((due, Pending::Purchase(purchase, hides)));
+        self.pending.push((due, Pending::Purchase(purchase, hides_for)));
     }
 
     /// Cancels an impact after so many milliseconds.
@@ -269,8 +268,8 @@ impl Account {
         self.pending.push((due, Pending::Cancellation(position, cancelled)));
     }
 
-    /// Does what was to be done by now, and shows what was hidden until now. What
-    /// was shown once stays so, even if the clock goes back.
+    /// Applies what is due by now, and shows impacts that were hidden until now. These stay
+    /// visible, even if the clock is set back.
     pub(super) fn catch_up(&mut self, now: DateTime<Utc>) {
         let now = now.timestamp_millis();
         let due = |pending: &[(i64, Pending)]| {
@@ -279,8 +278,8 @@ impl Account {
         };
         while let Some(at) = due(&self.pending) {
             match self.pending.remove(at) {
-                (due, Pending::Purchase(purchase, hides)) => {
-                    self.buy(purchase, moment(due), hides);
+                (due, Pending::Purchase(purchase, hides_for)) => {
+                    self.buy(purchase, moment(due), hides_for);
                 }
                 (_, Pending::Cancellation(position, cancelled)) => {
                     self.cancel(position, cancelled);
@@ -324,7 +323,8 @@ impl Account {
         }
     }
 
-    /// Takes an impact out of the totals, and notes when and why. Once.
+    /// Removes an impact from the totals, and stores when and why. Has no effect if it was
+    /// cancelled before.
     pub(super) fn cancel(&mut self, position: u32, cancelled: Cancelled) {
         if self.cancelled(position).is_some() {
             return;
@@ -333,7 +333,7 @@ impl Account {
         self.count(position, -self.events[position as usize].amount);
     }
 
-    /// When and why an impact is cancelled, if it is cancelled now.
+    /// The cancellation of an impact at this time.
     pub(super) fn cancellation(
         &self,
         position: u32,
@@ -341,7 +341,7 @@ impl Account {
         now: DateTime<Utc>,
     ) -> Cancelled {
         let time = self.events[position as usize].time;
-        // Not before it was made, even if the clock has gone back.
+        // Not before the purchase, even if the clock was set back.
         let on = moment(now.timestamp_millis().clamp(time, LATEST.max(time))).into();
         Cancelled { on, reason }
     }
@@ -351,7 +351,7 @@ impl Account {
         self.details.get(&position)?.cancelled.as_ref()
     }
 
-    /// Adds to the totals in which an impact counts.
+    /// Adds an amount to the totals to which an impact belongs.
     fn count(&mut self, position: u32, amount: i64) {
         let event = &self.events[position as usize];
         let at = usize::from(event.kind);
@@ -365,7 +365,7 @@ impl Account {
         }
     }
 
-    /// The customer with this address, who is new if there was none.
+    /// The customer with this address, who is added if there is none.
     fn onboard(&mut self, email: &Email, time: i64) -> u32 {
         if let Some(customer) = self.customer(email) {
             return customer;
@@ -387,13 +387,13 @@ impl Account {
     pub(super) fn find(&self, id: &ImpactId) -> Option<u32> {
         let time = id.time_utc.datetime().timestamp_millis();
         let at = self.events.binary_search_by_key(&time, |event| event.time).ok()?;
-        // Compared as text: another way to write the same time is another id.
+        // Compared as text, because the same time in another form is another id.
         let same = id.user_id == self.user_id && id.time_utc == moment(time).into();
         let found = position(at);
         (same && !self.is_hidden(found)).then_some(found)
     }
 
-    /// The days with an impact that was not cancelled, within a range.
+    /// The days in a range, without those whose totals are all zero.
     pub(super) fn days(&self, dates: DateRange) -> Vec<Day> {
         let start = dates.start_date().map_or(Bound::Unbounded, Bound::Included);
         let end = dates.end_date().map_or(Bound::Unbounded, Bound::Included);
@@ -401,20 +401,20 @@ impl Account {
         days.map(|(date, day)| Day::new(*date, totals(day))).collect()
     }
 
-    /// Positions of records of some kinds (all if empty) and days, after `after`.
+    /// Positions of records of these kinds (all if empty) and days, after position `after`.
     pub(super) fn select(
         &self,
-        whose: Whose<'_>,
+        owner: Owner<'_>,
         kinds: &[ImpactKind],
         dates: DateRange,
         order: SortOrder,
         after: Option<u32>,
         limit: usize,
     ) -> Selection {
-        let index = match whose {
-            Whose::Own => Some(&self.own),
-            Whose::Customers => Some(&self.customers_own),
-            Whose::Customer(email) => {
+        let index = match owner {
+            Owner::Own => Some(&self.own),
+            Owner::Customers => Some(&self.customers_own),
+            Owner::Customer(email) => {
                 self.customer(email).map(|customer| &self.customers[customer as usize].index)
             }
         };
@@ -428,7 +428,7 @@ impl Account {
         select(&lists, &resume(self.range(dates), order, after), order, limit)
     }
 
-    /// Positions of customers after `after`.
+    /// Positions of customers, after position `after`.
     pub(super) fn select_customers(
         &self,
         email: Option<&Email>,
@@ -443,13 +443,12 @@ impl Account {
         select(&[&self.shown_customers], &resume(range, order, after), order, limit)
     }
 
-    /// Every impact that readers see, oldest first. A walk over all of them, for
-    /// what no index answers.
-    pub(super) fn facts(&self) -> impl Iterator<Item = Fact<'_>> {
+    /// Every impact that readers see, oldest first, for queries that no index supports.
+    pub(super) fn visible_impacts(&self) -> impl Iterator<Item = VisibleImpact<'_>> {
         let shown = self.events.iter().enumerate().filter(|(_, event)| event.shown);
         shown.map(|(at, event)| {
             let position = position(at);
-            Fact {
+            VisibleImpact {
                 position,
                 time: moment(event.time),
                 kind: &ImpactKind::KNOWN[usize::from(event.kind)],
@@ -461,14 +460,14 @@ impl Account {
     }
 
     /// Positions, addresses and first times of the customers that readers see.
-    pub(super) fn customer_facts(&self) -> impl Iterator<Item = (u32, &str, DateTime<Utc>)> {
+    pub(super) fn visible_customers(&self) -> impl Iterator<Item = (u32, &str, DateTime<Utc>)> {
         self.shown_customers.iter().map(|at| {
             let customer = &self.customers[*at as usize];
             (*at, &*customer.email, moment(customer.onboarded_on))
         })
     }
 
-    /// Positions of the impacts of the two seconds around a moment that readers see.
+    /// Positions of the impacts within a second of a time that readers see.
     pub(super) fn near(&self, time: DateTime<Utc>) -> impl Iterator<Item = u32> {
         let time = time.timestamp_millis();
         let start = self.events.partition_point(|event| event.time < time - 1_000);
@@ -476,26 +475,26 @@ impl Account {
         (start..end).map(position).filter(|at| !self.is_hidden(*at))
     }
 
-    /// The latest impact beside the one of a receipt.
+    /// The latest impact except the one of a receipt.
     pub(super) fn latest_other(&self, receipt: &Receipt) -> Option<Receipt> {
         let time = receipt.time_utc.datetime().timestamp_millis();
         let at = self.events.iter().rposition(|event| event.time != time)?;
         Some(self.receipt(position(at)))
     }
 
-    /// A record of the account's own.
+    /// An impact as a record of `/v1/records`.
     pub(super) fn record(&self, position: u32) -> Record {
         self.receipt(position).with_customer(|_| NoCustomer)
     }
 
-    /// A record of a customer's.
+    /// An impact as a record of `/v1/customer_records`; `None` if it has no customer.
     pub(super) fn customer_record(&self, position: u32) -> Option<CustomerRecord> {
         let receipt = self.receipt(position);
         let customer = receipt.customer.clone()?;
         Some(receipt.with_customer(|_| customer))
     }
 
-    /// A customer.
+    /// A customer as `/v1/customers` shows them.
     pub(super) fn customer_entry(&self, position: u32) -> CustomerSummary {
         let onboarded_on = self.customers[position as usize].onboarded_on;
         let RecordCustomer { customer_id, customer_email, customer_name, .. } =
@@ -506,7 +505,7 @@ impl Account {
         entry
     }
 
-    /// What was bought, with its metadata.
+    /// The receipt of an impact, with the metadata.
     pub(super) fn receipt(&self, position: u32) -> Receipt {
         let event = &self.events[position as usize];
         let kind = ImpactKind::KNOWN[usize::from(event.kind)].clone();
@@ -526,7 +525,7 @@ impl Account {
 
     fn customer_info(&self, position: u32) -> RecordCustomer {
         let customer = &self.customers[position as usize];
-        // The step is prime and no divisor of the ids there are: no id repeats.
+        // The step is a prime that does not divide the number of ids, so no id repeats.
         let number = self.number.rotate_left(32) % IDS + u64::from(position) * 2_654_435_761;
         let mut info = RecordCustomer::new(id(number), &*customer.email);
         info.customer_name = customer.name.as_deref().map(Redacted::from);
@@ -541,7 +540,7 @@ impl Account {
         self.by_email.get(email.as_str()).copied()
     }
 
-    /// The positions of the impacts of some days.
+    /// The positions of the impacts in a range of days.
     fn range(&self, dates: DateRange) -> Range<u32> {
         let before = |day: Option<NaiveDate>| {
             let day = day?.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
@@ -554,7 +553,7 @@ impl Account {
     }
 }
 
-/// Nothing of what the account holds.
+/// Shows no data of the impacts and customers.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")
@@ -565,7 +564,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// Inserts into an ascending list; nearly always at its end.
+/// Inserts into an ascending list, nearly always at its end.
 fn insert(positions: &mut Vec<u32>, position: u32) {
     if positions.last().is_none_or(|last| *last < position) {
         positions.push(position);
@@ -574,7 +573,7 @@ fn insert(positions: &mut Vec<u32>, position: u32) {
     }
 }
 
-/// What is left of a range after a position.
+/// The rest of a range after a position, in this order.
 fn resume(range: Range<u32>, order: SortOrder, after: Option<u32>) -> Range<u32> {
     match (order, after) {
         (_, None) => range,
@@ -590,12 +589,12 @@ impl Details {
     }
 }
 
-/// What an account's ids are derived from.
+/// The number from which the ids of an account are derived.
 fn number(seed: u64, key: &[u8]) -> u64 {
     hash(&[b"account", &seed.to_be_bytes(), key])
 }
 
-/// How many ids of ten digits there are.
+/// The number of ids with ten digits.
 const IDS: u64 = 9_000_000_000;
 
 fn id(number: u64) -> String {
@@ -603,7 +602,7 @@ fn id(number: u64) -> String {
 }
 
 fn kind_at(kind: &ImpactKind) -> usize {
-    // Only known kinds get here: routes and filters are made of them.
+    // Routes and filters use only known kinds.
     ImpactKind::KNOWN.iter().position(|known| known == kind).unwrap_or_default()
 }
 
@@ -615,13 +614,13 @@ fn totals(amounts: &ByKind<i64>) -> Totals {
     totals
 }
 
-/// A position in a list; a list of four billion entries does not fit anyway.
+/// A position in a list, which never has four billion entries.
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 fn moment(time: i64) -> DateTime<Utc> {
-    // Times are between EARLIEST and LATEST, or a few milliseconds after.
+    // Times are between EARLIEST and LATEST, or a few milliseconds later.
     DateTime::from_timestamp_millis(time).unwrap_or_default()
 }
 
@@ -629,8 +628,8 @@ fn moment(time: i64) -> DateTime<Utc> {
 mod tests {
     use super::*;
 
-    /// A history of all kinds in turn, each third impact for one of the
-    /// customers, a second between them.
+    /// An account with impacts of all kinds in turn, a second apart. Each third one is for
+    /// one of the customers.
     fn history(impacts: u32, customers: u32) -> Account {
         let mut account = Account::new(0, b"test_");
         let start = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
@@ -657,17 +656,17 @@ mod tests {
         let last_day = account.days.keys().last().copied();
         let last_days = DateRange::new(last_day, None).unwrap();
         let money = [ImpactKind::MoneyDonated];
-        for whose in [Whose::Own, Whose::Customers, Whose::Customer(&email)] {
+        for owner in [Owner::Own, Owner::Customers, Owner::Customer(&email)] {
             for kinds in [&[][..], &money] {
                 for dates in [DateRange::ALL, last_days] {
                     for (order, late) in
                         [(SortOrder::Asc, IMPACTS - 20_000), (SortOrder::Desc, 20_000)]
                     {
                         let select =
-                            |after| account.select(whose, kinds, dates, order, after, LIMIT);
+                            |after| account.select(owner, kinds, dates, order, after, LIMIT);
                         let (first, later) = (select(None), select(Some(late)));
                         assert!(later.positions.len() == LIMIT || order == SortOrder::Desc);
-                        // One look per list and item, and two binary searches.
+                        // One step per list and item, and two binary searches per list.
                         let most = KINDS * (LIMIT + 2 * 22);
                         for selection in [first, later] {
                             assert!(selection.steps <= most, "{} steps", selection.steps);
@@ -685,14 +684,14 @@ mod tests {
             for order in [SortOrder::Asc, SortOrder::Desc] {
                 let selection = account.select_customers(None, order, after, 50);
                 assert_eq!(selection.positions.len(), 50);
-                // One look per item, and two binary searches.
+                // One step per item, and two binary searches.
                 assert!(selection.steps <= 50 + 2 * 16, "{} steps", selection.steps);
             }
         }
     }
 
     #[test]
-    fn an_impact_takes_few_bytes() {
+    fn an_impact_is_small() {
         assert!(size_of::<Event>() <= 32);
     }
 
@@ -710,7 +709,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_unique_and_ascend_whatever_the_clock_does() {
+    fn times_are_unique_and_ascending_whatever_the_clock_does() {
         let mut account = Account::new(0, b"test_");
         let mut last = None;
         for clock in [5, 5, 3, i64::MIN / 4, 6, i64::MAX / 4_000, i64::MAX / 4_000, 0] {

@@ -1,8 +1,8 @@
-//! Switches for what no source states about the API.
+//! Switches for what no source says about the API.
 //!
-//! Each is an enum whose first value is the kindest reading, and the default.
-//! [`Behaviour`] has one field for each; the table in the
-//! [crate's documentation](crate#behaviour) lists them all.
+//! Each switch is an enum, whose first value is the default and the easiest for a client.
+//! [`Behaviour`] has a field for each, and the
+//! [crate's documentation](crate#behaviour) has a table of them all.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Timelike, Utc};
 use http::StatusCode;
@@ -12,16 +12,16 @@ use serde_json::{Map, Value, json};
 
 use super::account::Purchase;
 use super::hash::hash;
-use super::problem::{Problem, unknown};
+use super::problem::{Problem, got, unknown};
 use super::punycode;
 
-/// A switch: an enum, and one example of each of its values.
+/// A switch: an enum with an example of each of its values.
 trait Switch: Sized + 'static {
     const VALUES: &'static [Self];
 }
 
-/// Declares a switch. Its first value is the default; the number beside a field
-/// is the one of the example.
+/// Declares a switch. Its first value is the default. The number beside a field is its value
+/// in the example.
 macro_rules! switch {
     (
         $(#[$doc:meta])*
@@ -49,8 +49,8 @@ macro_rules! switch {
     };
 }
 
-/// Declares [`Behaviour`], with a setter for each field, and what the control
-/// paths read and write.
+/// Declares [`Behaviour`] with a setter for each field, and how the control paths read and
+/// write it.
 macro_rules! behaviour {
     ($(#[$meta:meta])* Behaviour { $($(#[$doc:meta])* $field:ident: $type:ident,)* }) => {
         $(#[$meta])*
@@ -73,7 +73,7 @@ macro_rules! behaviour {
                 }
             )*
 
-            /// Every switch, with its value and the values that it may take.
+            /// Every switch, with its value and its possible values.
             pub(crate) fn switches(&self) -> Value {
                 json!({
                     $(stringify!($field): {
@@ -94,15 +94,14 @@ macro_rules! behaviour {
     };
 }
 
-/// Where the switches are set.
+/// The control path of the switches.
 const PATH: &str = "/_emulator/behaviour";
 
 behaviour! {
     /// How the emulator behaves where no source says how the API does.
     ///
-    /// The default is the kind reading of everything. Switches change what is
-    /// shown and accepted; [`Account::ledger`](crate::Account::ledger) always shows
-    /// what was really bought.
+    /// The defaults are the easiest for a client. Switches change what is shown and accepted;
+    /// [`Account::ledger`](crate::Account::ledger) always shows what was really bought.
     ///
     /// ```
     /// use oneclick_emulator::behaviour::{AddressForm, MetadataForm};
@@ -118,64 +117,67 @@ behaviour! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     Behaviour {
-        /// What records show of the metadata that was sent.
+        /// How records show the metadata that was sent.
         metadata: MetadataForm,
-        /// How a customer's address is stored: in records, customers and receipts.
+        /// How a customer's address is stored, and then shown in records, customers and
+        /// receipts.
         address: AddressForm,
-        /// How the filter `customer_email` compares with the stored address.
+        /// How the filter `customer_email` is compared with the stored address.
         address_filter: AddressFilter,
-        /// The `user_id` of a record, beside the account's id in its receipt.
+        /// The `user_id` of a record, compared with its receipt.
         user_id: RecordUserId,
-        /// The `time_utc` of a record, beside that of its receipt.
+        /// The `time_utc` of a record, compared with its receipt.
         time_utc: TimeForm,
-        /// Which list shows a purchase that was made for a customer.
+        /// Which list shows a purchase for a customer.
         listed_in: ListedIn,
-        /// What is done with a `filter_by` that the reference does not list:
-        /// `coral_restored`, and every name of no kind.
+        /// The effect of a `filter_by` that the reference does not list: `coral_restored`, or a
+        /// name that is no kind of impact.
         unknown_filter: UnknownFilter,
         /// Whether `sort_order` is honoured.
         sort_order: SortOrders,
         /// Whether `start_date` and `end_date` are part of the range.
         dates: DateBounds,
-        /// Where days begin: those of `start_date`, `end_date` and `/v1/impact/daily`.
+        /// When the days of `start_date`, `end_date` and `/v1/impact/daily` begin.
         days: DayZone,
         /// Whether `limit` is honoured.
         limit: Limits,
-        /// How long a cursor lasts, and what it points at.
+        /// How long a cursor is valid, and what it points to.
         cursors: Cursors,
         /// When readers see a purchase.
         visibility: Visibility,
-        /// The server's clock, beside the one that the emulator was given.
+        /// The server's clock, compared with the emulator's.
         clock: ServerClock,
-        /// The `Date` header, beside the server's clock.
+        /// The `Date` header, compared with the server's clock.
         date: DateHeader,
         /// What the response to a purchase shows.
         receipt: ReceiptForm,
         /// When a cancellation takes effect.
         cancel: CancelEffect,
-        /// The response to a cancellation of what was cancelled before.
+        /// The response to a repeated cancellation.
         cancel_repeat: CancelRepeat,
-        /// The status of the response if the donation was received and the impact
-        /// cannot be cancelled.
+        /// The status of the response if an impact can no longer be cancelled.
         cancel_refusal: CancelRefusal,
         /// The `user_id` by which `/v1/track` finds a customer's impact.
         track_by: TrackBy,
-        /// What else is on every page of `/v1/records` and `/v1/customer_records`.
+        /// An additional row on each page of `/v1/records` and `/v1/customer_records`.
         other_rows: OtherRows,
-        /// What other software does on the same account.
+        /// What other software buys on the same account.
         other_software: OtherSoftware,
     }
 }
 
 impl Behaviour {
-    /// The kind reading of everything.
+    /// The default of every switch, which is the easiest for a client.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets some switches by their names: all of them, or none if one is unknown.
-    pub(crate) fn set(&mut self, switches: &Map<String, Value>) -> Result<(), Problem> {
+    /// Sets some switches by name. If one of them is wrong, none is set.
+    pub(crate) fn set<'a>(
+        &mut self,
+        switches: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    ) -> Result<(), Problem> {
         let mut changed = *self;
         for (name, value) in switches {
             changed.set_one(name, value)?;
@@ -184,7 +186,7 @@ impl Behaviour {
         Ok(())
     }
 
-    /// The time of the `Date` header; `None` to leave it to the HTTP server.
+    /// The time of the `Date` header; `None` if the HTTP server decides.
     pub(super) fn date_header(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.date {
             DateHeader::Apart { seconds } => Some(later(now, TimeDelta::try_seconds(seconds))),
@@ -193,7 +195,7 @@ impl Behaviour {
         }
     }
 
-    /// The day of a moment.
+    /// The day of a time.
     pub(super) fn day(&self, moment: DateTime<Utc>) -> NaiveDate {
         let offset = match self.days {
             DayZone::Utc => 0,
@@ -215,7 +217,7 @@ impl Behaviour {
         from && until
     }
 
-    /// What other software buys beside a purchase.
+    /// The purchase that other software makes just before a purchase.
     pub(super) fn others(&self, purchase: &Purchase) -> Option<Purchase> {
         let same = || Purchase { metadata: Metadata::new(), ..purchase.clone() };
         match self.other_software {
@@ -225,7 +227,7 @@ impl Behaviour {
         }
     }
 
-    /// Whether the filter `customer_email` finds the customer with this address.
+    /// Whether the filter `customer_email` matches the customer with this address.
     pub(super) fn finds(&self, address: &str, filter: &str) -> bool {
         match self.address_filter {
             AddressFilter::Exact => self.address.shown(address) == filter,
@@ -241,26 +243,27 @@ fn read<T: Switch + Serialize + for<'de> Deserialize<'de>>(
 ) -> Result<T, Problem> {
     T::deserialize(value).map_err(|_| {
         let values: Vec<_> = T::VALUES.iter().map(|value| json!(value).to_string()).collect();
-        Problem::invalid(format!("`{name}` has no such value; it can be {}", values.join(", ")))
+        let values = values.join(", ");
+        Problem::invalid(format!("`{name}` must be one of {values}, got {}", got(value)))
     })
 }
 
-/// A moment moved by a duration; the moment itself if there is none so late.
+/// A time moved by a duration, or the time itself if the result would be out of range.
 pub(super) fn later(moment: DateTime<Utc>, by: Option<TimeDelta>) -> DateTime<Utc> {
     by.and_then(|by| moment.checked_add_signed(by)).unwrap_or(moment)
 }
 
-/// Milliseconds as the emulator counts time.
+/// Milliseconds as an `i64`, at most its maximum.
 pub(super) fn millis(millis: u64) -> i64 {
     i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 switch! {
-    /// What records show of the metadata that was sent.
+    /// How records show the metadata that was sent.
     MetadataForm {
-        /// All of it.
+        /// Unchanged.
         Kept,
-        /// Nothing.
+        /// Not at all.
         Dropped,
         /// Keys in camel case: `order_id` becomes `orderId`.
         KeysCamelCase,
@@ -268,20 +271,20 @@ switch! {
         KeysUpperCase,
         /// Values in upper case.
         ValuesUpperCase,
-        /// The beginning of each value.
+        /// Each value is cut short.
         CutShort {
-            /// How many characters of it are left.
+            /// How many characters of a value are left.
             chars: usize = 16
         },
         /// Keys in descending order.
         Reordered,
-        /// One text that holds the object as JSON.
+        /// As one string that contains the object as JSON.
         OneText,
-        /// Every value is null.
+        /// Every value is `null`.
         Nulls,
-        /// All of it in `/v1/records`, nothing in `/v1/customer_records`.
+        /// Unchanged in `/v1/records`, not at all in `/v1/customer_records`.
         RecordsOnly,
-        /// All of it in `/v1/customer_records`, nothing in `/v1/records`.
+        /// Unchanged in `/v1/customer_records`, not at all in `/v1/records`.
         CustomerRecordsOnly,
     }
 }
@@ -335,17 +338,16 @@ fn camel_case(key: &str) -> String {
 }
 
 switch! {
-    /// How a customer's address is stored, and shown in records, customers and
-    /// receipts.
+    /// How a customer's address is stored, and then shown in records, customers and receipts.
     AddressForm {
         /// As it was sent.
         Kept,
         /// In lower case.
         LowerCase,
-        /// Without what follows a plus sign before the `@`.
+        /// Without a plus sign before the `@` and the text after it.
         TagRemoved,
-        /// Its domain in the other form: `müller.de` as `xn--mller-kva.de`, and the
-        /// other way round.
+        /// With its domain in the other form: `müller.de` as `xn--mller-kva.de`, and vice
+        /// versa.
         OtherDomainForm,
     }
 }
@@ -375,16 +377,16 @@ fn without_tag(address: &str) -> String {
 }
 
 switch! {
-    /// How the filter `customer_email` compares with the stored address.
+    /// How the filter `customer_email` is compared with the stored address.
     AddressFilter {
         /// Byte by byte.
         Exact,
-        /// Without regard to case, tag and the form of the domain.
+        /// Ignoring case, the text after a plus sign, and the form of the domain.
         Loose,
     }
 }
 
-/// What is left of an address if case, tag and the form of the domain do not count.
+/// An address in the form in which [`AddressFilter::Loose`] compares it.
 fn folded(address: &str) -> String {
     let address = without_tag(&address.to_lowercase());
     match address.rsplit_once('@') {
@@ -402,7 +404,7 @@ switch! {
         OtherCase,
         /// The customer's id, if there is a customer.
         Customers,
-        /// An id that is shown nowhere else.
+        /// An id that appears nowhere else.
         Another,
     }
 }
@@ -429,9 +431,9 @@ impl RecordUserId {
 switch! {
     /// The `time_utc` of a record.
     TimeForm {
-        /// The text of the receipt: `2025-03-12T15:22:14.753Z`.
+        /// As in the receipt: `2025-03-12T15:22:14.753Z`.
         Same,
-        /// With the digits that the receipt leaves out: `…14.753218Z`.
+        /// With microseconds, which the receipt does not show: `…14.753218Z`.
         Microseconds,
         /// Cut to seconds: `…14Z`.
         SecondsCut,
@@ -439,13 +441,13 @@ switch! {
         SecondsRounded,
         /// With an offset instead of `Z`: `…14.753+00:00`.
         Offset,
-        /// Any of these, another one from one request to the next.
+        /// In any of these forms, which changes from request to request.
         Changing,
     }
 }
 
 impl TimeForm {
-    /// The forms in which a record is shown, one of which each request draws.
+    /// The forms in which a record can be shown. Each request uses one of them.
     pub(super) fn forms(self) -> &'static [Self] {
         match self {
             Self::Same => &[Self::Same],
@@ -484,11 +486,11 @@ impl TimeForm {
 }
 
 switch! {
-    /// Which list shows a purchase that was made for a customer.
+    /// Which list shows a purchase for a customer.
     ListedIn {
         /// `/v1/customer_records`.
         CustomerRecords,
-        /// `/v1/records`, where no customer is shown.
+        /// `/v1/records`, which does not show who the customer is.
         Records,
         /// Both.
         Both,
@@ -496,15 +498,15 @@ switch! {
 }
 
 switch! {
-    /// What is done with a `filter_by` that the reference does not list.
+    /// The effect of a `filter_by` that the reference does not list.
     UnknownFilter {
-        /// `coral_restored` filters as the other kinds do; a name of no kind gets 400.
+        /// `coral_restored` filters like the other kinds; an unknown name gets a 400.
         Honoured,
         /// No record passes it.
         Empty,
         /// The list is not filtered at all.
         Everything,
-        /// It gets 400.
+        /// It gets a 400.
         Refused,
     }
 }
@@ -519,11 +521,11 @@ impl UnknownFilter {
 switch! {
     /// Whether `sort_order` is honoured.
     SortOrders {
-        /// It is.
+        /// It is honoured.
         Honoured,
-        /// Every list is ascending.
+        /// It is ignored: every list is ascending.
         Ignored,
-        /// Pages are those of the ascending list; each is sorted on its own.
+        /// The pages are those of the ascending list, and each page is sorted as requested.
         WithinPage,
     }
 }
@@ -531,25 +533,25 @@ switch! {
 switch! {
     /// Whether `start_date` and `end_date` are part of the range.
     DateBounds {
-        /// Both are.
+        /// Both are part of it.
         Inclusive,
-        /// Neither is.
+        /// Neither is part of it.
         Exclusive,
-        /// Only `end_date` is.
+        /// Only `end_date` is part of it.
         StartExclusive,
-        /// Only `start_date` is.
+        /// Only `start_date` is part of it.
         EndExclusive,
     }
 }
 
 switch! {
-    /// Where days begin.
+    /// When days begin.
     DayZone {
         /// At midnight in UTC.
         Utc,
-        /// At midnight in a zone that is so far ahead of UTC.
+        /// At midnight in another time zone.
         Offset {
-            /// Hours ahead; behind, if negative.
+            /// How many hours the zone is ahead of UTC, or behind it if negative.
             hours: i8 = -8
         },
     }
@@ -558,11 +560,11 @@ switch! {
 switch! {
     /// Whether `limit` is honoured.
     Limits {
-        /// It is.
+        /// It is honoured.
         Honoured,
-        /// Pages are shorter than was asked for.
+        /// Pages are shorter than requested.
         Capped {
-            /// The most records on a page; 0 counts as 1.
+            /// The maximum number of rows on a page; 0 counts as 1.
             at: usize = 5
         },
     }
@@ -578,17 +580,17 @@ impl Limits {
 }
 
 switch! {
-    /// How long a cursor lasts, and what it points at.
+    /// How long a cursor is valid, and what it points to.
     Cursors {
-        /// For ever; at a record.
+        /// It is valid forever, and points to a row.
         Last,
-        /// A cursor of a certain age gets 400.
+        /// It expires, and then gets a 400.
         Expire {
-            /// The age, in milliseconds of the emulator's clock.
+            /// After how long, in milliseconds of the emulator's clock.
             millis: u64 = 1_000
         },
-        /// At a place counted from the beginning of the list: if the list grows
-        /// before it, a record comes twice and another is missed.
+        /// It points to a place counted from the beginning of the list: if rows are added
+        /// before that place, a row appears twice or another is missed.
         Shift,
     }
 }
@@ -598,13 +600,13 @@ switch! {
     Visibility {
         /// At once.
         AtOnce,
-        /// Later; what is hidden stays so if the switch is set back.
+        /// Later. A purchase stays hidden even if the switch is changed.
         After {
             /// How much later, in milliseconds of the emulator's clock.
             millis: u64 = 5_000
         },
-        /// At once from one replica, later from the other. Each request is
-        /// answered by one of the two, drawn from the seed.
+        /// At once on one replica, later on the other. The seed decides which of the two
+        /// handles a request.
         Replicas {
             /// How far the second replica lags behind, in milliseconds.
             millis: u64 = 5_000
@@ -613,8 +615,8 @@ switch! {
 }
 
 impl Visibility {
-    /// How long a purchase stays hidden.
-    pub(super) fn hides(self) -> Option<u64> {
+    /// For how many milliseconds a purchase is hidden.
+    pub(super) fn hides_for(self) -> Option<u64> {
         match self {
             Self::After { millis } => Some(millis),
             Self::AtOnce | Self::Replicas { .. } => None,
@@ -623,19 +625,20 @@ impl Visibility {
 }
 
 switch! {
-    /// The server's clock, beside the one that the emulator was given.
+    /// The server's clock, compared with the emulator's. It determines every `time_utc` and
+    /// the `Date` header.
     ///
-    /// The times of an account's purchases always ascend. So after a switch back in
-    /// time, its next purchases follow the latest one by a millisecond each.
+    /// The times of an account's purchases always ascend. After a change back in time, each
+    /// purchase is a millisecond later than the one before.
     ServerClock {
         /// The same.
         Same,
-        /// Ahead of it, with every `time_utc` and the `Date` header.
+        /// Ahead of it.
         Ahead {
             /// How many days.
             days: u32 = 2
         },
-        /// Behind it, with every `time_utc` and the `Date` header.
+        /// Behind it.
         Behind {
             /// How many days.
             days: u32 = 2
@@ -644,7 +647,7 @@ switch! {
 }
 
 impl ServerClock {
-    /// What time the server says it is.
+    /// The time of the server's clock.
     pub(super) fn shifted(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::Same => now,
@@ -657,17 +660,17 @@ impl ServerClock {
 switch! {
     /// The `Date` header.
     DateHeader {
-        /// The [`Server`](crate::Server) writes the system's time, or that of `clock`
-        /// if it is not the same; an [`Emulator`](crate::Emulator) alone writes none
-        /// unless `clock` is not the same.
+        /// A [`Server`](crate::Server) sends the system's time, and
+        /// [`InMemory`](crate::InMemory) the emulator's. An [`Emulator`](crate::Emulator)
+        /// sets no header. If the switch `clock` is set, all three send its time.
         Usual,
-        /// So far ahead of the server's clock, from an `Emulator` too.
+        /// Ahead of the server's clock, from an `Emulator` too.
         Apart {
-            /// Seconds ahead; behind, if negative.
+            /// How many seconds ahead, or behind if negative.
             seconds: i64 = 30
         },
-        /// There is none. A [`Server`](crate::Server) then closes each connection
-        /// after its response.
+        /// There is none. A [`Server`](crate::Server) then closes each connection after its
+        /// response.
         Absent,
     }
 }
@@ -677,8 +680,8 @@ switch! {
     ReceiptForm {
         /// The purchase.
         Own,
-        /// The account's latest other purchase, as if two responses were crossed;
-        /// its own if there is no other.
+        /// The account's latest other purchase, as if two responses had been swapped; the
+        /// purchase itself if there is no other.
         Crossed,
         /// The purchase without its customer and category.
         Bare,
@@ -692,7 +695,7 @@ switch! {
     CancelEffect {
         /// At once.
         AtOnce,
-        /// Later, although the response says that it did.
+        /// Later, although the response says that it has taken effect.
         Later {
             /// How much later, in milliseconds of the emulator's clock.
             millis: u64 = 5_000
@@ -701,17 +704,17 @@ switch! {
 }
 
 switch! {
-    /// The response to a cancellation of what was cancelled before.
+    /// The response to a repeated cancellation.
     CancelRepeat {
         /// All fields of the first response.
         AllFields,
-        /// `user_id`, `time_utc`, `cancelled_on` and `message`.
+        /// Only `user_id`, `time_utc`, `cancelled_on` and `message`.
         FourFields,
     }
 }
 
 switch! {
-    /// The status of the response if an impact cannot be cancelled any more.
+    /// The status of the response if an impact can no longer be cancelled.
     CancelRefusal {
         /// 400.
         BadRequest,
@@ -740,41 +743,41 @@ switch! {
     TrackBy {
         /// The account's id.
         Account,
-        /// The customer's id; the account's gets 404.
+        /// The customer's id; the account's id gets a 404.
         Customer,
     }
 }
 
 switch! {
-    /// What else is on every page of `/v1/records` and `/v1/customer_records`: one
-    /// row of no purchase, before the others and in the place of one.
+    /// An additional row on each page of `/v1/records` and `/v1/customer_records`. It comes
+    /// first, belongs to no purchase, and counts for the limit.
     OtherRows {
-        /// Nothing.
+        /// There is none.
         WellFormed,
         /// `null`.
         Null,
         /// A record without `user_id`.
         WithoutUserId,
-        /// A record whose amount is a text.
+        /// A record whose amount is a string.
         AmountAsText,
-        /// A record with half a surrogate pair in a text.
+        /// A record with half of a surrogate pair in a string.
         HalfSurrogate,
-        /// A record of a kind that does not exist.
+        /// A record of an unknown kind of impact.
         UnknownKind,
     }
 }
 
 impl OtherRows {
-    /// How many records there is room for on a page of this size.
+    /// How many records fit on a page with this limit.
     pub(super) fn room(self, limit: usize) -> usize {
         match self {
             Self::WellFormed => limit,
-            // A page without any record could have no cursor.
+            // A cursor needs at least one record on its page.
             _ => (limit - 1).max(1),
         }
     }
 
-    /// The row as JSON, with this `user_id` and `time_utc`.
+    /// The row as JSON, with this `user_id` and `time_utc`; `None` if there is none.
     pub(super) fn shown(self, user_id: &str, time_utc: &str) -> Option<String> {
         let (user_id, time_utc) = (json!(user_id), json!(time_utc));
         let handle = format!(r#""user_id":{user_id},"time_utc":{time_utc}"#);
@@ -783,7 +786,7 @@ impl OtherRows {
             Self::Null => Some("null".to_owned()),
             Self::WithoutUserId => Some(format!(r#"{{"time_utc":{time_utc},"tree_planted":1}}"#)),
             Self::AmountAsText => Some(format!(r#"{{{handle},"tree_planted":"1"}}"#)),
-            // No JSON value holds it, so all rows are written as text.
+            // A `Value` cannot contain it, so rows are written as text.
             Self::HalfSurrogate => {
                 Some(format!(r#"{{{handle},"tree_planted":1,"category":"\ud83c"}}"#))
             }
@@ -793,14 +796,14 @@ impl OtherRows {
 }
 
 switch! {
-    /// What other software does on the same account.
+    /// What other software buys on the same account.
     OtherSoftware {
         /// Nothing.
         None,
-        /// With every purchase that is asked for, made or not, it buys the same for
-        /// the same customer just before, without metadata.
+        /// Just before each requested purchase, even if a fault prevents that, it buys the
+        /// same for the same customer, without metadata.
         BuysTheSame,
-        /// The same, but for no customer.
+        /// It does so without a customer.
         BuysForItself,
     }
 }
@@ -810,7 +813,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_is_written_and_read_again() {
+    fn every_value_is_read_back_as_written() {
         let switches = Behaviour::new().switches();
         let switches = switches.as_object().unwrap();
         assert_eq!(switches.len(), Behaviour::NAMES.len());
@@ -850,7 +853,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_folded() {
+    fn addresses_are_compared_loosely() {
         assert_eq!(folded("Ada+Trees@MÜLLER.de"), folded("ada@xn--mller-kva.de"));
         assert_ne!(folded("ada@example.com"), folded("ada@example.org"));
         assert_eq!(folded("+tag@x.de"), "+tag@x.de");

@@ -1,4 +1,4 @@
-//! Cancelling an impact: it leaves the totals and stays on record.
+//! Cancelling an impact, which lowers the totals and keeps the record.
 
 use chrono::TimeDelta;
 use oneclick_proto::{CancelMessage, Cancellation, ImpactId, Reason, Redacted};
@@ -21,11 +21,11 @@ struct Cancel {
 pub(super) fn cancel_impact(input: &Input<'_>) -> Parsed {
     Query::parse(input, &[])?;
     let example = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z"}"#;
-    let fields = Fields::parse(input.body, example)?;
+    let fields = Fields::parse("body", input.body, example)?;
     if !input.lenient {
         fields.only(input.path, &["user_id", "time_utc", "reason"])?;
     }
-    let id = impact_id(fields.half("user_id")?, fields.half("time_utc")?)?;
+    let id = impact_id(fields.id_part("user_id")?, fields.id_part("time_utc")?)?;
     let reason = fields.text("reason")?.map(Reason::new).transpose();
     let reason = reason.map_err(|error| Problem::invalid(format!("`reason`: {error}")))?;
     Ok(Box::new(Cancel { id, reason }))
@@ -38,7 +38,7 @@ impl Operation for Cancel {
         let sent = view.now >= made + DONATION_SENT_AFTER;
         if sent && account.cancelled(position).is_none() {
             return Err(Problem::invalid(
-                "the impact cannot be cancelled: the non-profit has received its donation",
+                "the impact can no longer be cancelled: the non-profit has received its donation",
             )
             .status(view.behaviour.cancel_refusal.status()));
         }
@@ -70,10 +70,11 @@ impl Operation for Cancel {
                 "message": message,
             })));
         }
-        let mut answer = Cancellation::new(self.id, cancelled.on, message, receipt.impact);
-        answer.reason = cancelled.reason.as_ref().map(|reason| Redacted::from(reason.as_str()));
-        answer.category = receipt.category;
-        Ok(json(&answer))
+        let mut cancellation = Cancellation::new(self.id, cancelled.on, message, receipt.impact);
+        cancellation.reason =
+            cancelled.reason.as_ref().map(|reason| Redacted::from(reason.as_str()));
+        cancellation.category = receipt.category;
+        Ok(json(&cancellation))
     }
 
     fn apply_later(self: Box<Self>, account: &mut Account, view: &View<'_>, millis: u64) {

@@ -1,4 +1,4 @@
-//! An answer, and how it arrives.
+//! A response, and how it arrives.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,49 +7,49 @@ use http::Response;
 
 use super::fault::Fault;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// The answer. If none arrives, what it would have been, or 500 if the
-    /// request was not applied.
+    /// The response. If none arrives, the one that was not sent, or a 500 if the request was
+    /// not applied.
     pub response: Response<Vec<u8>>,
     /// How it arrives.
     pub delivery: Delivery,
-    /// The fault that hit the request; `None` if none did.
+    /// The fault that hit the request, if any.
     pub fault: Option<Fault>,
-    /// Whether the server may write a `Date` header of its own.
+    /// Whether a server adds a `Date` header if there is none.
     pub(crate) has_date: bool,
 }
 
-/// How an answer arrives.
+/// How a response arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// As it should.
+    /// Completely and at once.
     Whole,
-    /// After so long.
+    /// Completely, after this delay.
     Late(Duration),
-    /// With so many bytes of its body; then the connection closes.
+    /// With this many bytes of its body; then the connection closes.
     Cut(usize),
-    /// With a `Content-Length` that is wrong by so many bytes; then the connection
-    /// closes.
+    /// With a `Content-Length` that is too large by this many bytes, or too small if it is
+    /// negative; then the connection closes.
     WrongLength(i32),
-    /// As HTTP/1.0 and without a `Content-Length`, with so many bytes of its body
-    /// (all if `None`); then the connection closes, and nothing else says where the
-    /// body ends.
+    /// As HTTP/1.0 without a `Content-Length`, with this many bytes of its body or all of
+    /// them; the body ends where the connection closes.
     NoLength(Option<usize>),
-    /// Byte by byte, with this pause before each; then the connection closes.
+    /// Byte by byte, with this pause before each byte of the body; then the connection
+    /// closes.
     Trickle(Duration),
     /// As bytes that are not HTTP; then the connection closes.
     NotHttp,
-    /// Not at all: the connection closes.
+    /// Never: the connection closes.
     Dropped,
-    /// Not at all: the connection stays open.
+    /// Never: the connection stays open.
     Never,
 }
 
-/// Without headers and body, which can hold what is private.
+/// Leaves out headers and body, which can hold private data.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
@@ -70,13 +70,13 @@ impl Exchange {
             Fault::DropBefore | Fault::ApplyThenDrop | Fault::DropThenApply { .. } => {
                 Delivery::Dropped
             }
-            Fault::AnswerLate { millis } => Delivery::Late(Duration::from_millis(millis)),
-            Fault::CutAnswer { at } => Delivery::Cut(at),
+            Fault::LateResponse { millis } => Delivery::Late(Duration::from_millis(millis)),
+            Fault::CutResponse { at } => Delivery::Cut(at),
             Fault::NoLength { at } => Delivery::NoLength(at),
             Fault::NotHttp => Delivery::NotHttp,
             Fault::WrongLength { by } => Delivery::WrongLength(by),
             Fault::SlowBytes { millis } => Delivery::Trickle(Duration::from_millis(millis)),
-            Fault::NeverAnswer { .. } => Delivery::Never,
+            Fault::NeverRespond { .. } => Delivery::Never,
             Fault::RateLimited { .. }
             | Fault::ServerError
             | Fault::Unavailable

@@ -1,42 +1,36 @@
-//! The body of a POST: a JSON object, read field by field.
+//! The fields of a JSON object, such as the body of a POST.
 
 use std::fmt;
 use std::str::FromStr;
 
 use oneclick_proto::{InvalidValue, Metadata};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::problem::{Problem, shown, unknown};
+use super::problem::{Problem, got, shown, unknown};
 
-/// The fields of a body.
-pub(super) struct Fields<'a> {
-    text: &'a str,
-    pairs: Vec<(String, Value)>,
-}
+/// The fields of a JSON object, in the order in which they were sent.
+pub(crate) struct Fields(Vec<(String, Value)>);
 
-/// The fields of an object, in the order in which they were sent.
-struct Object(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Pairs;
 
         impl<'de> Visitor<'de> for Pairs {
-            type Value = Object;
+            type Value = Fields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+                f.write_str("a JSON object")
             }
 
-            // Not into a map: the second of two equal names would win silently.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+            // Not into a map, which would silently keep the second of two equal names.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Object(fields))
+                Ok(Fields(fields))
             }
         }
 
@@ -44,44 +38,56 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-impl<'a> Fields<'a> {
-    /// Reads a body; `example` is one, for those who sent something else.
-    pub(super) fn parse(body: &'a [u8], example: &str) -> Result<Self, Problem> {
-        if body.is_empty() {
+impl Fields {
+    /// An object without fields.
+    pub(crate) const NONE: Self = Self(Vec::new());
+
+    /// Reads JSON. `what` names it in messages, which show `example`.
+    pub(crate) fn parse(what: &str, json: &[u8], example: &str) -> Result<Self, Problem> {
+        if json.is_empty() {
             return Err(Problem::invalid(format!(
-                "the body is empty: send a JSON object, such as {example}",
+                "the {what} is empty: send a JSON object, such as {example}",
             )));
         }
-        let text = std::str::from_utf8(body)
-            .map_err(|_| Problem::invalid("the body is not UTF-8: send JSON in UTF-8"))?;
-        // serde_json's own words can quote the body.
-        let Object(pairs) = serde_json::from_str(text).map_err(|error| {
+        let text = std::str::from_utf8(json).map_err(|_| {
+            Problem::invalid(format!("the {what} is not UTF-8: send JSON encoded as UTF-8"))
+        })?;
+        // The messages of serde_json can quote the text.
+        let fields: Self = serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Problem::invalid(if error.is_data() {
-                format!("the body must be a JSON object, such as {example}")
+                format!("the {what} must be a JSON object, such as {example}")
             } else {
-                format!("the body is not JSON: it goes wrong at line {line}, column {column}")
+                format!("the {what} is not JSON: the error is at line {line}, column {column}")
             })
         })?;
-        let mut names: Vec<_> = pairs.iter().map(|(name, _)| name).collect();
+        let mut names: Vec<_> = fields.pairs().map(|(name, _)| name).collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => {
-                Err(Problem::invalid(format!("the body has a field twice: {}", shown(pair[0]))))
+                Err(Problem::invalid(format!("the {what} has a field twice: {}", shown(pair[0]))))
             }
-            None => Ok(Self { text, pairs }),
+            None => Ok(fields),
         }
     }
 
-    /// Refuses fields that the path does not take.
-    pub(super) fn only(&self, path: &str, known: &[&str]) -> Result<(), Problem> {
-        let names = self.pairs.iter().map(|(name, _)| name.as_str());
-        let others: Vec<_> = names.filter(|name| !known.contains(name)).collect();
-        if others.is_empty() { Ok(()) } else { Err(unknown("field", &others, path, known)) }
+    /// Each name with its value.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter().map(|(name, value)| (name, value))
     }
 
-    /// A whole number that must be there.
-    pub(super) fn whole<T: FromStr<Err = InvalidValue>>(&self, name: &str) -> Result<T, Problem> {
+    /// Refuses every field but the known ones. `taker` is what takes those, such as a path.
+    pub(crate) fn only(&self, taker: &str, known: &[&str]) -> Result<(), Problem> {
+        let names = self.pairs().map(|(name, _)| name.as_str());
+        let others: Vec<_> = names.filter(|name| !known.contains(name)).collect();
+        if others.is_empty() { Ok(()) } else { Err(unknown("field", &others, taker, known)) }
+    }
+
+    /// A required whole number.
+    pub(super) fn whole_number<T: FromStr<Err = InvalidValue>>(
+        &self,
+        name: &str,
+    ) -> Result<T, Problem> {
         match self.get(name)? {
             Some(Value::Number(number)) if number.is_f64() => Err(Problem::invalid(format!(
                 "`{name}` must be a whole number without a fraction or an exponent, such as 5",
@@ -95,28 +101,28 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Text that may be there.
+    /// An optional string.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         self.get(name)?
             .map(|value| value.as_str().ok_or_else(|| wrong(name, "a string", value)))
             .transpose()
     }
 
-    /// Half of the id of an impact.
-    pub(super) fn half(&self, name: &str) -> Result<&str, Problem> {
-        self.text(name)?.ok_or_else(|| Problem::half_missing(name))
+    /// `user_id` or `time_utc`, both of which the id of an impact needs.
+    pub(super) fn id_part(&self, name: &str) -> Result<&str, Problem> {
+        self.text(name)?.ok_or_else(|| Problem::id_part_missing(name))
     }
 
-    /// `metadata`, empty if there is none.
-    pub(super) fn metadata(&self) -> Result<Metadata, Problem> {
-        /// Once more for this field, so that a key that was sent twice shows.
+    /// `metadata`; empty if there is none. `body` is the JSON that the fields were read from.
+    pub(super) fn metadata(&self, body: &[u8]) -> Result<Metadata, Problem> {
+        /// Read again, because `Value` drops a key that was sent twice.
         #[derive(Deserialize)]
         struct Body {
-            metadata: Object,
+            metadata: Fields,
         }
 
         let Some(value) = self.get("metadata")? else { return Ok(Metadata::new()) };
-        let Body { metadata: Object(pairs) } = serde_json::from_str(self.text)
+        let Body { metadata: Self(pairs) } = serde_json::from_slice(body)
             .map_err(|_| wrong("metadata", "an object of strings", value))?;
         let text = |(key, value): (String, Value)| match value {
             Value::String(text) => Ok((key, text)),
@@ -127,15 +133,27 @@ impl<'a> Fields<'a> {
             .map_err(|error| Problem::invalid(format!("`metadata`: {error}")))
     }
 
-    /// A truth value that may be there.
-    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+    /// An optional boolean.
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
         self.get(name)?
             .map(|value| value.as_bool().ok_or_else(|| wrong(name, "true or false", value)))
             .transpose()
     }
 
-    fn get(&self, name: &str) -> Result<Option<&Value>, Problem> {
-        match self.pairs.iter().find(|(field, _)| field == name) {
+    /// An optional value of a control request, whose messages may show a number.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, Problem> {
+        let wrong =
+            |value| Problem::invalid(format!("`{name}` must be {expected}, got {}", got(value)));
+        self.get(name)?.map(|value| T::deserialize(value).map_err(|_| wrong(value))).transpose()
+    }
+
+    /// An optional value. `null` is refused.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<&Value>, Problem> {
+        match self.pairs().find(|(field, _)| *field == name) {
             Some((_, Value::Null)) => {
                 Err(Problem::invalid(format!("`{name}` is null: send a value or leave it out")))
             }
@@ -145,14 +163,8 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The field has a value of the wrong type. The value may be private, so it is not shown.
 fn wrong(name: &str, expected: &str, value: &Value) -> Problem {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    Problem::invalid(format!("`{name}` must be {expected}; {found} was sent"))
+    let got = if value.is_number() { "a number".to_owned() } else { got(value) };
+    Problem::invalid(format!("`{name}` must be {expected}, got {got}"))
 }

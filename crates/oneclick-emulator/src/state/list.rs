@@ -1,11 +1,11 @@
-//! The lists, page by page.
+//! The three lists, page by page.
 
 use oneclick_proto::{
     Cursor, CustomerRecord, CustomerSummary, DateRange, Email, ImpactKind, InvalidValue, Limit,
     ListItem, Page, Record, SortOrder,
 };
 
-use super::account::{Account, Fact, Whose};
+use super::account::{Account, Owner, VisibleImpact};
 use super::behaviour::{Behaviour, Cursors, ListedIn, SortOrders, UnknownFilter, millis};
 use super::cursor::{self, Place};
 use super::hash::hash;
@@ -18,14 +18,14 @@ use super::{Input, Operation, Parsed};
 /// The API's default number of items on a page.
 const DEFAULT_LIMIT: usize = 10;
 
-/// One page of one list.
-struct Listing {
+/// A request for a page of a list.
+struct PageRequest {
     list: List,
     customer: Option<Email>,
-    /// All if empty.
+    /// The kinds that pass the filter; all kinds if empty.
     kinds: Vec<ImpactKind>,
     /// Whether no record passes the filter.
-    nothing: bool,
+    is_empty: bool,
     dates: DateRange,
     order: SortOrder,
     limit: usize,
@@ -58,7 +58,7 @@ pub(super) fn customers(input: &Input<'_>) -> Parsed {
     parse(input, &Query::parse(input, &known)?, List::Customers)
 }
 
-/// What a list does not take is not in its query.
+/// Reads a query whose parameters the list is known to take.
 fn parse(input: &Input<'_>, query: &Query<'_>, list: List) -> Parsed {
     let names = || query.all("filter_by");
     let mut kinds = names()
@@ -66,17 +66,17 @@ fn parse(input: &Input<'_>, query: &Query<'_>, list: List) -> Parsed {
         .collect::<Result<Vec<_>, _>>()?;
     kinds.sort();
     kinds.dedup();
-    // Names that the reference does not list may have been passed over.
-    let passed_over = kinds.is_empty() && names().next().is_some();
+    // Names that the reference does not list may have been ignored.
+    let all_ignored = kinds.is_empty() && names().next().is_some();
     let everything = input.behaviour.unknown_filter == UnknownFilter::Everything;
     if everything && names().any(|name| listed(name).is_none()) {
         kinds.clear();
     }
-    Ok(Box::new(Listing {
+    Ok(Box::new(PageRequest {
         list,
         customer: query.customer_email()?,
         kinds,
-        nothing: passed_over && !everything,
+        is_empty: all_ignored && !everything,
         dates: query.dates()?,
         order: order(query.get("sort_order"))?,
         limit: limit(query.get("limit"))?,
@@ -84,7 +84,7 @@ fn parse(input: &Input<'_>, query: &Query<'_>, list: List) -> Parsed {
     }))
 }
 
-/// The kind of a `filter_by`; `None` if it is passed over.
+/// The kind of a `filter_by`; `None` if it is ignored.
 fn kind(name: &str, unknown: UnknownFilter) -> Result<Option<ImpactKind>, Problem> {
     let kind = match unknown {
         UnknownFilter::Honoured => ImpactKind::known(name),
@@ -99,12 +99,12 @@ fn kind(name: &str, unknown: UnknownFilter) -> Result<Option<ImpactKind>, Proble
     let known: Vec<_> = known.map(ImpactKind::as_str).collect();
     let known = known.join(", ");
     Err(Problem::invalid(format!(
-        "`filter_by` must be one of {known}; repeat it for several, as in \
+        "`filter_by` must be one of {known}; repeat it to send several, as in \
          filter_by=tree_planted&filter_by=waste_removed",
     )))
 }
 
-/// The kind of a name that the reference lists.
+/// The kind with this name, if the reference lists it.
 fn listed(name: &str) -> Option<ImpactKind> {
     ImpactKind::known(name).filter(UnknownFilter::is_listed)
 }
@@ -132,7 +132,7 @@ fn limit(text: Option<&str>) -> Result<usize, Problem> {
     Ok(usize::try_from(limit.get()).unwrap_or(usize::MAX))
 }
 
-impl Operation for Listing {
+impl Operation for PageRequest {
     fn check(&self, account: &Account, view: &View<'_>) -> Result<(), Problem> {
         self.place(self.identity(account), view).map(drop)
     }
@@ -140,9 +140,9 @@ impl Operation for Listing {
     fn apply(self: Box<Self>, account: &mut Account, view: &View<'_>) -> Result<Vec<u8>, Problem> {
         let identity = self.identity(account);
         let after = match self.place(identity, view)? {
-            Place::Start if view.is_kind => None,
-            Place::After(position) if view.is_kind => Some(position),
-            place => return Ok(self.walk(account, view, place)),
+            Place::Start if view.is_default => None,
+            Place::After(position) if view.is_default => Some(position),
+            place => return Ok(self.scan(account, view, place)),
         };
         let selection = self.select(account, after);
         let cursor = selection.positions.last().filter(|_| selection.more);
@@ -164,22 +164,22 @@ impl Operation for Listing {
     }
 }
 
-impl Listing {
+impl PageRequest {
     /// Where the page begins.
     fn place(&self, identity: u64, view: &View<'_>) -> Result<Place, Problem> {
         let Some(cursor) = self.cursor.as_deref() else { return Ok(Place::Start) };
-        let (place, given) = cursor::decode(identity, cursor)?;
-        let age = given.map(|given| view.now.timestamp_millis().saturating_sub(given));
+        let (place, issued) = cursor::decode(identity, cursor)?;
+        let age = issued.map(|issued| view.now.timestamp_millis().saturating_sub(issued));
         match (view.behaviour.cursors, age) {
-            (Cursors::Expire { millis: most }, Some(age)) if age >= millis(most) => {
-                Err(Problem::invalid("`cursor` has expired: begin again without one"))
+            (Cursors::Expire { millis: lifetime }, Some(age)) if age >= millis(lifetime) => {
+                Err(Problem::invalid("`cursor` has expired: start again without one"))
             }
             _ => Ok(place),
         }
     }
 
-    /// The page for switches that the indexes do not know: a walk over the account.
-    fn walk(&self, account: &Account, view: &View<'_>, place: Place) -> Vec<u8> {
+    /// The page for switches that the indexes do not support, by reading every impact.
+    fn scan(&self, account: &Account, view: &View<'_>, place: Place) -> Vec<u8> {
         let Behaviour { sort_order, cursors, limit, other_rows, .. } = view.behaviour;
         let descending = self.order == SortOrder::Desc;
         let reversed = descending && *sort_order == SortOrders::Honoured;
@@ -204,8 +204,8 @@ impl Listing {
                 _ => Place::After(positions[end - 1]),
             };
             let expires = matches!(cursors, Cursors::Expire { .. });
-            let given = expires.then(|| view.now.timestamp_millis());
-            cursor::encode(self.identity(account), place, given)
+            let issued = expires.then(|| view.now.timestamp_millis());
+            cursor::encode(self.identity(account), place, issued)
         });
         let page = &mut positions[start..end];
         if descending && *sort_order == SortOrders::WithinPage {
@@ -217,7 +217,7 @@ impl Listing {
         format!("{{\"{name}\":[{}]{cursor}}}", rows.join(",")).into_bytes()
     }
 
-    /// Positions of all that is on the list, ascending.
+    /// The positions of everything on the list, ascending.
     fn positions(&self, account: &Account, view: &View<'_>) -> Vec<u32> {
         let Behaviour { listed_in, .. } = view.behaviour;
         let filter = self.customer.as_ref().map(Email::as_str);
@@ -227,26 +227,26 @@ impl Listing {
             (Some(_), None) => false,
         };
         if self.list == List::Customers {
-            let customers = account.customer_facts();
+            let customers = account.visible_customers();
             let seen =
                 customers.filter(|(_, address, since)| view.sees(*since) && found(Some(*address)));
             return seen.map(|(position, ..)| position).collect();
         }
         let own = self.list == List::Records;
         let elsewhere = if own { ListedIn::CustomerRecords } else { ListedIn::Records };
-        let is_here = |fact: &Fact<'_>| match fact.address {
+        let is_here = |impact: &VisibleImpact<'_>| match impact.address {
             None => own,
             Some(_) => *listed_in != elsewhere,
         };
-        let passes = |fact: &Fact<'_>| {
-            !self.nothing
-                && (self.kinds.is_empty() || self.kinds.contains(fact.kind))
-                && view.behaviour.includes(self.dates, view.behaviour.day(fact.time))
+        let passes = |impact: &VisibleImpact<'_>| {
+            !self.is_empty
+                && (self.kinds.is_empty() || self.kinds.contains(impact.kind))
+                && view.behaviour.includes(self.dates, view.behaviour.day(impact.time))
         };
-        let facts = account.facts().filter(|fact| {
-            is_here(fact) && view.sees(fact.time) && passes(fact) && found(fact.address)
+        let impacts = account.visible_impacts().filter(|impact| {
+            is_here(impact) && view.sees(impact.time) && passes(impact) && found(impact.address)
         });
-        facts.map(|fact| fact.position).collect()
+        impacts.map(|impact| impact.position).collect()
     }
 
     /// The name of the list in the response, and its rows as JSON.
@@ -279,14 +279,14 @@ impl Listing {
             (List::Customers, _) => {
                 return account.select_customers(customer, self.order, after, self.limit);
             }
-            (List::Records, _) => Whose::Own,
-            (List::CustomerRecords, None) => Whose::Customers,
-            (List::CustomerRecords, Some(email)) => Whose::Customer(email),
+            (List::Records, _) => Owner::Own,
+            (List::CustomerRecords, None) => Owner::Customers,
+            (List::CustomerRecords, Some(email)) => Owner::Customer(email),
         };
         account.select(whose, &self.kinds, self.dates, self.order, after, self.limit)
     }
 
-    /// Everything that a cursor must not change, in one number; the limit may.
+    /// A digest of everything that must stay the same from page to page. The limit may change.
     fn identity(&self, account: &Account) -> u64 {
         let day =
             |day: Option<_>| day.map_or(String::new(), |day: chrono::NaiveDate| day.to_string());

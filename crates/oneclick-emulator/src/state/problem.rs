@@ -1,13 +1,16 @@
-//! Answers that tell a developer what to fix.
+//! Error responses, whose messages say what to fix.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use oneclick_proto::{ErrorBody, ErrorType};
 use serde::Serialize;
+use serde_json::Value;
 
-/// Why a request was refused. Its message never repeats a value that can be
-/// an e-mail address, a name or a key.
+/// Why a request was refused. The message shows no value that can be an e-mail address, a
+/// name or a key.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -17,7 +20,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// Something is wrong with the request: 400 `invalid_request_error`.
+    /// A 400 `invalid_request_error`.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -27,44 +30,43 @@ impl Problem {
         }
     }
 
-    /// Something is wrong with the key: 401 `key_error`.
+    /// A 401 `key_error`.
     pub(crate) fn key(message: impl Into<String>) -> Self {
         Self { error_type: ErrorType::KeyError, ..Self::invalid(message) }
             .status(StatusCode::UNAUTHORIZED)
     }
 
-    /// Half of the id of an impact is missing.
-    pub(crate) fn half_missing(name: &str) -> Self {
+    /// `user_id` or `time_utc` is missing.
+    pub(crate) fn id_part_missing(name: &str) -> Self {
         Self::invalid(format!(
-            "`{name}` is missing: `user_id` and `time_utc` are both required, as a receipt or a \
-             record gave them",
+            "`{name}` is missing: send `user_id` and `time_utc` exactly as a receipt or a record \
+             shows them",
         ))
     }
 
-    /// Another status.
+    /// The same with another status.
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// The path does not take the method: 405. What takes GET takes HEAD too.
+    /// A 405 for a path that takes only these methods. A path that takes GET also takes HEAD.
     pub(crate) fn method<'m>(path: &str, methods: impl Iterator<Item = &'m str>) -> Self {
         let with_head = methods.map(|method| if method == "GET" { "GET, HEAD" } else { method });
         let methods = with_head.collect::<Vec<_>>().join(", ");
-        let problem = Self::invalid(format!("{path} takes {methods} only"));
+        let problem = Self::invalid(format!("{path} takes only {methods}"));
         Self { allow: Some(methods), ..problem }.status(StatusCode::METHOD_NOT_ALLOWED)
     }
 
-    /// Adds what to do about it.
+    /// Adds to the message how to fix it.
     pub(crate) fn hint(mut self, hint: &str) -> Self {
         self.message.push_str(hint);
         self
     }
 
-    /// The answer.
-    pub(crate) fn answer(self) -> Response<Vec<u8>> {
-        let mut response =
-            answer(self.status, json(&ErrorBody::new(self.error_type, self.message)));
+    pub(crate) fn response(self) -> Response<Vec<u8>> {
+        let body = ErrorBody::new(self.error_type, self.message);
+        let mut response = json_response(self.status, &body);
         if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             response.headers_mut().insert(ALLOW, allow);
         }
@@ -72,8 +74,19 @@ impl Problem {
     }
 }
 
-/// An answer with a JSON body.
-pub(crate) fn answer(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// A response whose body is this value as JSON.
+pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
+    response(status, json(body))
+}
+
+/// A response whose body is this JSON.
+pub(crate) fn response(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
@@ -81,32 +94,41 @@ pub(crate) fn answer(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
     response
 }
 
-/// The response to the HEAD of what was answered: its headers, and no body.
+/// The response to a HEAD: the headers of the response to the GET, and no body.
 pub(crate) fn without_body(mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {
     let length = std::mem::take(response.body_mut()).len();
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response
 }
 
-/// The method that decides about a request: a HEAD is a GET without the body of its
-/// response.
-pub(crate) fn without_head(method: &Method) -> &Method {
+/// GET for a HEAD, which is handled as a GET without the body of its response.
+pub(crate) fn head_as_get(method: &Method) -> &Method {
     if *method == Method::HEAD { &Method::GET } else { method }
 }
 
-/// A moment as HTTP headers have it (RFC 9110, 5.6.7).
-pub(super) fn http_date(moment: DateTime<Utc>) -> Option<HeaderValue> {
+/// A time in the form of HTTP headers (RFC 9110, 5.6.7).
+pub(crate) fn http_date(moment: DateTime<Utc>) -> Option<HeaderValue> {
     HeaderValue::try_from(moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
 }
 
-/// What is answered, as JSON.
+/// A value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
-    // Only maps with keys that are no text can fail, and there are none.
+    // Only a map whose keys are not strings can fail, and there is none.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// A field's name as the client wrote it, unless it does not look like one:
-/// then it may be a value that lost its place, such as an e-mail address.
+/// The type of a JSON value, or the value if it is a number or a boolean.
+pub(crate) fn got(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// A name as the client wrote it. One that does not look like a name may be a misplaced
+/// value, such as an e-mail address, and is not shown.
 pub(crate) fn shown(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     if (1..=40).contains(&name.len()) && name.bytes().all(plain) {
@@ -116,9 +138,10 @@ pub(crate) fn shown(name: &str) -> String {
     }
 }
 
-/// What is unknown, what was probably meant, and what there is.
-pub(crate) fn unknown(what: &str, names: &[&str], path: &str, known: &[&str]) -> Problem {
-    // A body can have a hundred thousand of them; the first few tell the story.
+/// Refuses unknown names: suggests the one that was probably meant, and lists the known
+/// ones. `taker` is what takes those, such as a path.
+pub(crate) fn unknown(what: &str, names: &[&str], taker: &str, known: &[&str]) -> Problem {
+    // A body can have a hundred thousand of them, and the first few are enough.
     let few = names.iter().take(5);
     let few: Vec<_> = few
         .map(|name| match meant(name, known) {
@@ -128,10 +151,10 @@ pub(crate) fn unknown(what: &str, names: &[&str], path: &str, known: &[&str]) ->
         .collect();
     let (few, more) = (few.join(", "), if names.len() > 5 { ", and more" } else { "" });
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Problem::invalid(format!("unknown {what}: {few}{more}; {path} takes {known}"))
+    Problem::invalid(format!("unknown {what}: {few}{more}; {taker} takes {known}"))
 }
 
-/// Names that integrators use, in lower-case letters, and the API's own.
+/// Names that integrators have used, as [`letters`], with the API's own name.
 const ALIASES: &[(&[&str], &str)] = &[
     (&["email", "customer", "useremail", "recipient"], "customer_email"),
     (&["name", "username", "displayname"], "customer_name"),
@@ -152,9 +175,10 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["user", "id"], "user_id"),
 ];
 
+/// The known name that was probably meant.
 fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = letters(name);
-    // One name can be used for several things, of which the path takes one.
+    // An alias can stand for several names, of which one is known here.
     let alias = |known: &&&str| {
         ALIASES.iter().any(|(names, meant)| meant == *known && names.contains(&&*name))
     };
@@ -162,7 +186,8 @@ fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().find(same).or_else(|| known.iter().find(alias)).copied()
 }
 
-/// A name without case and punctuation: `customerEmail` is `customer_email`.
+/// The letters and digits of a name in lower case: the same for `customerEmail` and
+/// `customer_email`.
 pub(crate) fn letters(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

@@ -1,4 +1,4 @@
-//! The projects, in the language that was asked for.
+//! The projects, in the requested language.
 
 mod catalogue;
 
@@ -37,17 +37,17 @@ pub(super) fn project_by_id(input: &Input<'_>) -> Parsed {
     let query = Query::parse(input, &["locale"])?;
     let project_id = percent_encoding::percent_decode_str(input.segment)
         .decode_utf8()
-        .map_err(|_| Problem::invalid("the path is not UTF-8 after percent-decoding"))?;
+        .map_err(|_| Problem::invalid("the path must be percent-encoded UTF-8"))?;
     let locale = locale(&query)?;
-    // The id is not repeated: it can hold anything.
+    // The id can hold anything, so it is not shown.
     let sample = find(&project_id).ok_or_else(|| {
-        Problem::invalid("there is no project with this id: GET /v1/projects lists them all")
+        Problem::invalid("there is no project with this id: GET /v1/projects lists all projects")
             .status(StatusCode::NOT_FOUND)
     })?;
     Ok(Box::new(ProjectById { sample, locale }))
 }
 
-/// The project that an impact goes to, in English; not every impact has one.
+/// The project of an impact, in English. Coral and money have none.
 pub(super) fn of(kind: &ImpactKind, food: bool) -> Option<Project> {
     let project_id = match kind {
         ImpactKind::TreePlanted if food => "emulator-food-forest",
@@ -56,7 +56,7 @@ pub(super) fn of(kind: &ImpactKind, food: bool) -> Option<Project> {
         ImpactKind::CarbonCaptured => "emulator-air-filter",
         _ => return None,
     };
-    find(project_id).map(|sample| told(sample, &Locale::En))
+    find(project_id).map(|sample| localized(sample, &Locale::En))
 }
 
 fn locale(query: &Query<'_>) -> Result<Locale, Problem> {
@@ -73,7 +73,7 @@ fn one_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
 
 impl Operation for Projects {
     fn apply(self: Box<Self>, _: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
-        let projects = PROJECTS.iter().map(|sample| told(sample, &self.locale));
+        let projects = PROJECTS.iter().map(|sample| localized(sample, &self.locale));
         let wanted = self.project_type;
         let projects = projects
             .filter(|project| wanted.as_ref().is_none_or(|wanted| project.project_type == *wanted));
@@ -83,7 +83,7 @@ impl Operation for Projects {
 
 impl Operation for ProjectById {
     fn apply(self: Box<Self>, _: &mut Account, _: &View<'_>) -> Result<Vec<u8>, Problem> {
-        Ok(json(&told(self.sample, &self.locale)))
+        Ok(json(&localized(self.sample, &self.locale)))
     }
 }
 
@@ -91,8 +91,8 @@ fn find(project_id: &str) -> Option<&'static Sample> {
     PROJECTS.iter().find(|sample| sample.project_id == project_id)
 }
 
-/// A project as it is told in a language.
-fn told(sample: &Sample, locale: &Locale) -> Project {
+/// A project in a language.
+fn localized(sample: &Sample, locale: &Locale) -> Project {
     let text = sample.texts.of(locale);
     let id = sample.project_id;
     let mut project = Project::new(id, text.name, sample.project_type.clone());
@@ -101,7 +101,7 @@ fn told(sample: &Sample, locale: &Locale) -> Project {
     project.about = text.about.iter().map(|&paragraph| paragraph.to_owned()).collect();
     project.country_code = sample.country_code.into();
     project.organization = sample.organization.into();
-    project.sdgs = sample.goals.iter().map(|goal| told_goal(goal, locale)).collect();
+    project.sdgs = sample.goals.iter().map(|goal| localized_goal(goal, locale)).collect();
     project.image_urls = vec![format!("https://images.example.com/{id}.jpg")];
     project.latitude = Some(sample.latitude);
     project.longitude = Some(sample.longitude);
@@ -109,15 +109,15 @@ fn told(sample: &Sample, locale: &Locale) -> Project {
     project
 }
 
-fn told_goal(goal: &catalogue::Goal, locale: &Locale) -> Goal {
+fn localized_goal(goal: &catalogue::Goal, locale: &Locale) -> Goal {
     let (number, text) = (goal.number, goal.texts.of(locale));
-    let mut told = Goal::new(format!("sdg-{number}"), number.into());
-    told.title = text.title.into();
-    told.description = text.description.into();
-    told.color = goal.color.into();
-    told.link = format!("https://sdgs.un.org/goals/goal{number}");
-    told.icon_url = format!("https://images.example.com/sdg-{number}.svg");
-    told
+    let mut localized = Goal::new(format!("sdg-{number}"), number.into());
+    localized.title = text.title.into();
+    localized.description = text.description.into();
+    localized.color = goal.color.into();
+    localized.link = format!("https://sdgs.un.org/goals/goal{number}");
+    localized.icon_url = format!("https://images.example.com/sdg-{number}.svg");
+    localized
 }
 
 impl<T> ByLocale<T> {
@@ -137,14 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_project_is_labelled_and_told_in_every_language() {
+    fn every_project_is_labelled_as_invented_in_every_language() {
         let mut ids = Vec::new();
         for sample in PROJECTS {
             assert!(!ids.contains(&sample.project_id));
             ids.push(sample.project_id);
-            let english = told(sample, &Locale::En);
+            let english = localized(sample, &Locale::En);
             for locale in Locale::KNOWN {
-                let project = told(sample, locale);
+                let project = localized(sample, locale);
                 assert!(project.name.starts_with("Emulator"), "{}", project.name);
                 // In each language the word begins so.
                 let description = project.description.to_lowercase();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn impacts_go_to_projects_that_are_there_and_take_them() {
+    fn impacts_go_to_available_projects() {
         for kind in ImpactKind::KNOWN {
             for food in [false, true] {
                 let project = of(kind, food);

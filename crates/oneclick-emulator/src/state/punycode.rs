@@ -1,6 +1,6 @@
-//! The two forms of a domain with letters beyond ASCII (RFC 3492).
+//! The Unicode and ASCII forms of an internationalized domain (RFC 3492).
 
-/// A domain with each of its labels in the other form, if it has two.
+/// The domain with each of its labels in the other form.
 pub(super) fn other_form(domain: &str) -> String {
     by_label(domain, |label| match code(label) {
         Some(code) => decode(&code),
@@ -8,7 +8,7 @@ pub(super) fn other_form(domain: &str) -> String {
     })
 }
 
-/// A domain in lower case, and in ASCII.
+/// The domain in lower case and in its ASCII form.
 pub(super) fn to_ascii(domain: &str) -> String {
     by_label(&domain.to_lowercase(), ascii)
 }
@@ -18,7 +18,7 @@ fn by_label(domain: &str, change: impl Fn(&str) -> Option<String>) -> String {
     labels.collect::<Vec<_>>().join(".")
 }
 
-/// What follows `xn--` in a label.
+/// The code after the `xn--` of a label.
 fn code(label: &str) -> Option<String> {
     label.to_lowercase().strip_prefix("xn--").map(str::to_owned)
 }
@@ -36,7 +36,7 @@ const T_MAX: u32 = 26;
 const FIRST_BIAS: u32 = 72;
 const FIRST_CODE: u32 = 128;
 
-/// Section 6.1.
+/// The bias adaptation of section 6.1.
 fn adapt(delta: u32, points: u32, first: bool) -> u32 {
     let mut delta = if first { delta / 700 } else { delta / 2 };
     delta += delta / points;
@@ -52,7 +52,7 @@ fn threshold(step: u32, bias: u32) -> u32 {
     step.saturating_sub(bias).clamp(T_MIN, T_MAX)
 }
 
-/// Section 6.3.
+/// The encoding of section 6.3; `None` if it overflows.
 fn encode(label: &str) -> Option<String> {
     let points: Vec<u32> = label.chars().map(u32::from).collect();
     let mut code: String = label.chars().filter(char::is_ascii).collect();
@@ -94,7 +94,7 @@ fn digit(value: u32) -> Option<char> {
     char::from_digit(if value < 26 { value + 10 } else { value - 26 }, BASE)
 }
 
-/// Section 6.2; `None` for what is no code.
+/// The decoding of section 6.2; `None` if the code is invalid.
 fn decode(code: &str) -> Option<String> {
     let (basic, digits) = code.rsplit_once('-').unwrap_or(("", code));
     let mut label: Vec<char> = basic.chars().collect();
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn domains_go_to_the_other_form_and_back() {
+    fn domains_are_converted_to_the_other_form_and_back() {
         // The last two are examples of RFC 3492, 7.1.
         for (unicode, ascii) in [
             ("müller.de", "xn--mller-kva.de"),

@@ -1,4 +1,4 @@
-//! The query of a GET: parameters, each known and each sent once.
+//! The query of a request: known parameters, each sent once.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use oneclick_proto::{DateRange, Email, InvalidValue};
 use super::Input;
 use super::problem::{Problem, unknown};
 
-/// The one parameter that may be repeated.
+/// The only parameter that may be repeated.
 const REPEATABLE: &str = "filter_by";
 
 /// The parameters of a query, decoded.
@@ -20,9 +20,9 @@ impl<'a> Query<'a> {
         let raw = input.query;
         let pairs: Vec<_> = form_urlencoded::parse(raw.as_bytes()).collect();
         let replaced = |text: &str| text.contains('\u{FFFD}');
-        let meant = replaced(raw) || raw.to_ascii_uppercase().contains("%EF%BF%BD");
-        if !meant && pairs.iter().any(|(name, value)| replaced(name) || replaced(value)) {
-            return Err(Problem::invalid("the query is not UTF-8 after percent-decoding"));
+        let sent = replaced(raw) || raw.to_ascii_uppercase().contains("%EF%BF%BD");
+        if !sent && pairs.iter().any(|(name, value)| replaced(name) || replaced(value)) {
+            return Err(Problem::invalid("the query must be percent-encoded UTF-8"));
         }
         let names = pairs.iter().map(|(name, _)| &**name);
         let others: Vec<_> = names.filter(|name| !known.contains(name)).collect();
@@ -32,21 +32,21 @@ impl<'a> Query<'a> {
         for (at, (name, _)) in pairs.iter().enumerate() {
             if name != REPEATABLE && pairs[..at].iter().any(|(earlier, _)| earlier == name) {
                 return Err(Problem::invalid(format!(
-                    "`{name}` was sent twice: only `{REPEATABLE}` can be repeated",
+                    "`{name}` was sent twice: send it once; only `{REPEATABLE}` can be repeated",
                 )));
             }
         }
         Ok(Self(pairs))
     }
 
-    /// A parameter that may be there.
+    /// An optional parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// Half of the id of an impact.
-    pub(super) fn half(&self, name: &str) -> Result<&str, Problem> {
-        self.get(name).ok_or_else(|| Problem::half_missing(name))
+    /// `user_id` or `time_utc`, both of which the id of an impact needs.
+    pub(super) fn id_part(&self, name: &str) -> Result<&str, Problem> {
+        self.get(name).ok_or_else(|| Problem::id_part_missing(name))
     }
 
     /// Every value of a parameter.
@@ -70,7 +70,7 @@ impl<'a> Query<'a> {
             .map(|text| {
                 day(text).ok_or_else(|| {
                     Problem::invalid(format!(
-                        "`{name}` must be a day as YYYY-MM-DD, such as 2025-01-31",
+                        "`{name}` must be a date of the form YYYY-MM-DD, such as 2025-01-31",
                     ))
                 })
             })
@@ -78,11 +78,11 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Checks an address that was sent.
+/// Checks a `customer_email`.
 pub(super) fn email(text: &str) -> Result<Email, Problem> {
     Email::new(text).map_err(|error: InvalidValue| {
-        // What an unescaped query makes of a plus sign.
-        let hint = if text.contains(' ') { "; in a query, + must be sent as %2B" } else { "" };
+        // A plus sign that was not percent-encoded is read as a space.
+        let hint = if text.contains(' ') { "; send + in a query as %2B" } else { "" };
         Problem::invalid(format!("`customer_email`: {error}{hint}"))
     })
 }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_written_in_one_way() {
+    fn a_date_has_exactly_one_form() {
         assert!(day("2024-02-29").is_some());
         assert!(day("0000-01-01").is_some());
         for text in
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_is_refused_and_a_replacement_character_is_not() {
+    fn invalid_utf_8_is_refused_and_a_replacement_character_is_not() {
         let parse = |query| {
             Query::parse(
                 &Input {

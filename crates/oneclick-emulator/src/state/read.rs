@@ -1,4 +1,4 @@
-//! The reads that answer at once: the account and its totals.
+//! Reading the account and its totals.
 
 use oneclick_proto::{Account as AccountAnswer, DailyTotals, DateRange};
 

@@ -1,21 +1,21 @@
-//! Which path and method lead where, and what to say to those who are lost.
+//! The routes of the API, and hints for requests that match none.
 
 use http::{Method, StatusCode};
 
-use super::problem::{Problem, letters, without_head};
+use super::problem::{Problem, head_as_get, letters};
 use super::{Input, Parsed, action, cancel, list, project, read, track};
 
-/// One thing that can be asked for.
+/// An endpoint of the API.
 pub(super) struct Route {
     pub(super) method: Method,
-    /// The path, or its beginning and the name of its last segment in braces.
+    /// The path; its last segment can be a parameter in braces.
     pub(super) path: &'static str,
     pub(super) parse: fn(&Input<'_>) -> Parsed,
 }
 
 impl Route {
-    /// What a path of this route has for the segment in braces, still encoded;
-    /// `None` for a path that is not of this route.
+    /// The parameter of a path, still percent-encoded, or `""` if the route has none.
+    /// `None` if the path does not match.
     fn segment<'p>(&self, path: &'p str) -> Option<&'p str> {
         match self.path.split_once('{') {
             None => (path == self.path).then_some(""),
@@ -35,7 +35,6 @@ const fn post(path: &'static str, parse: fn(&Input<'_>) -> Parsed) -> Route {
     Route { method: Method::POST, path, parse }
 }
 
-/// Everything that can be asked for.
 static ROUTES: &[Route] = &[
     get("/v1/whoami", read::whoami),
     post("/v1/plant_tree", action::plant_tree),
@@ -54,8 +53,7 @@ static ROUTES: &[Route] = &[
     get("/v1/projects/{project_id}", project::project_by_id),
 ];
 
-/// What integrators have been seen to call, in the letters of the path without
-/// its version and plural, and what they were looking for.
+/// Paths that integrators have used, as [`core`], with the path that they needed.
 const ALIASES: &[(&[&str], &str)] = &[
     (&["tree", "plant", "treeplanted"], "/v1/plant_tree"),
     (&["ocean", "waste", "cleanup", "wasteremoved", "plastic"], "/v1/clean_ocean"),
@@ -70,17 +68,15 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["tracking"], "/v1/track"),
 ];
 
-/// The route of a method and a path, and what the path has for the segment
-/// in the route's braces.
+/// The route of a method and a path, and the parameter in the path.
 pub(super) fn find<'p>(
     method: &Method,
     path: &'p str,
 ) -> Result<(&'static Route, &'p str), Problem> {
-    let method = without_head(method);
-    let here = ROUTES.iter().filter_map(|route| Some((route, route.segment(path)?)));
-    let here: Vec<_> = here.collect();
+    let method = head_as_get(method);
+    let here: Vec<_> = matching(path).collect();
     if here.is_empty() {
-        return Err(lost(path));
+        return Err(not_found(path));
     }
     here.iter().find(|(route, _)| route.method == *method).copied().ok_or_else(|| {
         let methods = here.iter().map(|(route, _)| route.method.as_str());
@@ -94,24 +90,36 @@ pub(super) fn find<'p>(
     })
 }
 
-/// Whether this is the path of a route, braces and all.
-pub(crate) fn check_path(path: &str) -> Result<(), Problem> {
-    let known = ROUTES.iter().any(|route| route.path == path);
-    if known { Ok(()) } else { Err(lost(path).status(StatusCode::BAD_REQUEST)) }
+/// The routes that match a path, each with the parameter in it.
+fn matching(path: &str) -> impl Iterator<Item = (&'static Route, &str)> {
+    ROUTES.iter().filter_map(move |route| Some((route, route.segment(path)?)))
 }
 
-/// The path is not repeated: it can hold anything.
-fn lost(path: &str) -> Problem {
+/// Checks that a path is one of the API's, with its parameter in braces.
+pub(crate) fn check_path(path: &str) -> Result<&'static str, Problem> {
+    if let Some(route) = ROUTES.iter().find(|route| route.path == path) {
+        return Ok(route.path);
+    }
+    Err(match matching(path).next() {
+        Some((route, _)) => {
+            Problem::invalid(format!("`path` cannot be a single id: send {}", route.path))
+        }
+        None => not_found(path).status(StatusCode::BAD_REQUEST),
+    })
+}
+
+/// A 404 with a hint. The path itself can hold anything, so it is not shown.
+fn not_found(path: &str) -> Problem {
     let name = |route: &Route| format!("{} {}", route.method, route.path);
-    let routes = || ROUTES.iter().map(name).collect::<Vec<_>>().join(", ");
     let hint = meant(path).map_or_else(
-        || format!("there are {}", routes()),
+        || format!("its paths are {}", ROUTES.iter().map(name).collect::<Vec<_>>().join(", ")),
         |route| format!("did you mean {}?", name(route)),
     );
-    let message = format!("there is no such path; {hint}");
+    let message = format!("the API has no such path; {hint}");
     Problem::invalid(message).status(StatusCode::NOT_FOUND)
 }
 
+/// The route that was probably meant.
 fn meant(path: &str) -> Option<&'static Route> {
     let core = core(path);
     let alias = || {
@@ -121,8 +129,8 @@ fn meant(path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| self::core(route.path) == core).or_else(alias)
 }
 
-/// The letters of a path without version and plural: those of `/v1/plant_tree`
-/// and of `/api/plantTrees/` are the same.
+/// The letters of a path without its version and plural: the same for `/v1/plant_tree` and
+/// `/api/plantTrees/`.
 fn core(path: &str) -> String {
     let segments = path.split('/').map(letters);
     let prefix = |segment: &String| matches!(segment.as_str(), "" | "api" | "v1" | "v2");
@@ -135,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_known_mistakes_are_led_to_the_right_path() {
+    fn a_known_mistake_gets_a_hint_at_the_right_path() {
         for (path, meant) in [
             ("/v1/plant_trees", "POST /v1/plant_tree"),
             ("/v1/plant_tree/", "POST /v1/plant_tree"),
@@ -161,15 +169,15 @@ mod tests {
             ("/v1/project", "GET /v1/projects"),
             ("/v1/projects/", "GET /v1/projects"),
         ] {
-            let answer = find(&Method::GET, path).err().unwrap().answer();
-            assert_eq!(answer.status(), 404);
-            let body = String::from_utf8(answer.into_body()).unwrap();
+            let response = find(&Method::GET, path).err().unwrap().response();
+            assert_eq!(response.status(), 404);
+            let body = String::from_utf8(response.into_body()).unwrap();
             assert!(body.contains(&format!("did you mean {meant}?")), "{path}: {body}");
         }
     }
 
     #[test]
-    fn aliases_lead_to_routes_and_do_not_hide_them() {
+    fn each_alias_names_a_route_and_hides_none() {
         for (names, path) in ALIASES {
             assert!(ROUTES.iter().any(|route| route.path == *path));
             for name in *names {
@@ -180,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_reminds_of_nothing_gets_all_of_them_and_is_not_repeated() {
-        let answer = find(&Method::GET, "/ada@example.com").err().unwrap().answer();
-        let body = String::from_utf8(answer.into_body()).unwrap();
+    fn an_unknown_path_gets_the_list_of_paths_and_is_not_shown() {
+        let response = find(&Method::GET, "/ada@example.com").err().unwrap().response();
+        let body = String::from_utf8(response.into_body()).unwrap();
         assert!(body.contains("POST /v1/plant_tree") && !body.contains("ada"), "{body}");
     }
 
     #[test]
-    fn a_segment_in_braces_takes_one_segment_and_no_more() {
+    fn a_parameter_matches_exactly_one_segment() {
         let segment = |path| find(&Method::GET, path).ok().map(|(route, text)| (route.path, text));
         let project = "/v1/projects/{project_id}";
         assert_eq!(segment("/v1/projects/x"), Some((project, "x")));

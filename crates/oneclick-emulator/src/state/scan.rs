@@ -1,24 +1,23 @@
-//! Pages out of sorted index lists, at a cost that does not grow with them.
+//! Selects a page from sorted lists of positions. The cost does not grow with the lists.
 
 use std::ops::Range;
 
 use oneclick_proto::SortOrder;
 
-/// A part of a list, in the order that was asked for.
+/// A page, in the requested order.
 pub(super) struct Selection {
-    /// Positions of what was selected.
+    /// The selected positions.
     pub(super) positions: Vec<u32>,
-    /// Whether there is more after them.
+    /// Whether there are more after them.
     pub(super) more: bool,
-    /// How many entries of the lists were looked at.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what the tests of the cost count"))]
+    /// How many entries of the lists were read.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests of the cost use it"))]
     pub(super) steps: usize,
 }
 
-/// Merges ascending lists of positions, within a range, up to a limit.
+/// Merges ascending lists of positions within a range, up to a limit.
 ///
-/// Two binary searches per list find the ends; after that each item costs one
-/// look at each list's head.
+/// It takes two binary searches per list, and then one comparison per list for each item.
 pub(super) fn select(
     lists: &[&[u32]],
     range: &Range<u32>,

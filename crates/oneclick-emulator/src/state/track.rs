@@ -1,4 +1,4 @@
-//! The life of one impact, on the emulator's clock.
+//! Tracking an impact through its stages, by the emulator's clock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
@@ -11,11 +11,11 @@ use super::query::Query;
 use super::view::{Purpose, View};
 use super::{Input, Operation, Parsed};
 
-/// After an impact was made, the donation is available: one minute.
+/// How long after an impact its donation is available: one minute.
 pub const DONATION_AVAILABLE_AFTER: TimeDelta = TimeDelta::minutes(1);
-/// After an impact was made, the donation is sent: two minutes.
+/// How long after an impact its donation is sent: two minutes.
 pub const DONATION_SENT_AFTER: TimeDelta = TimeDelta::minutes(2);
-/// After an impact was made, it is completed: five minutes.
+/// How long after its purchase an impact is completed: five minutes.
 pub const IMPACT_COMPLETED_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 struct Track(ImpactId);
@@ -23,23 +23,25 @@ struct Track(ImpactId);
 /// `GET /v1/track`.
 pub(super) fn track(input: &Input<'_>) -> Parsed {
     let query = Query::parse(input, &["user_id", "time_utc"])?;
-    let id = impact_id(query.half("user_id")?, query.half("time_utc")?)?;
+    let id = impact_id(query.id_part("user_id")?, query.id_part("time_utc")?)?;
     Ok(Box::new(Track(id)))
 }
 
-/// The id of an impact from its two halves.
+/// The id of an impact.
 pub(super) fn impact_id(user_id: &str, time_utc: &str) -> Result<ImpactId, Problem> {
     let time_utc = time_utc.parse().map_err(|_| {
-        Problem::invalid("`time_utc` must be a time such as 2024-09-16T20:34:04.429Z, as received")
+        Problem::invalid(
+            "`time_utc` must be a time such as 2024-09-16T20:34:04.429Z, exactly as received",
+        )
     })?;
     Ok(ImpactId::new(user_id, time_utc))
 }
 
-/// There is none with this id, or it is somebody else's.
+/// No impact of the account has the id.
 pub(super) fn no_such_impact() -> Problem {
     Problem::invalid(
         "this account has no impact with this `user_id` and `time_utc`: send both exactly as a \
-         receipt or a record gave them",
+         receipt or a record shows them",
     )
     .status(StatusCode::NOT_FOUND)
 }
@@ -64,7 +66,7 @@ fn tracking(
 ) -> Tracking {
     let Receipt { time_utc, impact, category, .. } = receipt;
     let made = time_utc.datetime();
-    // Nothing goes on after it was cancelled.
+    // A cancelled impact reaches no further stage.
     let now = cancelled.map_or(now, |cancelled| now.min(cancelled.on.datetime()));
     let stage = |after: TimeDelta| (now >= made + after).then(|| Timestamp::from(made + after));
     let food = category == Some(Category::Food);
@@ -98,7 +100,7 @@ fn tracking(
     tracking
 }
 
-/// Where an impact happens. All of it is invented, and says so.
+/// Where an impact happens: invented, and labelled so.
 struct Place {
     agent: String,
     location: String,

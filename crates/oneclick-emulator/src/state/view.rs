@@ -1,4 +1,4 @@
-//! What one request sees of an account, and in which form.
+//! The view that a request has of an account: what it sees, and in which form.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,29 @@ use oneclick_proto::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::account::{Account, Cancelled, Fact};
+use super::account::{Account, Cancelled, VisibleImpact};
 use super::behaviour::{
     Behaviour, ReceiptForm, RecordUserId, TimeForm, TrackBy, Visibility, millis,
 };
 use super::hash::hash;
 use super::problem::json;
 
-/// The time of a request, and the switches as they are for it.
+/// The time of a request, and the behaviour for it.
 pub(super) struct View<'a> {
     pub(super) behaviour: &'a Behaviour,
-    /// Whether all switches have their default, so that indexes answer.
-    pub(super) is_kind: bool,
+    /// Whether all switches have their defaults, so that the indexes can be used.
+    pub(super) is_default: bool,
     pub(super) now: DateTime<Utc>,
-    /// How long readers do not see what this request buys, in milliseconds.
-    pub(super) hides: Option<u64>,
-    /// Until when the replica that answers has seen what happened, in
-    /// milliseconds since 1970; `None` if it has seen everything.
+    /// For how many milliseconds readers do not see what this request buys.
+    pub(super) hides_for: Option<u64>,
+    /// The replica that handles this request has seen everything up to this time, in
+    /// milliseconds since 1970; `None` if it does not lag behind.
     seen_until: Option<i64>,
     /// The form in which this request shows the times of records.
     time_form: TimeForm,
 }
 
-/// What an impact is looked for.
+/// Why an impact is looked up.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Purpose {
     Track,
@@ -39,11 +39,11 @@ pub(super) enum Purpose {
 }
 
 impl<'a> View<'a> {
-    /// The view of the request of a number. Which replica answers it and how times
-    /// are written is drawn from the seed.
+    /// The view of the request with this number. The seed decides which replica handles it
+    /// and how times are written.
     pub(super) fn new(
         behaviour: &'a Behaviour,
-        is_kind: bool,
+        is_default: bool,
         now: DateTime<Utc>,
         seed: u64,
         number: u64,
@@ -59,19 +59,19 @@ impl<'a> View<'a> {
             [one] => *one,
             forms => forms[usize::try_from(draw(b"time form") % 100).unwrap_or(0) % forms.len()],
         };
-        let hides = behaviour.visibility.hides();
-        Self { behaviour, is_kind, now, hides, seen_until, time_form }
+        let hides_for = behaviour.visibility.hides_for();
+        Self { behaviour, is_default, now, hides_for, seen_until, time_form }
     }
 
-    /// Whether the replica that answers has seen what happened at a time.
+    /// Whether the replica has seen what happened at a time.
     pub(super) fn sees(&self, time: DateTime<Utc>) -> bool {
         self.seen_until.is_none_or(|until| time.timestamp_millis() <= until)
     }
 
-    /// The position of the impact with this id: one that a receipt showed, or a
-    /// record. The first one, if several have it.
+    /// The position of the impact with this id, as a receipt or a record shows it. If
+    /// several impacts share the id, the first one.
     pub(super) fn find(&self, account: &Account, id: &ImpactId, to: Purpose) -> Option<u32> {
-        if self.is_kind {
+        if self.is_default {
             return account.find(id);
         }
         let time = id.time_utc.to_string();
@@ -80,13 +80,13 @@ impl<'a> View<'a> {
             let made = receipt.time_utc.datetime();
             let mut forms = self.behaviour.time_utc.forms().iter().chain(&[TimeForm::Same]);
             (to == Purpose::Cancel || self.sees(made))
-                && self.is_named(&receipt, id.user_id.as_str(), to)
+                && self.has_user_id(&receipt, id.user_id.as_str(), to)
                 && forms.any(|form| form.shown(made) == time)
         })
     }
 
-    /// Whether the `user_id` of an id belongs to this purchase.
-    fn is_named(&self, receipt: &Receipt, user_id: &str, to: Purpose) -> bool {
+    /// Whether a `user_id` refers to this purchase.
+    fn has_user_id(&self, receipt: &Receipt, user_id: &str, to: Purpose) -> bool {
         let Behaviour { user_id: form, track_by, .. } = self.behaviour;
         let customer = receipt.customer.as_ref().map(|customer| customer.customer_id.as_str());
         let by_record = *form != RecordUserId::Same && form.shown(receipt) == user_id;
@@ -96,15 +96,15 @@ impl<'a> View<'a> {
         by_record || by_customer || (receipt.user_id.as_str() == user_id && !only_by_customer)
     }
 
-    /// What the replica has seen and has not seen cancelled.
-    fn standing<'c>(&self, account: &'c Account) -> impl Iterator<Item = Fact<'c>> {
-        let cancelled = |fact: &Fact<'_>| {
-            fact.cancelled.is_some_and(|cancelled| self.sees(cancelled.on.datetime()))
+    /// The impacts that the replica has seen, except those that it has seen cancelled.
+    fn not_cancelled<'c>(&self, account: &'c Account) -> impl Iterator<Item = VisibleImpact<'c>> {
+        let cancelled = |impact: &VisibleImpact<'_>| {
+            impact.cancelled.is_some_and(|cancelled| self.sees(cancelled.on.datetime()))
         };
-        account.facts().filter(move |fact| self.sees(fact.time) && !cancelled(fact))
+        account.visible_impacts().filter(move |impact| self.sees(impact.time) && !cancelled(impact))
     }
 
-    /// When and why an impact was cancelled, if the replica has seen it.
+    /// When and why an impact was cancelled, if the replica has seen that.
     pub(super) fn cancelled<'c>(
         &self,
         account: &'c Account,
@@ -113,37 +113,37 @@ impl<'a> View<'a> {
         account.cancelled(position).filter(|cancelled| self.sees(cancelled.on.datetime()))
     }
 
-    /// What `GET /v1/impact` answers.
+    /// The totals of `GET /v1/impact`.
     pub(super) fn totals(&self, account: &Account) -> ImpactTotals {
-        if self.is_kind {
+        if self.is_default {
             return account.totals();
         }
         let (mut own, mut customers) = (Totals::zeros(), Totals::zeros());
-        for fact in self.standing(account) {
-            let totals = if fact.address.is_some() { &mut customers } else { &mut own };
-            totals.add(fact.kind, fact.amount);
+        for impact in self.not_cancelled(account) {
+            let totals = if impact.address.is_some() { &mut customers } else { &mut own };
+            totals.add(impact.kind, impact.amount);
         }
         ImpactTotals::new(account.user_id().clone(), own, customers)
     }
 
     /// The days of `GET /v1/impact/daily`.
     pub(super) fn days(&self, account: &Account, dates: DateRange) -> Vec<Day> {
-        if self.is_kind {
+        if self.is_default {
             return account.days(dates);
         }
         let mut days = BTreeMap::new();
-        for fact in self.standing(account) {
-            let day = self.behaviour.day(fact.time);
+        for impact in self.not_cancelled(account) {
+            let day = self.behaviour.day(impact.time);
             if self.behaviour.includes(dates, day) {
-                days.entry(day).or_insert_with(Totals::zeros).add(fact.kind, fact.amount);
+                days.entry(day).or_insert_with(Totals::zeros).add(impact.kind, impact.amount);
             }
         }
         days.into_iter().map(|(day, totals)| Day::new(day, totals)).collect()
     }
 
-    /// The response to a purchase.
+    /// The receipt of a purchase, as JSON.
     pub(super) fn receipt(&self, account: &Account, receipt: Receipt) -> Vec<u8> {
-        if self.is_kind {
+        if self.is_default {
             return json(&receipt);
         }
         let form = self.behaviour.receipt;
@@ -152,7 +152,7 @@ impl<'a> View<'a> {
             _ => receipt,
         };
         let mut fields = object(&receipt);
-        // Receipts are not known to show it.
+        // No source says that receipts show metadata.
         fields.remove("metadata");
         self.store_address(fields.get_mut("customer"));
         match form {
@@ -162,7 +162,7 @@ impl<'a> View<'a> {
             }
             ReceiptForm::Fraction => {
                 let kind = receipt.impact.kind.as_str();
-                // Amounts are far below the numbers that have no exact `f64`.
+                // Amounts are small enough to be exact as `f64`.
                 #[expect(clippy::cast_precision_loss, reason = "see above")]
                 fields.insert(kind.to_owned(), (receipt.impact.amount as f64).into());
             }
@@ -189,13 +189,13 @@ impl<'a> View<'a> {
         };
         let fields = Value::from(fields).to_string();
         match metadata {
-            // As text, since the order of its keys counts.
+            // Inserted as text, because a `Map` would sort the keys again.
             Some(metadata) => format!("{{\"metadata\":{metadata},{}", &fields[1..]),
             None => fields,
         }
     }
 
-    /// A row of no purchase, if the switches want one.
+    /// The additional row of a page, if the switches ask for one.
     pub(super) fn other_row(&self, account: &Account, time: DateTime<Utc>) -> Option<String> {
         let time = Timestamp::from(time).to_string();
         self.behaviour.other_rows.shown(account.user_id().as_str(), &time)
@@ -208,7 +208,7 @@ impl<'a> View<'a> {
         customer.to_string()
     }
 
-    /// Puts the stored form of the address into a customer.
+    /// Replaces the address of a customer with its stored form.
     fn store_address(&self, customer: Option<&mut Value>) {
         if let Some(Value::String(address)) = customer.and_then(|c| c.get_mut("customer_email")) {
             *address = self.behaviour.address.shown(address);
@@ -216,11 +216,11 @@ impl<'a> View<'a> {
     }
 }
 
-/// The fields of what is answered.
+/// The fields of a value that is serialized as an object.
 fn object(value: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(fields)) => fields,
-        // All that gets here is written as an object.
+        // Every caller passes a struct or a map.
         _ => Map::new(),
     }
 }

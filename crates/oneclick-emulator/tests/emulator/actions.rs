@@ -3,7 +3,7 @@ use serde_json::json;
 use super::world::{ACTIONS, World};
 
 #[test]
-fn an_action_answers_who_what_and_when() {
+fn a_receipt_shows_the_account_the_amount_and_the_time() {
     let mut world = World::new();
     for (path, field) in [
         ("/v1/plant_tree", "tree_planted"),
@@ -14,35 +14,35 @@ fn an_action_answers_who_what_and_when() {
     ] {
         let user_id = world.get("/v1/whoami")["user_id"].clone();
         world.pass(chrono::TimeDelta::seconds(1));
-        let answer = world.post(path, r#"{"amount":5}"#);
+        let receipt = world.post(path, r#"{"amount":5}"#);
         let time_utc = world.now.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         let mut expected = json!({ "user_id": user_id, "time_utc": time_utc });
         expected[field] = 5.into();
-        assert_eq!(answer, expected);
+        assert_eq!(receipt, expected);
     }
 }
 
 #[test]
-fn a_customer_and_a_category_come_back() {
+fn a_receipt_shows_the_customer_and_the_category() {
     let mut world = World::new();
-    let answer = world.post(
+    let receipt = world.post(
         "/v1/plant_tree",
         r#"{"amount":1,"customer_email":"ada@example.com","customer_name":"Ada","category":"food","notify":false}"#,
     );
-    assert_eq!(answer["category"], "food");
-    let customer = &answer["customer"];
+    assert_eq!(receipt["category"], "food");
+    let customer = &receipt["customer"];
     assert_eq!(customer["customer_email"], "ada@example.com");
     assert_eq!(customer["customer_name"], "Ada");
     assert!(customer["customer_id"].as_str().unwrap().starts_with('U'));
     assert_eq!(customer.as_object().unwrap().len(), 3);
 
-    let answer = world.post("/v1/clean_ocean", r#"{"amount":1,"customer_email":"b@example.com"}"#);
-    assert_eq!(answer["customer"].get("customer_name"), None);
-    assert_eq!(answer.get("category"), None);
+    let receipt = world.post("/v1/clean_ocean", r#"{"amount":1,"customer_email":"b@example.com"}"#);
+    assert_eq!(receipt["customer"].get("customer_name"), None);
+    assert_eq!(receipt.get("category"), None);
 }
 
 #[test]
-fn the_ends_of_every_range_are_taken_and_what_is_beyond_is_not() {
+fn the_limits_of_every_amount_are_accepted_and_values_beyond_are_refused() {
     let mut world = World::new();
     for (path, most) in [
         ("/v1/plant_tree", 10_000_000_u64),
@@ -66,17 +66,17 @@ fn the_ends_of_every_range_are_taken_and_what_is_beyond_is_not() {
 }
 
 #[test]
-fn any_text_is_a_name() {
+fn a_name_can_be_any_string() {
     let mut world = World::new();
     for name in ["", " ", "Zoë 🌳", "a\"b\\c\n", "\u{0}"] {
         let body = json!({ "amount": 1, "customer_email": "a@b", "customer_name": name });
-        let answer = world.post("/v1/capture_carbon", &body.to_string());
-        assert_eq!(answer["customer"]["customer_name"], name);
+        let receipt = world.post("/v1/capture_carbon", &body.to_string());
+        assert_eq!(receipt["customer"]["customer_name"], name);
     }
 }
 
 #[test]
-fn impacts_of_one_millisecond_get_times_of_their_own() {
+fn impacts_in_the_same_millisecond_get_different_times() {
     let mut world = World::new();
     let times: Vec<_> = (0..3)
         .map(|_| world.post("/v1/plant_tree", r#"{"amount":1}"#)["time_utc"].clone())
@@ -86,24 +86,24 @@ fn impacts_of_one_millisecond_get_times_of_their_own() {
         ["2025-03-12T15:22:14.753Z", "2025-03-12T15:22:14.754Z", "2025-03-12T15:22:14.755Z"],
     );
     world.pass(chrono::TimeDelta::days(-1));
-    let answer = world.post("/v1/plant_tree", r#"{"amount":1}"#);
-    assert_eq!(answer["time_utc"], "2025-03-12T15:22:14.756Z");
+    let receipt = world.post("/v1/plant_tree", r#"{"amount":1}"#);
+    assert_eq!(receipt["time_utc"], "2025-03-12T15:22:14.756Z");
 }
 
 #[test]
-fn a_lenient_emulator_passes_over_unknown_fields_and_nothing_else() {
+fn a_lenient_emulator_ignores_unknown_fields_and_nothing_else() {
     let mut world = World::of(oneclick_emulator::Config::new().lenient(true));
-    let answer = world
+    let receipt = world
         .post("/v1/clean_ocean", r#"{"amount":1,"customerEmail":"a@b","category":7,"tag":{}}"#);
-    assert_eq!(answer.get("customer"), None);
-    assert_eq!(answer.get("category"), None);
+    assert_eq!(receipt.get("customer"), None);
+    assert_eq!(receipt.get("category"), None);
     world.refused_post(400, "/v1/clean_ocean", r#"{"amount":0}"#);
     world.refused_post(400, "/v1/plant_tree", r#"{"amount":1,"category":"fruit"}"#);
     world.refused_get(400, "/v1/records?pageSize=5");
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn a_refused_request_changes_nothing() {
     let mut world = World::new();
     let before = world.get("/v1/impact");
     world.refused_post(400, "/v1/plant_tree", r#"{"amount":1,"customer_name":"Ada"}"#);
@@ -114,7 +114,7 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
-fn metadata_is_shown_by_records_and_not_by_receipts() {
+fn records_show_metadata_and_receipts_do_not() {
     let mut world = World::new();
     let metadata = json!({ "order": "A-1001", "ünï": "🌳" });
     for path in ACTIONS {

@@ -1,4 +1,4 @@
-//! The switches for what no source states: each value at work, and the ledger true.
+//! Each value of each behaviour switch, and the ledger, which always shows the truth.
 
 use chrono::TimeDelta;
 use http::Method;
@@ -23,11 +23,11 @@ fn world(behaviour: Behaviour) -> World {
     world
 }
 
-fn kind() -> Behaviour {
+fn default() -> Behaviour {
     Behaviour::new()
 }
 
-/// Buys trees for a customer; the receipt.
+/// Buys trees for a customer, and returns the receipt.
 fn gift(world: &mut World, amount: u64, address: &str) -> Value {
     let body = json!({ "amount": amount, "customer_email": address });
     world.post(TREES, &body.to_string())
@@ -68,7 +68,7 @@ fn track(user_id: &Value, time_utc: &Value) -> String {
     format!("/v1/track?user_id={}&time_utc={time_utc}", user_id.as_str().unwrap())
 }
 
-/// Every row of a list, page by page, and how many pages there were.
+/// Reads a list page by page, and returns every row and the number of pages.
 fn walk(world: &mut World, uri: &str, name: &str) -> (Vec<Value>, usize) {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     for pages in 1.. {
@@ -87,7 +87,7 @@ fn next_page(cursor: &str) -> String {
     format!("&cursor={cursor}")
 }
 
-/// Requests of every kind after purchases of every kind.
+/// Makes purchases of every kind, and returns the URI and body of many reads after them.
 fn history(world: &mut World) -> Vec<(String, Value)> {
     for (at, path) in ACTIONS.iter().cycle().take(23).enumerate() {
         let mut body = json!({ "amount": at + 1 });
@@ -124,25 +124,25 @@ fn history(world: &mut World) -> Vec<(String, Value)> {
             }
         }
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for uri in uris {
         let mut cursor = String::new();
         loop {
             let request = world.request(&Method::GET, &format!("{uri}{cursor}"), "");
             let (_, page) = world.respond(&request);
             let next = page["cursor"].as_str().map(next_page);
-            answers.push((format!("{uri}{cursor}"), page));
+            responses.push((format!("{uri}{cursor}"), page));
             let Some(next) = next else { break };
             cursor = next;
         }
     }
-    answers
+    responses
 }
 
 #[test]
-fn the_default_is_the_kind_reading_and_changes_no_byte() {
+fn the_default_behaviour_has_not_changed_by_a_byte() {
     let mut world = World::new();
-    assert_eq!(world.emulator.behaviour(), kind());
+    assert_eq!(world.emulator.behaviour(), default());
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     for (uri, _) in history(&mut world) {
         let request = world.request(&Method::GET, &uri, "");
@@ -153,27 +153,27 @@ fn the_default_is_the_kind_reading_and_changes_no_byte() {
             digest = (digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    // The bytes from before there were switches, but for the names of the projects.
+    // Computed before there were switches, and again when projects were renamed.
     assert_eq!(digest, 0x6f1b_b2d5_f610_69a7, "{digest:#x}");
 }
 
 #[test]
-fn a_switch_that_concerns_something_else_changes_no_response() {
+fn a_switch_changes_only_the_responses_that_it_concerns() {
     let expected = history(&mut World::new());
     for other in [
-        kind().cancel_refusal(CancelRefusal::Conflict),
-        kind().receipt(ReceiptForm::Bare),
-        kind().limit(Limits::Capped { at: 1_000 }),
-        kind().visibility(Visibility::Replicas { millis: 0 }),
-        kind().days(DayZone::Offset { hours: 0 }),
+        default().cancel_refusal(CancelRefusal::Conflict),
+        default().receipt(ReceiptForm::Bare),
+        default().limit(Limits::Capped { at: 1_000 }),
+        default().visibility(Visibility::Replicas { millis: 0 }),
+        default().days(DayZone::Offset { hours: 0 }),
     ] {
         assert_eq!(history(&mut world(other)), expected, "{other:?}");
     }
 }
 
 #[test]
-fn the_same_seed_and_requests_give_the_same_bytes_under_every_switch() {
-    let unkind = kind()
+fn every_switch_is_deterministic_for_a_seed() {
+    let unkind = default()
         .time_utc(TimeForm::Changing)
         .visibility(Visibility::Replicas { millis: 86_400_000 })
         .other_software(OtherSoftware::BuysTheSame)
@@ -224,7 +224,7 @@ fn metadata_is_shown_in_each_form() {
         (MetadataForm::RecordsOnly, all.clone(), Value::Null),
         (MetadataForm::CustomerRecordsOnly, Value::Null, all.clone()),
     ] {
-        let mut world = world(kind().metadata(form));
+        let mut world = world(default().metadata(form));
         for customer in [None, Some("a@b")] {
             let mut body = json!({ "amount": 5, "metadata": all });
             if let Some(address) = customer {
@@ -258,14 +258,14 @@ fn an_address_is_stored_in_each_form() {
         (AddressForm::OtherDomainForm, "Ada+T@Müller.de", "Ada+T@xn--mller-kva.de"),
         (AddressForm::OtherDomainForm, "Ada@xn--mller-kva.de", "Ada@müller.de"),
     ] {
-        let mut world = world(kind().address(form));
+        let mut world = world(default().address(form));
         let receipt = gift(&mut world, 5, sent);
         assert_eq!(receipt["customer"]["customer_email"], stored);
         assert_eq!(customer_records(&mut world)[0]["customer"]["customer_email"], stored);
         let customers = world.get("/v1/customers");
         assert_eq!(column(&customers["customers"], "customer_email"), [stored]);
 
-        // The filter compares with what is stored.
+        // The filter is compared with the stored form.
         let found = |world: &mut World, address: &str| {
             let address: String = form_urlencoded::byte_serialize(address.as_bytes()).collect();
             let list = world.get(&format!("/v1/customer_records?customer_email={address}"));
@@ -276,7 +276,7 @@ fn an_address_is_stored_in_each_form() {
         };
         assert_eq!(found(&mut world, stored), 1);
         assert_eq!(found(&mut world, sent), usize::from(sent == stored), "{form:?}");
-        let loose = kind().address(form).address_filter(AddressFilter::Loose);
+        let loose = default().address(form).address_filter(AddressFilter::Loose);
         world.emulator.set_behaviour(loose);
         for address in [stored, sent, "ADA@xn--mller-kva.de", "ada+x@müller.de"] {
             assert_eq!(found(&mut world, address), 1, "{form:?} {address}");
@@ -289,7 +289,7 @@ fn an_address_is_stored_in_each_form() {
     }
 }
 
-/// Tracks and cancels by the handle of the receipt and by that of the record.
+/// Checks that an impact is tracked and cancelled by the ids in its receipt and its record.
 fn handles_work(world: &mut World, receipt: &Value, record: &Value) {
     for row in [receipt, record] {
         let (user_id, time_utc) = (&row["user_id"], &row["time_utc"]);
@@ -306,14 +306,14 @@ fn handles_work(world: &mut World, receipt: &Value, record: &Value) {
 }
 
 #[test]
-fn the_user_id_of_a_record_has_each_form_and_is_a_handle() {
+fn an_impact_is_found_by_each_form_of_its_records_user_id() {
     for form in [
         RecordUserId::Same,
         RecordUserId::OtherCase,
         RecordUserId::Customers,
         RecordUserId::Another,
     ] {
-        let mut world = world(kind().user_id(form));
+        let mut world = world(default().user_id(form));
         let receipt = gift(&mut world, 5, "a@b");
         let record = customer_records(&mut world)[0].clone();
         let (account, shown) = (receipt["user_id"].as_str().unwrap(), &record["user_id"]);
@@ -328,7 +328,7 @@ fn the_user_id_of_a_record_has_each_form_and_is_a_handle() {
         }
         handles_work(&mut world, &receipt, &record);
         world.refused_get(404, &track(&json!("U1"), &receipt["time_utc"]));
-        // Without a customer there is none whose id could be shown.
+        // Without a customer there is no customer id to show.
         let receipt = trees(&mut world, 6);
         let own = records(&mut world)[0]["user_id"].clone();
         let same = matches!(form, RecordUserId::Same | RecordUserId::Customers);
@@ -337,7 +337,7 @@ fn the_user_id_of_a_record_has_each_form_and_is_a_handle() {
 }
 
 #[test]
-fn the_time_of_a_record_has_each_form_and_is_a_handle() {
+fn an_impact_is_found_by_each_form_of_its_records_time() {
     for (form, shown) in [
         (TimeForm::Same, "2025-03-12T15:22:14.753Z"),
         (TimeForm::Microseconds, "2025-03-12T15:22:14.753"),
@@ -345,7 +345,7 @@ fn the_time_of_a_record_has_each_form_and_is_a_handle() {
         (TimeForm::SecondsRounded, "2025-03-12T15:22:15Z"),
         (TimeForm::Offset, "2025-03-12T15:22:14.753+00:00"),
     ] {
-        let mut world = world(kind().time_utc(form));
+        let mut world = world(default().time_utc(form));
         let receipt = trees(&mut world, 5);
         assert_eq!(receipt["time_utc"], "2025-03-12T15:22:14.753Z");
         let record = records(&mut world)[0].clone();
@@ -361,7 +361,7 @@ fn the_time_of_a_record_has_each_form_and_is_a_handle() {
         world.refused_get(404, &track(&record["user_id"], &json!("2025-03-12T15:22:14.754Z")));
     }
 
-    let mut world = world(kind().time_utc(TimeForm::Changing));
+    let mut world = world(default().time_utc(TimeForm::Changing));
     let receipt = trees(&mut world, 5);
     let shown = |world: &mut World| records(world)[0].clone();
     let mut forms: Vec<_> = (0..40).map(|_| shown(&mut world)["time_utc"].to_string()).collect();
@@ -374,8 +374,8 @@ fn the_time_of_a_record_has_each_form_and_is_a_handle() {
 }
 
 #[test]
-fn of_several_impacts_with_one_shown_handle_the_first_is_meant() {
-    let mut world = world(kind().time_utc(TimeForm::SecondsCut));
+fn an_id_that_several_records_show_refers_to_the_first_impact() {
+    let mut world = world(default().time_utc(TimeForm::SecondsCut));
     trees(&mut world, 1);
     world.pass(TimeDelta::milliseconds(100));
     trees(&mut world, 2);
@@ -386,13 +386,13 @@ fn of_several_impacts_with_one_shown_handle_the_first_is_meant() {
 }
 
 #[test]
-fn a_customers_purchase_is_listed_here_there_or_in_both_lists() {
+fn a_customers_purchase_is_in_either_list_or_in_both() {
     for (listed, own, customers) in [
         (ListedIn::CustomerRecords, vec![1], vec![2]),
         (ListedIn::Records, vec![1, 2], vec![]),
         (ListedIn::Both, vec![1, 2], vec![2]),
     ] {
-        let mut world = world(kind().listed_in(listed));
+        let mut world = world(default().listed_in(listed));
         trees(&mut world, 1);
         gift(&mut world, 2, "a@b");
         let records = records(&mut world);
@@ -408,13 +408,13 @@ fn a_customers_purchase_is_listed_here_there_or_in_both_lists() {
 }
 
 #[test]
-fn an_unknown_filter_is_honoured_passed_over_or_refused() {
+fn an_unknown_filter_is_honoured_ignored_or_refused() {
     for (unknown, coral, coral_and_trees) in [
         (UnknownFilter::Honoured, 1, 2),
         (UnknownFilter::Empty, 0, 1),
         (UnknownFilter::Everything, 3, 3),
     ] {
-        let mut world = world(kind().unknown_filter(unknown));
+        let mut world = world(default().unknown_filter(unknown));
         for path in ["/v1/restore_coral", TREES, "/v1/clean_ocean"] {
             world.post(path, r#"{"amount":1}"#);
         }
@@ -430,20 +430,20 @@ fn an_unknown_filter_is_honoured_passed_over_or_refused() {
             assert_eq!(count("filter_by=kelp_grown"), coral);
         }
     }
-    let mut world = world(kind().unknown_filter(UnknownFilter::Refused));
+    let mut world = world(default().unknown_filter(UnknownFilter::Refused));
     let message = world.refused_get(400, "/v1/records?filter_by=coral_restored");
     assert!(message.contains("tree_planted") && !message.contains("coral"), "{message}");
     world.get("/v1/records?filter_by=tree_planted");
 }
 
 #[test]
-fn the_order_is_honoured_ignored_or_within_the_page() {
+fn the_sort_order_is_honoured_ignored_or_within_the_page() {
     for (order, expected) in [
         (SortOrders::Honoured, [5, 4, 3, 2, 1]),
         (SortOrders::Ignored, [1, 2, 3, 4, 5]),
         (SortOrders::WithinPage, [2, 1, 4, 3, 5]),
     ] {
-        let mut world = world(kind().sort_order(order));
+        let mut world = world(default().sort_order(order));
         (1..=5).for_each(|amount| drop(trees(&mut world, amount)));
         let (walked, pages) =
             walk(&mut world, "/v1/records?limit=2&sort_order=desc", "user_records");
@@ -460,7 +460,7 @@ fn dates_are_part_of_the_range_or_not() {
         (DateBounds::StartExclusive, vec![2, 3]),
         (DateBounds::EndExclusive, vec![1, 2]),
     ] {
-        let mut world = world(kind().dates(bounds));
+        let mut world = world(default().dates(bounds));
         for amount in 1..=3 {
             trees(&mut world, amount);
             world.pass(TimeDelta::days(1));
@@ -482,7 +482,7 @@ fn days_begin_in_utc_or_in_another_zone() {
         (DayZone::Offset { hours: -16 }, "2025-03-11"),
     ] {
         // At 15:22 in UTC.
-        let mut world = world(kind().days(zone));
+        let mut world = world(default().days(zone));
         trees(&mut world, 5);
         let days = world.get("/v1/impact/daily");
         assert_eq!(column(&days["daily_impact"], "date"), [day]);
@@ -496,7 +496,7 @@ fn the_limit_is_honoured_or_capped() {
     for (limit, pages) in
         [(Limits::Honoured, 1), (Limits::Capped { at: 3 }, 3), (Limits::Capped { at: 0 }, 8)]
     {
-        let mut world = world(kind().limit(limit));
+        let mut world = world(default().limit(limit));
         (1..=8).for_each(|amount| drop(gift(&mut world, amount, &format!("c{amount}@d"))));
         for (uri, name) in [
             ("/v1/customer_records?limit=1000", "customer_records"),
@@ -511,7 +511,7 @@ fn the_limit_is_honoured_or_capped() {
 #[test]
 fn a_cursor_lasts_expires_or_shifts() {
     let begin = |cursors| {
-        let mut world = world(kind().cursors(cursors));
+        let mut world = world(default().cursors(cursors));
         (1..=4).for_each(|amount| drop(trees(&mut world, amount)));
         let page = world.get("/v1/records?limit=2&sort_order=desc");
         assert_eq!(amounts(&rows(page.clone(), "user_records")), [4, 3]);
@@ -528,19 +528,19 @@ fn a_cursor_lasts_expires_or_shifts() {
     assert_eq!(amounts(&rows(world.get(&second), "user_records")), [2, 1]);
     world.pass(TimeDelta::milliseconds(1));
     assert!(world.refused_get(400, &second).contains("expired"));
-    // It is good again once the server is.
-    world.emulator.set_behaviour(kind());
+    // The cursor is valid again without the switch.
+    world.emulator.set_behaviour(default());
     world.get(&second);
 
     let (mut world, second) = begin(Cursors::Shift);
     trees(&mut world, 5);
-    // 3 comes twice.
+    // 3 appears twice.
     assert_eq!(amounts(&rows(world.get(&second), "user_records")), [3, 2]);
-    world.emulator.set_behaviour(kind());
+    world.emulator.set_behaviour(default());
     assert_eq!(amounts(&rows(world.get(&second), "user_records")), [3, 2]);
 
-    // A row that shows late, before the place of the cursor, is missed.
-    let mut world = self::world(kind().cursors(Cursors::Shift));
+    // A row that becomes visible late, before the place of the cursor, is missed.
+    let mut world = self::world(default().cursors(Cursors::Shift));
     world.emulator.inject(FaultRule::new(Fault::Hidden { millis: 1_000 }).times(1));
     (1..=4).for_each(|amount| drop(trees(&mut world, amount)));
     let page = world.get("/v1/records?limit=2");
@@ -552,11 +552,11 @@ fn a_cursor_lasts_expires_or_shifts() {
 
 #[test]
 fn a_purchase_is_visible_at_once_or_later() {
-    let mut world = world(kind());
+    let mut world = world(default());
     trees(&mut world, 1);
     assert_eq!(amounts(&records(&mut world)), [1]);
 
-    world.emulator.set_behaviour(kind().visibility(Visibility::After { millis: 5_000 }));
+    world.emulator.set_behaviour(default().visibility(Visibility::After { millis: 5_000 }));
     let receipt = trees(&mut world, 2);
     let uri = track(&receipt["user_id"], &receipt["time_utc"]);
     assert_eq!(amounts(&records(&mut world)), [1]);
@@ -569,14 +569,14 @@ fn a_purchase_is_visible_at_once_or_later() {
 }
 
 #[test]
-fn a_purchase_is_visible_from_one_replica_and_not_from_the_other() {
-    let mut world = world(kind());
+fn a_purchase_is_visible_on_one_replica_before_the_other() {
+    let mut world = world(default());
     gift(&mut world, 1, "a@b");
     world.pass(TimeDelta::seconds(10));
-    world.emulator.set_behaviour(kind().visibility(Visibility::Replicas { millis: 5_000 }));
+    world.emulator.set_behaviour(default().visibility(Visibility::Replicas { millis: 5_000 }));
     let receipt = gift(&mut world, 2, "c@d");
     let tracking = track(&receipt["user_id"], &receipt["time_utc"]);
-    // Whether each of many requests shows something.
+    // For each of many requests, whether it shows something.
     let ask = |world: &mut World, uri: &str, what: &str| -> Vec<bool> {
         let request = world.request(&Method::GET, uri, "");
         (0..30).map(|_| world.respond(&request).1.to_string().contains(what)).collect()
@@ -598,7 +598,7 @@ fn a_purchase_is_visible_from_one_replica_and_not_from_the_other() {
 
     world.pass(TimeDelta::seconds(5));
     assert!(!ask(&mut world, &tracking, r#""tree_planted":2"#).contains(&false));
-    // The same holds for a cancellation.
+    // The same applies to a cancellation.
     world.post(CANCEL, &handle(&receipt["user_id"], &receipt["time_utc"]));
     for (uri, what) in [(&*tracking, "cancelled_on"), ("/v1/impact", r#""tree_planted":1"#)] {
         let shown = ask(&mut world, uri, what);
@@ -627,7 +627,7 @@ fn the_servers_clock_is_the_same_ahead_or_behind() {
             Some("Wed, 12 Mar 2025 15:22:14 GMT"),
         ),
     ] {
-        let mut world = world(kind().clock(clock));
+        let mut world = world(default().clock(clock));
         let receipt = trees(&mut world, 5);
         assert_eq!(receipt["time_utc"], format!("{day}T15:22:14.753Z"));
         let list = world.get(&format!("/v1/records?start_date={day}&end_date={day}"));
@@ -658,27 +658,27 @@ fn the_date_header_is_usual_apart_or_absent() {
             Some("Thu, 13 Mar 2025 15:21:59 GMT"),
         ),
     ] {
-        let mut world = world(kind().date(header).clock(clock));
+        let mut world = world(default().date(header).clock(clock));
         assert_eq!(date(&mut world).as_deref(), shown, "{header:?}");
     }
-    // What is refused has one too, and one that a fault wrote is replaced.
-    let mut world = world(kind().date(DateHeader::Apart { seconds: 1 }));
+    // An error has one too, and the one of a fault is replaced.
+    let mut world = world(default().date(DateHeader::Apart { seconds: 1 }));
     let wrong = world.request(&Method::GET, "/v1/trees", "");
     assert!(world.emulator.respond(&wrong, world.now).headers().contains_key("date"));
     let retry_after = Some(oneclick_emulator::RetryAfter::Seconds(1));
     world.emulator.inject(FaultRule::new(Fault::RateLimited { retry_after }));
     assert_eq!(date(&mut world).as_deref(), Some("Wed, 12 Mar 2025 15:22:15 GMT"));
-    world.emulator.set_behaviour(kind().date(DateHeader::Absent));
+    world.emulator.set_behaviour(default().date(DateHeader::Absent));
     assert_eq!(date(&mut world), None);
 }
 
 #[test]
-fn a_server_writes_the_date_that_the_switch_says() {
+fn a_server_sends_the_date_that_the_switch_asks_for() {
     let server = Server::start().unwrap();
     let head = || send(&server, "GET", "/v1/whoami", None).0.to_lowercase();
     assert_eq!(head().matches("\r\ndate: ").count(), 1);
     for (header, count) in [(DateHeader::Apart { seconds: 86_400 }, 1), (DateHeader::Absent, 0)] {
-        server.emulator().set_behaviour(kind().date(header));
+        server.emulator().set_behaviour(default().date(header));
         let head = head();
         assert!(head.starts_with("http/1.1 200 ok"), "{head}");
         assert_eq!(head.matches("\r\ndate: ").count(), count, "{head}");
@@ -686,10 +686,10 @@ fn a_server_writes_the_date_that_the_switch_says() {
 }
 
 #[test]
-fn a_receipt_is_its_own_crossed_bare_or_has_a_fraction() {
+fn a_receipt_has_each_form() {
     for form in [ReceiptForm::Own, ReceiptForm::Crossed, ReceiptForm::Bare, ReceiptForm::Fraction] {
-        let mut world = world(kind().receipt(form));
-        // There is no other one that it could be crossed with.
+        let mut world = world(default().receipt(form));
+        // There is no other purchase with which it could be swapped.
         let first = gift(&mut world, 3, "a@b");
         let body = r#"{"amount":5,"category":"food","customer_email":"c@d"}"#;
         let request = world.request(&Method::POST, TREES, body);
@@ -718,7 +718,7 @@ fn a_cancellation_takes_effect_at_once_or_later() {
     for (effect, wait) in
         [(CancelEffect::AtOnce, 0), (CancelEffect::Later { millis: 5_000 }, 5_000)]
     {
-        let mut world = world(kind().cancel(effect));
+        let mut world = world(default().cancel(effect));
         let receipt = trees(&mut world, 5);
         let id = handle(&receipt["user_id"], &receipt["time_utc"]);
         let cancelled = world.post(CANCEL, &id);
@@ -743,9 +743,9 @@ fn a_cancellation_takes_effect_at_once_or_later() {
 }
 
 #[test]
-fn a_repeated_cancellation_answers_all_fields_or_four() {
+fn the_response_to_a_repeated_cancellation_has_all_fields_or_four() {
     for (repeat, fields) in [(CancelRepeat::AllFields, 6), (CancelRepeat::FourFields, 4)] {
-        let mut world = world(kind().cancel_repeat(repeat));
+        let mut world = world(default().cancel_repeat(repeat));
         let receipt = trees(&mut world, 5);
         let mut body = json!({ "user_id": receipt["user_id"], "time_utc": receipt["time_utc"] });
         body["reason"] = "refunded".into();
@@ -758,14 +758,14 @@ fn a_repeated_cancellation_answers_all_fields_or_four() {
 }
 
 #[test]
-fn what_cannot_be_cancelled_is_refused_with_each_status() {
+fn a_late_cancellation_is_refused_with_each_status() {
     for (refusal, status) in [
         (CancelRefusal::BadRequest, 400),
         (CancelRefusal::NotFound, 404),
         (CancelRefusal::Conflict, 409),
         (CancelRefusal::UnprocessableContent, 422),
     ] {
-        let mut world = world(kind().cancel_refusal(refusal));
+        let mut world = world(default().cancel_refusal(refusal));
         let receipt = trees(&mut world, 5);
         world.now += DONATION_SENT_AFTER;
         let id = handle(&receipt["user_id"], &receipt["time_utc"]);
@@ -776,9 +776,9 @@ fn what_cannot_be_cancelled_is_refused_with_each_status() {
 }
 
 #[test]
-fn a_customers_impact_is_tracked_by_the_accounts_id_or_by_the_customers() {
+fn a_customers_impact_is_tracked_by_the_id_of_the_account_or_the_customer() {
     for by in [TrackBy::Account, TrackBy::Customer] {
-        let mut world = world(kind().track_by(by));
+        let mut world = world(default().track_by(by));
         let own = trees(&mut world, 1);
         world.get(&track(&own["user_id"], &own["time_utc"]));
         let receipt = gift(&mut world, 5, "a@b");
@@ -787,7 +787,7 @@ fn a_customers_impact_is_tracked_by_the_accounts_id_or_by_the_customers() {
             if by == TrackBy::Account { (account, customer) } else { (customer, account) };
         assert_eq!(world.get(&track(right, &receipt["time_utc"]))["tree_planted"], 5);
         world.refused_get(404, &track(wrong, &receipt["time_utc"]));
-        // What can be tracked by an id can be cancelled by it, and by the account's.
+        // It can be cancelled by the id by which it is tracked, and by the id of the account.
         let message = |world: &mut World, user_id| {
             world.post(CANCEL, &handle(user_id, &receipt["time_utc"]))["message"].clone()
         };
@@ -798,7 +798,7 @@ fn a_customers_impact_is_tracked_by_the_accounts_id_or_by_the_customers() {
 }
 
 #[test]
-fn a_malformed_row_is_among_the_others() {
+fn each_page_has_an_additional_row() {
     for (rows, shown) in [
         (OtherRows::WellFormed, "{\"user_records\":[{\"user_id\":"),
         (OtherRows::Null, "[null"),
@@ -807,7 +807,7 @@ fn a_malformed_row_is_among_the_others() {
         (OtherRows::HalfSurrogate, "\"category\":\"\\ud83c\"}"),
         (OtherRows::UnknownKind, "\"kelp_grown\":1}"),
     ] {
-        let mut world = world(kind().other_rows(rows));
+        let mut world = world(default().other_rows(rows));
         (1..=4).for_each(|amount| drop(trees(&mut world, amount)));
         gift(&mut world, 5, "a@b");
         let mut body = |uri: &str| {
@@ -818,7 +818,7 @@ fn a_malformed_row_is_among_the_others() {
         };
         let page = body("/v1/records?limit=3");
         assert!(page.contains(shown), "{page}");
-        // It takes the place of one, and the walk still ends.
+        // It counts for the limit, and reading page by page still ends.
         let room = if rows == OtherRows::WellFormed { 3 } else { 2 };
         assert!(page.contains("\"tree_planted\":2"), "{page}");
         assert_eq!(page.contains("\"tree_planted\":3"), room == 3, "{page}");
@@ -835,14 +835,14 @@ fn a_malformed_row_is_among_the_others() {
 }
 
 #[test]
-fn other_software_buys_the_same_at_the_same_time() {
+fn other_software_buys_the_same_just_before() {
     let body = r#"{"amount":5,"customer_email":"a@b","metadata":{"order":"A-1"}}"#;
     for (software, own, customers) in [
         (OtherSoftware::None, 0, 1),
         (OtherSoftware::BuysTheSame, 0, 2),
         (OtherSoftware::BuysForItself, 1, 1),
     ] {
-        let mut world = world(kind().other_software(software));
+        let mut world = world(default().other_software(software));
         let receipt = world.post(TREES, body);
         assert_eq!(records(&mut world).len(), own);
         let listed = customer_records(&mut world);
@@ -853,13 +853,13 @@ fn other_software_buys_the_same_at_the_same_time() {
         assert_eq!(marked[0]["time_utc"], receipt["time_utc"]);
         assert_eq!(ledger(&world), vec![5; own + customers]);
 
-        // Even if the purchase beside it is not made.
+        // Even if a fault prevents the requested purchase.
         world.emulator.inject(FaultRule::new(Fault::ServerError).on(TREES).times(1));
         let request = world.request(&Method::POST, TREES, body);
         assert_eq!(world.emulator.respond(&request, world.now).status(), 500);
         let others = own + customers - 1;
         assert_eq!(ledger(&world).len(), 1 + 2 * others);
-        // What is refused anyway, and what buys nothing, it does not see.
+        // It does not react to refused requests, nor to those that buy nothing.
         world.refused_post(400, TREES, "{}");
         world.post(CANCEL, &handle(&receipt["user_id"], &receipt["time_utc"]));
         assert_eq!(ledger(&world).len(), 1 + 2 * others);
@@ -867,8 +867,8 @@ fn other_software_buys_the_same_at_the_same_time() {
 }
 
 #[test]
-fn several_switches_hold_at_the_same_time() {
-    let unkind = kind()
+fn several_switches_can_be_combined() {
+    let unkind = default()
         .metadata(MetadataForm::ValuesUpperCase)
         .address(AddressForm::LowerCase)
         .user_id(RecordUserId::Customers)
@@ -901,17 +901,17 @@ fn several_switches_hold_at_the_same_time() {
 }
 
 #[test]
-fn no_switch_panics_at_the_ends_of_time() {
+fn no_switch_panics_at_the_earliest_and_latest_times() {
     let switches = [
-        kind().time_utc(TimeForm::SecondsRounded).clock(ServerClock::Ahead { days: u32::MAX }),
-        kind().days(DayZone::Offset { hours: i8::MIN }).clock(ServerClock::Behind { days: 9 }),
-        kind().days(DayZone::Offset { hours: i8::MAX }).time_utc(TimeForm::Microseconds),
-        kind().date(DateHeader::Apart { seconds: i64::MAX }),
-        kind().date(DateHeader::Apart { seconds: i64::MIN }),
-        kind().visibility(Visibility::After { millis: u64::MAX }),
-        kind().visibility(Visibility::Replicas { millis: u64::MAX }),
-        kind().cancel(CancelEffect::Later { millis: u64::MAX }),
-        kind().cursors(Cursors::Expire { millis: u64::MAX }).limit(Limits::Capped { at: 0 }),
+        default().time_utc(TimeForm::SecondsRounded).clock(ServerClock::Ahead { days: u32::MAX }),
+        default().days(DayZone::Offset { hours: i8::MIN }).clock(ServerClock::Behind { days: 9 }),
+        default().days(DayZone::Offset { hours: i8::MAX }).time_utc(TimeForm::Microseconds),
+        default().date(DateHeader::Apart { seconds: i64::MAX }),
+        default().date(DateHeader::Apart { seconds: i64::MIN }),
+        default().visibility(Visibility::After { millis: u64::MAX }),
+        default().visibility(Visibility::Replicas { millis: u64::MAX }),
+        default().cancel(CancelEffect::Later { millis: u64::MAX }),
+        default().cursors(Cursors::Expire { millis: u64::MAX }).limit(Limits::Capped { at: 0 }),
     ];
     for now in [chrono::DateTime::<chrono::Utc>::MIN_UTC, chrono::DateTime::<chrono::Utc>::MAX_UTC]
     {
@@ -936,9 +936,9 @@ fn no_switch_panics_at_the_ends_of_time() {
 }
 
 #[test]
-fn switches_are_shown_set_and_reset_under_the_control_paths() {
+fn the_control_paths_show_set_and_reset_switches() {
     let server =
-        Server::builder().behaviour(kind().limit(Limits::Capped { at: 7 })).start().unwrap();
+        Server::builder().behaviour(default().limit(Limits::Capped { at: 7 })).start().unwrap();
     let shown = ok(&server, "GET", PATH, None)["behaviour"].clone();
     assert_eq!(shown.as_object().unwrap().len(), 22);
     assert_eq!(shown["metadata"]["value"], "kept");
@@ -947,7 +947,7 @@ fn switches_are_shown_set_and_reset_under_the_control_paths() {
     assert!(metadata.contains(&json!("dropped")));
     assert!(metadata.contains(&json!({ "cut_short": { "chars": 16 } })));
 
-    // Every value that is shown can be set, and holds.
+    // Every listed value can be set.
     for (name, switch) in shown.as_object().unwrap() {
         for value in switch["values"].as_array().unwrap() {
             let body = json!({ name: value }).to_string();
@@ -957,12 +957,12 @@ fn switches_are_shown_set_and_reset_under_the_control_paths() {
         }
         ok(&server, "DELETE", PATH, None);
     }
-    assert_eq!(server.emulator().behaviour(), kind());
+    assert_eq!(server.emulator().behaviour(), default());
 
     let both = r#"{"metadata":"dropped","address":"lower_case"}"#;
     ok(&server, "POST", PATH, Some(both));
     ok(&server, "PATCH", PATH, Some(r#"{"limit":{"capped":{"at":3}}}"#));
-    let expected = kind()
+    let expected = default()
         .metadata(MetadataForm::Dropped)
         .address(AddressForm::LowerCase)
         .limit(Limits::Capped { at: 3 });
@@ -977,14 +977,14 @@ fn switches_are_shown_set_and_reset_under_the_control_paths() {
 
     let reset = ok(&server, "DELETE", PATH, None);
     assert_eq!(reset["behaviour"]["metadata"]["value"], "kept");
-    assert_eq!(server.emulator().behaviour(), kind());
+    assert_eq!(server.emulator().behaviour(), default());
     server.emulator().set_behaviour(expected);
     ok(&server, "POST", "/_emulator/reset", None);
-    assert_eq!(server.emulator().behaviour(), kind());
+    assert_eq!(server.emulator().behaviour(), default());
 }
 
 #[test]
-fn a_wrong_switch_is_refused_with_those_that_there_are() {
+fn a_wrong_switch_is_refused_with_the_possible_values() {
     let server = Server::start().unwrap();
     for (body, words) in [
         (r#"{"metdata":"dropped"}"#, vec!["`metdata`", "metadata, address, address_filter"]),
@@ -994,8 +994,8 @@ fn a_wrong_switch_is_refused_with_those_that_there_are() {
         (r#"{"limit":{"capped":{"at":-1}}}"#, vec!["`limit`", r#"{"capped":{"at":5}}"#]),
         (r#"{"limit":{"capped":{"to":1}}}"#, vec!["`limit`", r#""honoured""#]),
         (r#"{"address":"lower_case","metadata":1}"#, vec!["`metadata`"]),
-        ("[]", vec!["for example", r#"{"metadata":"dropped""#]),
-        ("", vec!["for example"]),
+        ("[]", vec!["such as", r#"{"metadata":"dropped""#]),
+        ("", vec!["such as"]),
     ] {
         for method in ["PATCH", "POST"] {
             let message = refused(&server, 400, method, PATH, Some(body));
@@ -1006,5 +1006,5 @@ fn a_wrong_switch_is_refused_with_those_that_there_are() {
     }
     refused(&server, 415, "PATCH", PATH, None);
     refused(&server, 405, "PUT", PATH, Some("{}"));
-    assert_eq!(server.emulator().behaviour(), kind());
+    assert_eq!(server.emulator().behaviour(), default());
 }

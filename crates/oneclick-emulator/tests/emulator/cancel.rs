@@ -6,7 +6,7 @@ use super::world::{ACTIONS, World};
 
 const CANCEL: &str = "/v1/cancel_impact";
 
-/// The body that cancels what a receipt or a record shows.
+/// The body that cancels the impact of a receipt or a record.
 fn cancel(row: &Value, reason: Option<&str>) -> String {
     let mut body = json!({ "user_id": row["user_id"], "time_utc": row["time_utc"] });
     if let Some(reason) = reason {
@@ -21,7 +21,7 @@ fn track(row: &Value) -> String {
 }
 
 #[test]
-fn totals_fall_and_the_record_stays_and_tracking_says_when_and_why() {
+fn cancelling_lowers_totals_keeps_the_record_and_shows_in_tracking() {
     let mut world = World::new();
     for customer in [false, true] {
         for path in ACTIONS {
@@ -57,12 +57,12 @@ fn totals_fall_and_the_record_stays_and_tracking_says_when_and_why() {
         }
     }
     assert_eq!(world.get("/v1/impact/daily")["daily_impact"], json!([]));
-    // The customer was onboarded all the same.
+    // The customer stays.
     assert_eq!(world.get("/v1/customers")["customers"][0]["customer_email"], "a@b");
 }
 
 #[test]
-fn to_cancel_again_changes_nothing_and_says_so() {
+fn a_second_cancellation_changes_nothing_and_says_so() {
     let mut world = World::new();
     let trees = world.post("/v1/plant_tree", r#"{"amount":3,"category":"food"}"#);
     world.post("/v1/plant_tree", r#"{"amount":5}"#);
@@ -80,7 +80,7 @@ fn to_cancel_again_changes_nothing_and_says_so() {
 }
 
 #[test]
-fn an_impact_whose_donation_was_received_is_refused() {
+fn an_impact_whose_donation_was_received_cannot_be_cancelled() {
     let mut world = World::new();
     let late = world.post("/v1/plant_tree", r#"{"amount":3}"#);
     world.now += DONATION_SENT_AFTER;
@@ -92,7 +92,7 @@ fn an_impact_whose_donation_was_received_is_refused() {
     let early = world.post("/v1/clean_ocean", r#"{"amount":3}"#);
     world.now += DONATION_SENT_AFTER - TimeDelta::milliseconds(1);
     world.post(CANCEL, &cancel(&early, None));
-    // What was cancelled goes no further.
+    // A cancelled impact reaches no further stage.
     world.pass(TimeDelta::days(1));
     let tracking = world.get(&track(&early));
     assert!(tracking.get("donation_available").is_some());
@@ -125,7 +125,7 @@ fn an_impact_is_found_by_its_own_account_alone() {
 }
 
 #[test]
-fn a_cancellation_that_is_wrong_is_refused_with_what_to_fix() {
+fn a_wrong_cancellation_is_refused_with_how_to_fix_it() {
     let mut world = World::new();
     let trees = world.post("/v1/plant_tree", r#"{"amount":3}"#);
     let with = |field: &str, value: Value| {

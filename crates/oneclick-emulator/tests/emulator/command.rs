@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_oneclick-emulator");
 
-/// A running command, killed if a test fails before it ended.
+/// A running command, which is killed if a test fails before it has ended.
 struct Running(Child);
 
 impl Drop for Running {
@@ -21,7 +21,7 @@ fn output(arguments: &[&str]) -> Output {
 
 #[cfg(unix)]
 #[test]
-fn it_prints_its_base_url_serves_and_stops_on_a_signal() {
+fn the_command_prints_its_base_url_serves_and_stops_on_a_signal() {
     for signal in ["INT", "TERM"] {
         let child = Command::new(BINARY)
             .args(["--listen", "127.0.0.1:0", "--seed=7", "--lenient"])
@@ -48,7 +48,7 @@ fn it_prints_its_base_url_serves_and_stops_on_a_signal() {
         BufReader::new(stream.try_clone().unwrap()).read_line(&mut status).unwrap();
         assert_eq!(status, "HTTP/1.1 200 OK\r\n");
 
-        // The connection is still open: it must not keep the command alive.
+        // The connection is still open, and must not keep the command alive.
         let pid = running.0.id().to_string();
         let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status();
         assert!(kill.unwrap().success());
@@ -117,7 +117,7 @@ fn help_and_version_are_printed() {
     );
 }
 
-/// A running command, and where it listens.
+/// Starts the command, and returns it with its address.
 fn serve(arguments: &[&str]) -> (Running, String) {
     let mut child = Command::new(BINARY)
         .args(["--listen", "127.0.0.1:0"])
@@ -131,8 +131,8 @@ fn serve(arguments: &[&str]) -> (Running, String) {
     (Running(child), address)
 }
 
-/// A connection, after it has carried one request to this host; and the status.
-fn asked(address: &str, host: &str) -> (TcpStream, String) {
+/// Sends a request with this `Host`, and returns the connection and the status line.
+fn request(address: &str, host: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     write!(stream, "GET /v1/whoami HTTP/1.1\r\nhost: {host}\r\nx-api-key: test_fd\r\n\r\n")
@@ -143,28 +143,28 @@ fn asked(address: &str, host: &str) -> (TcpStream, String) {
 }
 
 #[test]
-fn names_are_allowed_by_their_option() {
+fn allow_host_allows_host_names() {
     let (_running, address) = serve(&["--allow-host", "emulator", "--allow-host=Other.test"]);
     for (host, status) in
         [("emulator:8787", 200), ("other.test", 200), ("localhost", 200), ("evil.example", 421)]
     {
-        let (_, line) = asked(&address, host);
+        let (_, line) = request(&address, host);
         assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {line}");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connection_takes_one_descriptor() {
+fn a_connection_uses_one_file_descriptor() {
     const CONNECTIONS: usize = 50;
     let (running, address) = serve(&[]);
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", running.0.id())).unwrap().count();
-    // Whatever the first connection has it open once.
-    drop(asked(&address, "localhost"));
+    // The first connection may open descriptors that stay open.
+    drop(request(&address, "localhost"));
     let before = descriptors();
-    let connections: Vec<_> = (0..CONNECTIONS).map(|_| asked(&address, "localhost")).collect();
+    let connections: Vec<_> = (0..CONNECTIONS).map(|_| request(&address, "localhost")).collect();
     assert!(connections.iter().all(|(_, status)| status.contains(" 200 ")));
-    // The first one may be closed meanwhile.
+    // The first connection may have been closed meanwhile.
     let taken = descriptors() - before;
     assert!((CONNECTIONS - 1..=CONNECTIONS).contains(&taken), "{taken}");
 }

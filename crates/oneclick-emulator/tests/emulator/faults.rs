@@ -14,7 +14,7 @@ use super::world::World;
 const TREES: &str = "/v1/plant_tree";
 const TREE: &str = r#"{"amount":1}"#;
 
-/// The bytes that answer a purchase on a connection of its own, and whether the
+/// Sends a purchase on a new connection, and returns the bytes of the response and whether the
 /// connection was closed.
 fn wire(server: &Server) -> (String, bool) {
     let mut stream = TcpStream::connect(server.address()).unwrap();
@@ -46,12 +46,12 @@ fn bought(server: &Server) -> usize {
     server.emulator().account("test_wire").map_or(0, |account| account.ledger().count())
 }
 
-/// What a fault lets arrive, how much was bought, and whether all went on as
-/// usual afterwards.
-fn hit(fault: Fault, executed: bool) -> (String, bool) {
+/// Injects a fault once, checks whether the purchase was applied and that the next request gets
+/// its usual response, and returns what [`wire`] does.
+fn hit(fault: Fault, applied: bool) -> (String, bool) {
     let server = server(fault);
     let (bytes, closed) = wire(&server);
-    assert_eq!(bought(&server), usize::from(executed), "{bytes}");
+    assert_eq!(bought(&server), usize::from(applied), "{bytes}");
     assert!(server.emulator().faults().is_empty());
     let (after, _) = wire(&server);
     assert!(after.starts_with("HTTP/1.1 200 OK\r\n") && after.ends_with('}'), "{after}");
@@ -59,7 +59,7 @@ fn hit(fault: Fault, executed: bool) -> (String, bool) {
 }
 
 #[test]
-fn what_is_refused_before_it_is_applied_is_not_bought() {
+fn faults_before_a_purchase_is_applied_buy_nothing() {
     let (bytes, _) = hit(Fault::RateLimited { retry_after: None }, false);
     assert!(bytes.starts_with("HTTP/1.1 429 "), "{bytes}");
     assert!(!bytes.to_lowercase().contains("retry-after"), "{bytes}");
@@ -77,13 +77,13 @@ fn what_is_refused_before_it_is_applied_is_not_bought() {
     let (bytes, _) = hit(Fault::Unavailable, false);
     assert!(bytes.starts_with("HTTP/1.1 503 ") && bytes.contains("text/html"), "{bytes}");
     assert_eq!(hit(Fault::DropBefore, false), (String::new(), true));
-    assert_eq!(hit(Fault::NeverAnswer { applied: false }, false), (String::new(), false));
+    assert_eq!(hit(Fault::NeverRespond { applied: false }, false), (String::new(), false));
 }
 
 #[test]
-fn what_goes_wrong_after_it_was_applied_is_bought() {
+fn faults_after_a_purchase_is_applied_buy_it() {
     assert_eq!(hit(Fault::ApplyThenDrop, true), (String::new(), true));
-    assert_eq!(hit(Fault::NeverAnswer { applied: true }, true), (String::new(), false));
+    assert_eq!(hit(Fault::NeverRespond { applied: true }, true), (String::new(), false));
     let (bytes, _) = hit(Fault::ApplyThenError, true);
     assert!(bytes.starts_with("HTTP/1.1 500 ") && bytes.contains("api_error"), "{bytes}");
     let (bytes, _) = hit(Fault::Garbage, true);
@@ -92,7 +92,7 @@ fn what_goes_wrong_after_it_was_applied_is_bought() {
     assert!(closed && !bytes.contains("HTTP/1.1"), "{bytes}");
 }
 
-/// The announced length of a body, and what arrived of it.
+/// The announced length of a body, and how many bytes of it arrived.
 fn lengths(bytes: &str) -> (usize, usize) {
     let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
     let announced = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
@@ -100,13 +100,13 @@ fn lengths(bytes: &str) -> (usize, usize) {
 }
 
 #[test]
-fn an_answer_can_be_cut_wrong_slow_and_late() {
-    let (whole, _) = hit(Fault::AnswerLate { millis: 0 }, true);
+fn a_response_can_be_cut_mislabelled_slow_and_late() {
+    let (whole, _) = hit(Fault::LateResponse { millis: 0 }, true);
     let (length, arrived) = lengths(&whole);
     assert_eq!(length, arrived);
     let body = &whole[whole.len() - length..];
     for (at, cut) in [(0, 0), (10, 10), (10_000, length)] {
-        let (bytes, closed) = hit(Fault::CutAnswer { at }, true);
+        let (bytes, closed) = hit(Fault::CutResponse { at }, true);
         assert!(closed && bytes.ends_with(&body[..cut]));
         assert_eq!(lengths(&bytes), (length, cut));
     }
@@ -121,12 +121,12 @@ fn an_answer_can_be_cut_wrong_slow_and_late() {
     assert_eq!(lengths(&bytes), (length, length));
     assert!(start.elapsed() >= Duration::from_millis(2) * u32::try_from(length).unwrap());
     let start = Instant::now();
-    hit(Fault::AnswerLate { millis: 100 }, true);
+    hit(Fault::LateResponse { millis: 100 }, true);
     assert!(start.elapsed() >= Duration::from_millis(100));
 }
 
 #[test]
-fn a_body_without_a_length_is_cut_without_a_trace() {
+fn a_body_without_a_length_can_be_cut_without_a_trace() {
     let (whole, closed) = hit(Fault::NoLength { at: None }, true);
     assert!(closed && whole.starts_with("HTTP/1.0 200 OK\r\n"), "{whole}");
     assert!(whole.ends_with('}') && !whole.to_lowercase().contains("length"), "{whole}");
@@ -135,8 +135,8 @@ fn a_body_without_a_length_is_cut_without_a_trace() {
 }
 
 #[test]
-fn a_gateway_answers_with_its_own_status_and_words() {
-    let answer = |status, applied, body| {
+fn a_gateway_responds_with_any_status_and_body() {
+    let respond = |status, applied, body| {
         let mut world = World::new();
         world.emulator.inject(FaultRule::new(Fault::Gateway { status, applied, body }));
         let request = world.request(&http::Method::POST, TREES, TREE);
@@ -152,7 +152,7 @@ fn a_gateway_answers_with_its_own_status_and_words() {
         422, 425, 429, 500, 502, 503, 504, 599,
     ] {
         for applied in [false, true] {
-            let (head, body) = answer(status, applied, GatewayBody::Html);
+            let (head, body) = respond(status, applied, GatewayBody::Html);
             assert_eq!(head.status, status);
             let bare = [204, 205, 304].contains(&status);
             assert_eq!(body.is_empty(), bare, "{body}");
@@ -162,19 +162,18 @@ fn a_gateway_answers_with_its_own_status_and_words() {
             assert_eq!(header("location"), leads_on.then_some(TREES));
         }
     }
-    let (_, message) = answer(429, true, GatewayBody::Message);
+    let (_, message) = respond(429, true, GatewayBody::Message);
     assert!(message.starts_with(r#"{"message":"#) && !message.contains("type"), "{message}");
     for applied in [false, true] {
-        assert!(answer(200, applied, GatewayBody::ApiError).1.contains("api_error"));
-        assert_eq!(answer(200, applied, GatewayBody::Empty).1, "");
+        assert!(respond(200, applied, GatewayBody::ApiError).1.contains("api_error"));
+        assert_eq!(respond(200, applied, GatewayBody::Empty).1, "");
     }
-    assert!(answer(201, true, GatewayBody::Own).1.contains(r#""tree_planted":1"#));
-    assert!(answer(201, false, GatewayBody::Own).1.contains("api_error"));
-    // A number that is no status of a response counts as 502.
-    assert_eq!(answer(99, false, GatewayBody::Html).0.status, 502);
+    assert!(respond(201, true, GatewayBody::Own).1.contains(r#""tree_planted":1"#));
+    assert!(respond(201, false, GatewayBody::Own).1.contains("api_error"));
+    // A number that is not the status of a response counts as 502.
+    assert_eq!(respond(99, false, GatewayBody::Html).0.status, 502);
     let rule = r#"{"fault":{"gateway":{"status":99,"applied":true}}}"#;
-    let error = serde_json::from_str::<FaultRule>(rule).unwrap_err().to_string();
-    assert!(error.contains("from 200 to 599"), "{error}");
+    assert!(rule.parse::<FaultRule>().is_err());
     assert!(serde_json::from_str::<FaultRule>(&rule.replace("99", "504")).is_ok());
 
     for status in [204, 205, 304, 307, 504] {
@@ -185,7 +184,7 @@ fn a_gateway_answers_with_its_own_status_and_words() {
 }
 
 #[test]
-fn a_purchase_can_be_made_after_its_caller_is_gone() {
+fn a_purchase_can_be_applied_after_its_connection_was_dropped() {
     let later = || FaultRule::new(Fault::DropThenApply { millis: 5_000 }).times(1);
     let mut world = World::new();
     world.emulator.inject(later());
@@ -204,7 +203,7 @@ fn a_purchase_can_be_made_after_its_caller_is_gone() {
     assert_eq!(record["time_utc"], "2025-03-12T15:22:19.753Z");
     assert_eq!(world.get("/v1/impact")["tree_planted"], 7);
 
-    // A cancellation too; a request that only reads is lost.
+    // A cancellation is also applied later; a request that only reads has no effect.
     world.now = asked + TimeDelta::seconds(10);
     let id = json!({ "user_id": record["user_id"], "time_utc": record["time_utc"] }).to_string();
     for (method, path, body) in
@@ -223,7 +222,7 @@ fn a_purchase_can_be_made_after_its_caller_is_gone() {
 }
 
 #[test]
-fn a_server_shows_what_was_made_later_without_another_request() {
+fn a_server_shows_a_delayed_purchase_without_another_request() {
     let clock = ManualClock::new("2025-03-12T15:22:14.753Z".parse().unwrap());
     let rule = FaultRule::new(Fault::DropThenApply { millis: 5_000 });
     let server = Server::builder().clock(clock.clone()).fault(rule).start().unwrap();
@@ -234,11 +233,11 @@ fn a_server_shows_what_was_made_later_without_another_request() {
 }
 
 #[test]
-fn a_server_with_connections_that_hang_stops() {
+fn a_server_with_hanging_connections_stops() {
     for fault in [
-        Fault::NeverAnswer { applied: true },
+        Fault::NeverRespond { applied: true },
         Fault::SlowBytes { millis: 60_000 },
-        Fault::AnswerLate { millis: 60_000 },
+        Fault::LateResponse { millis: 60_000 },
     ] {
         let server = server(fault);
         let (bytes, closed) = wire(&server);
@@ -246,18 +245,18 @@ fn a_server_with_connections_that_hang_stops() {
         assert_eq!(bought(&server), 1);
         let start = Instant::now();
         drop(server);
-        // A second, and what a busy machine adds.
+        // The grace period is a second; allow for a busy machine.
         assert!(start.elapsed() < Duration::from_secs(5));
     }
 }
 
 #[test]
-fn a_rule_hits_its_path_so_many_times_and_the_first_rule_counts() {
+fn a_rule_hits_its_path_as_often_as_asked_and_the_first_rule_counts() {
     let mut world = World::new();
     let error = |fault| FaultRule::new(fault).on(TREES);
     world.emulator.inject(error(Fault::ServerError).times(2));
     world.emulator.inject(error(Fault::Unavailable).times(1));
-    // Neither another path nor what is refused anyway uses a rule up.
+    // Neither requests to other paths nor refused requests count for a rule.
     world.post("/v1/clean_ocean", TREE);
     world.refused_post(400, TREES, "{}");
     world.key = "live_x";
@@ -275,9 +274,6 @@ fn a_rule_hits_its_path_so_many_times_and_the_first_rule_counts() {
         assert_eq!(world.emulator.respond(&request, world.now).status(), status);
         assert_eq!(left(&world), rest);
     }
-    world.emulator.inject(FaultRule::new(Fault::ServerError).times(0));
-    assert!(world.emulator.faults().is_empty());
-
     world.emulator.inject(FaultRule::new(Fault::ServerError).on("/v1/projects/{project_id}"));
     let project = world.request(&http::Method::GET, "/v1/projects/emulator-clean-bay", "");
     assert_eq!(world.emulator.respond(&project, world.now).status(), 500);
@@ -287,7 +283,7 @@ fn a_rule_hits_its_path_so_many_times_and_the_first_rule_counts() {
 }
 
 #[test]
-fn what_the_api_refuses_uses_no_rule_up() {
+fn a_request_that_the_api_refuses_does_not_count_for_a_rule() {
     let mut world = World::new();
     let receipt = world.post(TREES, TREE);
     let user_id = receipt["user_id"].as_str().unwrap();
@@ -307,8 +303,8 @@ fn what_the_api_refuses_uses_no_rule_up() {
 }
 
 #[test]
-fn what_was_not_applied_is_no_success_even_if_it_is_not_answered() {
-    for fault in [Fault::DropBefore, Fault::NeverAnswer { applied: false }] {
+fn a_request_that_is_not_applied_never_has_a_successful_response() {
+    for fault in [Fault::DropBefore, Fault::NeverRespond { applied: false }] {
         let mut world = World::new();
         world.emulator.inject(FaultRule::new(fault.clone()));
         let request = world.request(&http::Method::POST, TREES, TREE);
@@ -321,7 +317,7 @@ fn what_was_not_applied_is_no_success_even_if_it_is_not_answered() {
 }
 
 #[test]
-fn an_exchange_prints_nothing_of_its_answer() {
+fn the_debug_output_of_an_exchange_hides_its_response() {
     let mut world = World::new();
     let ada = r#"{"amount":1,"customer_email":"ada@example.com"}"#;
     let request = world.request(&http::Method::POST, TREES, ada);
@@ -331,10 +327,10 @@ fn an_exchange_prints_nothing_of_its_answer() {
 }
 
 #[test]
-fn a_probability_is_drawn_from_the_seed() {
+fn the_seed_decides_which_requests_a_probability_hits() {
     let draws = |seed| -> Vec<bool> {
         let mut world = World::of(oneclick_emulator::Config::new().seed(seed));
-        let rule = FaultRule::new(Fault::ApplyThenDrop).probability(0.3).unwrap();
+        let rule = FaultRule::new(Fault::ApplyThenDrop).probability(0.3);
         world.emulator.inject(rule);
         let request = world.request(&http::Method::POST, TREES, TREE);
         let mut delivery = || world.emulator.exchange(&request, world.now).delivery;
@@ -346,22 +342,82 @@ fn a_probability_is_drawn_from_the_seed() {
     let hits = first.iter().filter(|hit| **hit).count();
     assert!((500..700).contains(&hits), "{hits} of 2000");
 
-    for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-        assert!(FaultRule::new(Fault::ServerError).probability(wrong).is_err());
-    }
-    for (probability, hit) in [(0.0, false), (1.0, true)] {
-        let mut world = World::new();
-        let rule = FaultRule::new(Fault::ServerError).probability(probability).unwrap();
-        world.emulator.inject(rule);
-        for _ in 0..100 {
-            let request = world.request(&http::Method::POST, TREES, TREE);
-            assert_eq!(world.emulator.exchange(&request, world.now).fault.is_some(), hit);
-        }
+    let mut world = World::new();
+    world.emulator.inject(FaultRule::new(Fault::ServerError).probability(1.0));
+    for _ in 0..100 {
+        let request = world.request(&http::Method::POST, TREES, TREE);
+        assert!(world.emulator.exchange(&request, world.now).fault.is_some());
     }
 }
 
 #[test]
-fn what_is_hidden_is_seen_by_nobody_until_its_time() {
+fn a_rule_that_can_never_hit_panics() {
+    fn rule() -> FaultRule {
+        FaultRule::new(Fault::ServerError)
+    }
+    let panics = |make: fn() -> FaultRule, words: &str| {
+        let panic = std::panic::catch_unwind(make).unwrap_err();
+        let message = panic.downcast_ref::<String>().cloned();
+        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        assert!(message.as_ref().unwrap().contains(words), "{message:?}");
+    };
+    panics(|| rule().times(0), "`times` must be 1 or more, got 0");
+    panics(|| rule().on("/v1/trees"), "did you mean POST /v1/plant_tree?");
+    panics(|| rule().probability(0.0), "above 0 and at most 1, got 0");
+    panics(|| rule().probability(-0.1), "got -0.1");
+    panics(|| rule().probability(1.1), "got 1.1");
+    panics(|| rule().probability(f64::NAN), "got NaN");
+}
+
+#[test]
+fn every_fault_has_one_json_form_with_defaults() {
+    let read = |json: &str| json.parse::<FaultRule>().map_err(|error| error.to_string());
+    for (name, fault) in [
+        ("rate_limited", Fault::RateLimited { retry_after: None }),
+        ("server_error", Fault::ServerError),
+        ("unavailable", Fault::Unavailable),
+        ("gateway", Fault::Gateway { status: 502, applied: true, body: GatewayBody::Html }),
+        ("drop_before", Fault::DropBefore),
+        ("drop_then_apply", Fault::DropThenApply { millis: 5_000 }),
+        ("apply_then_drop", Fault::ApplyThenDrop),
+        ("apply_then_error", Fault::ApplyThenError),
+        ("late_response", Fault::LateResponse { millis: 5_000 }),
+        ("cut_response", Fault::CutResponse { at: 10 }),
+        ("no_length", Fault::NoLength { at: None }),
+        ("garbage", Fault::Garbage),
+        ("not_http", Fault::NotHttp),
+        ("wrong_length", Fault::WrongLength { by: 10 }),
+        ("slow_bytes", Fault::SlowBytes { millis: 100 }),
+        ("never_respond", Fault::NeverRespond { applied: true }),
+        ("hidden", Fault::Hidden { millis: 5_000 }),
+    ] {
+        let rule = FaultRule::new(fault.clone());
+        // As a bare name, as a name in a rule, and as an object without fields.
+        assert_eq!(read(name).as_ref(), Ok(&rule));
+        assert_eq!(read(&json!({ "fault": name }).to_string()).as_ref(), Ok(&rule));
+        assert_eq!(read(&json!({ "fault": { name: {} } }).to_string()).as_ref(), Ok(&rule));
+        // With all of its fields, as it is serialized.
+        let json = serde_json::to_string(&rule).unwrap();
+        assert_eq!(read(&json).as_ref(), Ok(&rule));
+        assert_eq!(serde_json::from_str::<FaultRule>(&json).unwrap(), rule);
+        assert_eq!(serde_json::from_value::<Fault>(json!(fault)).unwrap(), fault);
+
+        let wrong = json!({ "fault": name, "times": "once" }).to_string();
+        let error = read(&wrong).unwrap_err();
+        let example = &error[error.find("for example ").unwrap() + 12..];
+        assert_eq!(read(example).unwrap().fault(), rule.fault(), "{error}");
+        let error = read(&json!({ "fault": { name: { "x": 1 } } }).to_string()).unwrap_err();
+        let example = &error[error.find("for example ").unwrap() + 12..];
+        let shown = json!(read(example).unwrap().fault()).to_string();
+        assert!(shown.contains(name), "{error}");
+    }
+    assert!(read("never").unwrap_err().contains("unknown fault: `never`"));
+    assert!(read("").unwrap_err().contains("the rule is empty"));
+    assert!(read("{").unwrap_err().contains("the rule is not JSON"));
+}
+
+#[test]
+fn a_hidden_purchase_is_invisible_until_its_time() {
     let mut world = World::new();
     world.post(TREES, r#"{"amount":1,"customer_email":"a@b"}"#);
     let lists = [
@@ -384,7 +440,7 @@ fn what_is_hidden_is_seen_by_nobody_until_its_time() {
         own["user_id"].as_str().unwrap(),
         own["time_utc"].as_str().unwrap(),
     );
-    // What comes later is seen earlier.
+    // A later purchase becomes visible earlier.
     world.pass(TimeDelta::milliseconds(4_999));
     assert_eq!(lists.map(|list| world.get(list)), before);
     world.refused_get(404, &track);
@@ -408,14 +464,14 @@ fn what_is_hidden_is_seen_by_nobody_until_its_time() {
         "c@d"
     );
     world.get(&track);
-    // The clock goes back, and what was seen stays.
+    // What was visible stays visible when the clock is set back.
     world.pass(TimeDelta::days(-1));
     world.get(&track);
     world.post("/v1/cancel_impact", &handle(&own));
 }
 
 #[test]
-fn a_name_that_is_hidden_is_not_seen_before_its_impact() {
+fn the_name_in_a_hidden_purchase_is_invisible_until_its_time() {
     let mut world = World::new();
     let buy = |world: &mut World, name: &str| {
         let body = json!({ "amount": 1, "customer_email": "a@b", "customer_name": name });
@@ -438,21 +494,21 @@ fn a_name_that_is_hidden_is_not_seen_before_its_impact() {
     world.pass(TimeDelta::milliseconds(1_000));
     assert_eq!(seen(&mut world), "Ada L.");
     buy(&mut world, "Lovelace");
-    // It was bought before the last name was given.
+    // That purchase is older than the one with the last name.
     world.pass(TimeDelta::milliseconds(1_000));
     assert_eq!(world.get("/v1/impact")["tree_planted"], 4);
     assert_eq!(seen(&mut world), "Lovelace");
 }
 
 #[test]
-fn no_fault_panics_at_the_ends_of_time() {
+fn no_fault_panics_at_the_earliest_and_latest_times() {
     let faults = [
         Fault::RateLimited { retry_after: Some(RetryAfter::Date(u32::MAX)) },
         Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(u32::MAX)) },
         Fault::Hidden { millis: u64::MAX },
-        Fault::AnswerLate { millis: u64::MAX },
+        Fault::LateResponse { millis: u64::MAX },
         Fault::SlowBytes { millis: u64::MAX },
-        Fault::CutAnswer { at: usize::MAX },
+        Fault::CutResponse { at: usize::MAX },
     ];
     for now in [chrono::DateTime::<chrono::Utc>::MIN_UTC, chrono::DateTime::<chrono::Utc>::MAX_UTC]
     {

@@ -1,4 +1,4 @@
-//! The emulator as an HTTP server: HEAD, `Host`, and clients that close early.
+//! The emulator as an HTTP server: HEAD, `Host`, and clients that close their sending side.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::world::World;
 
-/// Sends these bytes on a connection of their own, and reads to its end.
+/// Sends these bytes on a new connection, and reads until it is closed.
 fn exchange(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -30,7 +30,7 @@ fn frozen() -> Server {
     Server::builder().clock(clock).start().unwrap()
 }
 
-/// A purchase, and the `user_id` of its receipt.
+/// Buys trees, and returns the `user_id` of the receipt.
 fn bought(server: &Server) -> String {
     let body = r#"{"amount":5,"customer_email":"ada@example.com"}"#;
     let response = exchange(
@@ -46,7 +46,7 @@ fn bought(server: &Server) -> String {
     receipt["user_id"].as_str().unwrap().to_owned()
 }
 
-/// The status line and the headers in order, without the date.
+/// The status line and the headers, sorted and without the date.
 fn head(response: &str) -> Vec<&str> {
     let (head, _) = response.split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<_> = head.split("\r\n").filter(|line| !line.starts_with("date: ")).collect();
@@ -55,7 +55,7 @@ fn head(response: &str) -> Vec<&str> {
 }
 
 #[test]
-fn head_is_answered_wherever_get_is_with_the_same_headers_and_no_body() {
+fn a_head_gets_the_headers_of_the_get_and_no_body() {
     let server = frozen();
     let user_id = bought(&server);
     let track = format!("/v1/track?user_id={user_id}&time_utc=2025-03-12T15:22:14.753Z");
@@ -74,7 +74,7 @@ fn head_is_answered_wherever_get_is_with_the_same_headers_and_no_body() {
         ("/_emulator/clock", 200),
         ("/_emulator/requests", 200),
         ("/_emulator/state", 200),
-        // An error is a response like any other.
+        // Errors, too.
         ("/v1/records?limit=0", 400),
         ("/v1/trees", 404),
         ("/_emulator/tree", 404),
@@ -97,7 +97,7 @@ fn head_is_answered_wherever_get_is_with_the_same_headers_and_no_body() {
 }
 
 #[test]
-fn a_connection_goes_on_after_a_head() {
+fn a_connection_stays_open_after_a_head() {
     let server = Server::start().unwrap();
     let request = |method, close| {
         format!(
@@ -111,12 +111,12 @@ fn a_connection_goes_on_after_a_head() {
 }
 
 #[test]
-fn a_fault_writes_no_body_either_after_a_head() {
+fn a_fault_sends_no_body_after_a_head() {
     let server = frozen();
     let whole = call(&server, "HEAD", "/v1/whoami");
     let length = head(&whole).into_iter().find(|line| line.starts_with("content-length")).unwrap();
     for (fault, expected) in [
-        (Fault::CutAnswer { at: 3 }, Some(length)),
+        (Fault::CutResponse { at: 3 }, Some(length)),
         (Fault::SlowBytes { millis: 1 }, Some(length)),
         (Fault::NoLength { at: None }, None),
     ] {
@@ -130,7 +130,7 @@ fn a_fault_writes_no_body_either_after_a_head() {
 }
 
 #[test]
-fn the_function_answers_a_head_without_a_body_too() {
+fn the_function_responds_to_a_head_without_a_body() {
     let mut world = World::new();
     for path in ["/v1/whoami", "/v1/trees"] {
         let mut respond = |method: &Method| {
@@ -145,7 +145,7 @@ fn the_function_answers_a_head_without_a_body_too() {
 }
 
 #[test]
-fn http_1_1_needs_one_host_and_http_1_0_none() {
+fn http_1_1_requires_one_host_header_and_http_1_0_none() {
     let server = Server::start().unwrap();
     let key = "x-api-key: test_http\r\nconnection: close\r\n\r\n";
     for (start, status) in [
@@ -172,14 +172,14 @@ fn http_1_1_needs_one_host_and_http_1_0_none() {
             assert_eq!(body["type"], "invalid_request_error", "{start}{body}");
         }
     }
-    // Nobody's request changed anything.
+    // No refused request has changed anything.
     let reset = "POST /_emulator/reset HTTP/1.1\r\nconnection: close\r\n\r\n";
     assert!(exchange(&server, reset).starts_with("HTTP/1.1 400 "));
     assert!(server.emulator().account("test_http").is_some());
 }
 
-/// The status and the body for a `Host`, of a path of the API and of a control path.
-fn asked_as(server: &Server, host: &str) -> [(u16, String); 2] {
+/// The status and body of the responses of an API path and a control path to a `Host`.
+fn with_host(server: &Server, host: &str) -> [(u16, String); 2] {
     ["/v1/whoami", "/_emulator/state"].map(|path| {
         let response = exchange(
             server,
@@ -194,7 +194,7 @@ fn asked_as(server: &Server, host: &str) -> [(u16, String); 2] {
 }
 
 #[test]
-fn it_answers_to_loopback_names_and_to_those_that_are_allowed() {
+fn it_answers_to_loopback_names_and_allowed_names_only() {
     let allowed = |names: &[&str]| {
         let names = names.iter().map(|name| name.parse::<HostName>().unwrap());
         names.fold(Server::builder(), oneclick_emulator::ServerBuilder::allow_host).start().unwrap()
@@ -211,12 +211,12 @@ fn it_answers_to_loopback_names_and_to_those_that_are_allowed() {
         "[::1]:8787",
     ] {
         for server in [&closed, &open] {
-            assert_eq!(asked_as(server, host).map(|(status, _)| status), [200, 200], "{host}");
+            assert_eq!(with_host(server, host).map(|(status, _)| status), [200, 200], "{host}");
         }
     }
     for host in ["emulator", "EMULATOR:8787", "emulator.", "other.test:80", "[fd00::1]:8787"] {
-        assert_eq!(asked_as(&open, host).map(|(status, _)| status), [200, 200], "{host}");
-        for (status, body) in asked_as(&closed, host) {
+        assert_eq!(with_host(&open, host).map(|(status, _)| status), [200, 200], "{host}");
+        for (status, body) in with_host(&closed, host) {
             assert_eq!(status, 421, "{host}: {body}");
             assert!(body.contains("--allow-host") && body.contains("allow_host("), "{body}");
             assert!(!body.contains("accounts"), "{body}");
@@ -234,12 +234,12 @@ fn it_answers_to_loopback_names_and_to_those_that_are_allowed() {
         "10.0.0.1",
         "[::]",
     ] {
-        for (status, body) in [&closed, &open].into_iter().flat_map(|it| asked_as(it, host)) {
+        for (status, body) in [&closed, &open].into_iter().flat_map(|it| with_host(it, host)) {
             assert_eq!(status, 421, "{host}: {body}");
             assert!(!body.contains("user_id"), "{body}");
         }
     }
-    // Not even a purchase.
+    // A purchase is not applied either.
     let tree = "POST /v1/plant_tree HTTP/1.1\r\nhost: evil.example\r\nx-api-key: test_tree\r\n\
                 connection: close\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n\
                 {\"amount\":5}";
@@ -248,7 +248,7 @@ fn it_answers_to_loopback_names_and_to_those_that_are_allowed() {
 }
 
 #[test]
-fn the_target_of_a_request_in_absolute_form_counts_instead_of_its_host() {
+fn a_target_in_absolute_form_overrides_the_host_header() {
     let server = Server::builder().allow_host("emulator".parse().unwrap()).start().unwrap();
     for (target, host, status) in [
         ("http://localhost:8787/v1/whoami", "localhost:8787", 200),
@@ -291,10 +291,10 @@ fn a_client_that_closes_its_sending_side_gets_its_response() {
     let server = Server::start().unwrap();
     for (fault, whole) in [
         (None, true),
-        (Some(Fault::AnswerLate { millis: 300 }), true),
+        (Some(Fault::LateResponse { millis: 300 }), true),
         (Some(Fault::SlowBytes { millis: 1 }), true),
         (Some(Fault::NoLength { at: None }), true),
-        (Some(Fault::CutAnswer { at: 9 }), false),
+        (Some(Fault::CutResponse { at: 9 }), false),
     ] {
         for (method, path, body) in [("POST", "/v1/plant_tree", body), ("GET", "/v1/whoami", "")] {
             if let Some(fault) = &fault {
@@ -306,17 +306,17 @@ fn a_client_that_closes_its_sending_side_gets_its_response() {
         }
     }
     assert!(half_closed(&server, &request("GET", "/_emulator/state", "")).ends_with('}'));
-    // Two at once, of which the client has sent all.
+    // Two requests at once.
     let two = request("GET", "/v1/whoami", "").repeat(2);
     assert_eq!(half_closed(&server, &two).matches("HTTP/1.1 200 OK").count(), 2);
-    // Half a request gets none, and is not carried out.
+    // An incomplete request gets no response and is not applied.
     let trees = server.emulator().account("test_http").unwrap().impacts();
     let whole = request("POST", "/v1/plant_tree", body);
     half_closed(&server, &whole[..whole.len() - 1]);
     assert_eq!(server.emulator().account("test_http").unwrap().impacts(), trees);
 
-    // What is never answered stays open for it.
-    let never = FaultRule::new(Fault::NeverAnswer { applied: false });
+    // Without a response, the connection stays open.
+    let never = FaultRule::new(Fault::NeverRespond { applied: false });
     server.emulator().inject(never.times(1));
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

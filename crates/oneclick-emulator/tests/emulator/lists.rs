@@ -6,8 +6,8 @@ use super::world::{World, column};
 const PATHS: [&str; 4] =
     ["/v1/plant_tree", "/v1/clean_ocean", "/v1/capture_carbon", "/v1/donate_money"];
 
-/// Twelve impacts, eight hours apart, of each kind in turn; every third is for
-/// one of two customers. Amounts tell them apart.
+/// Twelve impacts of all kinds in turn, eight hours apart and with different amounts. Every third
+/// one is for one of two customers.
 fn history() -> World {
     let mut world = World::new();
     world.now = "2025-01-01T00:00:00Z".parse().unwrap();
@@ -22,7 +22,7 @@ fn history() -> World {
     world
 }
 
-/// The amounts of a whole list, read in pages of a size.
+/// The amounts of a whole list, which is read in pages with this limit.
 fn walk(world: &mut World, path: &str, field: &str, query: &str, limit: usize) -> Vec<i64> {
     let mut amounts = Vec::new();
     let mut cursor = String::new();
@@ -51,7 +51,7 @@ fn encoded(text: &str) -> String {
 }
 
 #[test]
-fn records_are_the_accounts_own_and_customer_records_the_customers() {
+fn records_and_customer_records_are_separate() {
     let mut world = history();
     for limit in [1, 2, 3, 4, 7, 8, 9, 1000] {
         for (query, reverse) in
@@ -71,7 +71,7 @@ fn records_are_the_accounts_own_and_customer_records_the_customers() {
 }
 
 #[test]
-fn a_record_has_one_amount_and_a_customers_names_the_customer() {
+fn a_record_has_one_amount_and_a_customer_record_shows_the_customer() {
     let mut world = World::new();
     let own = world.post("/v1/plant_tree", r#"{"amount":1,"category":"food"}"#);
     let customers = world
@@ -116,7 +116,7 @@ fn filters_dates_and_customers_narrow_a_list_on_every_page() {
 }
 
 #[test]
-fn a_page_has_ten_items_unless_told_otherwise() {
+fn a_page_has_ten_items_by_default() {
     let mut world = World::new();
     for _ in 0..11 {
         world.post("/v1/plant_tree", r#"{"amount":1}"#);
@@ -130,7 +130,7 @@ fn a_page_has_ten_items_unless_told_otherwise() {
 }
 
 #[test]
-fn customers_are_listed_by_their_first_impact_with_their_last_name() {
+fn customers_are_sorted_by_their_first_impact_and_have_their_latest_name() {
     let mut world = World::new();
     world.post("/v1/plant_tree", r#"{"amount":1,"customer_email":"a@b"}"#);
     world.post("/v1/plant_tree", r#"{"amount":1,"customer_email":"c@d","customer_name":"C"}"#);
@@ -172,7 +172,7 @@ fn customers_are_listed_by_their_first_impact_with_their_last_name() {
 }
 
 #[test]
-fn what_is_added_during_a_walk_is_neither_lost_nor_doubled() {
+fn a_row_that_is_added_between_pages_appears_once() {
     let mut world = World::new();
     for amount in 1..=4 {
         world.post("/v1/plant_tree", &json!({ "amount": amount }).to_string());
@@ -193,7 +193,7 @@ fn what_is_added_during_a_walk_is_neither_lost_nor_doubled() {
 }
 
 #[test]
-fn a_cursor_is_good_for_its_list_alone_and_for_any_limit() {
+fn a_cursor_is_valid_for_its_own_list_with_any_limit() {
     let mut world = history();
     let cursor = world.get("/v1/records?limit=1&filter_by=tree_planted")["cursor"].clone();
     let cursor = cursor.as_str().unwrap();
@@ -201,7 +201,7 @@ fn a_cursor_is_good_for_its_list_alone_and_for_any_limit() {
     let good = format!("filter_by=tree_planted&cursor={}", encoded(cursor));
     world.get(&format!("/v1/records?{good}"));
     world.get(&format!("/v1/records?{good}&limit=1000&sort_order=asc"));
-    // What a client sends that encodes nothing; the official Python SDK does.
+    // The official Python SDK sends cursors without percent-encoding.
     world.get(&format!("/v1/records?filter_by=tree_planted&cursor={cursor}"));
 
     for query in [

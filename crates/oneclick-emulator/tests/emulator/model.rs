@@ -1,20 +1,19 @@
-//! Random histories through the core into the emulator function, read back and
-//! held against a plain model: a vector that is filtered and summed.
+//! Random purchases and cancellations, read back through a client and compared with a plain
+//! model: a vector that is filtered and summed.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use oneclick_emulator::{Config, DONATION_SENT_AFTER, Emulator};
+use chrono::{Days, NaiveDate, TimeDelta};
+use oneclick_emulator::{DONATION_SENT_AFTER, InMemory};
 use oneclick_proto::{
-    Api, CancelImpact, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, DateRange,
-    DonateMoney, Email, Endpoint, Error, Fragments, GetAccount, GetDailyTotals, GetImpactTotals,
-    Impact, ImpactId, ImpactKind, Limit, List, ListCustomerRecords, ListCustomers, ListRecords,
-    Metadata, Pager, PlantTree, Pounds, Receipt, RestoreCoral, SortOrder, Timestamp, Totals,
-    TrackImpact, TreeCategory, Trees,
+    BlockingClient, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, DateRange,
+    DonateMoney, Email, Fragments, Impact, ImpactId, ImpactKind, Limit, List, ListCustomerRecords,
+    ListCustomers, ListRecords, Metadata, PlantTree, Pounds, Receipt, RestoreCoral, SortOrder,
+    Timestamp, Totals, TrackImpact, TreeCategory, Trees,
 };
 use proptest::prelude::*;
 
-/// One purchase of a history.
+/// A purchase of a history.
 #[derive(Clone, Debug)]
 struct Purchase {
     kind: ImpactKind,
@@ -22,12 +21,11 @@ struct Purchase {
     /// One of a few customers, or the account itself.
     customer: Option<u8>,
     food: bool,
-    /// The number of an order, stored with it.
+    /// The number of an order, in its metadata.
     order: Option<u16>,
-    /// How far the clock goes before it, in milliseconds; it may stand still
-    /// and it may go back.
+    /// How far the clock advances before it, in milliseconds, or goes back if negative.
     wait: i64,
-    /// An earlier purchase that is cancelled right after it, if there is one.
+    /// A purchase that is cancelled right after it, if any.
     cancels: Option<prop::sample::Index>,
 }
 
@@ -74,102 +72,81 @@ impl Purchase {
     }
 }
 
-/// The core on one side, the emulator function on the other, no socket between.
-struct Pair {
-    api: Api,
-    emulator: Emulator,
-    now: DateTime<Utc>,
+type Client = BlockingClient<InMemory>;
+
+fn buy(client: &Client, purchase: &Purchase) -> Receipt {
+    let amount = u64::from(purchase.amount);
+    let customer = purchase.customer.map(|number| Customer::from(email(number)));
+    macro_rules! send {
+        ($request:expr) => {{
+            let request = $request.metadata(purchase.metadata());
+            client.send(match customer {
+                Some(customer) => request.customer(customer),
+                None => request,
+            })
+        }};
+    }
+    let receipt = match purchase.kind {
+        ImpactKind::TreePlanted => {
+            let plant = PlantTree::new(Trees::new(amount).unwrap());
+            send!(if purchase.food { plant.category(TreeCategory::Food) } else { plant })
+        }
+        ImpactKind::WasteRemoved => send!(CleanOcean::new(Pounds::new(amount).unwrap())),
+        ImpactKind::CarbonCaptured => send!(CaptureCarbon::new(Pounds::new(amount).unwrap())),
+        ImpactKind::CoralRestored => send!(RestoreCoral::new(Fragments::new(amount).unwrap())),
+        ImpactKind::MoneyDonated => send!(DonateMoney::new(Cents::new(amount).unwrap())),
+        ref other => panic!("no action makes {other}"),
+    };
+    receipt.unwrap()
 }
 
-impl Pair {
-    fn new() -> Self {
-        Self {
-            api: Api::with_base_url("http://127.0.0.1", "test_model").unwrap(),
-            emulator: Emulator::new(Config::default()),
-            now: "2025-01-30T23:00:00Z".parse().unwrap(),
+/// Cancels an impact and checks the response and the tracking.
+fn cancel(client: &Client, bought: &mut Bought) -> Result<(), TestCaseError> {
+    let user_id = client.whoami().unwrap().user_id;
+    let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
+    let result = client.cancel_impact(&id);
+    let now = client.transport().time();
+    let made = bought.time_utc.datetime();
+    let (message, on) = match &bought.cancelled {
+        Some(before) => (CancelMessage::AlreadyCancelled, before.clone()),
+        None if now >= made + DONATION_SENT_AFTER => {
+            prop_assert_eq!(result.unwrap_err().status().unwrap(), 400);
+            return Ok(());
         }
-    }
+        None => (CancelMessage::Cancelled, Timestamp::from(now.max(made))),
+    };
+    let cancellation = result.unwrap();
+    prop_assert_eq!(&cancellation.message, &message);
+    prop_assert_eq!(&cancellation.cancelled_on, &on);
+    prop_assert_eq!(&cancellation.impact, &bought.impact);
+    let tracking = client.track(&cancellation).unwrap();
+    prop_assert_eq!(tracking.cancelled_on.as_ref(), Some(&on));
+    prop_assert_eq!(TrackImpact::try_from(&tracking).unwrap(), TrackImpact::new(id));
+    bought.cancelled = Some(on);
+    Ok(())
+}
 
-    fn send<E: Endpoint>(&mut self, endpoint: &E) -> Result<E::Response, Error> {
-        let request = self.api.encode(endpoint).unwrap();
-        let response = self.emulator.respond(&request, self.now);
-        self.api.decode(endpoint, response)
+/// Walks a list to its end, each page no longer than the limit.
+fn walk<L: List>(client: &Client, list: L, limit: Limit) -> Vec<L::Item> {
+    let mut items = Vec::new();
+    for page in client.list(list.with_limit(limit)).into_pages() {
+        let page = page.unwrap();
+        assert!(page.items.len() as u64 <= limit.get());
+        assert!(page.cursor.is_none() || page.items.len() as u64 == limit.get());
+        items.extend(page.items);
     }
-
-    fn buy(&mut self, purchase: &Purchase) -> Receipt {
-        let amount = u64::from(purchase.amount);
-        let customer = purchase.customer.map(|number| Customer::from(email(number)));
-        macro_rules! send {
-            ($request:expr) => {{
-                let request = $request.metadata(purchase.metadata());
-                self.send(&match customer {
-                    Some(customer) => request.customer(customer),
-                    None => request,
-                })
-            }};
-        }
-        let receipt = match purchase.kind {
-            ImpactKind::TreePlanted => {
-                let plant = PlantTree::new(Trees::new(amount).unwrap());
-                send!(if purchase.food { plant.category(TreeCategory::Food) } else { plant })
-            }
-            ImpactKind::WasteRemoved => send!(CleanOcean::new(Pounds::new(amount).unwrap())),
-            ImpactKind::CarbonCaptured => send!(CaptureCarbon::new(Pounds::new(amount).unwrap())),
-            ImpactKind::CoralRestored => send!(RestoreCoral::new(Fragments::new(amount).unwrap())),
-            ImpactKind::MoneyDonated => send!(DonateMoney::new(Cents::new(amount).unwrap())),
-            ref other => panic!("no action makes {other}"),
-        };
-        receipt.unwrap()
-    }
-
-    /// Cancels an impact and checks what comes of it.
-    fn cancel(&mut self, bought: &mut Bought) -> Result<(), TestCaseError> {
-        let user_id = self.send(&GetAccount).unwrap().user_id;
-        let id = ImpactId::new(user_id.as_str(), bought.time_utc.clone());
-        let result = self.send(&CancelImpact::new(&id));
-        let made = bought.time_utc.datetime();
-        let (message, on) = match &bought.cancelled {
-            Some(before) => (CancelMessage::AlreadyCancelled, before.clone()),
-            None if self.now >= made + DONATION_SENT_AFTER => {
-                prop_assert_eq!(result.unwrap_err().status().unwrap(), 400);
-                return Ok(());
-            }
-            None => (CancelMessage::Cancelled, Timestamp::from(self.now.max(made))),
-        };
-        let cancellation = result.unwrap();
-        prop_assert_eq!(&cancellation.message, &message);
-        prop_assert_eq!(&cancellation.cancelled_on, &on);
-        prop_assert_eq!(&cancellation.impact, &bought.impact);
-        let tracking = self.send(&TrackImpact::new(&cancellation)).unwrap();
-        prop_assert_eq!(tracking.cancelled_on.as_ref(), Some(&on));
-        prop_assert_eq!(TrackImpact::try_from(&tracking).unwrap(), TrackImpact::new(id));
-        bought.cancelled = Some(on);
-        Ok(())
-    }
-
-    /// Walks a list to its end, each page no longer than the limit.
-    fn walk<L: List>(&mut self, list: L, limit: Limit) -> Vec<L::Item> {
-        let mut pager = Pager::new(list.with_limit(limit));
-        let mut items = Vec::new();
-        while let Some(request) = pager.request() {
-            let page = pager.take(self.send(&request.unwrap())).unwrap().unwrap();
-            assert!(page.items.len() as u64 <= limit.get());
-            assert!(page.cursor.is_none() || page.items.len() as u64 == limit.get());
-            items.extend(page.items);
-        }
-        items
-    }
+    items
 }
 
 fn email(number: u8) -> Email {
-    // Addresses that a query must escape, or somebody else is found.
+    // Unless a query encodes these addresses, it finds other customers.
     Email::new(["a+b@x.com", "a_b@x.com", "a&limit=1@x.com", "ü%40@x.com"][usize::from(number)])
         .unwrap()
 }
 
-/// A question about the history.
+/// A query for the history.
 #[derive(Clone, Debug)]
-struct Question {
+struct Query {
     kinds: Vec<ImpactKind>,
     start: Option<u64>,
     end: Option<u64>,
@@ -178,7 +155,7 @@ struct Question {
     limit: u64,
 }
 
-fn question() -> impl Strategy<Value = Question> {
+fn query() -> impl Strategy<Value = Query> {
     (
         prop::collection::vec(proptest::sample::select(ImpactKind::KNOWN), 0..4),
         proptest::option::of(0u64..8),
@@ -187,7 +164,7 @@ fn question() -> impl Strategy<Value = Question> {
         proptest::option::of(0u8..4),
         prop_oneof![1u64..6, 1u64..=1000],
     )
-        .prop_map(|(kinds, start, end, order, customer, limit)| Question {
+        .prop_map(|(kinds, start, end, order, customer, limit)| Query {
             kinds,
             start,
             end,
@@ -197,7 +174,7 @@ fn question() -> impl Strategy<Value = Question> {
         })
 }
 
-impl Question {
+impl Query {
     fn dates(&self) -> DateRange {
         let first = NaiveDate::from_ymd_opt(2025, 1, 28).unwrap();
         let day = |offset: u64| first + Days::new(offset);
@@ -207,8 +184,8 @@ impl Question {
         }
     }
 
-    /// The answer, by looking at everything.
-    fn answer(&self, history: &[Bought], own: bool) -> Vec<(Timestamp, Impact, Option<String>)> {
+    /// The expected rows.
+    fn rows(&self, history: &[Bought], own: bool) -> Vec<(Timestamp, Impact, Option<String>)> {
         let dates = self.dates();
         let mut rows: Vec<_> = history
             .iter()
@@ -247,23 +224,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn what_is_bought_is_read_back(
+    fn reads_agree_with_a_model_of_all_purchases(
         purchases in prop::collection::vec(purchase(), 0..40),
-        questions in prop::collection::vec(question(), 1..6),
+        querys in prop::collection::vec(query(), 1..6),
     ) {
-        let mut pair = Pair::new();
+        let client = Client::sandbox("test_model").unwrap();
+        let transport = client.transport();
+        transport.set_time("2025-01-30T23:00:00Z".parse().unwrap());
         let mut history: Vec<Bought> = Vec::new();
         for purchase in &purchases {
-            pair.now += TimeDelta::milliseconds(purchase.wait);
-            let receipt = pair.buy(purchase);
+            transport.set_time(transport.time() + TimeDelta::milliseconds(purchase.wait));
+            let receipt = buy(&client, purchase);
             let impact = Impact::new(purchase.kind.clone(), i64::from(purchase.amount));
             prop_assert_eq!(&receipt.impact, &impact);
             let named = receipt.customer.as_ref().map(|customer| customer.customer_email.as_str());
             let sent = purchase.customer.map(email);
             prop_assert_eq!(named, sent.as_ref().map(Email::as_str));
-            // The handle names this impact and no other.
+            // The time is unique.
             prop_assert!(history.iter().all(|bought| bought.time_utc != receipt.time_utc));
-            let tracking = pair.send(&TrackImpact::from(&receipt)).unwrap();
+            let tracking = client.track(&receipt).unwrap();
             prop_assert_eq!(&tracking.impact, &impact);
             prop_assert_eq!(&tracking.impact_initiated, &receipt.time_utc);
             prop_assert_eq!(&tracking.category, &receipt.category);
@@ -276,47 +255,45 @@ proptest! {
             });
             if let Some(cancels) = &purchase.cancels {
                 let at = cancels.index(history.len());
-                pair.cancel(&mut history[at])?;
+                cancel(&client, &mut history[at])?;
             }
         }
 
-        let totals = pair.send(&GetImpactTotals).unwrap();
+        let totals = client.impact().unwrap();
         prop_assert_eq!(&totals.total, &sum(history.iter()));
         let own = history.iter().filter(|bought| bought.customer.is_none());
         prop_assert_eq!(&totals.user_impact, &sum(own));
         let customers = history.iter().filter(|bought| bought.customer.is_some());
         prop_assert_eq!(&totals.customer_impact, &sum(customers));
 
-        for question in &questions {
-            let limit = Limit::new(question.limit).unwrap();
-            let dates = question.dates();
+        for query in &querys {
+            let limit = Limit::new(query.limit).unwrap();
+            let dates = query.dates();
 
             let mut records = ListRecords::new().dates(dates);
-            records.filter_by.clone_from(&question.kinds);
-            records.sort_order = question.order;
-            let rows: Vec<_> = pair
-                .walk(records, limit)
+            records.filter_by.clone_from(&query.kinds);
+            records.sort_order = query.order;
+            let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
                 .map(|record| {
                     let order = record.metadata.get("order").map(str::to_owned);
                     (record.time_utc, record.impact, order)
                 })
                 .collect();
-            prop_assert_eq!(rows, question.answer(&history, true));
+            prop_assert_eq!(rows, query.rows(&history, true));
 
             let mut records = ListCustomerRecords::new().dates(dates);
-            records.customer_email = question.customer.map(email);
-            records.filter_by.clone_from(&question.kinds);
-            records.sort_order = question.order;
-            let rows: Vec<_> = pair
-                .walk(records, limit)
+            records.customer_email = query.customer.map(email);
+            records.filter_by.clone_from(&query.kinds);
+            records.sort_order = query.order;
+            let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
                 .map(|record| {
                     let order = record.metadata.get("order").map(str::to_owned);
                     (record.time_utc, record.impact, order)
                 })
                 .collect();
-            prop_assert_eq!(rows, question.answer(&history, false));
+            prop_assert_eq!(rows, query.rows(&history, false));
 
             let mut days: BTreeMap<NaiveDate, Totals> = BTreeMap::new();
             let days_of = |bought: &&Bought| {
@@ -327,7 +304,7 @@ proptest! {
                 let totals = days.entry(day).or_insert_with(Totals::zeros);
                 totals.add(&bought.impact.kind, bought.impact.amount);
             }
-            let daily = pair.send(&GetDailyTotals::from(dates)).unwrap().daily_impact;
+            let daily = client.daily_impact(dates).unwrap().daily_impact;
             let daily: Vec<_> = daily.into_iter().map(|day| (day.date, day.totals)).collect();
             prop_assert_eq!(daily, days.into_iter().collect::<Vec<_>>());
 
@@ -338,17 +315,16 @@ proptest! {
                     first.push((bought.time_utc.clone(), customer));
                 }
             }
-            if let Some(wanted) = question.customer {
+            if let Some(wanted) = query.customer {
                 first.retain(|(_, customer)| *customer == wanted);
             }
-            if question.order == Some(SortOrder::Desc) {
+            if query.order == Some(SortOrder::Desc) {
                 first.reverse();
             }
             let mut customers = ListCustomers::new();
-            customers.customer_email = question.customer.map(email);
-            customers.sort_order = question.order;
-            let seen: Vec<_> = pair
-                .walk(customers, limit)
+            customers.customer_email = query.customer.map(email);
+            customers.sort_order = query.order;
+            let seen: Vec<_> = walk(&client, customers, limit)
                 .into_iter()
                 .map(|entry| (entry.onboarded_on, entry.customer_email.as_str().to_owned()))
                 .collect();

@@ -7,14 +7,14 @@ fn ids(list: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_project_is_there_by_itself_as_it_is_in_the_list() {
+fn every_project_in_the_list_is_also_available_by_id() {
     let mut world = World::new();
     let list = world.get("/v1/projects");
     assert!(ids(&list).len() >= 5);
     for project in list["projects"].as_array().unwrap() {
         let id = project["project_id"].as_str().unwrap();
         assert_eq!(world.get(&format!("/v1/projects/{id}")), *project);
-        // The fields that the official Python SDK reads without asking.
+        // The official Python SDK requires these fields.
         for field in ["project_id", "name", "type", "location", "description", "organization"] {
             assert!(!project[field].as_str().unwrap().is_empty());
         }
@@ -31,7 +31,7 @@ fn every_project_is_there_by_itself_as_it_is_in_the_list() {
 }
 
 #[test]
-fn a_type_picks_its_projects() {
+fn a_type_selects_its_projects() {
     let mut world = World::new();
     let all = ids(&world.get("/v1/projects"));
     let mut picked = Vec::new();
@@ -45,7 +45,7 @@ fn a_type_picks_its_projects() {
 }
 
 #[test]
-fn texts_are_in_the_language_that_was_asked_for_and_facts_are_not() {
+fn only_texts_depend_on_the_language() {
     let mut world = World::new();
     let english = world.get("/v1/projects/emulator-mountain-forest");
     assert_eq!(world.get("/v1/projects/emulator-mountain-forest?locale=en"), english);
@@ -68,7 +68,7 @@ fn texts_are_in_the_language_that_was_asked_for_and_facts_are_not() {
 }
 
 #[test]
-fn an_id_is_one_segment_however_it_reads() {
+fn an_id_is_one_percent_encoded_segment() {
     let mut world = World::new();
     world.get("/v1/projects/emulator%2Dclean%2dbay");
     for id in ["..%2Fwhoami%3Fx=1", "..", "%2e%2e", "secret@x.com", "emulator-clean-bay%20", "%00"]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::World;
 
 #[test]
-fn every_test_key_is_an_account_of_its_own() {
+fn every_test_key_has_an_account_of_its_own() {
     let mut world = World::new();
     world.post("/v1/plant_tree", r#"{"amount":5}"#);
     let first = world.get("/v1/whoami");
@@ -21,7 +21,7 @@ fn every_test_key_is_an_account_of_its_own() {
 }
 
 #[test]
-fn totals_are_the_sum_of_what_was_done_for_oneself_and_for_customers() {
+fn totals_are_the_sum_of_own_and_customer_impacts() {
     let mut world = World::new();
     for amount in [5, 7] {
         world.post("/v1/plant_tree", &json!({ "amount": amount }).to_string());
@@ -29,10 +29,10 @@ fn totals_are_the_sum_of_what_was_done_for_oneself_and_for_customers() {
     world.post("/v1/plant_tree", r#"{"amount":30,"customer_email":"a@b"}"#);
     world.post("/v1/donate_money", r#"{"amount":1000000000,"customer_email":"a@b"}"#);
     world.post("/v1/donate_money", r#"{"amount":1000000000}"#);
-    let mut answer = world.get("/v1/impact");
-    assert!(answer["user_id"].take().is_string());
+    let mut impact = world.get("/v1/impact");
+    assert!(impact["user_id"].take().is_string());
     assert_eq!(
-        answer,
+        impact,
         json!({
             "user_id": null,
             "tree_planted": 42,
@@ -59,7 +59,7 @@ fn totals_are_the_sum_of_what_was_done_for_oneself_and_for_customers() {
 }
 
 #[test]
-fn days_are_those_of_utc_and_empty_ones_are_left_out() {
+fn days_are_in_utc_and_empty_days_are_left_out() {
     let mut world = World::new();
     world.now = "2025-01-31T23:59:59.999Z".parse().unwrap();
     world.post("/v1/plant_tree", r#"{"amount":1}"#);
@@ -70,8 +70,8 @@ fn days_are_those_of_utc_and_empty_ones_are_left_out() {
     world.post("/v1/plant_tree", r#"{"amount":4}"#);
 
     let days = |world: &mut World, query: &str| {
-        let answer = world.get(&format!("/v1/impact/daily{query}"));
-        super::world::column(&answer["daily_impact"], "date")
+        let impact = world.get(&format!("/v1/impact/daily{query}"));
+        super::world::column(&impact["daily_impact"], "date")
     };
     assert_eq!(days(&mut world, ""), ["2025-01-31", "2025-02-01", "2025-02-04"]);
     assert_eq!(days(&mut world, "?start_date=2025-02-01"), ["2025-02-01", "2025-02-04"]);
@@ -92,7 +92,7 @@ fn days_are_those_of_utc_and_empty_ones_are_left_out() {
 }
 
 #[test]
-fn the_same_history_gives_the_same_bytes_and_another_seed_other_ids() {
+fn responses_depend_on_nothing_but_seed_requests_and_times() {
     let history = |seed| {
         let mut world = World::of(Config::new().seed(seed));
         let mut bytes = Vec::new();
@@ -122,7 +122,7 @@ fn the_same_history_gives_the_same_bytes_and_another_seed_other_ids() {
 }
 
 #[test]
-fn the_state_can_be_looked_at() {
+fn tests_can_inspect_the_state() {
     let mut world = World::new();
     assert!(world.emulator.account("test_key").is_none());
     let first = world.post("/v1/plant_tree", r#"{"amount":1}"#);

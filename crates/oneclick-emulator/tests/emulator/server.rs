@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use oneclick_emulator::{DONATION_AVAILABLE_AFTER, MAX_BODY_BYTES, ManualClock, Server};
 
-/// Longer than anything here takes on a slow machine.
+/// A timeout that is long enough for a slow machine.
 const LONG: Duration = Duration::from_secs(30);
 
 fn connect(server: &Server) -> TcpStream {
@@ -22,8 +22,8 @@ fn request(method: &str, path: &str, body: &str) -> String {
     )
 }
 
-/// Reads one answer with a content-length: head and body.
-fn answer(stream: &mut TcpStream) -> (String, String) {
+/// Reads a response with a `content-length`: head and body.
+fn response(stream: &mut TcpStream) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -40,13 +40,13 @@ fn answer(stream: &mut TcpStream) -> (String, String) {
 
 fn call(stream: &mut TcpStream, method: &str, path: &str, body: &str) -> (String, String) {
     stream.write_all(request(method, path, body).as_bytes()).unwrap();
-    answer(stream)
+    response(stream)
 }
 
-/// Reads until the other side closes, and says how much came.
+/// Reads until the server closes the connection, and returns the number of bytes.
 fn until_closed(stream: &mut TcpStream) -> usize {
     let mut rest = Vec::new();
-    // A reset is a way to close, too.
+    // A reset also closes it.
     let _ = stream.read_to_end(&mut rest);
     rest.len()
 }
@@ -62,7 +62,7 @@ fn one_connection_carries_many_requests() {
         assert!(head.contains("content-type: application/json\r\n"), "{head}");
         let (_, body) = call(&mut stream, "GET", "/v1/impact", "");
         assert!(body.contains(&format!(r#""tree_planted":{total},"#)), "{body}");
-        // An error does not end the connection.
+        // An error keeps the connection open.
         let (head, _) = call(&mut stream, "GET", "/v1/trees", "");
         assert!(head.starts_with("http/1.1 404 "), "{head}");
     }
@@ -70,7 +70,7 @@ fn one_connection_carries_many_requests() {
 }
 
 #[test]
-fn connections_are_served_side_by_side() {
+fn connections_are_served_concurrently() {
     let server = Server::start().unwrap();
     let mut silent = connect(&server);
     silent.write_all(b"POST /v1/plant_tree HTTP/1.1\r\n").unwrap();
@@ -92,14 +92,14 @@ fn connections_are_served_side_by_side() {
 }
 
 #[test]
-fn a_body_that_is_too_large_gets_a_413_that_arrives() {
+fn a_client_that_sends_too_large_a_body_can_read_the_413() {
     let server = Server::start().unwrap();
     let body = "x".repeat(4 * MAX_BODY_BYTES);
     let (head, body) = call(&mut connect(&server), "POST", "/v1/plant_tree", &body);
     assert!(head.starts_with("http/1.1 413 "), "{head}");
     assert!(body.contains("invalid_request_error"), "{body}");
 
-    // In pieces of no declared length.
+    // In chunks.
     let mut stream = connect(&server);
     let head = request("POST", "/v1/plant_tree", "")
         .replace("content-length: 0", "transfer-encoding: chunked");
@@ -109,7 +109,7 @@ fn a_body_that_is_too_large_gets_a_413_that_arrives() {
         stream.write_all(piece.as_bytes()).unwrap();
     }
     stream.write_all(b"0\r\n\r\n").unwrap();
-    assert!(answer(&mut stream).0.starts_with("http/1.1 413 "));
+    assert!(response(&mut stream).0.starts_with("http/1.1 413 "));
 }
 
 #[test]
@@ -120,11 +120,11 @@ fn a_body_without_a_declared_length_is_read() {
         .replace("content-length: 0", "transfer-encoding: chunked");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"7\r\n{\"amoun\r\n5\r\nt\":5}\r\n0\r\n\r\n").unwrap();
-    assert!(answer(&mut stream).0.starts_with("http/1.1 200 "));
+    assert!(response(&mut stream).0.starts_with("http/1.1 200 "));
 }
 
 #[test]
-fn a_client_that_goes_silent_is_let_go() {
+fn a_silent_client_is_disconnected() {
     let server = Server::builder().read_timeout(Duration::from_millis(100)).start().unwrap();
     let start = Instant::now();
     let mut idle = connect(&server);
@@ -139,7 +139,7 @@ fn a_client_that_goes_silent_is_let_go() {
 
     until_closed(&mut idle);
     until_closed(&mut half_a_head);
-    let (head, body) = answer(&mut half_a_body);
+    let (head, body) = response(&mut half_a_body);
     assert!(head.starts_with("http/1.1 408 ") && body.contains("in time"), "{head}{body}");
     until_closed(&mut half_a_body);
     assert!(start.elapsed() < LONG);
@@ -147,7 +147,7 @@ fn a_client_that_goes_silent_is_let_go() {
 }
 
 #[test]
-fn a_request_that_breaks_off_changes_nothing() {
+fn an_incomplete_request_changes_nothing() {
     let server = Server::start().unwrap();
     let mut stream = connect(&server);
     let whole = request("POST", "/v1/plant_tree", r#"{"amount":5}"#);
@@ -158,7 +158,7 @@ fn a_request_that_breaks_off_changes_nothing() {
 }
 
 #[test]
-fn what_is_no_http_harms_nobody() {
+fn a_connection_that_sends_no_http_is_closed() {
     let server = Server::start().unwrap();
     for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\r\n\r\nhello\r\n\r\n"]
     {
@@ -172,7 +172,7 @@ fn what_is_no_http_harms_nobody() {
 }
 
 #[test]
-fn a_manual_clock_drives_it() {
+fn a_manual_clock_sets_the_time_of_a_server() {
     let clock = ManualClock::new("2025-01-01T00:00:00Z".parse().unwrap());
     let server = Server::builder().clock(clock.clone()).start().unwrap();
     let mut stream = connect(&server);
@@ -186,7 +186,7 @@ fn a_manual_clock_drives_it() {
 }
 
 #[test]
-fn the_builder_hands_seed_and_leniency_on() {
+fn the_builder_sets_seed_and_leniency() {
     let user_id = |seed| {
         let server = Server::builder().seed(seed).lenient(true).start().unwrap();
         let mut stream = connect(&server);
@@ -200,7 +200,7 @@ fn the_builder_hands_seed_and_leniency_on() {
 }
 
 #[test]
-fn dropping_it_closes_idle_connections_and_frees_the_port() {
+fn dropping_a_server_closes_idle_connections_and_frees_the_port() {
     let server = Server::start().unwrap();
     let address = server.address();
     let mut stream = connect(&server);
@@ -225,7 +225,7 @@ fn an_address_in_use_is_an_error() {
 }
 
 #[test]
-fn it_starts_and_stops_inside_an_async_runtime() {
+fn a_server_starts_and_stops_inside_an_async_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let server = Server::start().unwrap();

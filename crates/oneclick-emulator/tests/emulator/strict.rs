@@ -6,7 +6,7 @@ use super::world::{World, message};
 const TREES: &str = "/v1/plant_tree";
 
 #[test]
-fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
+fn a_wrong_body_is_refused_with_how_to_fix_it() {
     let mut world = World::new();
     for (body, words) in [
         ("", vec!["empty", "amount"]),
@@ -23,7 +23,7 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
         (r#"{"amount":5,"amount":6}"#, vec!["twice", "`amount`"]),
         (r#"{"amount":5,"\u0061mount":6}"#, vec!["twice", "`amount`"]),
         (r#"{"amount":"5"}"#, vec!["`amount`", "without quotes", "a string"]),
-        (r#"{"amount":true}"#, vec!["`amount`", "a boolean"]),
+        (r#"{"amount":true}"#, vec!["`amount`", "got true"]),
         (r#"{"amount":null}"#, vec!["`amount` is null"]),
         (r#"{"amount":[5]}"#, vec!["`amount`", "an array"]),
         (r#"{"amount":{}}"#, vec!["`amount`", "an object"]),
@@ -49,7 +49,7 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
         (r#"{"amount":5,"metadata":null}"#, vec!["`metadata` is null"]),
         (r#"{"amount":5,"metadata":{"a":1}}"#, vec!["`metadata`", "strings", "a number"]),
         (r#"{"amount":5,"metadata":{"a":null}}"#, vec!["`metadata`", "strings", "null"]),
-        (r#"{"amount":5,"metadata":{"a":{"b":"secret"}}}"#, vec!["`metadata`", "an object was"]),
+        (r#"{"amount":5,"metadata":{"a":{"b":"secret"}}}"#, vec!["`metadata`", "got an object"]),
         (r#"{"amount":5,"metadata":{"":"secret"}}"#, vec!["`metadata`", "a key is empty"]),
         (r#"{"amount":5,"metadata":{"gift":"secret"}}"#, vec!["`metadata`", "reserved"]),
         (r#"{"amount":5,"metadata":{"widgetID":"secret"}}"#, vec!["`metadata`", "reserved"]),
@@ -104,7 +104,7 @@ fn a_body_that_is_wrong_is_refused_with_what_to_fix() {
 }
 
 #[test]
-fn a_body_has_a_type_a_size_and_a_place() {
+fn a_body_needs_the_right_type_size_and_method() {
     let mut world = World::new();
     let body = r#"{"amount":5}"#;
 
@@ -140,7 +140,7 @@ fn a_body_has_a_type_a_size_and_a_place() {
 }
 
 #[test]
-fn a_query_that_is_wrong_is_refused_with_what_to_fix() {
+fn a_wrong_query_is_refused_with_how_to_fix_it() {
     let mut world = World::new();
     for (uri, words) in [
         ("/v1/records?limit=0", vec!["`limit`", "between 1 and 1,000"]),
@@ -203,7 +203,7 @@ fn a_query_that_is_wrong_is_refused_with_what_to_fix() {
 }
 
 #[test]
-fn a_key_that_is_wrong_or_in_the_wrong_place_is_refused() {
+fn a_wrong_or_misplaced_key_is_refused() {
     let mut world = World::new();
     for key in ["live_secret", "secret", "Test_secret", " test_", "tes"] {
         world.key = key;
@@ -215,8 +215,8 @@ fn a_key_that_is_wrong_or_in_the_wrong_place_is_refused() {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = world.respond(&request.body(Vec::new()).unwrap());
-        let message = message(401, answer, "no key");
+        let response = world.respond(&request.body(Vec::new()).unwrap());
+        let message = message(401, response, "no key");
         assert!(message.contains("x-api-key") && !message.contains("secret"), "{message}");
         message
     };
@@ -227,13 +227,13 @@ fn a_key_that_is_wrong_or_in_the_wrong_place_is_refused() {
 }
 
 #[test]
-fn a_method_that_is_wrong_is_refused_with_those_that_are_right() {
+fn a_wrong_method_is_refused_with_the_allowed_ones() {
     let mut world = World::new();
     let mut call = |method: Method, path: &str| {
         let response = world.emulator.respond(&world.request(&method, path, ""), world.now);
         let allow = response.headers()["allow"].to_str().unwrap().to_owned();
-        let answer = (response.status().as_u16(), super::world::json(&response));
-        (allow, message(405, answer, path))
+        let response = (response.status().as_u16(), super::world::json(&response));
+        (allow, message(405, response, path))
     };
     let (allow, message) = call(Method::POST, "/v1/impact");
     assert_eq!(allow, "GET, HEAD");
@@ -246,7 +246,7 @@ fn a_method_that_is_wrong_is_refused_with_those_that_are_right() {
 }
 
 #[test]
-fn a_path_that_is_wrong_is_refused_with_the_one_that_was_meant() {
+fn a_wrong_path_is_refused_with_the_one_that_was_meant() {
     let mut world = World::new();
     for (path, meant) in [
         ("/v1/plant_trees", "POST /v1/plant_tree"),
@@ -259,21 +259,21 @@ fn a_path_that_is_wrong_is_refused_with_the_one_that_was_meant() {
         ("/", "GET /v1/whoami"),
         ("/v1", "GET /v1/whoami"),
     ] {
-        for answer in
+        for message in
             [world.refused_get(404, path), world.refused_post(404, path, r#"{"amount":5}"#)]
         {
-            assert!(answer.contains(meant), "{path}: {answer}");
+            assert!(message.contains(meant), "{path}: {message}");
         }
     }
     let message = world.refused_get(404, "/v1/secret@x.com?secret");
     assert!(!message.contains("secret"), "{message}");
-    // Whoever has no key yet learns of the path first.
+    // The path is checked before the key.
     world.key = "live_x";
     world.refused_get(404, "/v1/trees");
 }
 
 #[test]
-fn no_request_makes_it_panic() {
+fn no_request_makes_the_emulator_panic() {
     let mut world = World::new();
     let texts = ["", "\u{0}", "%", "%F", "+", "&&==", "\u{FFFD}", "9".repeat(400).as_str()]
         .map(str::to_owned);

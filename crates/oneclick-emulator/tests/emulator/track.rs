@@ -9,12 +9,12 @@ fn uri(receipt: &Value) -> String {
     format!("/v1/track?user_id={}&time_utc={}", text("user_id"), text("time_utc"))
 }
 
-fn fields(answer: &Value) -> Vec<&str> {
-    answer.as_object().unwrap().keys().map(String::as_str).collect()
+fn fields(tracking: &Value) -> Vec<&str> {
+    tracking.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[test]
-fn an_impact_walks_through_its_life_on_the_emulators_clock() {
+fn an_impact_goes_through_its_stages_by_the_emulators_clock() {
     let mut world = World::new();
     let receipt = world.post("/v1/plant_tree", r#"{"amount":3,"category":"food"}"#);
     let made = world.now;
@@ -60,23 +60,23 @@ fn an_impact_walks_through_its_life_on_the_emulators_clock() {
 }
 
 #[test]
-fn every_kind_can_be_tracked_and_what_is_special_is_for_its_own() {
+fn every_kind_can_be_tracked_and_has_its_own_fields() {
     let mut world = World::new();
     for path in ACTIONS {
         for body in [r#"{"amount":1}"#, r#"{"amount":1,"customer_email":"a@b"}"#] {
             let receipt = world.post(path, body);
             world.pass(TimeDelta::hours(1));
-            let answer = world.get(&uri(&receipt));
-            assert!(answer["impact_completed"].is_string());
+            let tracking = world.get(&uri(&receipt));
+            assert!(tracking["impact_completed"].is_string());
             let money = path == "/v1/donate_money";
-            assert_eq!(fields(&answer).contains(&"donation_category"), money);
-            assert!(!fields(&answer).contains(&"live_session_date"));
-            assert!(!answer.to_string().contains("a@b"));
-            // A project that is there, if the impact goes to one.
-            if let Some(project) = answer.get("project_id") {
+            assert_eq!(fields(&tracking).contains(&"donation_category"), money);
+            assert!(!fields(&tracking).contains(&"live_session_date"));
+            assert!(!tracking.to_string().contains("a@b"));
+            // The project exists, if the impact has one.
+            if let Some(project) = tracking.get("project_id") {
                 let project = world.get(&format!("/v1/projects/{}", project.as_str().unwrap()));
-                assert_eq!(project["organization"], answer["assigned_agent"]);
-                assert_eq!(project["location"], answer["project_location"]);
+                assert_eq!(project["organization"], tracking["assigned_agent"]);
+                assert_eq!(project["location"], tracking["project_location"]);
             } else {
                 assert!(["/v1/restore_coral", "/v1/donate_money"].contains(&path));
             }
@@ -85,7 +85,7 @@ fn every_kind_can_be_tracked_and_what_is_special_is_for_its_own() {
 }
 
 #[test]
-fn an_impact_is_found_by_its_own_handle_alone() {
+fn an_impact_is_found_only_by_its_exact_id() {
     let mut world = World::new();
     let receipt = world.post("/v1/plant_tree", r#"{"amount":1}"#);
     let good = uri(&receipt);
@@ -110,7 +110,7 @@ fn an_impact_is_found_by_its_own_handle_alone() {
 }
 
 #[test]
-fn both_halves_of_the_handle_are_needed() {
+fn tracking_requires_both_parts_of_the_id() {
     let mut world = World::new();
     assert!(world.refused_get(400, "/v1/track").contains("`user_id` is missing"));
     assert!(world.refused_get(400, "/v1/track?user_id=U1").contains("`time_utc` is missing"));

@@ -1,11 +1,11 @@
-//! An emulator, a key and a time that stands still, for the tests of the function.
+//! An emulator function with a key and a fixed time, for tests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Method, Request, Response};
 use oneclick_emulator::{Config, Emulator};
 use serde_json::Value;
 
-/// The paths that make impacts.
+/// The paths of the actions.
 pub(crate) const ACTIONS: [&str; 5] = [
     "/v1/plant_tree",
     "/v1/clean_ocean",
@@ -48,30 +48,30 @@ impl World {
         (response.status().as_u16(), json(&response))
     }
 
-    /// A POST that has to succeed.
+    /// Sends a POST that must succeed.
     pub(crate) fn post(&mut self, path: &str, body: &str) -> Value {
-        let (status, answer) = self.respond(&self.request(&Method::POST, path, body));
-        assert_eq!(status, 200, "POST {path} {body}: {answer}");
-        answer
+        let (status, json) = self.respond(&self.request(&Method::POST, path, body));
+        assert_eq!(status, 200, "POST {path} {body}: {json}");
+        json
     }
 
-    /// A GET that has to succeed.
+    /// Sends a GET that must succeed.
     pub(crate) fn get(&mut self, uri: &str) -> Value {
-        let (status, answer) = self.respond(&self.request(&Method::GET, uri, ""));
-        assert_eq!(status, 200, "GET {uri}: {answer}");
-        answer
+        let (status, json) = self.respond(&self.request(&Method::GET, uri, ""));
+        assert_eq!(status, 200, "GET {uri}: {json}");
+        json
     }
 
-    /// A POST that has to be refused; its message.
+    /// Sends a POST that must be refused, and returns the message.
     pub(crate) fn refused_post(&mut self, status: u16, path: &str, body: &str) -> String {
-        let answer = self.respond(&self.request(&Method::POST, path, body));
-        message(status, answer, &format!("POST {path} {body}"))
+        let response = self.respond(&self.request(&Method::POST, path, body));
+        message(status, response, &format!("POST {path} {body}"))
     }
 
-    /// A GET that has to be refused; its message.
+    /// Sends a GET that must be refused, and returns the message.
     pub(crate) fn refused_get(&mut self, status: u16, uri: &str) -> String {
-        let answer = self.respond(&self.request(&Method::GET, uri, ""));
-        message(status, answer, &format!("GET {uri}"))
+        let response = self.respond(&self.request(&Method::GET, uri, ""));
+        message(status, response, &format!("GET {uri}"))
     }
 }
 
@@ -80,9 +80,9 @@ pub(crate) fn json(response: &Response<Vec<u8>>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-/// The message of an error, after a look at its status and shape.
-pub(crate) fn message(status: u16, answer: (u16, Value), what: &str) -> String {
-    let (got, body) = answer;
+/// Checks the status and shape of an error, and returns its message.
+pub(crate) fn message(status: u16, response: (u16, Value), what: &str) -> String {
+    let (got, body) = response;
     assert_eq!(got, status, "{what}: {body}");
     let fields = body.as_object().unwrap();
     assert_eq!(fields.len(), 2, "{body}");
@@ -91,7 +91,7 @@ pub(crate) fn message(status: u16, answer: (u16, Value), what: &str) -> String {
     fields["message"].as_str().unwrap().to_owned()
 }
 
-/// The position of each element in a list, as one string per element.
+/// A field of each element of a list, as a string.
 pub(crate) fn column(list: &Value, field: &str) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     list.as_array().unwrap().iter().map(|item| text(&item[field])).collect()

@@ -208,7 +208,7 @@ fn faults(messages: &mut Messages) {
         gateway(502, GatewayBody::Html),
         gateway(301, GatewayBody::Empty),
         gateway(200, GatewayBody::Html),
-        Fault::CutAnswer { at: 10 },
+        Fault::CutResponse { at: 10 },
         Fault::DropBefore,
         Fault::NotHttp,
     ];
@@ -244,7 +244,7 @@ fn failed_purchases(messages: &mut Messages) {
     messages.run(&setup, &["plant", "5"]);
     server.emulator().clear_faults();
 
-    let never = Fault::NeverAnswer { applied: true };
+    let never = Fault::NeverRespond { applied: true };
     server.emulator().inject(FaultRule::new(never).on("/v1/plant_tree").times(1));
     messages.note("interrupted while it waits for the response");
     let arguments = ["plant", "5", "--intent", "order-1"];

@@ -1,29 +1,42 @@
 //! Which requests a fault hits.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
 
+use serde::de::{Deserializer, Error};
+use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::super::fields::Fields;
 use super::super::hash::hash;
-use super::{Fault, GATEWAY_STATUSES};
+use super::super::problem::Problem;
+use super::super::route::check_path;
+use super::Fault;
 
-/// A fault, and the requests that it hits. What the API refuses anyway is no
-/// such request: it is answered as usual, and uses no rule up.
+/// A fault, and the requests that it hits.
+///
+/// A rule hits only requests that the API would otherwise accept. One that the API refuses
+/// gets its usual response, and does not count for [`times`](Self::times).
 ///
 /// ```
 /// use oneclick_emulator::{Fault, FaultRule};
 ///
 /// let rule = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(3);
 /// let json = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}"#;
-/// assert_eq!(serde_json::from_str::<FaultRule>(json).unwrap(), rule);
+/// assert_eq!(json.parse::<FaultRule>()?, rule);
 /// assert_eq!(serde_json::to_string(&rule).unwrap(), json);
+///
+/// // The name of a fault alone is a rule for every request.
+/// assert_eq!("server_error".parse::<FaultRule>()?, FaultRule::new(Fault::ServerError));
+/// # Ok::<(), oneclick_emulator::InvalidRule>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Wire", into = "Wire")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FaultRule {
     fault: Fault,
-    path: Option<String>,
+    path: Option<&'static str>,
     when: When,
 }
 
@@ -35,9 +48,9 @@ pub struct FaultRule {
 pub enum When {
     /// Every one.
     Always,
-    /// The next so many, 1 or more.
+    /// The next so many; at least 1.
     Times(u32),
-    /// Each with this probability, from 0 to 1.
+    /// Each with this probability, above 0 and at most 1.
     Probability(f64),
 }
 
@@ -48,110 +61,166 @@ impl FaultRule {
         Self { fault, path: None, when: When::Always }
     }
 
-    /// Only on this path, such as `/v1/plant_tree` or
-    /// `/v1/projects/{project_id}`. One that the API does not have is never hit.
+    /// Hits only requests to this path, such as `/v1/plant_tree` or
+    /// `/v1/projects/{project_id}`.
+    ///
+    /// # Panics
+    /// If the API has no such path, because the rule would never hit.
     #[must_use]
-    pub fn on(mut self, path: impl Into<String>) -> Self {
-        self.path = Some(path.into());
+    #[track_caller]
+    pub fn on(mut self, path: &str) -> Self {
+        match check_path(path) {
+            Ok(path) => self.path = Some(path),
+            Err(problem) => panic!("{problem}"),
+        }
         self
     }
 
-    /// Only the next so many; then the rule is gone. One of none is never there.
+    /// Hits only the next so many requests; then the rule is removed.
+    ///
+    /// # Panics
+    /// If `times` is 0, because the rule would never hit.
     #[must_use]
+    #[track_caller]
     pub fn times(mut self, times: u32) -> Self {
+        assert!(times > 0, "`times` must be 1 or more, got 0");
         self.when = When::Times(times);
         self
     }
 
-    /// Each with this probability, drawn from the emulator's seed: the same
-    /// requests meet the same faults again.
+    /// Hits each request with this probability, above 0 and at most 1. The emulator's seed
+    /// decides which, so the same requests meet the same faults again.
     ///
-    /// # Errors
-    /// [`InvalidRule`] for a number that is not from 0 to 1.
-    pub fn probability(mut self, probability: f64) -> Result<Self, InvalidRule> {
-        if !(0.0..=1.0).contains(&probability) {
-            return Err(InvalidRule("`probability` must be a number from 0 to 1"));
-        }
+    /// # Panics
+    /// If `probability` is outside that range.
+    #[must_use]
+    #[track_caller]
+    pub fn probability(mut self, probability: f64) -> Self {
+        assert!(is_probability(probability), "{PROBABILITY}, got {probability}");
         self.when = When::Probability(probability);
-        Ok(self)
+        self
     }
 
-    /// What goes wrong.
+    /// The fault.
     #[must_use]
     pub fn fault(&self) -> &Fault {
         &self.fault
     }
 
-    /// The path on which it does; any if `None`.
+    /// The path whose requests it hits; `None` for every path.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
-        self.path.as_deref()
+        self.path
     }
 
-    /// With which requests it does. Of a rule in an emulator: what is left.
+    /// Which of those requests it hits. For a rule inside an emulator: how many are left.
     #[must_use]
     pub fn when(&self) -> When {
         self.when
     }
+
+    /// Reads a rule from the fields of a JSON object.
+    pub(crate) fn read(fields: &Fields) -> Result<Self, Problem> {
+        let example = |problem: Problem| problem.hint(&format!("; for example {EXAMPLE}"));
+        fields.only("a rule", &["fault", "path", "times", "probability"]).map_err(example)?;
+        let missing = || Problem::invalid("`fault` is missing: send the name of a fault");
+        let fault = fields.get("fault").and_then(|fault| fault.ok_or_else(missing));
+        let mut rule = Self::new(Fault::read(fault.map_err(example)?)?);
+        rule.read_requests(fields).map_err(|problem| {
+            let example = Self::new(rule.fault.clone()).on("/v1/plant_tree").times(1);
+            problem.hint(&format!("; for example {}", json!(example)))
+        })?;
+        Ok(rule)
+    }
+
+    /// Reads which requests it hits.
+    fn read_requests(&mut self, fields: &Fields) -> Result<(), Problem> {
+        self.path = fields.text("path")?.map(check_path).transpose()?;
+        let times: Option<NonZeroU32> =
+            fields.read("times", "a whole number from 1 to 4294967295")?;
+        let probability: Option<f64> = fields.read("probability", "a number")?;
+        self.when = match (times, probability) {
+            (None, None) => When::Always,
+            (Some(times), None) => When::Times(times.get()),
+            (None, Some(probability)) if is_probability(probability) => {
+                When::Probability(probability)
+            }
+            (None, Some(probability)) => {
+                return Err(Problem::invalid(format!("{PROBABILITY}, got {probability}")));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid("send `times` or `probability`, not both"));
+            }
+        };
+        Ok(())
+    }
+
+    /// Whether it hits every request that the other rule could hit.
+    fn covers(&self, other: &Self) -> bool {
+        self.when == When::Always && (self.path.is_none() || self.path == other.path)
+    }
 }
 
-/// Why something is no rule, in words for who wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidRule(&'static str);
+/// A rule, as JSON.
+pub(crate) const EXAMPLE: &str = r#"{"fault":"apply_then_drop","path":"/v1/plant_tree","times":1}"#;
+
+/// The range of a probability, in words.
+const PROBABILITY: &str = "`probability` must be a number above 0 and at most 1";
+
+fn is_probability(number: f64) -> bool {
+    number > 0.0 && number <= 1.0
+}
+
+/// A text that is no rule; says what is wrong with it, with an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidRule(String);
 
 impl fmt::Display for InvalidRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(&self.0)
     }
 }
 
-impl Error for InvalidRule {}
+impl StdError for InvalidRule {}
 
-/// A rule as JSON has it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire {
-    fault: Fault,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    times: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    probability: Option<f64>,
-}
+/// The JSON of a rule, or the name of a fault.
+impl FromStr for FaultRule {
+    type Err = InvalidRule;
 
-impl TryFrom<Wire> for FaultRule {
-    type Error = InvalidRule;
-
-    fn try_from(wire: Wire) -> Result<Self, InvalidRule> {
-        if let Fault::Gateway { status, .. } = wire.fault {
-            if !GATEWAY_STATUSES.contains(&status) {
-                return Err(InvalidRule("`status` must be a number from 200 to 599"));
-            }
-        }
-        let rule = Self { fault: wire.fault, path: wire.path, when: When::Always };
-        match (wire.times, wire.probability) {
-            (None, None) => Ok(rule),
-            (Some(0), None) => Err(InvalidRule("`times` must be 1 or more")),
-            (Some(times), None) => Ok(rule.times(times)),
-            (None, Some(probability)) => rule.probability(probability),
-            (Some(_), Some(_)) => Err(InvalidRule("a rule has `times` or `probability`, not both")),
-        }
-    }
-}
-
-impl From<FaultRule> for Wire {
-    fn from(FaultRule { fault, path, when }: FaultRule) -> Self {
-        let (times, probability) = match when {
-            When::Always => (None, None),
-            When::Times(times) => (Some(times), None),
-            When::Probability(probability) => (None, Some(probability)),
+    fn from_str(text: &str) -> Result<Self, InvalidRule> {
+        let text = text.trim();
+        let rule = if text.is_empty() || text.starts_with('{') {
+            Fields::parse("rule", text.as_bytes(), EXAMPLE).and_then(|fields| Self::read(&fields))
+        } else {
+            Fault::read(&json!(text)).map(Self::new)
         };
-        Self { fault, path, times, probability }
+        rule.map_err(|problem| InvalidRule(problem.to_string()))
     }
 }
 
-/// The rules, the first of which that hits a request counts.
+impl<'de> Deserialize<'de> for FaultRule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(&Fields::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for FaultRule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("fault", &self.fault)?;
+        if let Some(path) = self.path {
+            map.serialize_entry("path", path)?;
+        }
+        match self.when {
+            When::Always => {}
+            When::Times(times) => map.serialize_entry("times", &times)?,
+            When::Probability(probability) => map.serialize_entry("probability", &probability)?,
+        }
+        map.end()
+    }
+}
+
+/// The rules of an emulator. Of several that match a request the first one counts.
 #[derive(Default)]
 pub(in super::super) struct Faults {
     rules: Vec<FaultRule>,
@@ -160,9 +229,12 @@ pub(in super::super) struct Faults {
 
 impl Faults {
     pub(in super::super) fn inject(&mut self, rule: FaultRule) {
-        if rule.when != When::Times(0) {
-            self.rules.push(rule);
-        }
+        self.rules.push(rule);
+    }
+
+    /// The rule that keeps a new one from ever hitting, if there is one.
+    pub(in super::super) fn covering(&self, rule: &FaultRule) -> Option<&FaultRule> {
+        self.rules.iter().find(|earlier| earlier.covers(rule))
     }
 
     pub(in super::super) fn rules(&self) -> &[FaultRule] {
@@ -173,7 +245,7 @@ impl Faults {
         self.rules.clear();
     }
 
-    /// The fault that hits the next request of a path.
+    /// The fault that hits the next request to a path.
     pub(in super::super) fn hit(&mut self, seed: u64, path: &str) -> Option<Fault> {
         let draws = &mut self.draws;
         let mut hits = |rule: &FaultRule| {
@@ -193,7 +265,7 @@ impl Faults {
     }
 }
 
-/// The next number from 0 to just below 1.
+/// The next random number: at least 0 and below 1.
 fn draw(seed: u64, draws: &mut u64) -> f64 {
     *draws += 1;
     let number = hash(&[b"fault", &seed.to_be_bytes(), &draws.to_be_bytes()]);

@@ -1,8 +1,8 @@
-//! The emulator's projects: invented, labelled so, and told in five languages.
+//! The emulator's projects: invented, labelled so, and described in five languages.
 
 use oneclick_proto::ProjectType;
 
-/// One project; what depends on the language is in `texts`.
+/// A project. Its `texts` depend on the language.
 pub(super) struct Sample {
     pub(super) project_id: &'static str,
     pub(super) project_type: ProjectType,
@@ -15,7 +15,7 @@ pub(super) struct Sample {
     pub(super) texts: ByLocale<Text>,
 }
 
-/// What a project says in one language.
+/// The texts of a project in one language.
 pub(super) struct Text {
     pub(super) name: &'static str,
     pub(super) location: &'static str,
@@ -31,11 +31,11 @@ pub(super) struct Goal {
     pub(super) texts: ByLocale<GoalText>,
 }
 
-/// What a goal is called in one language.
+/// The texts of a goal in one language.
 pub(super) struct GoalText {
     /// The official short title.
     pub(super) title: &'static str,
-    /// What the goal is about, in the emulator's own words.
+    /// The goal's description, written for the emulator.
     pub(super) description: &'static str,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ByLocale<T> {
     pub(super) nl: T,
 }
 
-/// No country has this code.
+/// A code that no country has.
 const NO_COUNTRY: &str = "ZZ";
 
 const TREE_PLANTERS: &str = "Emulator Tree Planters";
