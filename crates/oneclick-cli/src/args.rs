@@ -15,7 +15,6 @@ use oneclick_ureq::{
     Locale, Pounds, ProjectType, Reason, SortOrder, Trees,
 };
 
-use crate::emulator;
 use crate::failure::Failure;
 use crate::values;
 
