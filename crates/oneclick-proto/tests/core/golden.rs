@@ -1,6 +1,7 @@
-//! The examples of the API's reference, read and written; where the reference
-//! is older than the API, the values that the tests of the official Python SDK
-//! 2.0.0 use, and fields after its types.
+//! The examples of the API's reference, read and written.
+//!
+//! Where the reference is older than the API, the values come from the tests of the official
+//! Python SDK 2.0.0, and the fields from its types.
 
 use oneclick_proto::{
     Account, Api, CancelImpact, CancelMessage, Cancellation, CaptureCarbon, Category, Cents,
@@ -19,8 +20,8 @@ macro_rules! golden {
     };
 }
 
-/// Reads an example and checks that writing it gives the same JSON.
-fn both_ways<T: DeserializeOwned + Serialize>(golden: &str) -> T {
+/// Reads an example, and checks that writing it results in the same JSON.
+fn round_trip<T: DeserializeOwned + Serialize>(golden: &str) -> T {
     let value: T = serde_json::from_str(golden).unwrap();
     let expected: Value = serde_json::from_str(golden).unwrap();
     assert_eq!(serde_json::to_value(&value).unwrap(), expected);
@@ -39,7 +40,7 @@ fn body_is<E: Endpoint>(endpoint: &E, path: &str, golden: &str) {
     assert_eq!(body, serde_json::from_str::<Value>(golden).unwrap());
 }
 
-/// The amounts in the order in which the kinds are known.
+/// The amounts in the order of `ImpactKind::KNOWN`.
 fn amounts(totals: &Totals) -> Vec<i64> {
     ImpactKind::KNOWN.iter().map(|kind| totals.get(kind)).collect()
 }
@@ -53,7 +54,7 @@ fn customer() -> Customer {
 }
 
 #[test]
-fn the_requests_of_the_actions_are_those_of_the_reference() {
+fn the_actions_send_the_bodies_of_the_reference() {
     let trees = PlantTree::new(Trees::of::<5>())
         .customer(customer())
         .category(TreeCategory::Food)
@@ -68,14 +69,14 @@ fn the_requests_of_the_actions_are_those_of_the_reference() {
 }
 
 #[test]
-fn the_receipts_of_the_actions_are_read_and_written() {
+fn receipts_round_trip() {
     for (golden, kind, amount) in [
         (golden!("plant_tree.response"), ImpactKind::TreePlanted, 5),
         (golden!("clean_ocean.response"), ImpactKind::WasteRemoved, 5),
         (golden!("capture_carbon.response"), ImpactKind::CarbonCaptured, 5),
         (golden!("donate_money.response"), ImpactKind::MoneyDonated, 500),
     ] {
-        let receipt: Receipt = both_ways(golden);
+        let receipt: Receipt = round_trip(golden);
         assert_eq!(receipt.user_id.as_str(), "U123");
         assert_eq!(receipt.time_utc.to_string(), "2024-09-16T20:34:04.429Z");
         assert_eq!(receipt.impact, Impact::new(kind, amount));
@@ -85,15 +86,15 @@ fn the_receipts_of_the_actions_are_read_and_written() {
 }
 
 #[test]
-fn the_account_is_read_and_written() {
-    let account: Account = both_ways(golden!("whoami.response"));
+fn an_account_round_trips() {
+    let account: Account = round_trip(golden!("whoami.response"));
     assert_eq!(account.user_id.as_str(), "U123");
     assert_eq!(account.email.as_str(), "my-email@email.com");
 }
 
 #[test]
-fn the_totals_are_read_and_written() {
-    let impact: ImpactTotals = both_ways(golden!("impact.response"));
+fn totals_round_trip() {
+    let impact: ImpactTotals = round_trip(golden!("impact.response"));
     assert_eq!(amounts(&impact.total), [100, 50, 75, 0, 25000]);
     assert_eq!(amounts(&impact.user_impact), [60, 30, 45, 0, 15000]);
     assert_eq!(amounts(&impact.customer_impact), [40, 20, 30, 0, 10000]);
@@ -107,32 +108,32 @@ fn the_totals_are_read_and_written() {
 }
 
 #[test]
-fn the_days_are_read_and_written() {
-    let daily: DailyTotals = both_ways(golden!("impact_daily.response"));
+fn daily_totals_round_trip() {
+    let daily: DailyTotals = round_trip(golden!("impact_daily.response"));
     assert_eq!(daily.daily_impact.len(), 2);
     assert_eq!(daily.daily_impact[1].date.to_string(), "2025-01-21");
     assert_eq!(daily.daily_impact[1].totals.get(&ImpactKind::MoneyDonated), 500);
 }
 
 #[test]
-fn the_pages_are_read_and_written() {
-    let records: Page<Record> = both_ways(golden!("records.response"));
+fn pages_round_trip() {
+    let records: Page<Record> = round_trip(golden!("records.response"));
     assert_eq!(records.items[1].impact, Impact::new(ImpactKind::WasteRemoved, 15));
     assert_eq!(records.cursor.unwrap().as_str(), "fNJjcmV32dGVkTiOi...");
 
-    let records: Page<CustomerRecord> = both_ways(golden!("customer_records.response"));
+    let records: Page<CustomerRecord> = round_trip(golden!("customer_records.response"));
     let customer = &records.items[0].customer;
     assert_eq!(customer.customer_id, "U1234");
     assert_eq!(customer.customer_email.as_str(), "sample-customer@email.com");
     assert_eq!(customer.customer_name.as_ref().unwrap().as_str(), "Sample Customer");
 
-    let customers: Page<CustomerSummary> = both_ways(golden!("customers.response"));
+    let customers: Page<CustomerSummary> = round_trip(golden!("customers.response"));
     assert_eq!(customers.items[0].onboarded_on.to_string(), "2024-06-12T15:22:14.753Z");
 }
 
 #[test]
-fn the_tracking_is_read_and_written() {
-    let tracking: Tracking = both_ways(golden!("track.response"));
+fn tracking_round_trips() {
+    let tracking: Tracking = round_trip(golden!("track.response"));
     assert_eq!(tracking.tracking_id, "U1234-2025-03-12T15:22:14.753Z");
     assert_eq!(tracking.impact, Impact::new(ImpactKind::TreePlanted, 10));
     assert_eq!(tracking.category, Some(Category::Food));
@@ -143,43 +144,43 @@ fn the_tracking_is_read_and_written() {
 }
 
 #[test]
-fn coral_is_restored_and_shows_wherever_an_amount_does() {
+fn coral_round_trips_wherever_an_amount_appears() {
     let customer = Customer::new("test@example.com").unwrap().name("Test User");
     let metadata = Metadata::from_pairs([("reefId", "R-9")]).unwrap();
     let coral = RestoreCoral::new(Fragments::of::<50>()).customer(customer).metadata(metadata);
     body_is(&coral, "/v1/restore_coral", golden!("restore_coral.request"));
 
-    let receipt: Receipt = both_ways(golden!("restore_coral.response"));
+    let receipt: Receipt = round_trip(golden!("restore_coral.response"));
     assert_eq!(receipt.impact, Impact::new(ImpactKind::CoralRestored, 50));
     assert_eq!(receipt.customer.unwrap().customer_id, "C5678");
 
-    let impact: ImpactTotals = both_ways(golden!("impact_coral.response"));
+    let impact: ImpactTotals = round_trip(golden!("impact_coral.response"));
     assert_eq!(amounts(&impact.total), [10, 20, 30, 40, 50]);
     assert_eq!(amounts(&impact.user_impact), [1, 2, 3, 4, 5]);
     assert_eq!(amounts(&impact.customer_impact), [9, 18, 27, 36, 45]);
 
-    let daily: DailyTotals = both_ways(golden!("impact_daily_coral.response"));
+    let daily: DailyTotals = round_trip(golden!("impact_daily_coral.response"));
     assert_eq!(amounts(&daily.daily_impact[0].totals), [0, 0, 0, 25, 0]);
 
-    let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
+    let tracking: Tracking = round_trip(golden!("track_cancelled.response"));
     assert_eq!(tracking.impact, Impact::new(ImpactKind::CoralRestored, 50));
 }
 
 #[test]
-fn metadata_goes_out_and_comes_back_on_records() {
+fn metadata_is_sent_and_read_from_records() {
     let metadata = [("source", "checkout"), ("orderId", "A-1001")];
     let metadata = Metadata::from_pairs(metadata).unwrap();
     let plant = PlantTree::new(Trees::of::<3>()).metadata(metadata.clone());
     body_is(&plant, "/v1/plant_tree", golden!("metadata.request"));
 
-    let records: Page<Record> = both_ways(golden!("records_metadata.response"));
+    let records: Page<Record> = round_trip(golden!("records_metadata.response"));
     assert_eq!(records.items[0].impact, Impact::new(ImpactKind::CoralRestored, 25));
     assert!(records.items[0].metadata.is_empty());
     assert_eq!(records.items[1].metadata, metadata.into());
     assert_eq!(records.items[1].metadata.get("orderId"), Some("A-1001"));
     assert!(records.items[1].extra.is_empty());
 
-    let records: Page<CustomerRecord> = both_ways(golden!("customer_records_metadata.response"));
+    let records: Page<CustomerRecord> = round_trip(golden!("customer_records_metadata.response"));
     assert_eq!(records.items[0].metadata.get("reefId"), Some("R-9"));
 }
 
@@ -187,16 +188,16 @@ fn metadata_goes_out_and_comes_back_on_records() {
 fn a_donation_names_its_cause() {
     let money = DonateMoney::new(Cents::of::<500>()).category(Category::Veterans);
     body_is(&money, "/v1/donate_money", golden!("donate_money_category.request"));
-    let receipt: Receipt = both_ways(golden!("donate_money_category.response"));
+    let receipt: Receipt = round_trip(golden!("donate_money_category.response"));
     assert_eq!(receipt.category, Some(Category::Veterans));
 }
 
 #[test]
-fn an_impact_is_cancelled_and_once_more() {
+fn cancellations_round_trip() {
     let cancel = CancelImpact::new(id()).reason(Reason::new("order refunded").unwrap());
     body_is(&cancel, "/v1/cancel_impact", golden!("cancel_impact.request"));
 
-    let cancelled: Cancellation = both_ways(golden!("cancel_impact.response"));
+    let cancelled: Cancellation = round_trip(golden!("cancel_impact.response"));
     assert_eq!(cancelled.message, CancelMessage::Cancelled);
     assert_eq!(cancelled.cancelled_on.to_string(), "2025-03-13T09:00:00.000Z");
     assert_eq!(cancelled.reason.as_ref().unwrap().as_str(), "order refunded");
@@ -204,11 +205,11 @@ fn an_impact_is_cancelled_and_once_more() {
     assert_eq!(cancelled.category, Some(Category::Food));
     assert!(cancelled.extra.is_empty());
 
-    let again: Cancellation = both_ways(golden!("cancel_impact_again.response"));
+    let again: Cancellation = round_trip(golden!("cancel_impact_again.response"));
     assert_eq!(again.message, CancelMessage::AlreadyCancelled);
     assert_eq!(again.impact.kind.as_str(), "");
 
-    let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
+    let tracking: Tracking = round_trip(golden!("track_cancelled.response"));
     assert_eq!(tracking.project_id.as_deref(), Some("reef-9"));
     assert_eq!(tracking.cancelled_on, Some(cancelled.cancelled_on.clone()));
     assert_eq!(tracking.cancellation_reason, cancelled.reason);
@@ -216,12 +217,12 @@ fn an_impact_is_cancelled_and_once_more() {
 }
 
 #[test]
-fn whatever_holds_the_id_of_an_impact_is_handed_on_as_it_is() {
-    let receipt: Receipt = both_ways(golden!("restore_coral.response"));
-    let records: Page<Record> = both_ways(golden!("records_metadata.response"));
-    let customers: Page<CustomerRecord> = both_ways(golden!("customer_records_metadata.response"));
-    let cancelled: Cancellation = both_ways(golden!("cancel_impact.response"));
-    let tracking: Tracking = both_ways(golden!("track_cancelled.response"));
+fn everything_with_the_id_of_an_impact_converts_into_a_request() {
+    let receipt: Receipt = round_trip(golden!("restore_coral.response"));
+    let records: Page<Record> = round_trip(golden!("records_metadata.response"));
+    let customers: Page<CustomerRecord> = round_trip(golden!("customer_records_metadata.response"));
+    let cancelled: Cancellation = round_trip(golden!("cancel_impact.response"));
+    let tracking: Tracking = round_trip(golden!("track_cancelled.response"));
 
     let (track, cancel) = (TrackImpact::new(id()), CancelImpact::new(id()));
     macro_rules! check {
@@ -243,15 +244,15 @@ fn whatever_holds_the_id_of_an_impact_is_handed_on_as_it_is() {
 }
 
 #[test]
-fn projects_are_read_and_written() {
-    let project: Project = both_ways(golden!("project.response"));
+fn projects_round_trip() {
+    let project: Project = round_trip(golden!("project.response"));
     assert_eq!(project.project_type, ProjectType::Ocean);
     assert_eq!(project.about.len(), 2);
     assert_eq!(project.sdgs[0].number, 14);
     assert_eq!((project.latitude, project.longitude), (Some(-12.25), Some(44.5)));
     assert!(project.available && project.extra.is_empty() && project.sdgs[0].extra.is_empty());
 
-    let list: ProjectList = both_ways(golden!("projects.response"));
+    let list: ProjectList = round_trip(golden!("projects.response"));
     assert_eq!(list.projects[0], project);
     assert!(!list.projects[1].available && list.extra.is_empty());
 }

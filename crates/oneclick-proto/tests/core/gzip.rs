@@ -1,4 +1,4 @@
-//! What a decoder of gzip is trusted with: nothing.
+//! A gzip decoder is not trusted: its output is limited, and its errors are errors.
 
 use std::io::{self, Read};
 
@@ -19,25 +19,25 @@ fn finish(decoder: Gunzip, limit: usize) -> Result<Response<Vec<u8>>, TransportE
     reader(Some(decoder), limit).push(b"abc").unwrap().finish()
 }
 
-fn decode(answer: Response<Vec<u8>>) -> Error {
+fn decode(response: Response<Vec<u8>>) -> Error {
     let plant = PlantTree::new(Trees::of::<1>());
-    Api::sandbox("test_5ecretKey").unwrap().decode(&plant, answer).unwrap_err()
+    Api::sandbox("test_5ecretKey").unwrap().decode(&plant, response).unwrap_err()
 }
 
 #[test]
-fn what_inflates_without_end_takes_no_more_memory_than_a_body_of_the_limit() {
+fn endless_output_takes_no_more_memory_than_the_limit() {
     let endless: Gunzip = |_| Box::new(io::repeat(b' '));
     let used = allocation_counter::measure(|| {
         let error = finish(endless, MEBIBYTE).unwrap_err();
         assert_eq!(error.phase(), Phase::TooLarge);
         assert_eq!(error.status().unwrap(), 200);
     });
-    // A vector grows by doubling, and moves while it does.
+    // A vector doubles when it grows, and for a moment both allocations exist.
     assert!(used.bytes_max < 4 * MEBIBYTE as u64, "{used:?}");
 }
 
 #[test]
-fn more_than_the_limit_can_explain_is_not_kept_however_little_it_holds() {
+fn input_is_limited_even_if_it_decompresses_to_nothing() {
     let empty: Gunzip = |_| Box::new(io::empty());
     let used = allocation_counter::measure(|| {
         let mut reader = reader(Some(empty), MEBIBYTE);
@@ -52,21 +52,21 @@ fn more_than_the_limit_can_explain_is_not_kept_however_little_it_holds() {
 }
 
 #[test]
-fn what_comes_out_is_the_body_and_the_head_says_so() {
+fn the_decompressed_body_has_no_content_encoding() {
     let twice: Gunzip = |packed| Box::new(packed.chain(packed));
     for limit in [6, usize::MAX] {
-        let answer = finish(twice, limit).unwrap();
-        assert_eq!(answer.body(), b"abcabc");
-        assert!(answer.headers().is_empty(), "{:?}", answer.headers());
+        let response = finish(twice, limit).unwrap();
+        assert_eq!(response.body(), b"abcabc");
+        assert!(response.headers().is_empty(), "{:?}", response.headers());
     }
     assert_eq!(finish(twice, 5).unwrap_err().phase(), Phase::TooLarge);
 }
 
 #[test]
-fn without_a_decoder_the_answer_stays_as_it_is_and_the_error_says_so() {
-    let answer = reader(None, 3).push(b"abc").unwrap().finish().unwrap();
-    assert_eq!((&answer.body()[..], answer.headers().len()), (&b"abc"[..], 2));
-    let error = decode(answer);
+fn without_a_decoder_the_error_names_the_encoding() {
+    let response = reader(None, 3).push(b"abc").unwrap().finish().unwrap();
+    assert_eq!((&response.body()[..], response.headers().len()), (&b"abc"[..], 2));
+    let error = decode(response);
     assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
     assert_eq!(error.execution(), Execution::Unknown);
     assert_eq!(
@@ -77,17 +77,17 @@ fn without_a_decoder_the_answer_stays_as_it_is_and_the_error_says_so() {
 }
 
 #[test]
-fn an_encoding_that_repeats_the_key_or_an_address_is_in_no_message() {
+fn an_encoding_that_repeats_the_key_or_an_address_is_hidden() {
     for echo in ["test_5ecretKey", "5ecretKey", "ada@example.com"] {
-        let mut answer = Response::new(b"...".to_vec());
-        answer.headers_mut().insert("content-encoding", echo.parse().unwrap());
-        let shown = format!("{:?}", decode(answer));
+        let mut response = Response::new(b"...".to_vec());
+        response.headers_mut().insert("content-encoding", echo.parse().unwrap());
+        let shown = format!("{:?}", decode(response));
         assert!(!shown.to_lowercase().contains("5ecret") && !shown.contains("ada@"), "{shown}");
     }
 }
 
 #[test]
-fn gzip_is_taken_off_under_its_two_names_and_nothing_else_is() {
+fn gzip_and_x_gzip_are_decoded_and_nothing_else() {
     let other: Gunzip = |_| Box::new(&b"inflated"[..]);
     let read = |encodings: &[&str]| {
         let mut head = Response::builder();
@@ -108,19 +108,19 @@ fn gzip_is_taken_off_under_its_two_names_and_nothing_else_is() {
 }
 
 #[test]
-fn an_answer_that_names_no_encoding_or_identity_is_read_as_it_is() {
+fn an_empty_encoding_and_identity_are_not_encodings() {
     for encoding in ["identity", "Identity", ""] {
-        let mut answer = Response::new(&b"what?"[..]);
-        answer.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        let mut response = Response::new(&b"what?"[..]);
+        response.headers_mut().insert("content-encoding", encoding.parse().unwrap());
         let plant = PlantTree::new(Trees::of::<1>());
-        let error = Api::sandbox("test_key").unwrap().decode(&plant, answer).unwrap_err();
+        let error = Api::sandbox("test_key").unwrap().decode(&plant, response).unwrap_err();
         assert!(!error.to_string().contains("encoding"), "{error}");
     }
 }
 
-/// What does not compress grows by less than an eighth and a kibibyte.
+/// Data that cannot be compressed grows by less than that.
 #[test]
-fn as_much_arrives_as_a_body_of_the_limit_can_need() {
+fn compressed_input_may_exceed_the_limit_by_an_eighth_and_a_kibibyte() {
     let one: Gunzip = |_| Box::new(&b"1"[..]);
     for limit in [0, 8, 8000] {
         let most = limit + limit / 8 + 1024;

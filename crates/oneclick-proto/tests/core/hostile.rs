@@ -1,4 +1,4 @@
-//! Bytes that nobody should send: errors that keep what came, and no panic.
+//! Hostile responses: an error keeps what arrived, and nothing panics.
 
 use http::{Response, StatusCode};
 use oneclick_proto::{
@@ -8,12 +8,12 @@ use oneclick_proto::{
 };
 use proptest::prelude::*;
 
-fn answer(status: u16, body: &[u8]) -> Response<&[u8]> {
+fn response(status: u16, body: &[u8]) -> Response<&[u8]> {
     Response::builder().status(status).body(body).unwrap()
 }
 
 fn decode<E: Endpoint>(endpoint: &E, status: u16, body: &[u8]) -> Result<E::Response, Error> {
-    Api::sandbox("test_key").unwrap().decode(endpoint, answer(status, body))
+    Api::sandbox("test_key").unwrap().decode(endpoint, response(status, body))
 }
 
 fn plant() -> PlantTree {
@@ -21,7 +21,7 @@ fn plant() -> PlantTree {
 }
 
 #[test]
-fn a_body_that_does_not_hold_the_response_is_an_error_that_keeps_status_and_body() {
+fn a_body_that_cannot_be_decoded_is_an_error_with_status_and_body() {
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested_in_extra = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     for body in [
@@ -42,7 +42,7 @@ fn a_body_that_does_not_hold_the_response_is_an_error_that_keeps_status_and_body
         assert!(matches!(error.kind(), ErrorKind::Decode), "{error:?}");
         assert_eq!(error.status(), Some(StatusCode::OK));
         assert_eq!(error.body(), &body[..body.len().min(Error::MAX_BODY_BYTES)]);
-        // A gateway may have said so: only a part of a receipt shows that it was made.
+        // The 2xx may come from a gateway: only a part of a receipt proves the purchase.
         let shows = body.starts_with(br#"{"user_id":"U1","time_utc":"yesterday""#)
             || body.starts_with(br#"{"user_id":1"#);
         let execution = if shows { Execution::Executed } else { Execution::Unknown };
@@ -53,7 +53,7 @@ fn a_body_that_does_not_hold_the_response_is_an_error_that_keeps_status_and_body
 }
 
 #[test]
-fn an_error_answer_keeps_status_type_message_and_body() {
+fn an_error_response_keeps_status_type_message_and_body() {
     let body = br#"{"type":"invalid_request_error","message":"amount is missing","hint":"x"}"#;
     let error = decode(&plant(), 400, body).unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::BAD_REQUEST));
@@ -68,7 +68,7 @@ fn an_error_answer_keeps_status_type_message_and_body() {
 }
 
 #[test]
-fn an_error_answer_that_is_something_else_keeps_what_it_is() {
+fn an_error_response_in_another_form_keeps_its_status_and_body() {
     let error = decode(&plant(), 502, b"<html>Bad Gateway</html>").unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::BAD_GATEWAY));
     assert_eq!((error.error_type(), error.message()), (None, None));
@@ -90,7 +90,7 @@ fn a_message_cannot_fake_a_line_of_a_log() {
 }
 
 #[test]
-fn a_tracking_id_that_cannot_be_read_is_an_error_before_anything_is_sent() {
+fn an_invalid_tracking_id_is_an_error_before_anything_is_sent() {
     for id in
         ["", "-", "U1", "U1-", "-2024-09-16T20:34:04.429Z", "U1-yesterday", &"-9".repeat(9999)]
     {
@@ -109,7 +109,7 @@ fn a_tracking_id_that_cannot_be_read_is_an_error_before_anything_is_sent() {
     }
 }
 
-/// Decodes as every response there is; the value of it is that none panics.
+/// Decodes a body as every response, without a panic.
 fn decode_as_everything(status: u16, body: &[u8]) {
     fn check<E: Endpoint>(endpoint: &E, status: u16, body: &[u8]) {
         if let Err(error) = decode(endpoint, status, body) {
@@ -132,7 +132,7 @@ fn decode_as_everything(status: u16, body: &[u8]) {
     check(&GetProject::new("x"), status, body);
 }
 
-/// JSON with the names that matter, in places that they do not belong.
+/// JSON with the known names in the wrong places.
 fn near_miss() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

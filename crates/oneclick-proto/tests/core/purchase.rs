@@ -1,5 +1,4 @@
-//! A purchase as a value: it is read back as it was written, and what no
-//! constructor takes is refused.
+//! A purchase as JSON: it round-trips, and values that the constructors refuse are refused.
 
 use std::fmt::Debug;
 
@@ -11,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// The message of what cannot be read, the same from text and from a value.
+/// The error for JSON that is refused, the same from text and from a value.
 #[track_caller]
 fn refused<T: DeserializeOwned + Debug>(wrong: &Value) -> String {
     let message = serde_json::from_value::<T>(wrong.clone()).unwrap_err().to_string();
@@ -19,7 +18,7 @@ fn refused<T: DeserializeOwned + Debug>(wrong: &Value) -> String {
     message
 }
 
-/// The message without the place in the text.
+/// The error without the position in the text.
 #[track_caller]
 fn refused_text<T: DeserializeOwned + Debug>(wrong: &str) -> String {
     let message = serde_json::from_str::<T>(wrong).unwrap_err().to_string();
@@ -30,15 +29,15 @@ fn refused_text<T: DeserializeOwned + Debug>(wrong: &str) -> String {
 }
 
 #[track_caller]
-fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+fn round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).unwrap();
     assert!(serde_json::from_str::<T>(&text).unwrap() == *value, "{value:?}");
     let json = serde_json::to_value(value).unwrap();
     assert!(serde_json::from_value::<T>(json).unwrap() == *value, "{value:?}");
 }
 
-/// What a constructor says.
-fn said<T: Debug, E: ToString + Debug>(made: Result<T, E>) -> String {
+/// The error of a constructor.
+fn message_of<T: Debug, E: ToString + Debug>(made: Result<T, E>) -> String {
     made.unwrap_err().to_string()
 }
 
@@ -46,7 +45,7 @@ fn pairs(count: usize) -> impl Iterator<Item = (String, String)> {
     (0..count).map(|at| (format!("key-{at}"), "x".to_owned()))
 }
 
-/// `plant_tree` of one tree, with these fields set or, by null, left out.
+/// `plant_tree` of one tree with more fields.
 fn plant(fields: Value) -> Value {
     let mut purchase = json!({"action": "plant_tree", "amount": 1});
     let Value::Object(fields) = fields else { panic!("no fields: {fields}") };
@@ -57,21 +56,21 @@ fn plant(fields: Value) -> Value {
 }
 
 #[test]
-fn an_amount_is_refused_with_the_words_of_its_constructor() {
+fn an_amount_is_refused_with_the_message_of_its_constructor() {
     for (wrong, expected) in [
-        (json!(0), said(Trees::new(0))),
-        (json!(Trees::MAX + 1), said(Trees::new(Trees::MAX + 1))),
-        (json!(i64::MAX), said(Trees::try_from(i64::MAX))),
-        (json!(-1), said(Trees::try_from(-1))),
-        (json!(i64::MIN), said(Trees::try_from(i64::MIN))),
-        (json!(1.5), said("1.5".parse::<Trees>())),
-        (json!(-0.5), said("-0.5".parse::<Trees>())),
+        (json!(0), message_of(Trees::new(0))),
+        (json!(Trees::MAX + 1), message_of(Trees::new(Trees::MAX + 1))),
+        (json!(i64::MAX), message_of(Trees::try_from(i64::MAX))),
+        (json!(-1), message_of(Trees::try_from(-1))),
+        (json!(i64::MIN), message_of(Trees::try_from(i64::MIN))),
+        (json!(1.5), message_of("1.5".parse::<Trees>())),
+        (json!(-0.5), message_of("-0.5".parse::<Trees>())),
     ] {
         assert_eq!(refused::<Purchase>(&plant(json!({ "amount": wrong }))), expected);
         assert_eq!(refused::<PlantTree>(&json!({ "amount": wrong })), expected);
         assert_eq!(refused::<Trees>(&wrong), expected);
     }
-    // It is a number and no text, even if the text is one of a number.
+    // Text is refused even if it is that of a number.
     for (wrong, expected) in [
         (json!("5"), "invalid type: string \"5\", expected a JSON number"),
         (json!(true), "invalid type: boolean `true`, expected a JSON number"),
@@ -85,29 +84,29 @@ fn an_amount_is_refused_with_the_words_of_its_constructor() {
 }
 
 #[test]
-fn each_unit_has_its_own_range_and_words() {
-    assert_eq!(refused::<Pounds>(&json!(0)), said(Pounds::new(0)));
-    assert_eq!(refused::<Pounds>(&json!(10_000_001)), said(Pounds::new(10_000_001)));
-    assert_eq!(refused::<Pounds>(&json!(1.5)), said("1.5".parse::<Pounds>()));
-    assert_eq!(refused::<Fragments>(&json!(0)), said(Fragments::new(0)));
-    assert_eq!(refused::<Fragments>(&json!(-7)), said(Fragments::try_from(-7)));
-    assert_eq!(refused::<Fragments>(&json!(1.5)), said("1.5".parse::<Fragments>()));
-    assert_eq!(refused::<Cents>(&json!(0)), said(Cents::new(0)));
-    assert_eq!(refused::<Cents>(&json!(1_000_000_001)), said(Cents::new(1_000_000_001)));
-    assert_eq!(refused::<Cents>(&json!(1.5)), said("1.5".parse::<Cents>()));
+fn each_unit_has_its_own_range_and_message() {
+    assert_eq!(refused::<Pounds>(&json!(0)), message_of(Pounds::new(0)));
+    assert_eq!(refused::<Pounds>(&json!(10_000_001)), message_of(Pounds::new(10_000_001)));
+    assert_eq!(refused::<Pounds>(&json!(1.5)), message_of("1.5".parse::<Pounds>()));
+    assert_eq!(refused::<Fragments>(&json!(0)), message_of(Fragments::new(0)));
+    assert_eq!(refused::<Fragments>(&json!(-7)), message_of(Fragments::try_from(-7)));
+    assert_eq!(refused::<Fragments>(&json!(1.5)), message_of("1.5".parse::<Fragments>()));
+    assert_eq!(refused::<Cents>(&json!(0)), message_of(Cents::new(0)));
+    assert_eq!(refused::<Cents>(&json!(1_000_000_001)), message_of(Cents::new(1_000_000_001)));
+    assert_eq!(refused::<Cents>(&json!(1.5)), message_of("1.5".parse::<Cents>()));
     for (action, expected) in [
-        ("plant_tree", said(Trees::new(0))),
-        ("clean_ocean", said(Pounds::new(0))),
-        ("capture_carbon", said(Pounds::new(0))),
-        ("restore_coral", said(Fragments::new(0))),
-        ("donate_money", said(Cents::new(0))),
+        ("plant_tree", message_of(Trees::new(0))),
+        ("clean_ocean", message_of(Pounds::new(0))),
+        ("capture_carbon", message_of(Pounds::new(0))),
+        ("restore_coral", message_of(Fragments::new(0))),
+        ("donate_money", message_of(Cents::new(0))),
     ] {
         assert_eq!(refused::<Purchase>(&json!({"action": action, "amount": 0})), expected);
     }
 }
 
 #[test]
-fn a_number_that_is_whole_is_taken_however_it_is_written() {
+fn a_whole_number_is_accepted_in_every_notation() {
     let five = Purchase::from(PlantTree::new(Trees::of::<5>()));
     for text in ["5", "5.0", "5e0", "0.5e1", "50E-1"] {
         let purchase = format!(r#"{{"action":"plant_tree","amount":{text}}}"#);
@@ -123,15 +122,15 @@ fn a_number_that_is_whole_is_taken_however_it_is_written() {
 }
 
 #[test]
-fn a_customer_is_refused_with_the_words_of_its_constructor() {
+fn a_customer_is_refused_with_the_message_of_its_constructor() {
     for wrong in ["", "ada", "ada@", "@example.com", "a b@example.com", "ada@x..com"] {
-        let expected = said(Email::new(wrong));
+        let expected = message_of(Email::new(wrong));
         assert_eq!(refused::<Email>(&json!(wrong)), expected);
         assert_eq!(refused::<Customer>(&json!({ "customer_email": wrong })), expected);
         let purchase = plant(json!({ "customer_email": wrong }));
         assert_eq!(refused::<Purchase>(&purchase), expected);
     }
-    // The API takes no name without an address.
+    // The API accepts a name only with an e-mail address.
     let name = json!({"customer_name": "Ada Lovelace"});
     let expected = "missing field `customer_email`";
     assert_eq!(refused::<Customer>(&name), expected);
@@ -142,7 +141,7 @@ fn a_customer_is_refused_with_the_words_of_its_constructor() {
 }
 
 #[test]
-fn metadata_is_refused_with_the_words_of_its_constructor() {
+fn metadata_is_refused_with_the_message_of_its_constructor() {
     let long = "x".repeat(Metadata::MAX_VALUE_CHARS + 1);
     let long_key = "k".repeat(Metadata::MAX_KEY_CHARS + 1);
     for wrong in [
@@ -153,19 +152,19 @@ fn metadata_is_refused_with_the_words_of_its_constructor() {
         vec![(long_key, "x".to_owned())],
         pairs(Metadata::MAX_PAIRS + 1).collect(),
     ] {
-        let expected = said(Metadata::from_pairs(wrong.clone()));
+        let expected = message_of(Metadata::from_pairs(wrong.clone()));
         let fields: Value =
             wrong.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
         assert_eq!(refused::<Metadata>(&fields), expected);
         assert_eq!(refused::<Purchase>(&plant(json!({ "metadata": fields }))), expected);
     }
-    // A key that stands in the text twice: a value cannot hold it.
-    let expected = said(Metadata::from_pairs([("key", "1"), ("key", "2")]));
+    // A duplicate key, which only text can have.
+    let expected = message_of(Metadata::from_pairs([("key", "1"), ("key", "2")]));
     let twice = r#"{"key":"1","key":"2"}"#;
     assert_eq!(refused_text::<Metadata>(twice), expected);
     let twice = format!(r#"{{"action":"plant_tree","amount":1,"metadata":{twice}}}"#);
     assert_eq!(refused_text::<Purchase>(&twice), expected);
-    // A value that is no text.
+    // A value that is not text.
     for (wrong, what) in
         [(json!(5), "integer `5`"), (json!(null), "null"), (json!(["x"]), "sequence")]
     {
@@ -180,7 +179,7 @@ fn metadata_is_refused_with_the_words_of_its_constructor() {
 }
 
 #[test]
-fn what_a_purchase_does_not_know_is_refused() {
+fn unknown_actions_fields_and_categories_are_refused() {
     for wrong in [
         json!({"action": "grow_kelp", "amount": 1}),
         json!({"action": "PlantTree", "amount": 1}),
@@ -193,7 +192,7 @@ fn what_a_purchase_does_not_know_is_refused() {
         let message = refused::<Purchase>(&plant(json!({ field: value })));
         assert!(message.starts_with(&format!("unknown field `{field}`")), "{message}");
     }
-    // The category of trees is food, and no other action but a donation has one.
+    // The only category of trees is food, and apart from them only donations have one.
     let message = refused::<Purchase>(&plant(json!({"category": "climate"})));
     assert!(message.starts_with("unknown variant `climate`"), "{message}");
     for action in ["clean_ocean", "capture_carbon", "restore_coral"] {
@@ -213,7 +212,7 @@ fn what_a_purchase_does_not_know_is_refused() {
 }
 
 #[test]
-fn what_is_null_is_what_is_not_there() {
+fn null_is_the_same_as_a_missing_field() {
     let nulls = json!({
         "customer_email": null, "customer_name": null, "category": null, "notify": null,
         "metadata": null,
@@ -227,7 +226,7 @@ fn what_is_null_is_what_is_not_there() {
 }
 
 #[test]
-fn the_action_may_stand_anywhere() {
+fn the_action_can_be_at_any_place_in_the_json() {
     let text = r#"{"metadata":{"order":"A-1001"},"notify":false,"category":"climate",
         "amount":500,"customer_name":"Ada","action":"donate_money",
         "customer_email":"ada@example.com"}"#;
@@ -240,21 +239,21 @@ fn the_action_may_stand_anywhere() {
 }
 
 #[test]
-fn the_values_of_a_purchase_survive_json_alone() {
-    survives(&Trees::of::<5>());
-    survives(&Pounds::of::<{ Pounds::MAX }>());
-    survives(&Fragments::of::<1>());
-    survives(&Cents::of::<{ Cents::MAX }>());
-    survives(&Email::new("\"a b@c\"@example.com").unwrap());
-    survives(&Customer::new("ada@example.com").unwrap());
-    survives(&Customer::new("ada@example.com").unwrap().name("Ada \u{0}\u{202e}\""));
-    survives(&Metadata::new());
-    survives(&Metadata::from_pairs(pairs(Metadata::MAX_PAIRS)).unwrap());
-    survives(&TreeCategory::Food);
+fn the_values_of_a_purchase_round_trip_on_their_own() {
+    round_trips(&Trees::of::<5>());
+    round_trips(&Pounds::of::<{ Pounds::MAX }>());
+    round_trips(&Fragments::of::<1>());
+    round_trips(&Cents::of::<{ Cents::MAX }>());
+    round_trips(&Email::new("\"a b@c\"@example.com").unwrap());
+    round_trips(&Customer::new("ada@example.com").unwrap());
+    round_trips(&Customer::new("ada@example.com").unwrap().name("Ada \u{0}\u{202e}\""));
+    round_trips(&Metadata::new());
+    round_trips(&Metadata::from_pairs(pairs(Metadata::MAX_PAIRS)).unwrap());
+    round_trips(&TreeCategory::Food);
 }
 
 #[test]
-fn a_purchase_says_what_it_buys_for_whom_and_with_what() {
+fn a_purchase_has_an_impact_a_customer_and_metadata() {
     let ada = Customer::new("ada@example.com").unwrap();
     let metadata = Metadata::from_pairs([("order", "A-1001")]).unwrap();
     let ocean = CleanOcean::new(Pounds::of::<2>());
@@ -283,7 +282,6 @@ fn a_purchase_says_what_it_buys_for_whom_and_with_what() {
     }
 }
 
-/// With the strategies of the feature `proptest`.
 #[cfg(feature = "proptest")]
 mod any_purchase {
     use oneclick_proto::{
@@ -292,7 +290,7 @@ mod any_purchase {
     };
     use proptest::prelude::*;
 
-    use super::survives;
+    use super::round_trips;
 
     fn purchase() -> impl Strategy<Value = Purchase> {
         prop_oneof![
@@ -304,7 +302,7 @@ mod any_purchase {
         ]
     }
 
-    /// The name of the action, and the body that the API gets.
+    /// The name of the action, and the body of its request.
     fn body(purchase: &Purchase) -> (&'static str, String) {
         let api = Api::sandbox("test_key").unwrap();
         let (name, request) = match purchase {
@@ -322,10 +320,10 @@ mod any_purchase {
 
     proptest! {
         #[test]
-        fn it_survives_json_and_is_the_body_of_its_request(purchase in purchase()) {
-            survives(&purchase);
+        fn its_json_round_trips_and_is_the_body_of_its_request(purchase in purchase()) {
+            round_trips(&purchase);
             let (name, body) = body(&purchase);
-            // To the byte: the name of the action, and then the body.
+            // Exactly the name of the action, followed by the body.
             let text = serde_json::to_string(&purchase).unwrap();
             let expected = format!(r#"{{"action":"{name}",{}"#, body.strip_prefix('{').unwrap());
             prop_assert!(text == expected, "{}", text);
@@ -337,7 +335,7 @@ mod any_purchase {
         }
 
         #[test]
-        fn its_values_survive_json_alone(
+        fn its_values_round_trip_on_their_own(
             trees in any::<Trees>(),
             pounds in any::<Pounds>(),
             fragments in any::<Fragments>(),
@@ -346,13 +344,13 @@ mod any_purchase {
             customer in any::<Customer>(),
             metadata in any::<Metadata>(),
         ) {
-            survives(&trees);
-            survives(&pounds);
-            survives(&fragments);
-            survives(&cents);
-            survives(&email);
-            survives(&customer);
-            survives(&metadata);
+            round_trips(&trees);
+            round_trips(&pounds);
+            round_trips(&fragments);
+            round_trips(&cents);
+            round_trips(&email);
+            round_trips(&customer);
+            round_trips(&metadata);
         }
     }
 }

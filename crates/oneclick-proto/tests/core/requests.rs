@@ -1,4 +1,4 @@
-//! Any valid value becomes a request that an independent parser reads back.
+//! Requests: an independent parser reads back what any valid endpoint writes.
 
 use chrono::{Days, NaiveDate};
 use http::Request;
@@ -17,7 +17,7 @@ fn encode<E: Endpoint>(endpoint: &E) -> Request<Vec<u8>> {
     Api::sandbox("test_key").unwrap().encode(endpoint).unwrap()
 }
 
-/// The query as a form decoder that we did not write reads it, sorted.
+/// The query as an independent form decoder reads it, sorted.
 fn query<E: Endpoint>(endpoint: &E, path: &str) -> Vec<(String, String)> {
     let request = encode(endpoint);
     assert_eq!(request.method(), "GET");
@@ -79,12 +79,12 @@ fn cursor() -> impl Strategy<Value = Cursor> {
     prop_oneof![whole_text(), "[A-Za-z0-9+/]{0,40}={0,2}".boxed()].prop_map(Cursor::new)
 }
 
-/// Any text but such as arrived damaged.
+/// Any text that did not arrive damaged.
 fn whole_text() -> BoxedStrategy<String> {
     any::<String>().prop_map(|text| text.replace('\u{fffd}', "x")).boxed()
 }
 
-/// Any text of so many characters, most of them short.
+/// Any text of at most `most` characters, usually a short one.
 fn text(most: usize) -> impl Strategy<Value = String> {
     let length = prop_oneof![6 => 0..=most.min(12), 1 => 0..=most, 1 => most..=most];
     length
@@ -99,7 +99,7 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         .prop_map(|pairs| Metadata::from_pairs(pairs).unwrap())
 }
 
-/// A time in one of the ways to write it.
+/// The timestamp formats of RFC 3339.
 const TIME: &str =
     "20[0-9]{2}-0[1-9]-1[0-9][Tt]1[0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?(Z|z|[+-]0[0-9]:30)";
 
@@ -107,7 +107,7 @@ fn limit() -> impl Strategy<Value = Limit> {
     (Limit::MIN..=Limit::MAX).prop_map(|limit| Limit::new(limit).unwrap())
 }
 
-/// The pairs that the fields of a list should become, sorted.
+/// The expected pairs of a query, sorted.
 #[derive(Default)]
 struct Expected(Vec<(String, String)>);
 
@@ -169,15 +169,15 @@ macro_rules! action_property {
     };
 }
 
-action_property!(plant_tree_reads_back, PlantTree, Trees);
-action_property!(clean_ocean_reads_back, CleanOcean, Pounds);
-action_property!(capture_carbon_reads_back, CaptureCarbon, Pounds);
-action_property!(restore_coral_reads_back, RestoreCoral, Fragments);
-action_property!(donate_money_reads_back, DonateMoney, Cents);
+action_property!(plant_tree_round_trips, PlantTree, Trees);
+action_property!(clean_ocean_round_trips, CleanOcean, Pounds);
+action_property!(capture_carbon_round_trips, CaptureCarbon, Pounds);
+action_property!(restore_coral_round_trips, RestoreCoral, Fragments);
+action_property!(donate_money_round_trips, DonateMoney, Cents);
 
 proptest! {
     #[test]
-    fn records_read_back(
+    fn records_round_trip_through_a_query(
         kinds in prop::collection::vec(kind(), 0..5), dates in dates(),
         limit in option::of(limit()), cursor in option::of(cursor()), order in option::of(order()),
     ) {
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn customer_records_read_back(
+    fn customer_records_round_trip_through_a_query(
         email in option::of(email()), kinds in prop::collection::vec(kind(), 0..5), dates in dates(),
         limit in option::of(limit()), cursor in option::of(cursor()), order in option::of(order()),
     ) {
@@ -217,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn customers_read_back(
+    fn customers_round_trip_through_a_query(
         email in option::of(email()), limit in option::of(limit()),
         cursor in option::of(cursor()), order in option::of(order()),
     ) {
@@ -233,13 +233,13 @@ proptest! {
     }
 
     #[test]
-    fn daily_impact_reads_back(dates in dates()) {
+    fn daily_impact_round_trips_through_a_query(dates in dates()) {
         let expected = Expected::default().dates(dates).sorted();
         prop_assert_eq!(query(&GetDailyTotals::from(dates), "/v1/impact/daily"), expected);
     }
 
     #[test]
-    fn track_reads_back_byte_for_byte(user_id in whole_text(), time in TIME) {
+    fn track_round_trips_byte_for_byte(user_id in whole_text(), time in TIME) {
         let expected =
             Expected::default().with("user_id", Some(&user_id)).with("time_utc", Some(&time));
         let request = TrackImpact::new(ImpactId::new(user_id, time.parse().unwrap()));
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn cancel_impact_reads_back_byte_for_byte(
+    fn cancel_impact_round_trips_byte_for_byte(
         user_id in whole_text(), time in TIME, reason in option::of(text(Reason::MAX_CHARS)),
     ) {
         let mut expected = json!({"user_id": user_id, "time_utc": time});
@@ -260,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn an_impacts_id_is_one_text_and_back(user_id in ".{1,40}", time in TIME) {
+    fn the_id_of_an_impact_round_trips_as_text_and_json(user_id in ".{1,40}", time in TIME) {
         let id = ImpactId::new(user_id, time.parse().unwrap());
         prop_assert_eq!(id.to_string().parse::<ImpactId>().unwrap(), id.clone());
         let json = serde_json::to_string(&id).unwrap();
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn projects_read_back(
+    fn projects_round_trip_through_a_query(
         project_type in option::of(any::<String>()), locale in option::of(any::<String>()),
     ) {
         let mut request = ListProjects::new();
@@ -286,7 +286,7 @@ proptest! {
         let uri = encode(&request).uri().clone();
         let segment = uri.path().strip_prefix("/v1/projects/").unwrap();
         prop_assert!(!segment.contains('/'));
-        // A form decoder reads a segment as well, as long as it holds no `+`.
+        // A form decoder can read a segment without `+`.
         prop_assert!(!segment.contains(['+', '&', '=']));
         let decoded: Vec<_> = form_urlencoded::parse(segment.as_bytes()).collect();
         prop_assert_eq!(decoded, vec![(id.into(), "".into())]);
@@ -296,35 +296,35 @@ proptest! {
     }
 
     #[test]
-    fn a_donations_cause_is_any_text(category in any::<String>()) {
+    fn the_cause_of_a_donation_can_be_any_text(category in any::<String>()) {
         let donation = DonateMoney::new(Cents::of::<1>()).category(Category::from(&*category));
         prop_assert_eq!(body(&donation), json!({"amount": 1, "category": category}));
     }
 
     #[test]
-    fn metadata_holds_what_the_api_takes_and_nothing_else(
+    fn metadata_accepts_exactly_what_the_api_accepts(
         key in prop_oneof![text(41), Just("gift".to_owned()), Just("widgetID".to_owned())],
         value in text(501),
         others in 0usize..=20,
     ) {
         let mut metadata = Metadata::new();
         for at in 0..others {
-            // No text of the strategy is as long as two of these.
+            // The strategy for keys does not generate these.
             metadata.insert(format!("{at:039}"), "x").unwrap();
         }
         let before = metadata.clone();
         let (in_key, in_value) = (key.chars().count(), value.chars().count());
-        let taken = (1..=40).contains(&in_key) && in_value <= 500 && others < 20
+        let accepted = (1..=40).contains(&in_key) && in_value <= 500 && others < 20
             && key != "gift" && key != "widgetID";
         prop_assume!(before.get(&key).is_none());
         match metadata.insert(key.clone(), value.clone()) {
             Ok(old) => {
-                prop_assert!(taken && old.is_none());
+                prop_assert!(accepted && old.is_none());
                 prop_assert_eq!(metadata.get(&key), Some(&*value));
                 prop_assert_eq!(metadata.insert(key, "new").unwrap(), Some(value));
             }
             Err(error) => {
-                prop_assert!(!taken);
+                prop_assert!(!accepted);
                 prop_assert_eq!(metadata, before);
                 prop_assert!(in_key < 5 || !error.to_string().contains(&key) || key == "gift" || key == "widgetID");
             }
@@ -332,7 +332,7 @@ proptest! {
     }
 
     #[test]
-    fn metadata_is_written_in_the_order_of_its_keys_however_it_was_made(
+    fn metadata_is_sorted_by_key(
         pairs in prop::collection::vec(("[a-zé]{1,6}", "[a-z]{0,3}"), 0..20),
     ) {
         let pairs: std::collections::BTreeMap<_, _> = pairs.into_iter().collect();
@@ -408,7 +408,7 @@ fn food_is_the_category_of_trees() {
 }
 
 #[test]
-fn every_request_carries_key_agent_and_accept() {
+fn every_request_has_key_user_agent_and_accept() {
     let request = encode(&ListRecords::new());
     assert_eq!(request.headers()["x-api-key"], "test_key");
     assert!(request.headers()["x-api-key"].is_sensitive());
@@ -428,7 +428,7 @@ fn a_path_parameter_cannot_leave_its_segment() {
 }
 
 #[test]
-fn metadata_and_reasons_are_counted_in_characters() {
+fn metadata_and_reasons_are_limited_in_characters() {
     let key = "ß".repeat(40);
     let mut metadata = Metadata::from_pairs([(&*key, "🌳".repeat(500))]).unwrap();
     assert_eq!(
@@ -443,7 +443,7 @@ fn metadata_and_reasons_are_counted_in_characters() {
 }
 
 #[test]
-fn metadata_and_reasons_are_counted_and_not_shown() {
+fn debug_hides_metadata_and_reasons() {
     let metadata = Metadata::from_pairs([("a", "secret"), ("b", "secret")]).unwrap();
     assert_eq!((metadata.len(), metadata.is_empty()), (2, false));
     assert_eq!(format!("{metadata:?}"), "Metadata(2 pairs)");
@@ -455,7 +455,7 @@ fn metadata_and_reasons_are_counted_and_not_shown() {
 }
 
 #[test]
-fn metadata_that_is_full_still_takes_a_new_value_for_an_old_key() {
+fn full_metadata_still_accepts_a_new_value_for_an_existing_key() {
     let pairs = |count: usize| (0..count).map(|at| (at.to_string(), ""));
     let mut full = Metadata::from_pairs(pairs(20)).unwrap();
     assert_eq!(full.insert("7", "new").unwrap().as_deref(), Some(""));
@@ -464,7 +464,7 @@ fn metadata_that_is_full_still_takes_a_new_value_for_an_old_key() {
     assert!(Metadata::from_pairs([("a", "1"), ("a", "1")]).is_err());
 }
 
-/// An endpoint of somebody's own, whose fields are given.
+/// An endpoint with any fields.
 #[derive(Clone, serde::Serialize)]
 #[serde(transparent)]
 struct Own<T>(T);
@@ -477,7 +477,7 @@ impl<T: serde::Serialize> Endpoint for Own<T> {
 }
 
 #[test]
-fn a_query_takes_all_that_one_text_can_say() {
+fn a_query_can_hold_every_scalar_and_lists_of_them() {
     #[derive(serde::Serialize)]
     enum Side {
         Left,
@@ -572,7 +572,7 @@ fn a_query_takes_all_that_one_text_can_say() {
 }
 
 #[test]
-fn a_query_takes_nothing_else() {
+fn a_query_cannot_hold_nested_values() {
     for wrong in [
         json!(5),
         json!("text"),
@@ -591,7 +591,7 @@ fn a_query_takes_nothing_else() {
 
 proptest! {
     #[test]
-    fn any_names_and_texts_read_back(
+    fn any_names_and_texts_round_trip_through_a_query(
         fields in prop::collection::btree_map(any::<String>(), prop::collection::vec(any::<String>(), 0..3), 0..6),
     ) {
         let request = encode(&Own(&fields));
@@ -606,7 +606,7 @@ proptest! {
 }
 
 #[test]
-fn an_endpoint_that_cannot_be_written_is_an_error() {
+fn an_endpoint_that_cannot_be_encoded_is_an_error() {
     #[derive(serde::Serialize)]
     struct Nested {
         filter: Vec<Vec<u8>>,
@@ -619,7 +619,7 @@ fn an_endpoint_that_cannot_be_written_is_an_error() {
         const IDEMPOTENT: bool = true;
     }
 
-    /// Has a place for an id, and none to put there.
+    /// An endpoint without the field that its path names.
     #[derive(serde::Serialize)]
     struct Nameless;
 

@@ -1,4 +1,4 @@
-//! Answers that are not as the reference shows them, and lose nothing.
+//! Responses that differ from those of the reference: nothing in them is lost.
 
 use std::fmt::Debug;
 
@@ -22,7 +22,7 @@ fn record(fields: &Value) -> Record {
 }
 
 #[test]
-fn a_record_with_zeros_for_the_other_kinds_is_read_as_the_kind_that_is_not_zero() {
+fn a_record_with_zeros_for_the_other_kinds_has_the_kind_that_is_not_zero() {
     for kind in ImpactKind::KNOWN {
         let mut fields: Value =
             ImpactKind::KNOWN.iter().map(|kind| (kind.to_string(), json!(0))).collect();
@@ -34,7 +34,7 @@ fn a_record_with_zeros_for_the_other_kinds_is_read_as_the_kind_that_is_not_zero(
 }
 
 #[test]
-fn a_kind_that_is_known_is_known_wherever_an_amount_shows() {
+fn a_known_kind_is_read_wherever_an_amount_appears() {
     const TIME: &str = "2024-09-16T20:34:04.429Z";
     fn read<T: DeserializeOwned>(row: &Value) -> T {
         serde_json::from_value(row.clone()).unwrap()
@@ -65,7 +65,7 @@ fn a_kind_that_is_known_is_known_wherever_an_amount_shows() {
 }
 
 #[test]
-fn a_kind_that_is_not_known_can_be_picked_out_by_the_caller() {
+fn callers_can_select_an_unknown_kind() {
     let page: Page<Record> = serde_json::from_value(json!({"user_records": [
         {"user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "kelp_grown": 9},
         {"user_id": "U1", "time_utc": "2024-09-16T20:34:04.430Z", "tree_planted": 1},
@@ -81,7 +81,7 @@ fn a_kind_that_is_not_known_can_be_picked_out_by_the_caller() {
 }
 
 #[test]
-fn metadata_that_could_not_be_sent_is_kept() {
+fn metadata_that_could_not_be_sent_is_kept_when_read() {
     let many: Value = (0..30).map(|at| (format!("{at}-{}", "k".repeat(50)), json!("v"))).collect();
     for metadata in [json!({"gift": "yes", "widgetID": 7, "": null, "deep": {"a": [1]}}), many] {
         let row = record(&json!({"tree_planted": 1, "metadata": metadata}));
@@ -101,7 +101,7 @@ fn metadata_that_could_not_be_sent_is_kept() {
 }
 
 #[test]
-fn of_a_metadata_key_that_is_written_twice_the_last_one_counts() {
+fn the_last_value_of_a_duplicate_metadata_key_wins() {
     let row: Record = serde_json::from_str(
         r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,
             "metadata":{"b":"1","a":"2","b":"3","b":"4"}}"#,
@@ -112,7 +112,7 @@ fn of_a_metadata_key_that_is_written_twice_the_last_one_counts() {
 }
 
 #[test]
-fn a_user_id_of_any_length_is_the_text_that_it_was_read_from() {
+fn a_user_id_of_any_length_round_trips() {
     for length in 0..70 {
         for id in ["U".repeat(length), "ü".repeat(length)] {
             let read: UserId = serde_json::from_value(json!(id)).unwrap();
@@ -126,14 +126,14 @@ fn a_user_id_of_any_length_is_the_text_that_it_was_read_from() {
 }
 
 #[test]
-fn a_customer_on_a_record_of_ones_own_is_not_lost() {
+fn an_unexpected_customer_on_a_record_is_kept() {
     let customer = json!({"customer_id": "U2", "customer_email": "a@x.com"});
     let row = record(&json!({"tree_planted": 1, "customer": customer}));
     assert_eq!(row.extra.get("customer"), Some(&customer));
 }
 
 #[test]
-fn a_project_with_holes_is_read_and_what_is_not_known_is_kept() {
+fn a_project_with_missing_and_unknown_fields_is_read() {
     let project = json!({
         "project_id": "p", "name": "n", "type": "kelp", "available": true,
         "description": null, "about": null, "latitude": null, "longitude": 12,
@@ -150,14 +150,14 @@ fn a_project_with_holes_is_read_and_what_is_not_known_is_kept() {
 }
 
 #[test]
-fn nulls_for_the_other_kinds_are_none() {
+fn null_amounts_are_ignored() {
     let record = record(&json!({"tree_planted": null, "waste_removed": 3, "category": null}));
     assert_eq!(record.impact, Impact::new(ImpactKind::WasteRemoved, 3));
     assert_eq!(record.category, None);
 }
 
 #[test]
-fn a_kind_that_is_not_known_is_kept_with_name_and_amount() {
+fn an_unknown_kind_is_kept_with_name_and_amount() {
     let alone = record(&json!({"kelp_grown": 9}));
     assert_eq!(alone.impact.kind.as_str(), "kelp_grown");
     assert_eq!(alone.impact.amount, 9);
@@ -171,7 +171,7 @@ fn a_kind_that_is_not_known_is_kept_with_name_and_amount() {
 }
 
 #[test]
-fn a_number_that_is_not_known_does_not_hide_the_kind_that_is() {
+fn an_unknown_number_does_not_hide_a_known_kind() {
     let record = record(&json!({"version": 2, "tree_planted": 5}));
     assert_eq!(record.impact, Impact::new(ImpactKind::TreePlanted, 5));
     assert_eq!(record.extra.get("version").unwrap(), 2);
@@ -197,7 +197,7 @@ fn a_record_without_an_amount_stays_on_the_page() {
 }
 
 #[test]
-fn fields_that_are_not_known_survive_reading_and_writing() {
+fn unknown_fields_round_trip() {
     let row = json!({
         "user_id": "U1", "time_utc": "2024-09-16T20:34:04.429Z", "tree_planted": 1,
         "category": "bamboo", "soil": {"ph": [6, 7.5]},
@@ -237,7 +237,7 @@ fn fields_that_are_not_known_survive_reading_and_writing() {
     assert_eq!(serde_json::to_value(&read).unwrap(), page);
 }
 
-/// Any JSON that is not deep.
+/// Any shallow JSON.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -254,7 +254,7 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A row as the API, or a later one, could write it.
+/// A row as this or a later version of the API could write it.
 fn row() -> impl Strategy<Value = Map<String, Value>> {
     let amounts = prop::collection::btree_map(
         prop_oneof![
@@ -282,9 +282,8 @@ fn row() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// Reads and writes a row: nothing is lost but what says nothing, and what was
-/// written reads as it did.
-fn keeps_all<T: DeserializeOwned + Serialize + PartialEq + Debug>(
+/// Reads, writes and reads a row: only empty fields are lost, and both readings are equal.
+fn round_trips<T: DeserializeOwned + Serialize + PartialEq + Debug>(
     row: &Map<String, Value>,
 ) -> Result<(), TestCaseError> {
     let Ok(read) = serde_json::from_value::<T>(Value::Object(row.clone())) else { return Ok(()) };
@@ -306,17 +305,17 @@ fn keeps_all<T: DeserializeOwned + Serialize + PartialEq + Debug>(
 
 proptest! {
     #[test]
-    fn a_row_loses_nothing_but_what_says_nothing(row in row()) {
-        keeps_all::<Record>(&row)?;
-        keeps_all::<CustomerRecord>(&row)?;
-        keeps_all::<Receipt>(&row)?;
+    fn a_row_loses_only_empty_fields(row in row()) {
+        round_trips::<Record>(&row)?;
+        round_trips::<CustomerRecord>(&row)?;
+        round_trips::<Receipt>(&row)?;
         let mut row = row;
         row.insert("cancelled_on".into(), "2024-09-16T20:34:04.429Z".into());
         row.insert("message".into(), "impact cancelled".into());
-        keeps_all::<Cancellation>(&row)?;
+        round_trips::<Cancellation>(&row)?;
         row.insert("tracking_id".into(), "x".into());
         row.insert("impact_initiated".into(), "2024-09-16T20:34:04.429Z".into());
-        keeps_all::<Tracking>(&row)?;
+        round_trips::<Tracking>(&row)?;
     }
 }
 
@@ -331,34 +330,34 @@ fn amounts_are_exact_to_64_bits() {
 }
 
 #[test]
-fn an_empty_cursor_is_the_end() {
+fn an_empty_cursor_ends_the_list() {
     for end in [r#"{"user_records":[],"cursor":""}"#, r#"{"user_records":[],"cursor":null}"#] {
         assert_eq!(serde_json::from_str::<Page<Record>>(end).unwrap().cursor, None);
     }
 }
 
 #[test]
-fn a_receipt_that_does_not_say_what_was_bought_is_none() {
+fn a_receipt_without_an_amount_is_refused() {
     let nothing = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z"}"#;
     assert!(serde_json::from_str::<Receipt>(nothing).is_err());
 }
 
-/// A name is a hostile server's to choose: it is shown where it looks like one.
+/// A hostile server can choose the name.
 #[test]
-fn a_name_that_is_not_known_is_shown_if_it_looks_like_a_name() {
-    let shown = |name: &str| format!("{:?}", ImpactKind::from(name));
+fn debug_shows_an_unknown_name_only_if_it_looks_like_one() {
+    let debug = |name: &str| format!("{:?}", ImpactKind::from(name));
     let longest = "k".repeat(40);
     for name in ["bees_kept", "Bees-2", "a", &longest] {
-        assert_eq!(shown(name), format!("Other({name:?})"));
+        assert_eq!(debug(name), format!("Other({name:?})"));
     }
     let longer = "k".repeat(41);
     for name in ["bees kept", "a.b", "ü", "x@y", "my_test_5ecret", "live_5ecret", &longer] {
-        assert_eq!(shown(name), "Other(..)", "{name}");
+        assert_eq!(debug(name), "Other(..)", "{name}");
     }
 }
 
 #[test]
-fn fields_that_are_not_known_are_counted() {
+fn debug_shows_the_number_of_unknown_fields() {
     let record = |extra: &str| -> Record {
         let text = format!(
             r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1{extra}}}"#
@@ -371,16 +370,16 @@ fn fields_that_are_not_known_are_counted() {
 }
 
 #[test]
-fn amounts_and_totals_are_told_in_words() {
-    let told = |kind: &str, amount| Impact::new(kind.into(), amount).to_string();
-    assert_eq!(told("tree_planted", 1), "1 tree planted");
-    assert_eq!(told("tree_planted", 0), "0 trees planted");
-    assert_eq!(told("tree_planted", -1), "-1 trees planted");
-    assert_eq!(told("money_donated", 1), "$0.01 donated");
-    assert_eq!(told("money_donated", 0), "$0.00 donated");
-    assert_eq!(told("money_donated", -12_345), "-$123.45 donated");
-    assert_eq!(told("money_donated", i64::MIN), "-$92233720368547758.08 donated");
-    assert_eq!(told("kelp_grown", 1), "kelp_grown: 1");
+fn amounts_and_totals_print_as_words() {
+    let words = |kind: &str, amount| Impact::new(kind.into(), amount).to_string();
+    assert_eq!(words("tree_planted", 1), "1 tree planted");
+    assert_eq!(words("tree_planted", 0), "0 trees planted");
+    assert_eq!(words("tree_planted", -1), "-1 trees planted");
+    assert_eq!(words("money_donated", 1), "$0.01 donated");
+    assert_eq!(words("money_donated", 0), "$0.00 donated");
+    assert_eq!(words("money_donated", -12_345), "-$123.45 donated");
+    assert_eq!(words("money_donated", i64::MIN), "-$92233720368547758.08 donated");
+    assert_eq!(words("kelp_grown", 1), "kelp_grown: 1");
 
     let mut totals = Totals::zeros();
     assert_eq!(totals.to_string(), "nothing yet");
@@ -392,9 +391,8 @@ fn amounts_and_totals_are_told_in_words() {
     assert_eq!(totals.to_string(), "60 trees planted, $5.00 donated, kelp_grown: 7");
 }
 
-/// Of several amounts the first that is not zero is meant, of a known kind first.
 #[test]
-fn a_known_kind_is_meant_before_one_that_is_not_known() {
+fn a_known_kind_takes_precedence_over_an_unknown_one() {
     for order in [r#""kelp_grown":7,"tree_planted":5"#, r#""tree_planted":5,"kelp_grown":7"#] {
         let text = format!(r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z",{order}}}"#);
         let record: Record = serde_json::from_str(&text).unwrap();
@@ -404,7 +402,7 @@ fn a_known_kind_is_meant_before_one_that_is_not_known() {
 }
 
 #[test]
-fn totals_take_null_for_nothing_and_nothing_else_that_is_no_number() {
+fn totals_accept_null_and_refuse_other_values_that_are_not_numbers() {
     let totals = |value: Value| serde_json::from_value::<Totals>(json!({"tree_planted": value}));
     let none = totals(json!(null)).unwrap();
     assert_eq!(none.get(&ImpactKind::TreePlanted), 0);
@@ -421,19 +419,19 @@ fn totals_take_null_for_nothing_and_nothing_else_that_is_no_number() {
 }
 
 #[test]
-fn what_is_of_another_type_is_told() {
-    fn told<T: DeserializeOwned + Debug>(text: &str) -> String {
+fn a_value_of_the_wrong_type_names_the_expected_one() {
+    fn message<T: DeserializeOwned + Debug>(text: &str) -> String {
         serde_json::from_str::<T>(text).unwrap_err().to_string()
     }
-    let id = told::<UserId>("5");
+    let id = message::<UserId>("5");
     assert!(id.starts_with("invalid type: integer `5`, expected a string"), "{id}");
-    let time = told::<Timestamp>("5");
+    let time = message::<Timestamp>("5");
     assert!(time.contains("expected an RFC 3339 timestamp"), "{time}");
-    let page = told::<Page<Record>>("5");
+    let page = message::<Page<Record>>("5");
     assert!(page.contains("expected a page with user_records"), "{page}");
-    let row = told::<Record>("5");
+    let row = message::<Record>("5");
     assert!(row.contains("expected an impact"), "{row}");
-    let amount = told::<Record>(r#"{"tree_planted":"5"}"#);
+    let amount = message::<Record>(r#"{"tree_planted":"5"}"#);
     assert!(
         amount.contains("expected an amount that is a whole number of at most 64 bits"),
         "{amount}"
@@ -442,9 +440,9 @@ fn what_is_of_another_type_is_told() {
     assert_eq!((metadata.len(), metadata.get("a")), (2, Some("x")));
 }
 
-/// Ids and times are keys of maps: the same are the same, and others are others.
+/// They are keys of maps.
 #[test]
-fn ids_and_times_hash_as_they_compare() {
+fn ids_and_timestamps_hash_as_they_compare() {
     use std::hash::{BuildHasher, RandomState};
 
     fn check<T: std::hash::Hash + Eq + Debug>(values: &[T]) {
@@ -470,7 +468,7 @@ fn decode<E: Endpoint>(endpoint: &E, body: impl AsRef<[u8]>) -> Result<E::Respon
 
 /// At every depth.
 #[test]
-fn of_a_key_that_is_written_twice_the_last_counts() {
+fn the_last_value_of_a_duplicate_key_wins() {
     let row = r#"{"user_id":"U0","user_id":"U1","time_utc":"2024-09-16T20:34:04Z",
         "time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,"tree_planted":2,
         "kelp_grown":3,"kelp_grown":0,"category":"x","category":"food","soil":1.5,"soil":"peat",
@@ -498,9 +496,9 @@ fn of_a_key_that_is_written_twice_the_last_counts() {
     assert_eq!(days.daily_impact[0].totals.get(&ImpactKind::TreePlanted), 2);
 }
 
-/// Every list, page or not.
+/// Every list, in pages or not.
 #[test]
-fn null_is_no_row_and_a_malformed_row_costs_itself_alone() {
+fn a_null_list_is_empty_and_a_malformed_row_does_not_affect_others() {
     fn check<E: Endpoint>(
         endpoint: &E,
         (field, beside): (&str, Value),
@@ -556,9 +554,9 @@ fn null_is_no_row_and_a_malformed_row_costs_itself_alone() {
     );
 }
 
-/// It would pass for a list in which a purchase is missing.
+/// A purchase that is missing in such a list may have been made.
 #[test]
-fn a_part_of_a_list_or_an_error_in_its_place_is_no_list() {
+fn a_partial_list_and_one_with_an_error_are_refused() {
     for body in [
         json!({"user_records": null, "error": "timeout"}),
         json!({"user_records": null, "errors": null}),
@@ -579,14 +577,15 @@ fn a_part_of_a_list_or_an_error_in_its_place_is_no_list() {
         error.is_decode() && error.to_string().contains("expected a whole response"),
         "{error}"
     );
-    // A receipt is a receipt.
+    // A receipt proves the purchase with any 2xx status.
     let receipt = r#"{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1}"#;
     assert!(api.decode(&PlantTree::new(Trees::of::<1>()), partial(receipt)).is_ok());
 }
 
-/// A server cut a text inside a character, as an escape or as bytes, or wrote a mark first.
+/// The text was cut inside a character, in an escape or in bytes, or starts with a byte order
+/// mark.
 #[test]
-fn damaged_text_is_mended_wherever_it_stands() {
+fn damaged_text_is_mended_everywhere() {
     let record = |text: &str| {
         format!(
             r#"{{"user_id":"U1","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":1,
@@ -609,7 +608,7 @@ fn damaged_text_is_mended_wherever_it_stands() {
     }
 }
 
-/// Whoever would track or cancel by it would name something else.
+/// A request with it would be about something else.
 #[test]
 fn a_damaged_cursor_or_id_is_never_sent_back() {
     let api = Api::sandbox("test_key").unwrap();
@@ -635,9 +634,9 @@ fn a_damaged_cursor_or_id_is_never_sent_back() {
     assert!(damaged("cursor").to_string().starts_with("the cursor is damaged (it contains U+FFFD"));
 }
 
-/// The reason is shown whoever wrote it; whether it is proof is another question.
+/// A reason is shown whoever wrote it, but only one from the API proves anything.
 #[test]
-fn an_error_shows_its_reason_in_whatever_form_it_stands() {
+fn an_error_shows_a_reason_in_any_form() {
     let plant =
         PlantTree::new(Trees::of::<1>()).customer(Customer::new("ada@example.com").unwrap());
     let failed = |body: &str| {

@@ -1,4 +1,4 @@
-//! Keys, e-mail addresses and names are in no `Debug` and in no message.
+//! No `Debug` and no message contains a key, an e-mail address or a name.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const NAME: &str = "Ada Lovelace";
 fn check(shown: &str) {
     for secret in [KEY, "5ecret", EMAIL, "ada.lovelace", "%40example", NAME, "Lovelace"] {
         assert!(!shown.contains(secret), "{secret} is in: {shown}");
-        // A body printed as numbers is a body printed.
+        // A body could be printed as numbers, too.
         let numbers = format!("{:?}", secret.as_bytes());
         assert!(!shown.contains(numbers.trim_matches(['[', ']'])), "{secret} is in: {shown}");
     }
@@ -51,7 +51,7 @@ fn start<E: Endpoint>(endpoint: E) -> Step<Call<E>> {
     Call::new(endpoint).start(&api(), RetryPolicy::NEVER, 0, Duration::ZERO)
 }
 
-/// A cancellation whose reason names somebody.
+/// A cancellation whose reason contains a name.
 fn cancel() -> CancelImpact {
     let id: ImpactId = "U1-2024-09-16T20:34:04.429Z".parse().unwrap();
     CancelImpact::new(id).reason(Reason::new(NAME).unwrap())
@@ -107,7 +107,6 @@ fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: serde_json::Va
     check(&format!("{:?}", serde_json::from_value::<T>(value).unwrap()));
 }
 
-/// What hides something still says what it is.
 #[test]
 fn debug_forms_name_their_types() {
     let client: oneclick_proto::BlockingClient<()> = Client::with_transport(api(), ());
@@ -160,7 +159,7 @@ fn responses_hide_them() {
     shown::<ErrorBody>(json!({"type": ErrorType::ApiError, "message": EMAIL}));
 }
 
-/// What a server may say: everything that it was told, in all kinds of quotes.
+/// Bodies in which a server repeats the request, in all kinds of quotation marks.
 fn echoes() -> Vec<String> {
     let message =
         format!("no {EMAIL}, '{NAME}' <{EMAIL}> {NAME} key={KEY} ada.lovelace%40example.com");
@@ -180,36 +179,36 @@ fn echoes() -> Vec<String> {
 fn errors_hide_what_the_server_echoes() {
     for body in echoes() {
         for status in [200, 302, 400, 401, 500] {
-            let answer = Response::builder().status(status).header("location", EMAIL);
-            let answer = answer.body(body.as_bytes()).unwrap();
-            check_error(&api().decode(&plant(), answer.clone()).unwrap_err());
+            let response = Response::builder().status(status).header("location", EMAIL);
+            let response = response.body(body.as_bytes()).unwrap();
+            check_error(&api().decode(&plant(), response.clone()).unwrap_err());
         }
     }
 }
 
 #[test]
-fn errors_hide_what_stood_in_metadata_and_in_a_reason() {
+fn errors_hide_metadata_and_reasons() {
     let only = Metadata::from_pairs([("for", NAME)]).unwrap();
     let only = PlantTree::new(Trees::of::<1>()).metadata(only);
     let body = json!({"type": "api_error", "message": format!("so much for {NAME}")}).to_string();
-    let answer = || Response::builder().status(400).body(body.as_bytes()).unwrap();
-    check_error(&api().decode(&only, answer()).unwrap_err());
-    check_error(&api().decode(&cancel(), answer()).unwrap_err());
+    let response = || Response::builder().status(400).body(body.as_bytes()).unwrap();
+    check_error(&api().decode(&only, response()).unwrap_err());
+    check_error(&api().decode(&cancel(), response()).unwrap_err());
 }
 
-/// One by one: what hides one of them must not be owed to another.
+/// Each word is the only one in its request, so that no other word can hide it.
 #[test]
-fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
+fn each_personal_word_is_hidden_and_others_are_shown() {
     fn message<E: Endpoint>(request: &E, word: &str) -> String
     where
         E::Response: std::fmt::Debug,
     {
         let body = json!({"type": "api_error", "message": format!("no {word} today")}).to_string();
-        let answer = Response::builder().status(400).body(body).unwrap();
-        api().decode(request, answer).unwrap_err().to_string()
+        let response = Response::builder().status(400).body(body).unwrap();
+        api().decode(request, response).unwrap_err().to_string()
     }
 
-    /// Somebody's own, whose field is not one that holds personal data.
+    /// An endpoint without a personal field.
     #[derive(serde::Serialize)]
     struct Own {
         filter: std::collections::BTreeMap<&'static str, &'static str>,
@@ -233,20 +232,20 @@ fn each_word_of_somebodys_is_hidden_by_itself_and_others_are_shown() {
         let message = message(&request, word);
         assert!(!message.contains(word), "{message}");
     }
-    // A short word is part of many others; of a longer one the beginning tells.
+    // A short word must match as a whole, a longer one only at its start.
     let named = |name: &str| tree().customer(customer.clone().name(name));
     assert!(!message(&named("Wren"), "Wrensong").contains("Wren"));
     assert!(!message(&named("Ada"), "Ada").contains("Ada"));
     assert!(message(&named("Ada"), "adage").contains("adage"));
     let shown = message(&Own { filter: [("by", "height")].into() }, "height");
     assert!(shown.contains("height"), "{shown}");
-    // A cursor is the API's own word.
+    // A cursor comes from the API.
     let shown = message(&ListCustomers::new().cursor(Cursor::new("page-two")), "page-two");
     assert!(shown.contains("page-two"), "{shown}");
 }
 
 #[test]
-fn errors_of_the_transport_hide_what_came_of_the_answer() {
+fn errors_of_the_transport_hide_the_partial_response() {
     fn finish<E: Endpoint>(endpoint: E, error: TransportError) {
         check(&format!("{error} {error:?}"));
         let Step::Send(_, sent) = start(endpoint) else { panic!("a call sends first") };
@@ -263,8 +262,8 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
     for body in echoes() {
         for status in [200, 400, 500] {
             let head = || {
-                let answer = Response::builder().status(status).header("x-echo", EMAIL);
-                answer.body(()).unwrap().into_parts().0
+                let response = Response::builder().status(status).header("x-echo", EMAIL);
+                response.body(()).unwrap().into_parts().0
             };
             let reader =
                 BodyReader::new(&Method::GET, head(), 10_000).push(body.as_bytes()).unwrap();
@@ -279,10 +278,10 @@ fn errors_of_the_transport_hide_what_came_of_the_answer() {
     }
 }
 
-/// The records are read without a word of the customer's name, and the server
-/// may know it all the same.
+/// The requests for the records do not contain the customer's name, but the server may know
+/// it.
 #[test]
-fn errors_of_a_verified_purchase_hide_all_that_the_purchase_holds() {
+fn errors_of_a_verified_purchase_hide_all_data_of_the_purchase() {
     let intent = Intent::new("shop", "order-1");
     for body in echoes() {
         for status in [200, 400, 500] {
@@ -336,7 +335,7 @@ fn errors_of_values_hide_them() {
 }
 
 #[test]
-fn a_key_of_short_parts_is_hidden_as_well() {
+fn a_key_of_short_parts_is_hidden_too() {
     for key in [
         "ab1c.de2f.gh3i",
         "test_k3y-a1-b2-c3",
@@ -347,20 +346,20 @@ fn a_key_of_short_parts_is_hidden_as_well() {
         let api = Api::with_base_url("https://example.com", key).unwrap();
         let echo = key.trim_start_matches("test_").trim_start_matches("live_");
         let body = format!(r#"{{"type":"key_error","message":"the key {echo} is unknown"}}"#);
-        let answer = Response::builder().status(401).body(body).unwrap();
-        let error = api.decode(&GetAccount, answer).unwrap_err();
+        let response = Response::builder().status(401).body(body).unwrap();
+        let error = api.decode(&GetAccount, response).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(echo), "{error}");
     }
 }
 
-/// A part of a key is a word like others unless it is long or holds a digit.
+/// Other parts may be ordinary words.
 #[test]
-fn parts_of_a_key_that_tell_it_are_hidden() {
+fn long_parts_of_a_key_and_parts_with_digits_are_hidden() {
     let api = Api::sandbox("test_abc_7_x9_secret").unwrap();
     let shown = |word: &str| {
         let body = json!({"type": "api_error", "message": format!("no {word} today")}).to_string();
-        let answer = Response::builder().status(400).body(body).unwrap();
-        api.decode(&GetAccount, answer).unwrap_err().to_string().contains(word)
+        let response = Response::builder().status(400).body(body).unwrap();
+        api.decode(&GetAccount, response).unwrap_err().to_string().contains(word)
     };
     for word in ["secret", "x9"] {
         assert!(!shown(word), "{word}");
@@ -370,6 +369,6 @@ fn parts_of_a_key_that_tell_it_are_hidden() {
     }
     let api = Api::sandbox("test_key").unwrap();
     let body = r#"{"type":"key_error","message":"API Key does not exist"}"#;
-    let answer = Response::builder().status(401).body(body).unwrap();
-    assert!(api.decode(&GetAccount, answer).unwrap_err().to_string().contains("API Key"));
+    let response = Response::builder().status(401).body(body).unwrap();
+    assert!(api.decode(&GetAccount, response).unwrap_err().to_string().contains("API Key"));
 }
