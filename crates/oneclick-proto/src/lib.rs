@@ -15,7 +15,8 @@
 //! ```
 //! use std::time::Duration;
 //! use oneclick_proto::{
-//!     Api, Call, Customer, Execution, Machine, PlantTree, RetryPolicy, Step, TransportError, Trees,
+//!     Api, Call, Customer, Execution, Machine, PlantTree, RetryPolicy, Step, TransportError,
+//!     Trees,
 //! };
 //!
 //! // 1. Values are checked when they are created.
@@ -25,7 +26,8 @@
 //! // 2. An endpoint is a struct. Its call starts with a request.
 //! let api = Api::sandbox("test_key")?;
 //! let call = Call::new(PlantTree::new(trees).customer(customer));
-//! let Step::Send(request, sent) = call.start(&api, RetryPolicy::STANDARD, 7, Duration::ZERO) else {
+//! let first = call.start(&api, RetryPolicy::STANDARD, 7, Duration::ZERO);
+//! let Step::Send(request, sent) = first else {
 //!     unreachable!("a call sends first");
 //! };
 //! assert_eq!(request.uri(), "https://sandbox.1clickimpact.com/v1/plant_tree");

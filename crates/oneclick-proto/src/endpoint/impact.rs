@@ -15,10 +15,10 @@ use crate::value::{Extra, Totals, UserId, split_amounts};
 /// let api = Api::sandbox("test_key")?;
 /// assert_eq!(api.encode(&GetImpactTotals)?.uri().path(), "/v1/impact");
 ///
-/// let response = http::Response::new(r#"{"user_id":"U123","tree_planted":100,"money_donated":25000,
+/// let body = r#"{"user_id":"U123","tree_planted":100,"money_donated":25000,
 ///     "user_impact":{"tree_planted":60,"money_donated":15000},
-///     "customer_impact":{"tree_planted":40,"money_donated":10000}}"#);
-/// let impact = api.decode(&GetImpactTotals, response)?;
+///     "customer_impact":{"tree_planted":40,"money_donated":10000}}"#;
+/// let impact = api.decode(&GetImpactTotals, http::Response::new(body))?;
 /// assert_eq!(impact.total.to_string(), "100 trees planted, $250.00 donated");
 /// assert_eq!(impact.customer_impact.get(&ImpactKind::TreePlanted), 40);
 /// # Ok::<(), oneclick_proto::Error>(())

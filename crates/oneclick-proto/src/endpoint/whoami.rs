@@ -14,8 +14,8 @@ use crate::value::{Extra, Redacted, UserId};
 /// let api = Api::sandbox("test_key")?;
 /// assert_eq!(api.encode(&GetAccount)?.uri(), "https://sandbox.1clickimpact.com/v1/whoami");
 ///
-/// let response = http::Response::new(r#"{"user_id":"U123","email":"my-email@email.com"}"#);
-/// assert_eq!(api.decode(&GetAccount, response)?.user_id.as_str(), "U123");
+/// let body = r#"{"user_id":"U123","email":"my-email@email.com"}"#;
+/// assert_eq!(api.decode(&GetAccount, http::Response::new(body))?.user_id.as_str(), "U123");
 /// # Ok::<(), oneclick_proto::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -71,8 +71,8 @@ fn without_a_decoder_the_error_names_the_encoding() {
     assert_eq!(error.execution(), Execution::Unknown);
     assert_eq!(
         error.to_string(),
-        "POST /v1/plant_tree: the response body could not be decoded: its content-encoding \
-         gzip was not decoded; the request may have been executed, so check before sending it again",
+        "POST /v1/plant_tree: the response body could not be decoded: its content-encoding gzip \
+         was not decoded; the request may have been executed, so check before sending it again",
     );
 }
 
