@@ -143,12 +143,15 @@ impl Api {
     ) -> Result<Self, ConfigError> {
         const KEY: &str = "ONECLICK_API_KEY";
         const BASE_URL: &str = "ONECLICK_BASE_URL";
-        // A variable that was meant to say where the key goes must not be passed over.
+        // An unusable variable must not be ignored, or the key could go to another host.
         let var = |name: &str| var(name).map(Into::<OsString>::into);
         let text = |name| match var(name).map(OsString::into_string) {
             None => Ok(None),
             Some(Ok(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(Ok(_)) => Err(ConfigError::Variable { name, reason: "is set and empty" }),
+            Some(Ok(_)) => Err(ConfigError::Variable {
+                name,
+                reason: "is set but empty: give it a value or unset it",
+            }),
             Some(Err(_)) => Err(ConfigError::Variable { name, reason: "is not valid Unicode" }),
         };
         let key = text(KEY)?.ok_or(ConfigError::Variable { name: KEY, reason: "is not set" })?;
@@ -229,10 +232,10 @@ impl Api {
         body: &[u8],
         personal: impl FnOnce() -> Vec<String>,
     ) -> Result<E::Response, Error> {
-        // Nobody asked for a part (RFC 9110, 15.3.7), and a part of a list hides records.
+        // No request asks for a part (RFC 9110, 15.3.7), and a part of a list hides records.
         let partial = head.status == StatusCode::PARTIAL_CONTENT && E::METHOD == Method::GET;
         let read = if partial {
-            Err(serde_json::Error::custom("206 Partial Content, expected a whole response"))
+            Err(serde_json::Error::custom("206, expected a whole response and not a part of it"))
         } else {
             E::read(body).or_else(|error| {
                 let mended = mend::value(body).and_then(|value| serde_json::to_vec(&value).ok());

@@ -66,26 +66,30 @@ fn repeats(text: &str, hidden: &[String]) -> bool {
 /// The description of a JSON error, without the data that it quotes. `hidden` is as for
 /// [`redact`].
 pub(super) fn decode_detail(error: &serde_json::Error, body: &[u8], hidden: &[String]) -> String {
-    let place = format!("line {} column {}", error.line(), error.column());
+    // A value that was parsed before has no lines.
+    let place = match (error.line(), error.column()) {
+        (0, _) => String::new(),
+        (line, column) => format!(" at line {line} column {column}"),
+    };
     if body.is_empty() {
         return "it is empty".to_owned();
     }
     if error.is_eof() {
-        return format!("its JSON ends too early at {place}");
+        return format!("its JSON ends too early{place}");
     }
     if error.is_syntax() {
-        return format!("it is not valid JSON at {place}");
+        return format!("it is not valid JSON{place}");
     }
     // The field after `missing field` and the text after the last `expected` come from this
     // crate. Everything else may quote the response.
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
     if text.starts_with("missing field `") {
-        return format!("{} at {place}", redact(text, hidden));
+        return format!("{}{place}", redact(text, hidden));
     }
     match text.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {} at {place}", redact(expected, hidden)),
-        None => format!("it has an unexpected value at {place}"),
+        Some((_, expected)) => format!("expected {}{place}", redact(expected, hidden)),
+        None => format!("it has an unexpected value{place}"),
     }
 }
 

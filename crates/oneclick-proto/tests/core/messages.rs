@@ -14,8 +14,8 @@ use http::{Method, Request, Response};
 use oneclick_proto::{
     Account, Api, ApiKey, BaseUrl, BlockingClient, BlockingTransport, BodyGate, BodyReader,
     CancelImpact, Cents, Client, ConfigError, Connect, Cursor, Customer, DailyTotals, DateRange,
-    Email, Endpoint, Error, Fragments, GetProject, ImpactId, Intent, InvalidValue, Limit,
-    ListRecords, Metadata, Outcome, Page, Pager, PlantTree, Pounds, Proxy, Purchase, Reason,
+    Email, Endpoint, Error, Fragments, GetDailyTotals, GetProject, ImpactId, Intent, InvalidValue,
+    Limit, ListRecords, Metadata, Outcome, Page, Pager, PlantTree, Pounds, Proxy, Purchase, Reason,
     Receipt, Record, RecordedMetadata, RetryPolicy, Timestamp, Totals, Tracking, TransportError,
     TransportOptions, Trees, UnresolvedReason, UserId, VerifiedPurchase, VerifyPolicy,
 };
@@ -195,6 +195,7 @@ fn settings() -> Vec<ConfigError> {
         .map(|url| BaseUrl::new(url).unwrap_err()),
     );
     settings.push(Api::from_vars(|_| None::<String>).unwrap_err());
+    settings.push(Api::from_vars(|_| Some("")).unwrap_err());
     let key = |name: &str| (name == "ONECLICK_API_KEY").then(|| "0123456789".to_owned());
     settings.push(Api::from_vars(key).unwrap_err());
     for options in [
@@ -325,6 +326,7 @@ fn calls() -> Vec<Error> {
         client(|_| response(503, "<title>Service Unavailable</title>")).whoami().unwrap_err(),
         client(|_| response(500, "")).whoami().unwrap_err(),
         client(|_| response(302, "")).whoami().unwrap_err(),
+        client(|_| response(206, "{}")).whoami().unwrap_err(),
         client(|_| response(200, "")).whoami().unwrap_err(),
         client(|_| response(200, "<html>")).whoami().unwrap_err(),
         client(|_| response(200, r#"{"user_id":"U123""#)).whoami().unwrap_err(),
@@ -339,6 +341,9 @@ fn calls() -> Vec<Error> {
         })
         .whoami()
         .unwrap_err(),
+        client(|_| response(200, r#"{"daily_impact":[null]}"#))
+            .daily_impact(GetDailyTotals::new())
+            .unwrap_err(),
         client(|_| response(200, r#"{"user_records":[null]}"#))
             .records(ListRecords::new())
             .find_map(Result::err)
@@ -360,14 +365,9 @@ fn calls() -> Vec<Error> {
     // A purchase, and a cancellation, which is idempotent.
     let ada = tree().customer(Customer::new("ada@example.com").unwrap());
     errors.extend([
-        client(|_| {
-            response(
-                400,
-                r#"{"type":"invalid_request_error","message":"ada@example.com is blocked"}"#,
-            )
-        })
-        .plant_tree(ada)
-        .unwrap_err(),
+        client(|_| response(400, r#"{"type":"api_error","message":"no ada@example.com"}"#))
+            .plant_tree(ada)
+            .unwrap_err(),
         client(refused).plant_tree(tree()).unwrap_err(),
         client(lost).plant_tree(tree()).unwrap_err(),
         client(|_| response(200, r#"{"tree_planted":1}"#)).plant_tree(tree()).unwrap_err(),
