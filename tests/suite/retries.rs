@@ -23,7 +23,7 @@ behaviours! {
 
 const ACCOUNT: &str = r#"{"user_id":"U1","email":"a@b"}"#;
 /// An error of the API itself.
-const BUSY: &str = r#"{"type":"rate_limit_error","message":"too many requests"}"#;
+const BUSY: &str = r#"{"type":"api_error","message":"too many requests"}"#;
 
 /// Sends each of these responses in turn, and then repeats the last one.
 fn script(responses: Vec<Vec<u8>>) -> RawServer {
