@@ -1,6 +1,6 @@
 //! Every error message of the core, in one file to be read as a whole: `messages.txt`.
 //!
-//! `BLESS=1 cargo test -p oneclick-proto --test core messages` rewrites the file.
+//! `SNAPSHOTS=overwrite cargo test -p oneclick-proto --test core messages` rewrites the file.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -34,7 +34,7 @@ fn every_message_is_in_the_file() {
         format!("{title}\n{}", lines.collect::<String>())
     });
     let messages = messages.join("\n");
-    if std::env::var_os("BLESS").is_some() {
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
         std::fs::write(FILE, &messages).unwrap();
     }
     let file = std::fs::read_to_string(FILE).unwrap();
@@ -42,7 +42,10 @@ fn every_message_is_in_the_file() {
     let gone = file.lines().filter(|line| !messages.lines().any(|known| known == *line));
     let difference: Vec<_> =
         gone.map(|line| format!("-{line}")).chain(new.map(|line| format!("+{line}"))).collect();
-    assert!(file.lines().eq(messages.lines()), "BLESS=1 rewrites the file:\n{difference:#?}");
+    assert!(
+        file.lines().eq(messages.lines()),
+        "SNAPSHOTS=overwrite rewrites the file:\n{difference:#?}"
+    );
 }
 
 /// Reads the variants from the source, since no `match` outside of the crate is exhaustive.
