@@ -171,7 +171,7 @@ fn is_probability(number: f64) -> bool {
     number > 0.0 && number <= 1.0
 }
 
-/// A text that is no rule; says what is wrong with it, with an example.
+/// The error of a text that is not a valid rule. Its message explains why, with an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRule(String);
 
