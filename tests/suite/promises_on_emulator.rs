@@ -149,7 +149,7 @@ impl World for EmulatorWorld {
         let result = self.transport.send(request.clone());
         // If others buy in the same millisecond, a purchase is dated a little later than now.
         self.transport.advance(Duration::from_millis(20));
-        (self.transport.now() - now, result)
+        (self.transport.now().saturating_sub(now), result)
     }
 
     fn pass(&mut self, until: Duration) {

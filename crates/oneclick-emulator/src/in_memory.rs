@@ -1,6 +1,7 @@
 //! The emulator as a transport, without a socket and on a virtual clock.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -217,7 +218,7 @@ impl Default for InMemory {
     }
 }
 
-/// Shows nothing of what the emulator holds.
+/// Shows no data of the accounts.
 impl fmt::Debug for InMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InMemory").field("time", &self.time()).finish_non_exhaustive()
@@ -230,7 +231,7 @@ impl Connect for InMemory {
         Ok(Self { options: options.clone(), ..Self::new() })
     }
 
-    fn var(name: &str) -> Option<std::ffi::OsString> {
+    fn var(name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
 }

@@ -303,7 +303,7 @@ fn the_emulator_runs_until_it_is_interrupted_and_logs_nothing_private() {
     for (rule, reason) in [
         ("{}", "`fault` is missing"),
         ("explode", "unknown fault: `explode`"),
-        (r#"{"fault":"garbage","path":"/v1/trees"}"#, "did you mean POST /v1/plant_tree?"),
+        (r#"{"fault":"garbage","path":"/v1/trees"}"#, "did you mean /v1/plant_tree?"),
     ] {
         let faults = ["--fault", "never_respond", "--fault", rule];
         let wrong = setup.run(&[&["emulator", "--listen", "127.0.0.1:0"][..], &faults].concat());

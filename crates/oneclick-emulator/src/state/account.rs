@@ -35,11 +35,11 @@ pub struct Account {
     number: u64,
     /// Every impact, by time. The indexes contain positions in this list.
     events: Vec<Event>,
-    /// What few impacts have, by position.
+    /// Details that few impacts have, by position.
     details: HashMap<u32, Details>,
     /// Impacts that readers do not see yet, with the time from which they do.
     hidden: BTreeSet<(i64, u32)>,
-    /// What takes effect later, with the time at which it does.
+    /// Requests that take effect later, with the time at which they do.
     pending: Vec<(i64, Pending)>,
     own: Index,
     customers_own: Index,

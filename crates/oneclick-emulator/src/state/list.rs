@@ -120,11 +120,7 @@ fn order(name: Option<&str>) -> Result<SortOrder, Problem> {
 fn limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(DEFAULT_LIMIT) };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::invalid(format!(
-            "`limit` must be a whole number from {} to {}",
-            Limit::MIN,
-            Limit::MAX,
-        )));
+        return Err(Problem::invalid("`limit` must be a whole number between 1 and 1,000"));
     }
     let limit: Limit = text
         .parse()

@@ -134,7 +134,7 @@ pub(crate) fn shown(name: &str) -> String {
     if (1..=40).contains(&name.len()) && name.bytes().all(plain) {
         format!("`{name}`")
     } else {
-        "one whose name is not shown here".to_owned()
+        "a name that may be private and is not shown".to_owned()
     }
 }
 

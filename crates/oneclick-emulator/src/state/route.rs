@@ -100,23 +100,24 @@ pub(crate) fn check_path(path: &str) -> Result<&'static str, Problem> {
     if let Some(route) = ROUTES.iter().find(|route| route.path == path) {
         return Ok(route.path);
     }
-    Err(match matching(path).next() {
-        Some((route, _)) => {
-            Problem::invalid(format!("`path` cannot be a single id: send {}", route.path))
-        }
-        None => not_found(path).status(StatusCode::BAD_REQUEST),
-    })
+    let meant = matching(path).map(|(route, _)| route).next().or_else(|| meant(path));
+    let hint = hint(meant, |route| route.path.to_owned());
+    Err(Problem::invalid(format!("the API has no such path, so the rule would never hit; {hint}")))
 }
 
 /// A 404 with a hint. The path itself can hold anything, so it is not shown.
 fn not_found(path: &str) -> Problem {
-    let name = |route: &Route| format!("{} {}", route.method, route.path);
-    let hint = meant(path).map_or_else(
-        || format!("its paths are {}", ROUTES.iter().map(name).collect::<Vec<_>>().join(", ")),
-        |route| format!("did you mean {}?", name(route)),
-    );
+    let hint = hint(meant(path), |route| format!("{} {}", route.method, route.path));
     let message = format!("the API has no such path; {hint}");
     Problem::invalid(message).status(StatusCode::NOT_FOUND)
+}
+
+/// Suggests the route that was probably meant, or all of them.
+fn hint(meant: Option<&Route>, name: fn(&Route) -> String) -> String {
+    meant.map_or_else(
+        || format!("its paths are {}", ROUTES.iter().map(name).collect::<Vec<_>>().join(", ")),
+        |route| format!("did you mean {}?", name(route)),
+    )
 }
 
 /// The route that was probably meant.

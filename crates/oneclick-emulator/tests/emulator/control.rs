@@ -103,7 +103,7 @@ fn a_wrong_fault_rule_is_refused_with_an_example_of_its_fault() {
         (r#"{"fault":{"rate_limited":{"retry_after":7}}}"#, "cannot be 7", limited),
         (r#"{"fault":{"gateway":{"status":99}}}"#, "from 200 to 599, got 99", gateway),
         (r#"{"fault":"garbage","times":1,"probability":0.5}"#, "not both", garbage),
-        (r#"{"fault":"garbage","times":-1}"#, "from 1 to 4294967295, got -1", garbage),
+        (r#"{"fault":"garbage","times":-1}"#, "between 1 and 4,294,967,295, got -1", garbage),
         (r#"{"fault":"garbage","times":1.5}"#, "a whole number", garbage),
         (r#"{"fault":"garbage","probability":2}"#, "at most 1, got 2", garbage),
         (r#"{"fault":"garbage","probability":"often"}"#, "a number, got a string", garbage),
@@ -120,12 +120,18 @@ fn a_wrong_fault_rule_is_refused_with_an_example_of_its_fault() {
 fn a_fault_rule_that_can_never_hit_is_refused_with_the_reason() {
     let server = Server::start().unwrap();
     for (rule, reason) in [
-        (r#"{"fault":"garbage","times":0}"#, "from 1 to 4294967295, got 0"),
+        (r#"{"fault":"garbage","times":0}"#, "between 1 and 4,294,967,295, got 0"),
         (r#"{"fault":"garbage","probability":0}"#, "above 0 and at most 1, got 0"),
-        (r#"{"fault":"garbage","path":"/v1/plant_trees"}"#, "did you mean POST /v1/plant_tree?"),
+        (r#"{"fault":"garbage","path":"/v1/plant_trees"}"#, "did you mean /v1/plant_tree?"),
         (r#"{"fault":"garbage","path":"/v1/plant_tree?x"}"#, "the API has no such path"),
-        (r#"{"fault":"garbage","path":"/v1/projects/x"}"#, "send /v1/projects/{project_id}"),
-        (r#"{"fault":"garbage","path":"a b"}"#, "the API has no such path"),
+        (
+            r#"{"fault":"garbage","path":"/v1/projects/x"}"#,
+            "did you mean /v1/projects/{project_id}?",
+        ),
+        (
+            r#"{"fault":"garbage","path":"a b"}"#,
+            "so the rule would never hit; its paths are /v1/who",
+        ),
     ] {
         let message = refused(&server, 400, "POST", "/_emulator/faults", Some(rule));
         assert!(message.contains(reason), "{rule}: {message}");

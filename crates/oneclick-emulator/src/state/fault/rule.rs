@@ -125,39 +125,33 @@ impl FaultRule {
         fields.only("a rule", &["fault", "path", "times", "probability"]).map_err(example)?;
         let missing = || Problem::invalid("`fault` is missing: send the name of a fault");
         let fault = fields.get("fault").and_then(|fault| fault.ok_or_else(missing));
-        let mut rule = Self::new(Fault::read(fault.map_err(example)?)?);
-        rule.read_requests(fields).map_err(|problem| {
-            let example = Self::new(rule.fault.clone()).on("/v1/plant_tree").times(1);
+        let fault = Fault::read(fault.map_err(example)?)?;
+        let path = fields.text("path")?.map(check_path).transpose()?;
+        let when = When::read(fields).map_err(|problem| {
+            let example = Self::new(fault.clone()).on("/v1/plant_tree").times(1);
             problem.hint(&format!("; for example {}", json!(example)))
         })?;
-        Ok(rule)
-    }
-
-    /// Reads which requests it hits.
-    fn read_requests(&mut self, fields: &Fields) -> Result<(), Problem> {
-        self.path = fields.text("path")?.map(check_path).transpose()?;
-        let times: Option<NonZeroU32> =
-            fields.read("times", "a whole number from 1 to 4294967295")?;
-        let probability: Option<f64> = fields.read("probability", "a number")?;
-        self.when = match (times, probability) {
-            (None, None) => When::Always,
-            (Some(times), None) => When::Times(times.get()),
-            (None, Some(probability)) if is_probability(probability) => {
-                When::Probability(probability)
-            }
-            (None, Some(probability)) => {
-                return Err(Problem::invalid(format!("{PROBABILITY}, got {probability}")));
-            }
-            (Some(_), Some(_)) => {
-                return Err(Problem::invalid("send `times` or `probability`, not both"));
-            }
-        };
-        Ok(())
+        Ok(Self { fault, path, when })
     }
 
     /// Whether it hits every request that the other rule could hit.
     fn covers(&self, other: &Self) -> bool {
         self.when == When::Always && (self.path.is_none() || self.path == other.path)
+    }
+}
+
+impl When {
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        let whole = "a whole number between 1 and 4,294,967,295";
+        let times: Option<NonZeroU32> = fields.read("times", whole)?;
+        let probability: Option<f64> = fields.read("probability", "a number")?;
+        match (times, probability) {
+            (None, None) => Ok(Self::Always),
+            (Some(times), None) => Ok(Self::Times(times.get())),
+            (None, Some(number)) if is_probability(number) => Ok(Self::Probability(number)),
+            (None, Some(number)) => Err(Problem::invalid(format!("{PROBABILITY}, got {number}"))),
+            (Some(_), Some(_)) => Err(Problem::invalid("send `times` or `probability`, not both")),
+        }
     }
 }
 
@@ -171,7 +165,7 @@ fn is_probability(number: f64) -> bool {
     number > 0.0 && number <= 1.0
 }
 
-/// A text that is no rule; says what is wrong with it, with an example.
+/// The error of a text that is not a valid rule. Its message explains why, with an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRule(String);
 
