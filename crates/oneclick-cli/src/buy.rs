@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use oneclick_ureq::{
     Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Machine, Metadata,
     NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Unresolved,
-    VerifiedPurchase, VerifyPolicy,
+    UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use serde::Serialize;
 
@@ -63,7 +63,8 @@ pub(crate) fn run(
         return buying.finish(VerifiedPurchase::new(&intent, purchase)?, None);
     };
     let saved = state.clone();
-    if args.buy_anyway && !state.may_send() {
+    if args.buy_anyway {
+        // Also where sends are left: this dismisses what an unresolved outcome showed.
         state.allow_another();
     }
     let resumed = VerifiedPurchase::resume(&intent, purchase, state);
@@ -289,13 +290,11 @@ impl Buying<'_> {
         }
         let purchases = if sends == 1 { "purchase" } else { "purchases" };
         let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
-        let instead = if self.args.look_only { " instead of `--look-only`" } else { "" };
         Failure::NotFound(format!(
             "{sends} {purchases} may have been sent for intent {}, and none was found; {this_run}; \
-             if you are sure that no other machine is working on it, run the same command with \
-             `{} --buy-anyway`{instead}",
+             if you are sure that no other machine is working on it, run {}",
             self.name,
-            intent_option(&self.name),
+            self.with_buy_anyway(),
         ))
     }
 
@@ -318,19 +317,44 @@ impl Buying<'_> {
     fn unresolved(&self, Unresolved { reason, found, error, state, .. }: Unresolved) -> Failure {
         self.remember(Stage::Open(state));
         let because = because(error.as_ref());
-        let same_command = same_command(self.args, &self.name);
-        if found.is_empty() {
-            let text = format!(
-                "it is not known whether it was bought: {reason}{because}; run {same_command} \
-                 later to find out",
-            );
-            return Failure::Unknown(text, error);
-        }
-        let text = format!(
-            "{reason}{because}; look at each of these with `oneclick track ID`, cancel what you do \
-             not want with `oneclick cancel ID`, then run {same_command} to find out:"
-        );
+        let again = same_command(self.args, &self.name);
+        let anyway = self.with_buy_anyway();
+        let done = "if one of these is the purchase, you are done: do not cancel it";
+        let look = "look at each of these with `oneclick track ID`";
+        let text = match reason {
+            _ if found.is_empty() => format!(
+                "it is not known whether it was bought: {reason}{because}; run {again} later to \
+                 find out; if you have made sure that it was not bought, {anyway} buys it",
+            ),
+            UnresolvedReason::Candidates => {
+                format!("{reason}{because}; {look}; {done}; if none is, {anyway} buys it:")
+            }
+            UnresolvedReason::BoughtTwice => format!(
+                "{reason}{because}; {look}, keep one of them, cancel the others with `oneclick \
+                 cancel ID`, then run {again} to find out:"
+            ),
+            UnresolvedReason::OtherPurchase => format!(
+                "{reason}{because}; {look}; {done}; if none is, cancel them with `oneclick cancel \
+                 ID`, and buy it with another --intent:"
+            ),
+            // Neither command can be used with the id: it names no impact, or another one.
+            UnresolvedReason::Untrackable => format!(
+                "{reason}{because}; the API does not find it by its id, so do not buy it again, \
+                 and ask the API's support whether it was cancelled:"
+            ),
+            UnresolvedReason::SameTime => format!(
+                "{reason}{because}; its id may be that of another impact, so do not cancel it by \
+                 this id, and ask the API's support whether it was cancelled:"
+            ),
+            _ => format!("{reason}{because}; {look}; {done}; run {again} later to find out:"),
+        };
         Failure::Unresolved(text, found, error)
+    }
+
+    /// The command that buys it although it may have been sent.
+    fn with_buy_anyway(&self) -> String {
+        let instead = if self.args.look_only { " instead of `--look-only`" } else { "" };
+        format!("the same command with `{} --buy-anyway`{instead}", intent_option(&self.name))
     }
 
     /// Remembers how far it has come. If that fails, the purchase has not: the next run

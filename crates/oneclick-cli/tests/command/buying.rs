@@ -140,7 +140,7 @@ fn an_unknown_outcome_says_what_to_do_and_the_same_command_finds_out() {
     assert_data_eq!(
         unknown.stderr,
         str![[r#"
-error: it is not known whether it was bought: the records could not be read: [..]; run the same command with `--intent order-1` later to find out
+error: it is not known whether it was bought: the records could not be read: [..]; run the same command with `--intent order-1` later to find out; if you have made sure that it was not bought, the same command with `--intent order-1 --buy-anyway` buys it
 
 "#]],
     );

@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use oneclick_emulator::{Fault, FaultRule, Server};
+use oneclick_emulator::behaviour::MetadataForm;
+use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
 
@@ -391,8 +392,8 @@ fn the_ids_of_an_intent_that_was_bought_twice_are_printed() {
     let (line, found) = twice.stderr.split_once('\n').unwrap();
     assert_eq!(
         line,
-        "error: it was bought more than once; look at each of these with `oneclick track ID`, \
-         cancel what you do not want with `oneclick cancel ID`, then run the same command with \
+        "error: it was bought more than once; look at each of these with `oneclick track ID`, keep \
+         one of them, cancel the others with `oneclick cancel ID`, then run the same command with \
          `--intent order-1` to find out:",
     );
     assert_eq!(found.lines().collect::<Vec<_>>(), ids);
@@ -401,6 +402,43 @@ fn the_ids_of_an_intent_that_was_bought_twice_are_printed() {
     // Once one is cancelled, the other one is the purchase.
     setup.run_ok(&["cancel", &ids[0]]);
     assert!(setup.run_ok(&INTENT).ends_with(&format!("{}\n", ids[1])));
+}
+
+#[test]
+fn buy_anyway_buys_what_none_of_the_candidates_is() {
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let unmarked = Behaviour::new().metadata(MetadataForm::Dropped);
+    let server = Server::builder().fault(lost).behaviour(unmarked).start().unwrap();
+    let setup = Setup::at(&server);
+    let short = with(&INTENT, &["--wait", "1", "--settle", "2"]);
+    fails_with(&setup.run(&short), 4, &["it is not known yet"]);
+    sleep(Duration::from_secs(5));
+    let advice = "look at each of these with `oneclick track ID`; if one of these is the \
+                  purchase, you are done: do not cancel it; if none is, the same command with \
+                  `--intent order-1 --buy-anyway` buys it:\nU";
+    fails_with(&setup.run(&short), 4, &["without a readable marker", advice]);
+    assert_eq!(bought(&server), 1);
+    // It was cancelled, and the same command still does not know whose it was.
+    cancel_latest(&server, &setup);
+    fails_with(&setup.run(&short), 4, &[advice]);
+    setup.run_ok(&with(&short, &["--buy-anyway"]));
+    assert_eq!(bought(&server), 2);
+}
+
+#[test]
+fn an_id_that_the_api_does_not_know_is_not_advised() {
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let unknown = Fault::Gateway { status: 404, applied: false, body: GatewayBody::ApiError };
+    let unknown = FaultRule::new(unknown).on("/v1/track");
+    let server = Server::builder().fault(lost).fault(unknown).start().unwrap();
+    let setup = Setup::at(&server);
+    let short = with(&INTENT, &["--wait", "1", "--settle", "2"]);
+    setup.run(&short);
+    sleep(Duration::from_secs(5));
+    let done = setup.run(&short);
+    fails_with(&done, 4, &["the API cannot track it", "do not buy it again", ":\nU"]);
+    assert!(!done.stderr.contains("oneclick "), "{}", done.stderr);
+    assert_eq!(bought(&server), 1);
 }
 
 #[test]
