@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use oneclick_ureq::{
     Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Machine, Metadata,
-    NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Unresolved,
+    NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Tracking, Unresolved,
     UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use serde::Serialize;
@@ -55,7 +55,9 @@ pub(crate) fn run(
         None => None,
         Some(entry) => match buying.check(entry)? {
             Stage::Open(state) => Some(state),
-            Stage::Bought(id) => return buying.bought_before(id),
+            Stage::Bought { receipt, state } => {
+                return buying.bought_before(&intent, receipt, state);
+            }
             Stage::Cancelled(ids) => return Err(buying.cancelled(&ids)),
         },
     };
@@ -68,10 +70,7 @@ pub(crate) fn run(
         state.allow_another();
     }
     let resumed = VerifiedPurchase::resume(&intent, purchase, state);
-    let resumed = resumed.map_err(|invalid| match invalid {
-        InvalidValue::OtherPurchase { part } => buying.wrong_file(part),
-        invalid => invalid.into(),
-    })?;
+    let resumed = resumed.map_err(|invalid| buying.invalid(invalid))?;
     buying.finish(resumed, Some(saved))
 }
 
@@ -127,6 +126,14 @@ impl Buying<'_> {
         Ok(entry.stage)
     }
 
+    /// The purchase or the state in its file cannot be used.
+    fn invalid(&self, invalid: InvalidValue) -> Failure {
+        match invalid {
+            InvalidValue::OtherPurchase { part } => self.wrong_file(part),
+            invalid => invalid.into(),
+        }
+    }
+
     /// The file was copied or changed by somebody else.
     fn wrong_file(&self, difference: &str) -> Failure {
         Failure::Usage(format!(
@@ -138,32 +145,100 @@ impl Buying<'_> {
     }
 
     /// An earlier run bought it; it may have been cancelled since.
-    fn bought_before(&self, id: ImpactId) -> Result<(), Failure> {
-        let tracked = self.session.client.track(id.clone());
-        // Without fractions of a second, the id may be that of another impact as well.
-        let exact = id.time_utc.datetime().timestamp_subsec_nanos() != 0;
-        let problem = match tracked {
-            Ok(tracking) if exact && tracking.impact == self.purchase.impact() => {
-                if tracking.cancelled_on.is_some() {
-                    let ids = vec![id];
-                    let failure = self.cancelled(&ids);
-                    self.remember(Stage::Cancelled(ids));
-                    return Err(failure);
+    fn bought_before(
+        &self,
+        intent: &Intent,
+        mut receipt: Receipt,
+        state: PurchaseState,
+    ) -> Result<(), Failure> {
+        let by_earlier = format!("intent {} was bought by an earlier run", self.name);
+        match self.standing(intent, &receipt, &state)? {
+            Standing::Active(shown) => {
+                if let Some(shown) = shown {
+                    receipt = shown;
+                    self.remember(Stage::Bought { receipt: receipt.clone(), state });
                 }
-                None
+                let text = format!("{by_earlier} and not cancelled since; this run bought nothing");
+                output::notice(self.session.quiet, &text);
             }
-            Ok(_) => Some("its id is that of another impact as well".to_owned()),
-            Err(error) => Some(explain(&error)),
+            Standing::Cancelled(ids) => {
+                let failure = self.cancelled(&ids);
+                self.remember(Stage::Cancelled(ids));
+                return Err(failure);
+            }
+            // It may have been cancelled, so this is printed even if quiet.
+            Standing::Unknown(problem) => output::notice(
+                false,
+                &format!(
+                    "warning: {by_earlier}, but it is not known whether it was cancelled since: \
+                     {problem}; this run bought nothing",
+                ),
+            ),
+        }
+        let id = ImpactId::from(&receipt);
+        print(&receipt, &summary(&self.purchase), &id, self.args.json.json)
+    }
+
+    /// Whether a purchase still stands that an earlier run made.
+    fn standing(
+        &self,
+        intent: &Intent,
+        receipt: &Receipt,
+        state: &PurchaseState,
+    ) -> Result<Standing, Failure> {
+        let id = ImpactId::from(receipt);
+        let problem = match self.session.client.track(id.clone()) {
+            Ok(Tracking { impact, cancelled_on, .. }) if impact == self.purchase.impact() => {
+                // In whole seconds, the time may be that of several impacts.
+                let exact = id.time_utc.datetime().timestamp_subsec_nanos() != 0;
+                match cancelled_on {
+                    Some(_) if exact => return Ok(Standing::Cancelled(vec![id])),
+                    None if exact => return Ok(Standing::Active(None)),
+                    cancelled_on => format!(
+                        "its time is in whole seconds, so its id may be that of another impact as \
+                         well; the API shows one of the same kind and amount, {}",
+                        cancelled_on.map_or_else(
+                            || "which is not cancelled".to_owned(),
+                            |time| format!("cancelled on {time}"),
+                        ),
+                    ),
+                }
+            }
+            Ok(tracking) => format!("its id is that of another impact: {}", tracking.impact),
+            Err(error) if error.status().is_some_and(|status| is_of_the_id(status.as_u16())) => {
+                explain(&error)
+            }
+            Err(error) => return Ok(Standing::Unknown(explain(&error))),
         };
-        let problem = problem.map_or_else(String::new, |problem| {
-            format!("; it is not known whether it was cancelled since: {problem}")
-        });
-        let text = format!(
-            "intent {} was bought by an earlier run; this run bought nothing{problem}",
-            self.name,
-        );
-        output::notice(self.session.quiet, &text);
-        print(&id, &summary(&self.purchase), &id, self.args.json.json)
+        // The lists show it as well, and it may be tracked by another user id.
+        Ok(match self.look(intent, state)? {
+            Some(Outcome::Confirmed(receipt)) => Standing::Active(Some(receipt)),
+            Some(Outcome::Cancelled(ids)) => Standing::Cancelled(ids),
+            _ => Standing::Unknown(problem),
+        })
+    }
+
+    /// Looks once for a purchase that was made, and sends none.
+    fn look(&self, intent: &Intent, state: &PurchaseState) -> Result<Option<Outcome>, Failure> {
+        let machine = VerifiedPurchase::resume(intent, self.purchase.clone(), state.clone());
+        let machine = machine.map_err(|invalid| self.invalid(invalid))?;
+        let policy = self.policy().patience(Duration::ZERO);
+        let spinner = output::spinner(self.session.quiet, self.looking_for());
+        let transport = self.session.client.transport();
+        let mut step = self.session.client.start(machine.policy(policy));
+        let outcome = loop {
+            step = match step {
+                Step::Send(_, sent) if sent.may_buy() => break None,
+                Step::Send(request, sent) => sent.finish(transport.send(request), transport.now()),
+                Step::Wait(wait, waiting) => {
+                    transport.sleep(wait);
+                    waiting.wake(transport.now())
+                }
+                Step::Done(outcome) => break Some(outcome),
+            };
+        };
+        spinner.finish_and_clear();
+        Ok(outcome)
     }
 
     fn cancelled(&self, ids: &[ImpactId]) -> Failure {
@@ -182,13 +257,10 @@ impl Buying<'_> {
         machine: VerifiedPurchase,
         saved: Option<PurchaseState>,
     ) -> Result<(), Failure> {
-        let policy = VerifyPolicy::STANDARD
-            .patience(Duration::from_secs(self.args.wait.into()))
-            .absence_after(Duration::from_secs(self.args.settle.into()));
-        let Driven { outcome, sent } = self.drive(machine.policy(policy), saved)?;
+        let Driven { outcome, saved, sent } = self.drive(machine.policy(self.policy()), saved)?;
         let Some(outcome) = outcome else { return Err(self.not_sent()) };
         match outcome {
-            Outcome::Confirmed(receipt) => self.confirmed(&receipt),
+            Outcome::Confirmed(receipt) => self.confirmed(receipt, saved),
             Outcome::Cancelled(ids) => {
                 let failure = self.cancelled(&ids);
                 self.remember(Stage::Cancelled(ids));
@@ -204,6 +276,12 @@ impl Buying<'_> {
         }
     }
 
+    fn policy(&self) -> VerifyPolicy {
+        VerifyPolicy::STANDARD
+            .patience(Duration::from_secs(self.args.wait.into()))
+            .absence_after(Duration::from_secs(self.args.settle.into()))
+    }
+
     /// Drives the purchase to its outcome. Its state is in the file before each purchase is
     /// sent.
     fn drive(
@@ -211,13 +289,13 @@ impl Buying<'_> {
         machine: VerifiedPurchase,
         mut saved: Option<PurchaseState>,
     ) -> Result<Driven, Failure> {
-        let label = self.purchase.impact().to_string();
         let text = format!(
-            "the purchase ({label}) may have been made; run {} to find out",
+            "the purchase ({}) may have been made; run {} to find out",
+            self.purchase.impact(),
             same_command(self.args, &self.name),
         );
         let unfinished = interrupt::set_unfinished(text.clone());
-        let spinner = output::spinner(self.session.quiet, label.clone());
+        let spinner = output::spinner(self.session.quiet, "");
         let transport = self.session.client.transport();
         let mut sent_any = false;
         let mut step = self.session.client.start(machine);
@@ -240,12 +318,13 @@ impl Buying<'_> {
                         saved = Some(state.clone());
                     }
                     sent_any |= buys;
-                    let next = sent.finish(transport.send(request), transport.now());
-                    // A purchase that waits was refused, not lost: it is sent again.
-                    if matches!((&next, buys), (Step::Send(..), _) | (Step::Wait(..), false)) {
-                        spinner.set_message(format!("{label}: looking for it in the records"));
-                    }
-                    next
+                    // The first purchase asks for the server's time before it is sent.
+                    spinner.set_message(if buys || state.sends() == 0 {
+                        format!("buying ({})", self.purchase.impact())
+                    } else {
+                        self.looking_for()
+                    });
+                    sent.finish(transport.send(request), transport.now())
                 }
                 Step::Wait(wait, waiting) => {
                     transport.sleep(wait);
@@ -256,14 +335,17 @@ impl Buying<'_> {
         };
         spinner.finish_and_clear();
         drop(unfinished);
-        Ok(Driven { outcome, sent: sent_any })
+        Ok(Driven { outcome, saved, sent: sent_any })
     }
 
-    fn confirmed(&self, receipt: &Receipt) -> Result<(), Failure> {
-        let id = ImpactId::from(receipt);
-        self.remember(Stage::Bought(id.clone()));
+    fn confirmed(&self, receipt: Receipt, saved: Option<PurchaseState>) -> Result<(), Failure> {
+        let id = ImpactId::from(&receipt);
+        // Each purchase is saved before it is sent.
+        if let Some(state) = saved {
+            self.remember(Stage::Bought { receipt: receipt.clone(), state });
+        }
         let text = format!("{}{}", receipt.impact, for_customer(&self.purchase));
-        print(receipt, &text, &id, self.args.json.json)
+        print(&receipt, &text, &id, self.args.json.json)
     }
 
     /// It was not found, and an option keeps it from being sent.
@@ -370,15 +452,35 @@ impl Buying<'_> {
         }
     }
 
+    fn looking_for(&self) -> String {
+        format!("looking for the purchase ({})", self.purchase.impact())
+    }
+
     fn entry(&self, stage: Stage) -> Entry {
         Entry { intent: self.name.clone(), purchase: self.purchase.clone(), stage }
     }
+}
+
+/// Whether a purchase still stands.
+enum Standing {
+    /// It was not cancelled; the receipt has the id that the API tracks, if that is another.
+    Active(Option<Receipt>),
+    Cancelled(Vec<ImpactId>),
+    /// It is not known, and why.
+    Unknown(String),
+}
+
+/// Whether a status means that the API knows no impact with the id.
+fn is_of_the_id(status: u16) -> bool {
+    matches!(status, 400 | 404 | 410 | 422)
 }
 
 /// How driving a purchase ended.
 struct Driven {
     /// `None` if it was not found and an option keeps it from being sent.
     outcome: Option<Outcome>,
+    /// The state in the file.
+    saved: Option<PurchaseState>,
     /// Whether this run sent a purchase.
     sent: bool,
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs4::FileExt;
-use oneclick_ureq::{ImpactId, Purchase, PurchaseState};
+use oneclick_ureq::{ImpactId, Purchase, PurchaseState, Receipt};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -32,7 +32,11 @@ pub(crate) struct Entry {
 pub(crate) enum Stage {
     /// A purchase may have been sent, and its outcome is not known yet.
     Open(PurchaseState),
-    Bought(ImpactId),
+    Bought {
+        receipt: Receipt,
+        /// With it, the purchase can be looked for once more.
+        state: PurchaseState,
+    },
     /// Bought, and cancelled since.
     Cancelled(Vec<ImpactId>),
 }

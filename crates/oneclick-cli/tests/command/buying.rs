@@ -74,10 +74,15 @@ fn an_intent_is_bought_once_however_often_the_command_is_run() {
         assert_eq!((again.code, &again.stdout), (0, &first));
         assert_eq!(
             again.stderr,
-            "intent order-1 was bought by an earlier run; this run bought nothing\n"
+            "intent order-1 was bought by an earlier run and not cancelled since; this run bought \
+             nothing\n"
         );
     }
-    assert_eq!(bought(&server), 1);
+    let json = ["plant", "1", "--intent", "order-2", "--for", "ada@example.com", "--json"];
+    let first_json = setup.run_ok(&json);
+    assert!(first_json.contains(r#""customer_email": "ada@example.com""#), "{first_json}");
+    assert_eq!(setup.run(&json).stdout, first_json);
+    assert_eq!(bought(&server), 2);
 
     let other = setup.run(&["plant", "6", "--intent", "order-1"]);
     assert_eq!(other.code, 2);
@@ -94,7 +99,7 @@ error: intent order-1 belongs to another purchase: 5 trees planted; this run bou
     let found =
         elsewhere.run_ok(&["plant", "5", "--intent", "order-1", "--look-first", "--settle", "1"]);
     assert_eq!(found, first);
-    assert_eq!(bought(&server), 1);
+    assert_eq!(bought(&server), 2);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use oneclick_emulator::behaviour::MetadataForm;
+use oneclick_emulator::behaviour::{MetadataForm, TimeForm, TrackBy};
 use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 use snapbox::assert_data_eq;
 use snapbox::str;
@@ -179,9 +179,10 @@ fn a_cancelled_purchase_is_6() {
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
     let untracked = setup.run(&INTENT);
     assert_eq!((untracked.code, &untracked.stdout), (0, &printed));
-    let words = "intent order-1 was bought by an earlier run; this run bought nothing; it is not \
-                 known whether it was cancelled since: GET /v1/track";
+    let words = "warning: intent order-1 was bought by an earlier run, but it is not known \
+                 whether it was cancelled since: GET /v1/track";
     assert!(untracked.stderr.starts_with(words), "{}", untracked.stderr);
+    assert_eq!(setup.run(&with(&INTENT, &["--quiet"])).stderr, untracked.stderr);
     server.emulator().clear_faults();
 
     let id = cancel_latest(&server, &setup);
@@ -192,6 +193,53 @@ fn a_cancelled_purchase_is_6() {
     // This is remembered.
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
     fails_with(&setup.run(&INTENT), 6, &[&words]);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn a_cancelled_purchase_is_6_even_if_the_api_tracks_it_by_the_customers_id() {
+    let by_customer = Behaviour::new().track_by(TrackBy::Customer);
+    let server = Server::builder().behaviour(by_customer).start().unwrap();
+    let setup = Setup::at(&server);
+    let ada = with(&INTENT, &["--for", "ada@example.com"]);
+    let first = setup.run_ok(&ada);
+    let again = setup.run(&ada);
+    let words = "intent order-1 was bought by an earlier run and not cancelled since; this run \
+                 bought nothing\n";
+    assert_eq!((again.code, &*again.stderr), (0, words));
+    // The id is now the one that can be tracked.
+    assert_ne!(again.stdout, first);
+    setup.run_ok(&["track", again.stdout.lines().nth(1).unwrap()]);
+
+    cancel_latest(&server, &setup);
+    for options in [&["--look-only"][..], &["--quiet"], &[]] {
+        fails_with(&setup.run(&with(&ada, options)), 6, &["cancelled since"]);
+    }
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn a_time_in_whole_seconds_does_not_hide_a_cancellation() {
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let seconds = Behaviour::new().time_utc(TimeForm::SecondsCut);
+    let server = Server::builder().fault(lost).behaviour(seconds).start().unwrap();
+    let setup = Setup::at(&server);
+    let short = with(&INTENT, &["--wait", "10", "--settle", "2"]);
+    let printed = setup.run_ok(&short);
+    assert!(!printed.contains('.'), "{printed}");
+    sleep(Duration::from_secs(5));
+    let again = setup.run(&short);
+    assert_eq!((again.code, again.stdout), (0, printed));
+    assert!(again.stderr.contains(" and not cancelled since"), "{}", again.stderr);
+
+    cancel_latest(&server, &setup);
+    // Another purchase of the same second may not be listed yet.
+    let early = setup.run(&INTENT);
+    assert_eq!(early.code, 0);
+    let words = "its time is in whole seconds, so its id may be that of another impact as well; \
+                 the API shows one of the same kind and amount, cancelled on 20";
+    assert!(early.stderr.contains(words), "{}", early.stderr);
+    fails_with(&setup.run(&short), 6, &["cancelled since"]);
     assert_eq!(bought(&server), 1);
 }
 
