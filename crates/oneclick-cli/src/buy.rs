@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::StatusCode;
 use oneclick_ureq::{
     Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Machine, Metadata,
     NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Tracking, Unresolved,
@@ -23,6 +24,13 @@ use crate::shell::intent_option;
 /// so either reading of it is off by up to one.
 const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
+/// The smallest `--settle`, in seconds, for an API on another machine.
+const MIN_SETTLE: u32 = 60;
+/// How many of the impacts that were found are looked at.
+const MAX_TRACKED: usize = 10;
+/// How much longer than `--settle` a run should wait that finds out by itself, in seconds.
+const SETTLE_SLACK: u32 = 60;
+
 /// Makes the purchase once, with the metadata of the command line.
 pub(crate) fn run(
     session: &Session,
@@ -37,14 +45,36 @@ pub(crate) fn run(
         })
     })?;
     let purchase = purchase.with_metadata(metadata);
+    if args.settle < MIN_SETTLE && !session.on_this_machine {
+        return Err(Failure::Usage(format!(
+            "--settle must be {MIN_SETTLE} seconds or more (got {}), because a request may be under \
+             way as long and would be bought twice; only an API on this machine may take less",
+            args.settle,
+        )));
+    }
     let name = args.intent.clone().unwrap_or_else(random_name);
     let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
+    if args.intent.is_none() {
+        for name in IntentFile::open_with(&session.intents, &account.user_id, &purchase) {
+            // Even if quiet: this run may buy it a second time.
+            output::notice(
+                false,
+                &format!(
+                    "warning: an earlier run may have bought the same ({}): the same command with \
+                     `{} --look-only` finds out; this run buys it as well",
+                    summary(&purchase),
+                    intent_option(&name),
+                ),
+            );
+        }
+    }
     if !args.never_buys() {
         confirm(session, args.yes, &summary(&purchase), &account)?;
     }
     // Two accounts can use the same name for different intents.
     let intent = Intent::new(account.user_id.as_str(), &name);
-    let file = IntentFile::open(&session.intents, intent.marker(), args.intent.is_some())?;
+    let file =
+        IntentFile::open(&session.intents, intent.marker(), args.intent.is_some(), session.quiet)?;
     let entry = file.load()?;
     let buying = Buying { session, args, name, file, purchase };
     let purchase = buying.purchase.clone();
@@ -148,14 +178,14 @@ impl Buying<'_> {
     fn bought_before(
         &self,
         intent: &Intent,
-        mut receipt: Receipt,
+        mut receipt: Box<Receipt>,
         state: PurchaseState,
     ) -> Result<(), Failure> {
         let by_earlier = format!("intent {} was bought by an earlier run", self.name);
         match self.standing(intent, &receipt, &state)? {
             Standing::Active(shown) => {
                 if let Some(shown) = shown {
-                    receipt = shown;
+                    *receipt = shown;
                     self.remember(Stage::Bought { receipt: receipt.clone(), state });
                 }
                 let text = format!("{by_earlier} and not cancelled since; this run bought nothing");
@@ -175,7 +205,7 @@ impl Buying<'_> {
                 ),
             ),
         }
-        let id = ImpactId::from(&receipt);
+        let id = ImpactId::from(&*receipt);
         print(&receipt, &summary(&self.purchase), &id, self.args.json.json)
     }
 
@@ -205,9 +235,7 @@ impl Buying<'_> {
                 }
             }
             Ok(tracking) => format!("its id is that of another impact: {}", tracking.impact),
-            Err(error) if error.status().is_some_and(|status| is_of_the_id(status.as_u16())) => {
-                explain(&error)
-            }
+            Err(error) if error.status().is_some_and(is_of_the_id) => explain(&error),
             Err(error) => return Ok(Standing::Unknown(explain(&error))),
         };
         // The lists show it as well, and it may be tracked by another user id.
@@ -257,10 +285,11 @@ impl Buying<'_> {
         machine: VerifiedPurchase,
         saved: Option<PurchaseState>,
     ) -> Result<(), Failure> {
-        let Driven { outcome, saved, sent } = self.drive(machine.policy(self.policy()), saved)?;
-        let Some(outcome) = outcome else { return Err(self.not_sent()) };
+        let driven = self.drive(machine.policy(self.policy()), saved)?;
+        let Driven { outcome, saved, sent, responded } = driven;
+        let Some(outcome) = outcome else { return Err(self.not_sent(saved.as_ref())) };
         match outcome {
-            Outcome::Confirmed(receipt) => self.confirmed(receipt, saved),
+            Outcome::Confirmed(receipt) => self.confirmed(&receipt, saved),
             Outcome::Cancelled(ids) => {
                 let failure = self.cancelled(&ids);
                 self.remember(Stage::Cancelled(ids));
@@ -271,7 +300,7 @@ impl Buying<'_> {
                 Err(Failure::NotBought(error))
             }
             Outcome::NotBought(not_bought) => Err(self.not_bought(not_bought, sent)),
-            Outcome::Pending(pending) => Err(self.pending(pending)),
+            Outcome::Pending(pending) => Err(self.pending(pending, responded)),
             Outcome::Unresolved(unresolved) => Err(self.unresolved(unresolved)),
         }
     }
@@ -297,7 +326,7 @@ impl Buying<'_> {
         let unfinished = interrupt::set_unfinished(text.clone());
         let spinner = output::spinner(self.session.quiet, "");
         let transport = self.session.client.transport();
-        let mut sent_any = false;
+        let (mut sent_any, mut responded) = (false, false);
         let mut step = self.session.client.start(machine);
         let outcome = loop {
             step = match step {
@@ -324,7 +353,9 @@ impl Buying<'_> {
                     } else {
                         self.looking_for()
                     });
-                    sent.finish(transport.send(request), transport.now())
+                    let result = transport.send(request);
+                    responded |= result.is_ok();
+                    sent.finish(result, transport.now())
                 }
                 Step::Wait(wait, waiting) => {
                     transport.sleep(wait);
@@ -335,64 +366,101 @@ impl Buying<'_> {
         };
         spinner.finish_and_clear();
         drop(unfinished);
-        Ok(Driven { outcome, saved, sent: sent_any })
+        Ok(Driven { outcome, saved, sent: sent_any, responded })
     }
 
-    fn confirmed(&self, receipt: Receipt, saved: Option<PurchaseState>) -> Result<(), Failure> {
-        let id = ImpactId::from(&receipt);
+    fn confirmed(&self, receipt: &Receipt, saved: Option<PurchaseState>) -> Result<(), Failure> {
+        let id = ImpactId::from(receipt);
         // Each purchase is saved before it is sent.
         if let Some(state) = saved {
-            self.remember(Stage::Bought { receipt: receipt.clone(), state });
+            self.remember(Stage::Bought { receipt: Box::new(receipt.clone()), state });
         }
         let text = format!("{}{}", receipt.impact, for_customer(&self.purchase));
-        print(&receipt, &text, &id, self.args.json.json)
+        print(receipt, &text, &id, self.args.json.json)
     }
 
     /// It was not found, and an option keeps it from being sent.
-    fn not_sent(&self) -> Failure {
+    fn not_sent(&self, saved: Option<&PurchaseState>) -> Failure {
+        let absent = saved.map_or_else(String::new, |state| self.absent(state) + "; ");
         let option =
             if self.args.look_only { "without `--look-only`" } else { "with `--buy-anyway`" };
         Failure::NotFound(format!(
-            "intent {} was not found, and this run sent nothing; to buy it, run the same command \
-             {option}",
-            self.name,
+            "{absent}this run sent nothing; to buy it, run the same command {option}",
         ))
     }
 
     fn not_bought(&self, NotBought { error, state, .. }: NotBought, sent: bool) -> Failure {
-        let (sends, may_send) = (state.sends(), state.may_send());
-        if sends == 0 {
-            self.file.remove();
+        let error = match error {
+            Some(error) if state.sends() == 0 => {
+                self.file.remove();
+                return Failure::NotBought(error);
+            }
+            error => error,
+        };
+        let absent = self.absent(&state);
+        let next = if let (Some(error), true) = (&error, state.may_send()) {
+            let again = same_command(self.args, &self.name);
+            format!("sending it once more failed: {}; run {again} later to buy it", explain(error))
         } else {
-            // The state counts the purchases that were sent.
-            self.remember(Stage::Open(state));
-        }
-        if let (Some(error), true) = (error, may_send) {
-            return Failure::NotBought(error);
-        }
-        let purchases = if sends == 1 { "purchase" } else { "purchases" };
-        let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
-        Failure::NotFound(format!(
-            "{sends} {purchases} may have been sent for intent {}, and none was found; {this_run}; \
-             if you are sure that no other machine is working on it, run {}",
-            self.name,
-            self.with_buy_anyway(),
-        ))
+            let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
+            format!(
+                "{this_run}; if you are sure that no other machine is working on it, {} buys it",
+                self.with_buy_anyway(),
+            )
+        };
+        // The state counts the purchases that were sent.
+        self.remember(Stage::Open(state));
+        Failure::NotFound(format!("{absent}; {next}"))
     }
 
-    fn pending(&self, Pending { after, error, state, .. }: Pending) -> Failure {
+    /// Says what may have been sent and when, and since when its absence counts.
+    fn absent(&self, state: &PurchaseState) -> String {
+        let times = match state.sends() {
+            1 => "once".to_owned(),
+            sends => format!("{sends} times"),
+        };
+        let after = state.earliest_send().map_or_else(
+            || "at an unknown time".to_owned(),
+            |first| format!("after {}", time_text(first)),
+        );
+        let until = state.latest_send().map(|until| {
+            let shown = until.checked_add_signed(TimeDelta::seconds(self.args.settle.into()));
+            let shown = shown.map_or_else(String::new, time_text);
+            format!(" and before {}; its record would show by {shown}", time_text(until))
+        });
+        format!(
+            "intent {} may have been sent {times}, {after}{}, and none does",
+            self.name,
+            until.unwrap_or_else(|| "; its record would show by now".to_owned()),
+        )
+    }
+
+    fn pending(&self, pending: Pending, responded: bool) -> Failure {
+        let Pending { after, error, state, .. } = pending;
         let then = if state.may_send() && !self.args.never_buys() {
             "and buys it if it is not found then"
         } else {
             "and sends nothing"
         };
+        let settle = self.args.settle;
+        let again = same_command(self.args, &self.name);
+        let when = if state.latest_send().is_some() {
+            format!("from {} on, {again} finds out, {then}", clock_time(after))
+        } else if responded {
+            format!(
+                "the API's responses have no Date, so only a run finds out whose --wait is longer \
+                 than its --settle: {again}, and with `--wait {}`, finds out, {then}",
+                settle.saturating_add(SETTLE_SLACK),
+            )
+        } else {
+            format!(
+                "run {again} once the API responds; a run that is {settle} seconds later than its \
+                 first response finds out, {then}",
+            )
+        };
         self.remember(Stage::Open(state));
-        let text = format!(
-            "it is not known yet whether it was bought{}; from {} on, {} finds out, {then}",
-            because(error.as_ref()),
-            clock_time(after),
-            same_command(self.args, &self.name),
-        );
+        let because = because(error.as_ref());
+        let text = format!("it is not known yet whether it was bought{because}; {when}");
         Failure::Unknown(text, error)
     }
 
@@ -402,22 +470,24 @@ impl Buying<'_> {
         let again = same_command(self.args, &self.name);
         let anyway = self.with_buy_anyway();
         let done = "if one of these is the purchase, you are done: do not cancel it";
-        let look = "look at each of these with `oneclick track ID`";
+        let look = || self.look_at(&found);
         let text = match reason {
             _ if found.is_empty() => format!(
                 "it is not known whether it was bought: {reason}{because}; run {again} later to \
                  find out; if you have made sure that it was not bought, {anyway} buys it",
             ),
             UnresolvedReason::Candidates => {
-                format!("{reason}{because}; {look}; {done}; if none is, {anyway} buys it:")
+                format!("{reason}{because}; {}; {done}; if none is, {anyway} buys it:", look())
             }
             UnresolvedReason::BoughtTwice => format!(
-                "{reason}{because}; {look}, keep one of them, cancel the others with `oneclick \
-                 cancel ID`, then run {again} to find out:"
+                "{reason}{because}; {}; keep one of them, cancel the others with `oneclick cancel \
+                 ID`, then run {again} to find out:",
+                look(),
             ),
             UnresolvedReason::OtherPurchase => format!(
-                "{reason}{because}; {look}; {done}; if none is, cancel them with `oneclick cancel \
-                 ID`, and buy it with another --intent:"
+                "{reason}{because}; {}; {done}; if none is, cancel them with `oneclick cancel \
+                 ID`, and buy it with another --intent:",
+                look(),
             ),
             // Neither command can be used with the id: it names no impact, or another one.
             UnresolvedReason::Untrackable => format!(
@@ -428,9 +498,26 @@ impl Buying<'_> {
                 "{reason}{because}; its id may be that of another impact, so do not cancel it by \
                  this id, and ask the API's support whether it was cancelled:"
             ),
-            _ => format!("{reason}{because}; {look}; {done}; run {again} later to find out:"),
+            _ => format!("{reason}{because}; {}; {done}; run {again} later to find out:", look()),
         };
         Failure::Unresolved(text, found, error)
+    }
+
+    /// How to look at the impacts that were found. The id of a record need not be one that
+    /// the API tracks and cancels.
+    fn look_at(&self, found: &[ImpactId]) -> String {
+        let is_unknown = |id: &&ImpactId| {
+            let tracked = self.session.client.track((*id).clone());
+            tracked.is_err_and(|error| error.status().is_some_and(is_of_the_id))
+        };
+        let look = "look at each of these with `oneclick track ID`";
+        match found.iter().take(MAX_TRACKED).filter(is_unknown).count() {
+            0 => look.to_owned(),
+            unknown => format!(
+                "{look}, or in `oneclick records` and `oneclick customer-records` (the API does \
+                 not know {unknown} of the ids: only its support can cancel these)",
+            ),
+        }
     }
 
     /// The command that buys it although it may have been sent.
@@ -471,8 +558,8 @@ enum Standing {
 }
 
 /// Whether a status means that the API knows no impact with the id.
-fn is_of_the_id(status: u16) -> bool {
-    matches!(status, 400 | 404 | 410 | 422)
+fn is_of_the_id(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 410 | 422)
 }
 
 /// How driving a purchase ended.
@@ -483,6 +570,8 @@ struct Driven {
     saved: Option<PurchaseState>,
     /// Whether this run sent a purchase.
     sent: bool,
+    /// Whether any response arrived.
+    responded: bool,
 }
 
 /// The last failure, as the end of a message.
@@ -490,14 +579,19 @@ fn because(error: Option<&Error>) -> String {
     error.map_or_else(String::new, |error| format!(": {}", explain(error)))
 }
 
-/// The time `after` from now by this machine's clock, and in how many minutes that is.
+/// The time `after` from now by this machine's clock, and how long that is.
 fn clock_time(after: Duration) -> String {
     let after = after.saturating_add(CLOCK_SLACK);
-    let time = DateTime::<Utc>::from(SystemTime::now() + after).format("%Y-%m-%d %H:%M:%S UTC");
-    match (after.as_secs() + 30) / 60 {
-        0 | 1 => format!("{time} (in 1 minute)"),
-        minutes => format!("{time} (in {minutes} minutes)"),
+    let time = time_text(DateTime::<Utc>::from(SystemTime::now() + after));
+    match (after.as_secs(), (after.as_secs() + 30) / 60) {
+        (seconds @ ..60, _) => format!("{time} (in {seconds} seconds)"),
+        (_, 1) => format!("{time} (in 1 minute)"),
+        (_, minutes) => format!("{time} (in {minutes} minutes)"),
     }
+}
+
+fn time_text(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// The impact and the customer.

@@ -271,6 +271,49 @@ error: there is no API key: set ONECLICK_API_KEY or use --key-file FILE; --local
 }
 
 #[test]
+fn a_key_file_that_holds_something_else_is_not_sent() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let long = format!("test_{}", "x".repeat(4_096));
+    for (content, words) in [
+        ("OTHER=test_secret\n", "or one that begins with ONECLICK_API_KEY="),
+        ("export OTHER = 'test_secret'", "or one that begins with ONECLICK_API_KEY="),
+        (&long, "its file is longer than 4,096 bytes"),
+    ] {
+        let file = setup.home.join("key");
+        fs::write(&file, content).unwrap();
+        let refused = setup.run(&["whoami", "--key-file", file.to_str().unwrap()]);
+        assert_eq!((refused.code, &*refused.stdout), (2, ""), "{}", refused.stderr);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("secret"), "{}", refused.stderr);
+    }
+    assert!(server.emulator().accounts().is_empty());
+}
+
+/// Without the variable, the key would go to the host of its prefix.
+#[test]
+fn a_variable_that_cannot_be_used_is_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let setup = Setup::of("http://127.0.0.1:1");
+    for (name, value, words) in [
+        ("ONECLICK_BASE_URL", &b"http://127.0.0.1:1/\xff"[..], "is not valid Unicode"),
+        ("ONECLICK_BASE_URL", b"", "ONECLICK_BASE_URL is set and empty"),
+        ("ONECLICK_API_KEY", b"test_\xff", "the key cannot be used: it is not text in UTF-8"),
+    ] {
+        let value = std::ffi::OsStr::from_bytes(value);
+        for arguments in [&["plant", "5"][..], &["doctor"]] {
+            let mut command = setup.command(arguments);
+            let refused = finished(&command.env(name, value).output().unwrap());
+            assert_eq!(refused.code, if arguments[0] == "doctor" { 1 } else { 2 });
+            let shown = refused.stdout + &refused.stderr;
+            assert!(shown.contains(words), "{shown}");
+            assert!(!shown.contains("connection"), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn an_interrupted_purchase_says_how_to_find_out() {
     let never = FaultRule::new(Fault::NeverRespond { applied: true }).on("/v1/plant_tree").times(1);
     let server = Server::builder().fault(never).start().unwrap();
@@ -439,7 +482,7 @@ fn a_purchase_that_cannot_be_remembered_or_printed_was_still_made() {
     let Ok(full) = full else { return };
     let unprinted = finished(&setup.command(&["plant", "1"]).stdout(full).output().unwrap());
     assert_eq!(unprinted.code, 1);
-    assert!(unprinted.stderr.starts_with("it was bought as U"), "{}", unprinted.stderr);
+    assert!(unprinted.stderr.contains("\nit was bought as U"), "{}", unprinted.stderr);
 }
 
 #[test]
