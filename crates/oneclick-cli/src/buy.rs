@@ -106,8 +106,9 @@ pub(crate) fn run(
 
 /// The API could not be asked for the account, so the file of the intent is not known.
 fn account_unknown(session: &Session, args: &PurchaseArgs, error: Error) -> Failure {
+    // The same API may have another URL now, such as that of a proxy.
     let may_be_bought =
-        |name: &String| args.looks_first() || IntentFile::may_exist(&session.intents, name);
+        |name: &String| args.looks_first() || IntentFile::may_exist(&session.all_intents, name);
     let Some(name) = args.intent.as_ref().filter(|name| may_be_bought(name)) else {
         return Failure::NotBought(error);
     };

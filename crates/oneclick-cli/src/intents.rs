@@ -80,9 +80,9 @@ impl IntentFile {
         Ok(Self { _lock: Some(lock), ..file })
     }
 
-    /// Whether the folder may have a file for an intent with this name, of any account: a
-    /// key's account is not known while the API cannot be called. A file that cannot be
-    /// read may be the one.
+    /// Whether the folder, or one in it, may have a file for an intent with this name, of
+    /// any account: a key's account is not known while the API cannot be called. A file that
+    /// cannot be read may be the one.
     pub(crate) fn may_exist(folder: &Path, name: &str) -> bool {
         #[derive(Deserialize)]
         struct Named {
@@ -96,13 +96,13 @@ impl IntentFile {
         paths.any(|path| {
             let Ok(path) = path else { return true };
             if path.extension().is_none_or(|extension| extension != "json") {
-                return false;
+                return path.is_dir() && Self::may_exist(&path, name);
             }
             match fs::read(&path) {
                 Ok(text) => serde_json::from_slice::<Named>(&text)
                     .map_or(true, |entry| entry.intent == name),
                 // Another command has removed it meanwhile.
-                Err(error) => error.kind() != io::ErrorKind::NotFound,
+                Err(error) => !is_missing(&error),
             }
         })
     }

@@ -31,8 +31,10 @@ pub(crate) struct Session {
     /// Whether the API is an emulator or a proxy on this machine.
     pub(crate) on_this_machine: bool,
     pub(crate) quiet: bool,
-    /// The folder of the intents' files.
+    /// The folder of the files of this API's intents.
     pub(crate) intents: PathBuf,
+    /// The folder that holds it and those of other APIs.
+    pub(crate) all_intents: PathBuf,
 }
 
 impl Session {
@@ -50,8 +52,15 @@ impl Session {
             let mut intents = state.into_os_string();
             intents.push(".intents");
             let intents = PathBuf::from(intents);
-            let (production, on_this_machine) = (false, true);
-            return Ok(Self { client, api_name, production, on_this_machine, quiet, intents });
+            return Ok(Self {
+                client,
+                api_name,
+                production: false,
+                on_this_machine: true,
+                quiet,
+                all_intents: intents.clone(),
+                intents,
+            });
         }
         let key = key(global.key_file.as_deref())?;
         let api = api_of(global, &key)?;
@@ -62,7 +71,8 @@ impl Session {
         let intents = intents_of(api.base_url(), production)?;
         let on_this_machine = api.base_url().is_loopback();
         let client = BlockingClient::with_transport(api, AnyTransport::Socket(transport));
-        Ok(Self { client, api_name, production, on_this_machine, quiet, intents })
+        let all_intents = all_intents()?;
+        Ok(Self { client, api_name, production, on_this_machine, quiet, intents, all_intents })
     }
 }
 
@@ -74,7 +84,11 @@ pub(crate) fn is_production(base_url: &BaseUrl, key: &str) -> bool {
 
 /// The folder of the intents of an API. What one server sold says nothing about another.
 pub(crate) fn intents_of(base_url: &BaseUrl, production: bool) -> Result<PathBuf, Failure> {
-    Ok(state_dir()?.join("intents").join(server_name(base_url, production)))
+    Ok(all_intents()?.join(server_name(base_url, production)))
+}
+
+fn all_intents() -> Result<PathBuf, Failure> {
+    Ok(state_dir()?.join("intents"))
 }
 
 /// A name for a server and its environment, as one part of a path.

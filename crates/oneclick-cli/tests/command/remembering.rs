@@ -22,6 +22,11 @@ fn what_one_server_sold_says_nothing_about_another() {
     setup.url = one.base_url().replace("http", "HTTP") + "/";
     assert_eq!(setup.run(&INTENT).stdout, first);
     assert_eq!(bought(&one), 1);
+    // While nothing is known of a server, it may be one of them.
+    setup.url = "http://127.0.0.1:1".to_owned();
+    let unreached = setup.run(&INTENT);
+    assert_eq!(unreached.code, 4, "{}", unreached.stderr);
+    assert!(unreached.stderr.contains("intent order-1 may have been bought before"));
 }
 
 #[test]
