@@ -189,7 +189,7 @@ error: nothing was bought: GET /v1/whoami: could not connect (after 3 attempts):
     assert_data_eq!(
         refused.stderr,
         str![[r#"
-error: nothing was bought: GET /v1/whoami: answered 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
+error: nothing was bought: GET /v1/whoami: the server responded with 401 Unauthorized: key_error: API Key does not exist; check the key with `oneclick doctor`
 
 "#]],
     );

@@ -113,7 +113,7 @@ fn all_prints_every_page_and_cursor_continues_where_a_run_stopped() {
     assert_data_eq!(
         failed.stderr,
         str![[r#"
-error: GET /v1/records: answered 500 Internal Server Error[..]; try again later
+error: GET /v1/records: the server responded with 500 Internal Server Error[..]; try again later
 
 "#]],
     );
