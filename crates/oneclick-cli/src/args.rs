@@ -51,10 +51,12 @@ Exit codes:
   3    the API refused the request; nothing was bought
   4    it is not known whether the purchase was made, or it was made more than
        once; the message says what to do
-  5    the API could not be reached, its response cannot be used, or the
-       purchase was looked for and does not exist; nothing was bought
+  5    the API could not be reached or its response cannot be used, and nothing
+       was bought; or the purchase was looked for long enough and not found
   6    the purchase was made and has been cancelled since
   130  interrupted
+  141  the reader of standard output closed it, as `head` does; a purchase was
+       made nevertheless, and its id is on standard error
 
 With 3 and 5, no earlier run made the purchase either: as long as one may have,
 every failure is 4.";
@@ -381,7 +383,7 @@ pub(crate) struct PurchaseArgs {
     /// A name for this purchase, such as an order number
     ///
     /// This machine remembers it: however often the command is run, one intent is
-    /// bought once.
+    /// bought once from the same API and account. The name has no invisible characters.
     #[arg(long, value_name = "NAME", value_parser = values::intent, help_heading = ONCE)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) intent: Option<String>,
@@ -399,19 +401,22 @@ pub(crate) struct PurchaseArgs {
     pub(crate) look_first: bool,
     /// If the intent is not found, buy it although it may have been sent
     ///
-    /// Make sure first that no other machine is working on it.
+    /// Make sure first that no other machine is working on it. If an earlier run
+    /// listed impacts that may be the purchase, this says that none of them is.
     #[arg(long, requires = "intent", help_heading = ONCE)]
     pub(crate) buy_anyway: bool,
     /// How long to look for a purchase whose response was lost
     ///
-    /// If it is not found by then, run the same command later.
+    /// If it is not found by then, run the same command later. If the API's responses
+    /// have no Date, only a run that waits longer than --settle can find out.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = ONCE)]
     #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
     pub(crate) wait: u32,
     /// After how long a purchase without a record counts as not made
     ///
     /// From then on it may be sent again. This must be longer than a request can be
-    /// under way plus the time until its record shows.
+    /// under way plus the time until its record shows. At least 60, unless the API is
+    /// on this machine.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, help_heading = ONCE)]
     #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
     pub(crate) settle: u32,

@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::StatusCode;
 use oneclick_ureq::{
     Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Machine, Metadata,
-    NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Unresolved,
-    VerifiedPurchase, VerifyPolicy,
+    NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Tracking, Unresolved,
+    UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use serde::Serialize;
 
@@ -23,6 +24,13 @@ use crate::shell::intent_option;
 /// so either reading of it is off by up to one.
 const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
+/// The smallest `--settle`, in seconds, for an API on another machine.
+const MIN_SETTLE: u32 = 60;
+/// How many of the impacts that were found are looked at.
+const MAX_TRACKED: usize = 10;
+/// How much longer than `--settle` a run should wait that finds out by itself, in seconds.
+const SETTLE_SLACK: u32 = 60;
+
 /// Makes the purchase once, with the metadata of the command line.
 pub(crate) fn run(
     session: &Session,
@@ -37,14 +45,36 @@ pub(crate) fn run(
         })
     })?;
     let purchase = purchase.with_metadata(metadata);
+    if args.settle < MIN_SETTLE && !session.on_this_machine {
+        return Err(Failure::Usage(format!(
+            "--settle must be {MIN_SETTLE} seconds or more (got {}), because a request may be under \
+             way as long and would be bought twice; only an API on this machine may take less",
+            args.settle,
+        )));
+    }
     let name = args.intent.clone().unwrap_or_else(random_name);
     let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
+    if args.intent.is_none() {
+        for name in IntentFile::open_with(&session.intents, &account.user_id, &purchase) {
+            // Even if quiet: this run may buy it a second time.
+            output::notice(
+                false,
+                &format!(
+                    "warning: an earlier run may have bought the same ({}): the same command with \
+                     `{} --look-only` finds out; this run buys it as well",
+                    summary(&purchase),
+                    intent_option(&name),
+                ),
+            );
+        }
+    }
     if !args.never_buys() {
         confirm(session, args.yes, &summary(&purchase), &account)?;
     }
     // Two accounts can use the same name for different intents.
     let intent = Intent::new(account.user_id.as_str(), &name);
-    let file = IntentFile::open(&session.intents, intent.marker(), args.intent.is_some())?;
+    let file =
+        IntentFile::open(&session.intents, intent.marker(), args.intent.is_some(), session.quiet)?;
     let entry = file.load()?;
     let buying = Buying { session, args, name, file, purchase };
     let purchase = buying.purchase.clone();
@@ -55,7 +85,9 @@ pub(crate) fn run(
         None => None,
         Some(entry) => match buying.check(entry)? {
             Stage::Open(state) => Some(state),
-            Stage::Bought(id) => return buying.bought_before(id),
+            Stage::Bought { receipt, state } => {
+                return buying.bought_before(&intent, receipt, state);
+            }
             Stage::Cancelled(ids) => return Err(buying.cancelled(&ids)),
         },
     };
@@ -63,21 +95,20 @@ pub(crate) fn run(
         return buying.finish(VerifiedPurchase::new(&intent, purchase)?, None);
     };
     let saved = state.clone();
-    if args.buy_anyway && !state.may_send() {
+    if args.buy_anyway {
+        // Also where sends are left: this dismisses what an unresolved outcome showed.
         state.allow_another();
     }
     let resumed = VerifiedPurchase::resume(&intent, purchase, state);
-    let resumed = resumed.map_err(|invalid| match invalid {
-        InvalidValue::OtherPurchase { part } => buying.wrong_file(part),
-        invalid => invalid.into(),
-    })?;
+    let resumed = resumed.map_err(|invalid| buying.invalid(invalid))?;
     buying.finish(resumed, Some(saved))
 }
 
 /// The API could not be asked for the account, so the file of the intent is not known.
 fn account_unknown(session: &Session, args: &PurchaseArgs, error: Error) -> Failure {
+    // The same API may have another URL now, such as that of a proxy.
     let may_be_bought =
-        |name: &String| args.looks_first() || IntentFile::may_exist(&session.intents, name);
+        |name: &String| args.looks_first() || IntentFile::may_exist(&session.all_intents, name);
     let Some(name) = args.intent.as_ref().filter(|name| may_be_bought(name)) else {
         return Failure::NotBought(error);
     };
@@ -126,6 +157,14 @@ impl Buying<'_> {
         Ok(entry.stage)
     }
 
+    /// The purchase or the state in its file cannot be used.
+    fn invalid(&self, invalid: InvalidValue) -> Failure {
+        match invalid {
+            InvalidValue::OtherPurchase { part } => self.wrong_file(part),
+            invalid => invalid.into(),
+        }
+    }
+
     /// The file was copied or changed by somebody else.
     fn wrong_file(&self, difference: &str) -> Failure {
         Failure::Usage(format!(
@@ -137,32 +176,98 @@ impl Buying<'_> {
     }
 
     /// An earlier run bought it; it may have been cancelled since.
-    fn bought_before(&self, id: ImpactId) -> Result<(), Failure> {
-        let tracked = self.session.client.track(id.clone());
-        // Without fractions of a second, the id may be that of another impact as well.
-        let exact = id.time_utc.datetime().timestamp_subsec_nanos() != 0;
-        let problem = match tracked {
-            Ok(tracking) if exact && tracking.impact == self.purchase.impact() => {
-                if tracking.cancelled_on.is_some() {
-                    let ids = vec![id];
-                    let failure = self.cancelled(&ids);
-                    self.remember(Stage::Cancelled(ids));
-                    return Err(failure);
+    fn bought_before(
+        &self,
+        intent: &Intent,
+        mut receipt: Box<Receipt>,
+        state: PurchaseState,
+    ) -> Result<(), Failure> {
+        let by_earlier = format!("intent {} was bought by an earlier run", self.name);
+        match self.standing(intent, &receipt, &state)? {
+            Standing::Active(shown) => {
+                if let Some(shown) = shown {
+                    *receipt = shown;
+                    self.remember(Stage::Bought { receipt: receipt.clone(), state });
                 }
-                None
+                let text = format!("{by_earlier} and not cancelled since; this run bought nothing");
+                output::notice(self.session.quiet, &text);
             }
-            Ok(_) => Some("its id is that of another impact as well".to_owned()),
-            Err(error) => Some(explain(&error)),
+            Standing::Cancelled(ids) => {
+                let failure = self.cancelled(&ids);
+                self.remember(Stage::Cancelled(ids));
+                return Err(failure);
+            }
+            // It may have been cancelled, so this is printed even if quiet.
+            Standing::Unknown(problem) => output::notice(
+                false,
+                &format!(
+                    "warning: {by_earlier}, but it is not known whether it was cancelled since: \
+                     {problem}; this run bought nothing",
+                ),
+            ),
+        }
+        let id = ImpactId::from(&*receipt);
+        print(&receipt, &summary(&self.purchase), &id, self.args.json.json)
+    }
+
+    /// Whether a purchase still stands that an earlier run made.
+    fn standing(
+        &self,
+        intent: &Intent,
+        receipt: &Receipt,
+        state: &PurchaseState,
+    ) -> Result<Standing, Failure> {
+        let id = ImpactId::from(receipt);
+        let problem = match self.session.client.track(id.clone()) {
+            Ok(Tracking { impact, cancelled_on, .. }) if impact == self.purchase.impact() => {
+                // In whole seconds, the time may be that of several impacts.
+                let exact = id.time_utc.datetime().timestamp_subsec_nanos() != 0;
+                match cancelled_on {
+                    Some(_) if exact => return Ok(Standing::Cancelled(vec![id])),
+                    None if exact => return Ok(Standing::Active(None)),
+                    cancelled_on => format!(
+                        "its time is in whole seconds, so its id may be that of another impact as \
+                         well; the API shows one of the same kind and amount, {}",
+                        cancelled_on.map_or_else(
+                            || "which is not cancelled".to_owned(),
+                            |time| format!("cancelled on {time}"),
+                        ),
+                    ),
+                }
+            }
+            Ok(tracking) => format!("its id is that of another impact: {}", tracking.impact),
+            Err(error) if error.status().is_some_and(is_of_the_id) => explain(&error),
+            Err(error) => return Ok(Standing::Unknown(explain(&error))),
         };
-        let problem = problem.map_or_else(String::new, |problem| {
-            format!("; it is not known whether it was cancelled since: {problem}")
-        });
-        let text = format!(
-            "intent {} was bought by an earlier run; this run bought nothing{problem}",
-            self.name,
-        );
-        output::notice(self.session.quiet, &text);
-        print(&id, &summary(&self.purchase), &id, self.args.json.json)
+        // The lists show it as well, and it may be tracked by another user id.
+        Ok(match self.look(intent, state)? {
+            Some(Outcome::Confirmed(receipt)) => Standing::Active(Some(receipt)),
+            Some(Outcome::Cancelled(ids)) => Standing::Cancelled(ids),
+            _ => Standing::Unknown(problem),
+        })
+    }
+
+    /// Looks once for a purchase that was made, and sends none.
+    fn look(&self, intent: &Intent, state: &PurchaseState) -> Result<Option<Outcome>, Failure> {
+        let machine = VerifiedPurchase::resume(intent, self.purchase.clone(), state.clone());
+        let machine = machine.map_err(|invalid| self.invalid(invalid))?;
+        let policy = self.policy().patience(Duration::ZERO);
+        let spinner = output::spinner(self.session.quiet, self.looking_for());
+        let transport = self.session.client.transport();
+        let mut step = self.session.client.start(machine.policy(policy));
+        let outcome = loop {
+            step = match step {
+                Step::Send(_, sent) if sent.may_buy() => break None,
+                Step::Send(request, sent) => sent.finish(transport.send(request), transport.now()),
+                Step::Wait(wait, waiting) => {
+                    transport.sleep(wait);
+                    waiting.wake(transport.now())
+                }
+                Step::Done(outcome) => break Some(outcome),
+            };
+        };
+        spinner.finish_and_clear();
+        Ok(outcome)
     }
 
     fn cancelled(&self, ids: &[ImpactId]) -> Failure {
@@ -181,13 +286,11 @@ impl Buying<'_> {
         machine: VerifiedPurchase,
         saved: Option<PurchaseState>,
     ) -> Result<(), Failure> {
-        let policy = VerifyPolicy::STANDARD
-            .patience(Duration::from_secs(self.args.wait.into()))
-            .absence_after(Duration::from_secs(self.args.settle.into()));
-        let Driven { outcome, sent } = self.drive(machine.policy(policy), saved)?;
-        let Some(outcome) = outcome else { return Err(self.not_sent()) };
+        let driven = self.drive(machine.policy(self.policy()), saved)?;
+        let Driven { outcome, saved, sent, responded } = driven;
+        let Some(outcome) = outcome else { return Err(self.not_sent(saved.as_ref())) };
         match outcome {
-            Outcome::Confirmed(receipt) => self.confirmed(&receipt),
+            Outcome::Confirmed(receipt) => self.confirmed(&receipt, saved),
             Outcome::Cancelled(ids) => {
                 let failure = self.cancelled(&ids);
                 self.remember(Stage::Cancelled(ids));
@@ -198,9 +301,15 @@ impl Buying<'_> {
                 Err(Failure::NotBought(error))
             }
             Outcome::NotBought(not_bought) => Err(self.not_bought(not_bought, sent)),
-            Outcome::Pending(pending) => Err(self.pending(pending)),
+            Outcome::Pending(pending) => Err(self.pending(pending, responded)),
             Outcome::Unresolved(unresolved) => Err(self.unresolved(unresolved)),
         }
+    }
+
+    fn policy(&self) -> VerifyPolicy {
+        VerifyPolicy::STANDARD
+            .patience(Duration::from_secs(self.args.wait.into()))
+            .absence_after(Duration::from_secs(self.args.settle.into()))
     }
 
     /// Drives the purchase to its outcome. Its state is in the file before each purchase is
@@ -210,15 +319,15 @@ impl Buying<'_> {
         machine: VerifiedPurchase,
         mut saved: Option<PurchaseState>,
     ) -> Result<Driven, Failure> {
-        let label = self.purchase.impact().to_string();
         let text = format!(
-            "the purchase ({label}) may have been made; run {} to find out",
+            "the purchase ({}) may have been made; run {} to find out",
+            self.purchase.impact(),
             same_command(self.args, &self.name),
         );
         let unfinished = interrupt::set_unfinished(text.clone());
-        let spinner = output::spinner(self.session.quiet, label.clone());
+        let spinner = output::spinner(self.session.quiet, "");
         let transport = self.session.client.transport();
-        let mut sent_any = false;
+        let (mut sent_any, mut responded) = (false, false);
         let mut step = self.session.client.start(machine);
         let outcome = loop {
             step = match step {
@@ -239,12 +348,15 @@ impl Buying<'_> {
                         saved = Some(state.clone());
                     }
                     sent_any |= buys;
-                    let next = sent.finish(transport.send(request), transport.now());
-                    // A purchase that waits was refused, not lost: it is sent again.
-                    if matches!((&next, buys), (Step::Send(..), _) | (Step::Wait(..), false)) {
-                        spinner.set_message(format!("{label}: looking for it in the records"));
-                    }
-                    next
+                    // The first purchase asks for the server's time before it is sent.
+                    spinner.set_message(if buys || state.sends() == 0 {
+                        format!("buying ({})", self.purchase.impact())
+                    } else {
+                        self.looking_for()
+                    });
+                    let result = transport.send(request);
+                    responded |= result.is_ok();
+                    sent.finish(result, transport.now())
                 }
                 Step::Wait(wait, waiting) => {
                     transport.sleep(wait);
@@ -255,82 +367,164 @@ impl Buying<'_> {
         };
         spinner.finish_and_clear();
         drop(unfinished);
-        Ok(Driven { outcome, sent: sent_any })
+        Ok(Driven { outcome, saved, sent: sent_any, responded })
     }
 
-    fn confirmed(&self, receipt: &Receipt) -> Result<(), Failure> {
+    fn confirmed(&self, receipt: &Receipt, saved: Option<PurchaseState>) -> Result<(), Failure> {
         let id = ImpactId::from(receipt);
-        self.remember(Stage::Bought(id.clone()));
+        // Each purchase is saved before it is sent.
+        if let Some(state) = saved {
+            self.remember(Stage::Bought { receipt: Box::new(receipt.clone()), state });
+        }
         let text = format!("{}{}", receipt.impact, for_customer(&self.purchase));
         print(receipt, &text, &id, self.args.json.json)
     }
 
     /// It was not found, and an option keeps it from being sent.
-    fn not_sent(&self) -> Failure {
+    fn not_sent(&self, saved: Option<&PurchaseState>) -> Failure {
+        let absent = saved.map_or_else(String::new, |state| self.absent(state) + "; ");
         let option =
             if self.args.look_only { "without `--look-only`" } else { "with `--buy-anyway`" };
         Failure::NotFound(format!(
-            "intent {} was not found, and this run sent nothing; to buy it, run the same command \
-             {option}",
-            self.name,
+            "{absent}this run sent nothing; to buy it, run the same command {option}",
         ))
     }
 
     fn not_bought(&self, NotBought { error, state, .. }: NotBought, sent: bool) -> Failure {
-        let (sends, may_send) = (state.sends(), state.may_send());
-        if sends == 0 {
-            self.file.remove();
+        let error = match error {
+            Some(error) if state.sends() == 0 => {
+                self.file.remove();
+                return Failure::NotBought(error);
+            }
+            error => error,
+        };
+        let absent = self.absent(&state);
+        let next = if let (Some(error), true) = (&error, state.may_send()) {
+            let again = same_command(self.args, &self.name);
+            format!("sending it once more failed: {}; run {again} later to buy it", explain(error))
         } else {
-            // The state counts the purchases that were sent.
-            self.remember(Stage::Open(state));
-        }
-        if let (Some(error), true) = (error, may_send) {
-            return Failure::NotBought(error);
-        }
-        let purchases = if sends == 1 { "purchase" } else { "purchases" };
-        let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
-        let instead = if self.args.look_only { " instead of `--look-only`" } else { "" };
-        Failure::NotFound(format!(
-            "{sends} {purchases} may have been sent for intent {}, and none was found; {this_run}; \
-             if you are sure that no other machine is working on it, run the same command with \
-             `{} --buy-anyway`{instead}",
-            self.name,
-            intent_option(&self.name),
-        ))
+            let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
+            format!(
+                "{this_run}; if you are sure that no other machine is working on it, {} buys it",
+                self.with_buy_anyway(),
+            )
+        };
+        // The state counts the purchases that were sent.
+        self.remember(Stage::Open(state));
+        Failure::NotFound(format!("{absent}; {next}"))
     }
 
-    fn pending(&self, Pending { after, error, state, .. }: Pending) -> Failure {
+    /// Says what may have been sent and when, and since when its absence counts.
+    fn absent(&self, state: &PurchaseState) -> String {
+        let times = match state.sends() {
+            1 => "once".to_owned(),
+            sends => format!("{sends} times"),
+        };
+        let after = state.earliest_send().map_or_else(
+            || "at an unknown time".to_owned(),
+            |first| format!("after {}", time_text(first)),
+        );
+        let until = state.latest_send().map(|until| {
+            let shown = until.checked_add_signed(TimeDelta::seconds(self.args.settle.into()));
+            let shown = shown.map_or_else(String::new, time_text);
+            format!(" and before {}; its record would show by {shown}", time_text(until))
+        });
+        format!(
+            "intent {} may have been sent {times}, {after}{}, and none does",
+            self.name,
+            until.unwrap_or_else(|| "; its record would show by now".to_owned()),
+        )
+    }
+
+    fn pending(&self, pending: Pending, responded: bool) -> Failure {
+        let Pending { after, error, state, .. } = pending;
         let then = if state.may_send() && !self.args.never_buys() {
             "and buys it if it is not found then"
         } else {
             "and sends nothing"
         };
+        let settle = self.args.settle;
+        let again = same_command(self.args, &self.name);
+        let when = if state.latest_send().is_some() {
+            format!("from {} on, {again} finds out, {then}", clock_time(after))
+        } else if responded {
+            format!(
+                "the API's responses have no Date, so only a run finds out whose --wait is longer \
+                 than its --settle: {again}, and with `--wait {}`, finds out, {then}",
+                settle.saturating_add(SETTLE_SLACK),
+            )
+        } else {
+            format!(
+                "run {again} once the API responds; a run that is {settle} seconds later than its \
+                 first response finds out, {then}",
+            )
+        };
         self.remember(Stage::Open(state));
-        let text = format!(
-            "it is not known yet whether it was bought{}; from {} on, {} finds out, {then}",
-            because(error.as_ref()),
-            clock_time(after),
-            same_command(self.args, &self.name),
-        );
+        let because = because(error.as_ref());
+        let text = format!("it is not known yet whether it was bought{because}; {when}");
         Failure::Unknown(text, error)
     }
 
     fn unresolved(&self, Unresolved { reason, found, error, state, .. }: Unresolved) -> Failure {
         self.remember(Stage::Open(state));
         let because = because(error.as_ref());
-        let same_command = same_command(self.args, &self.name);
-        if found.is_empty() {
-            let text = format!(
-                "it is not known whether it was bought: {reason}{because}; run {same_command} \
-                 later to find out",
-            );
-            return Failure::Unknown(text, error);
-        }
-        let text = format!(
-            "{reason}{because}; look at each of these with `oneclick track ID`, cancel what you do \
-             not want with `oneclick cancel ID`, then run {same_command} to find out:"
-        );
+        let again = same_command(self.args, &self.name);
+        let anyway = self.with_buy_anyway();
+        let done = "if one of these is the purchase, you are done: do not cancel it";
+        let look = || self.look_at(&found);
+        let text = match reason {
+            _ if found.is_empty() => format!(
+                "it is not known whether it was bought: {reason}{because}; run {again} later to \
+                 find out; if you have made sure that it was not bought, {anyway} buys it",
+            ),
+            UnresolvedReason::Candidates => {
+                format!("{reason}{because}; {}; {done}; if none is, {anyway} buys it:", look())
+            }
+            UnresolvedReason::BoughtTwice => format!(
+                "{reason}{because}; {}; keep one of them, cancel the others with `oneclick cancel \
+                 ID`, then run {again} to find out:",
+                look(),
+            ),
+            UnresolvedReason::OtherPurchase => format!(
+                "{reason}{because}; {}; {done}; if none is, cancel them with `oneclick cancel \
+                 ID`, and buy it with another --intent:",
+                look(),
+            ),
+            // Neither command can be used with the id: it names no impact, or another one.
+            UnresolvedReason::Untrackable => format!(
+                "{reason}{because}; the API does not find it by its id, so do not buy it again, \
+                 and ask the API's support whether it was cancelled:"
+            ),
+            UnresolvedReason::SameTime => format!(
+                "{reason}{because}; its id may be that of another impact, so do not cancel it by \
+                 this id, and ask the API's support whether it was cancelled:"
+            ),
+            _ => format!("{reason}{because}; {}; {done}; run {again} later to find out:", look()),
+        };
         Failure::Unresolved(text, found, error)
+    }
+
+    /// How to look at the impacts that were found. The id of a record need not be one that
+    /// the API tracks and cancels.
+    fn look_at(&self, found: &[ImpactId]) -> String {
+        let is_unknown = |id: &&ImpactId| {
+            let tracked = self.session.client.track((*id).clone());
+            tracked.is_err_and(|error| error.status().is_some_and(is_of_the_id))
+        };
+        let look = "look at each of these with `oneclick track ID`";
+        match found.iter().take(MAX_TRACKED).filter(is_unknown).count() {
+            0 => look.to_owned(),
+            unknown => format!(
+                "{look}, or in `oneclick records` and `oneclick customer-records` (the API does \
+                 not know {unknown} of the ids: only its support can cancel these)",
+            ),
+        }
+    }
+
+    /// The command that buys it although it may have been sent.
+    fn with_buy_anyway(&self) -> String {
+        let instead = if self.args.look_only { " instead of `--look-only`" } else { "" };
+        format!("the same command with `{} --buy-anyway`{instead}", intent_option(&self.name))
     }
 
     /// Remembers how far it has come. If that fails, the purchase has not: the next run
@@ -346,17 +540,39 @@ impl Buying<'_> {
         }
     }
 
+    fn looking_for(&self) -> String {
+        format!("looking for the purchase ({})", self.purchase.impact())
+    }
+
     fn entry(&self, stage: Stage) -> Entry {
         Entry { intent: self.name.clone(), purchase: self.purchase.clone(), stage }
     }
+}
+
+/// Whether a purchase still stands.
+enum Standing {
+    /// It was not cancelled; the receipt has the id that the API tracks, if that is another.
+    Active(Option<Receipt>),
+    Cancelled(Vec<ImpactId>),
+    /// It is not known, and why.
+    Unknown(String),
+}
+
+/// Whether a status means that the API knows no impact with the id.
+fn is_of_the_id(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 410 | 422)
 }
 
 /// How driving a purchase ended.
 struct Driven {
     /// `None` if it was not found and an option keeps it from being sent.
     outcome: Option<Outcome>,
+    /// The state in the file.
+    saved: Option<PurchaseState>,
     /// Whether this run sent a purchase.
     sent: bool,
+    /// Whether any response arrived.
+    responded: bool,
 }
 
 /// The last failure, as the end of a message.
@@ -364,14 +580,19 @@ fn because(error: Option<&Error>) -> String {
     error.map_or_else(String::new, |error| format!(": {}", explain(error)))
 }
 
-/// The time `after` from now by this machine's clock, and in how many minutes that is.
+/// The time `after` from now by this machine's clock, and how long that is.
 fn clock_time(after: Duration) -> String {
     let after = after.saturating_add(CLOCK_SLACK);
-    let time = DateTime::<Utc>::from(SystemTime::now() + after).format("%Y-%m-%d %H:%M:%S UTC");
-    match (after.as_secs() + 30) / 60 {
-        0 | 1 => format!("{time} (in 1 minute)"),
-        minutes => format!("{time} (in {minutes} minutes)"),
+    let time = time_text(DateTime::<Utc>::from(SystemTime::now() + after));
+    match (after.as_secs(), (after.as_secs() + 30) / 60) {
+        (seconds @ ..60, _) => format!("{time} (in {seconds} seconds)"),
+        (_, 1) => format!("{time} (in 1 minute)"),
+        (_, minutes) => format!("{time} (in {minutes} minutes)"),
     }
+}
+
+fn time_text(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// The impact and the customer.

@@ -1,6 +1,7 @@
 //! `oneclick doctor`: checks everything that a call needs, and says what to fix.
 
 use std::error::Error as _;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use http::header::DATE;
@@ -12,6 +13,7 @@ use oneclick_ureq::{
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::intents::IntentFile;
 use crate::output;
 use crate::session::{self, INSECURE, KEY, Session};
 
@@ -27,6 +29,7 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         ok(&format!("file: {} can be read", session.api_name))?;
         let account = session.client.whoami()?;
         ok(&format!("account: {}", account.user_id))?;
+        check_intents(&mut report, &session.intents)?;
         return report.end();
     }
     let key = match session::key(global.key_file.as_deref()) {
@@ -59,6 +62,11 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         "a custom URL"
     };
     ok(&format!("environment: {environment}, {base_url}"))?;
+    match session::intents_of(base_url, session::is_production(base_url, &key)) {
+        Ok(folder) => check_intents(&mut report, &folder)?,
+        Err(Failure::Usage(text)) => report.problem(&format!("intents: {text}"))?,
+        Err(other) => return Err(other),
+    }
     if !base_url.is_https() && !base_url.is_loopback() {
         note(&format!(
             "encryption: none, because {INSECURE}=1 is set: the key, e-mail addresses and names \
@@ -80,6 +88,18 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
     }
     check_connection(&mut report, &api)?;
     report.end()
+}
+
+/// Whether purchases can be remembered: none is sent before it is in a file.
+fn check_intents(report: &mut Report, folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    match IntentFile::check_folder(folder) {
+        Ok(()) => ok(&format!("intents: {shown} can be written")),
+        Err(error) => report.problem(&format!(
+            "intents: {shown} cannot be written: {error}; no purchase can be made without it, so \
+             make it writable, or set XDG_STATE_HOME to another folder",
+        )),
+    }
 }
 
 fn describe_prefix(key: &str) -> &'static str {
@@ -145,7 +165,10 @@ fn check_clock(
 ) -> Result<(), Failure> {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else {
-        return note("clock: not checked, because the response has no date");
+        return note(
+            "clock: not checked, because the response has no Date; after a lost response, only a \
+             run whose --wait is longer than its --settle finds out that nothing was bought",
+        );
     };
     let skew = (now - date.to_utc()).num_seconds();
     match skew.abs() {

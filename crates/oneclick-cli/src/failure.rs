@@ -18,8 +18,8 @@ pub(crate) enum Failure {
     Call(Error),
     /// A purchase failed, and it is certain that nothing of its intent was bought.
     NotBought(Error),
-    /// A purchase was looked for, and it is certain that nothing of its intent was
-    /// bought; the text says what to do.
+    /// A purchase may have been sent, and was looked for long enough and not found; the
+    /// text says what to do.
     NotFound(String),
     /// It is not known whether the purchase was made; the text says what to do.
     Unknown(String, Option<Error>),
@@ -80,7 +80,7 @@ impl Failure {
             | Self::Cancelled(text) => text.clone(),
             Self::Call(error) => explain(error),
             Self::NotBought(error) => format!("nothing was bought: {}", explain(error)),
-            Self::NotFound(text) => format!("nothing was bought: {text}"),
+            Self::NotFound(text) => format!("not found: {text}"),
             Self::MissingRows(1) => {
                 "1 row could not be read and is missing here; --json prints it as it came".into()
             }

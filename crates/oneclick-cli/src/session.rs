@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use oneclick_ureq::{Api, BlockingClient, BlockingTransport, Connect, TransportError};
-use oneclick_ureq::{BaseUrl, ConfigError, TransportOptions};
+use oneclick_ureq::{BaseUrl, ConfigError, Intent, TransportOptions};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -18,6 +18,9 @@ pub(crate) const KEY: &str = "ONECLICK_API_KEY";
 pub(crate) const BASE_URL: &str = "ONECLICK_BASE_URL";
 pub(crate) const INSECURE: &str = "ONECLICK_INSECURE";
 
+/// The length up to which a file is read as a key, in bytes.
+const MAX_KEY_FILE: u64 = 4_096;
+
 /// A client, and what the commands know about the API behind it.
 pub(crate) struct Session {
     pub(crate) client: BlockingClient<AnyTransport>,
@@ -25,9 +28,13 @@ pub(crate) struct Session {
     pub(crate) api_name: String,
     /// Whether money moves.
     pub(crate) production: bool,
+    /// Whether the API is an emulator or a proxy on this machine.
+    pub(crate) on_this_machine: bool,
     pub(crate) quiet: bool,
-    /// The folder of the intents' files.
+    /// The folder of the files of this API's intents.
     pub(crate) intents: PathBuf,
+    /// The folder that holds it and those of other APIs.
+    pub(crate) all_intents: PathBuf,
 }
 
 impl Session {
@@ -45,21 +52,77 @@ impl Session {
             let mut intents = state.into_os_string();
             intents.push(".intents");
             let intents = PathBuf::from(intents);
-            return Ok(Self { client, api_name, production: false, quiet, intents });
+            return Ok(Self {
+                client,
+                api_name,
+                production: false,
+                on_this_machine: true,
+                quiet,
+                all_intents: intents.clone(),
+                intents,
+            });
         }
         let key = key(global.key_file.as_deref())?;
         let api = api_of(global, &key)?;
-        // A custom URL can lead to production, and so can a key without a prefix.
-        let production = !key.starts_with("test_") && api.base_url() != &BaseUrl::sandbox();
+        let production = is_production(api.base_url(), &key);
         let transport = oneclick_ureq::Transport::connect(&api, &TransportOptions::new())
             .map_err(|error| Failure::Machine(error.to_string()))?;
         let api_name = api.base_url().to_string();
+        let intents = intents_of(api.base_url(), production)?;
+        let on_this_machine = api.base_url().is_loopback();
         let client = BlockingClient::with_transport(api, AnyTransport::Socket(transport));
-        // An account can have the same id in both environments.
-        let environment = if production { "production" } else { "sandbox" };
-        let intents = state_dir()?.join("intents").join(environment);
-        Ok(Self { client, api_name, production, quiet, intents })
+        let all_intents = all_intents()?;
+        Ok(Self { client, api_name, production, on_this_machine, quiet, intents, all_intents })
     }
+}
+
+/// Whether money may move.
+pub(crate) fn is_production(base_url: &BaseUrl, key: &str) -> bool {
+    // A custom URL can lead to production, and so can a key without a prefix.
+    !key.starts_with("test_") && *base_url != BaseUrl::sandbox()
+}
+
+/// The folder of the intents of an API. What one server sold says nothing about another.
+pub(crate) fn intents_of(base_url: &BaseUrl, production: bool) -> Result<PathBuf, Failure> {
+    Ok(all_intents()?.join(server_name(base_url, production)))
+}
+
+fn all_intents() -> Result<PathBuf, Failure> {
+    Ok(state_dir()?.join("intents"))
+}
+
+/// A name for a server and its environment, as one part of a path.
+fn server_name(base_url: &BaseUrl, production: bool) -> String {
+    // An account can have the same id in both environments, also behind one proxy.
+    let environment = if production { "production" } else { "sandbox" };
+    let url = normalized(base_url);
+    if [BaseUrl::production(), BaseUrl::sandbox()].iter().any(|known| normalized(known) == url) {
+        return environment.to_owned();
+    }
+    let encoded = |byte: u8| match byte {
+        b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' => char::from(byte).to_string(),
+        // Capitals, too: some file systems do not tell them from small letters.
+        byte => format!("%{byte:02X}"),
+    };
+    let name = format!("{environment}-{}", url.bytes().map(encoded).collect::<String>());
+    // A file name can have 255 bytes.
+    if name.len() > 200 { Intent::new("server", &name).marker().to_owned() } else { name }
+}
+
+/// The URL in one of the forms that lead to the same server: with the port, and the host in
+/// small letters and without the root's dot.
+fn normalized(base_url: &BaseUrl) -> String {
+    let url = base_url.to_string();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+        _ => (authority, None),
+    };
+    let host = host.trim_end_matches('.').to_lowercase();
+    let usual: u16 = if base_url.is_https() { 443 } else { 80 };
+    let port = port.unwrap_or(usual);
+    format!("{scheme}://{host}:{port}{path}")
 }
 
 /// The API that the command line and the environment name.
@@ -74,12 +137,13 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
         }
     }
     let var = |name: &str| match (name, &global.base_url) {
-        (KEY, _) => Some(key.to_owned()),
-        (BASE_URL, Some(url)) => Some(url.clone()),
-        _ => std::env::var(name).ok(),
+        (KEY, _) => Some(key.into()),
+        (BASE_URL, Some(url)) => Some(url.into()),
+        // One that is not valid Unicode is refused, and not passed over.
+        _ => std::env::var_os(name),
     };
     Api::from_vars(var).map_err(|invalid| {
-        let url = var(BASE_URL).unwrap_or_default();
+        let url = var(BASE_URL).unwrap_or_default().to_string_lossy().into_owned();
         let source = if global.base_url.is_some() { "--base-url" } else { BASE_URL };
         Failure::Usage(match invalid {
             // Only the encryption is missing.
@@ -91,6 +155,9 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
                 "{source} is not the URL of an API: {reason}; expected one such as {}",
                 BaseUrl::production(),
             ),
+            ConfigError::Variable { name, reason } if name != KEY => {
+                format!("{name} {reason}: unset it, or set it to the URL of an API")
+            }
             // It is set, so it is its prefix that does not help.
             ConfigError::Variable { .. } => format!(
                 "the key begins with neither test_ nor live_: set {BASE_URL} or --base-url to the \
@@ -112,10 +179,10 @@ fn unusable_key(reason: &str) -> Failure {
 
 /// The key, from a file, standard input or the environment. It is never printed.
 pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
-    // A key is short, and a device such as /dev/zero has no end.
+    // A device such as /dev/zero has no end.
     let start_of = |input: &mut dyn Read| {
         let mut bytes = Vec::new();
-        input.take(4_096).read_to_end(&mut bytes).map(|_| bytes)
+        input.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes).map(|_| bytes)
     };
     let bytes = match file {
         Some(path) if path == Path::new("-") => {
@@ -127,8 +194,11 @@ pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
             let subject = format!("could not read the key file {}", path.display());
             read.map_err(|error| Failure::machine(subject, error))?
         }
-        None => std::env::var(KEY).unwrap_or_default().into_bytes(),
+        None => std::env::var_os(KEY).unwrap_or_default().into_encoded_bytes(),
     };
+    if bytes.len() as u64 > MAX_KEY_FILE {
+        return Err(unusable_key("its file is longer than 4,096 bytes"));
+    }
     let key = key_in(&bytes).map_err(unusable_key)?;
     if key.is_empty() {
         return Err(Failure::Usage(format!(
@@ -151,14 +221,17 @@ fn key_in(bytes: &[u8]) -> Result<String, &'static str> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
         bytes => String::from_utf8(bytes.to_vec()).ok(),
     };
-    let text = text.ok_or("it is not text; save its file as UTF-8")?;
+    let text = text.ok_or("it is not text in UTF-8")?;
     let lines = text.lines().map(str::trim);
     let lines: Vec<_> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let value = match (lines.iter().rev().find_map(|line| assigned(line)), &*lines) {
         (Some(value), _) => value,
         (None, []) => "",
-        (None, [line]) => line,
-        (None, _) => return Err("expected one line, or one that begins with ONECLICK_API_KEY="),
+        (None, [line]) if !assigns_another(line) => line,
+        (None, _) => {
+            return Err("expected a line with nothing but the key, or one that begins with \
+                        ONECLICK_API_KEY=");
+        }
     };
     let unquoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
     Ok(unquoted('"').or_else(|| unquoted('\'')).unwrap_or(value).trim().to_owned())
@@ -168,6 +241,19 @@ fn key_in(bytes: &[u8]) -> Result<String, &'static str> {
 fn assigned(line: &str) -> Option<&str> {
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
     line.strip_prefix(KEY)?.trim_start().strip_prefix('=').map(str::trim)
+}
+
+/// Whether a line assigns a value to another name. A key may end in equals signs, or contain
+/// one after its prefix.
+fn assigns_another(line: &str) -> bool {
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    let Some((name, value)) = line.split_once('=') else { return false };
+    let name = name.trim_end();
+    let is_name = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with("test_")
+        && !name.starts_with("live_");
+    is_name && !value.trim_matches('=').trim().is_empty()
 }
 
 /// The folder for intents and for the local emulator: `oneclick` in `XDG_STATE_HOME`, or in
@@ -224,6 +310,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_folder_of_intents_names_the_server() {
+        let name = |url: &str| server_name(&BaseUrl::insecure(url).unwrap(), false);
+        for hosted in ["https://sandbox.1clickimpact.com", "https://SANDBOX.1clickimpact.com.:443/"]
+        {
+            assert_eq!(name(hosted), "sandbox");
+        }
+        assert_eq!(name("http://127.0.0.1:8787"), "sandbox-http%3A%2F%2F127.0.0.1%3A8787");
+        assert_eq!(name("http://[::1]"), name("http://[::1]:80/"));
+        assert_eq!(name("https://Example.com"), name("https://example.com.:443"));
+        let servers = [
+            "https://example.com",
+            "http://example.com",
+            "http://example.com:443",
+            "https://example.com/a",
+            "https://example.com/A",
+            "https://example.com/a/b",
+            "https://example.com/a-b",
+            "https://example.com/a%2Fb",
+        ];
+        let mut names: Vec<_> = servers.iter().map(|url| name(url).to_lowercase()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), servers.len(), "{names:?}");
+        let long = format!("https://example.com/{}", "a".repeat(300));
+        assert!(name(&long).len() < 100 && name(&long) != name(&format!("{long}a")));
+    }
+
+    #[test]
     fn a_key_is_found_in_what_editors_and_shells_write() {
         let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
             "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(unit).collect()
@@ -248,8 +362,17 @@ mod tests {
         for empty in ["", " \n", "# nothing", "ONECLICK_API_KEY=", "\"\""] {
             assert_eq!(key_in(empty.as_bytes()).unwrap(), "", "{empty}");
         }
-        for invalid in [&b"test_\xc3"[..], b"\xff\xfe\x00\xd8", b"test_one\ntest_two"] {
-            assert!(key_in(invalid).is_err());
+        for key in ["abc==", "test_a=b", "export_abc="] {
+            assert_eq!(key_in(key.as_bytes()).unwrap(), key);
+        }
+        for invalid in [
+            &b"test_\xc3"[..],
+            b"\xff\xfe\x00\xd8",
+            b"test_one\ntest_two",
+            b"OTHER=secret",
+            b"export OTHER = 'secret'",
+        ] {
+            assert!(key_in(invalid).is_err(), "{}", invalid.escape_ascii());
         }
         // A single quotation mark stays, and the core refuses it.
         let half = key_in(b"\"test_key").unwrap();

@@ -13,6 +13,7 @@ use oneclick_ureq::{
 };
 
 use crate::args;
+use crate::output::is_terminal_control;
 
 pub(crate) fn trees(text: &str) -> Result<Trees, String> {
     whole_number(text, "trees", Trees::MIN, Trees::MAX, Trees::new)
@@ -162,8 +163,34 @@ fn is_option(text: &str) -> bool {
     text.len() > 1 && text.chars().skip(1).all(|char| shorts.contains(&char))
 }
 
+/// The name of an intent. Two names that look alike would be two purchases.
 pub(crate) fn intent(name: &str) -> Result<String, String> {
-    if name.is_empty() { Err("expected a name that is not empty".to_owned()) } else { text(name) }
+    if name.is_empty() {
+        return Err("expected a name that is not empty".to_owned());
+    }
+    let code_point = |char: char| format!("U+{:04X}", u32::from(char));
+    if let Some(char) = name.chars().find(|char| is_invisible(*char)) {
+        let char = code_point(char);
+        return Err(format!("expected a name without {char}, which cannot be seen: remove it"));
+    }
+    if name.starts_with(' ') || name.ends_with(' ') {
+        return Err("expected a name that neither begins nor ends with a space".to_owned());
+    }
+    text(name)
+}
+
+/// Whether a character is not seen, or looks like a space and is none.
+fn is_invisible(char: char) -> bool {
+    let blank = char.is_whitespace() && char != ' ';
+    // Unicode's characters that are ignored where a font has none for them, and the blank
+    // one of braille.
+    let ignored = matches!(char,
+        '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    blank || ignored || is_terminal_control(char)
 }
 
 pub(crate) fn pair(pair: &str) -> Result<(String, String), String> {

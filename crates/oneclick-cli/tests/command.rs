@@ -12,6 +12,7 @@ mod command {
     mod guide;
     mod intents;
     mod listing;
+    mod remembering;
     mod showing;
     mod support;
     mod terminal;

@@ -118,6 +118,7 @@ fn the_doctor_finds_problems() {
         str![[r#"
 ok     key: from ONECLICK_API_KEY, for the sandbox (test_)
 ok     environment: a custom URL, http://127.0.0.1:[..]
+ok     intents: [..]/.local/state/oneclick/intents/sandbox-http%3A%2F%2F127.0.0.1%3A[..] can be written
 ok     proxy: none; for http:// none is used, because it would see the key
 ok     connection: got a response in [..] ms
 ok     clock: within 5 seconds of the API's

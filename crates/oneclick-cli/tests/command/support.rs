@@ -63,10 +63,13 @@ impl Setup {
         stdout
     }
 
-    /// The files of the sandbox's intents.
+    /// The files of the intents of all servers.
     pub(super) fn entries(&self) -> Vec<PathBuf> {
-        let folder = self.home.join(".local/state/oneclick/intents/sandbox");
-        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let paths = |folder: PathBuf| {
+            let entries = fs::read_dir(folder).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path())
+        };
+        let paths = paths(self.home.join(".local/state/oneclick/intents")).flat_map(paths);
         paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
     }
 }

@@ -74,6 +74,21 @@ fn a_long_list_shows_its_progress_unless_it_is_quiet() {
 }
 
 #[test]
+fn a_purchase_shows_what_is_being_done() {
+    let late = FaultRule::new(Fault::LateResponse { millis: 1_000 });
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let server = Server::builder().fault(lost).fault(late).start().unwrap();
+    let setup = Setup::at(&server);
+    let mut command = setup.command(&["plant", "5"]);
+    command.env("TERM", "xterm");
+    let mut terminal = spawn_command(command, Some(30_000)).unwrap();
+    terminal.exp_string("buying (5 trees planted)").unwrap();
+    terminal.exp_string("looking for the purchase (5 trees planted)").unwrap();
+    terminal.exp_eof().unwrap();
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
 fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
     let server = Server::start().unwrap();
     let setup = Setup::at(&server);

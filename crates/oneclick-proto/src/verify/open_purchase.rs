@@ -61,17 +61,17 @@ impl OpenPurchase {
 
     /// The purchase was not made before this time; `None` if that is not known.
     pub(super) fn earliest(&self) -> Option<DateTime<Utc>> {
-        self.state.from()?.checked_sub_signed(span(self.policy.clock_tolerance))
+        self.state.earliest_send()?.checked_sub_signed(span(self.policy.clock_tolerance))
     }
 
     /// The purchase was not made after this time; `None` if that is not known.
     pub(super) fn latest(&self) -> Option<DateTime<Utc>> {
-        self.state.until()?.checked_add_signed(span(self.policy.absence_after))
+        self.state.latest_send()?.checked_add_signed(span(self.policy.absence_after))
     }
 
     /// How long until a missing record counts as absence (R13).
     pub(crate) fn until_late(&self, now: Duration) -> Duration {
-        let stored = self.state.until().zip(self.clock).filter(|_| self.given_up.is_none());
+        let stored = self.state.latest_send().zip(self.clock).filter(|_| self.given_up.is_none());
         let passed = match stored {
             Some((until, clock)) => (clock.earliest(now) - until).to_std().unwrap_or_default(),
             None => now.saturating_sub(self.given_up.or(self.looking).unwrap_or(now)),

@@ -281,7 +281,7 @@ pub(crate) fn conclude(
         return Conclusion::Unresolved(UnresolvedReason::TooManyRecords, Vec::new());
     }
     // R16
-    let since = state.from().map(|from| from - span(policy.clock_tolerance));
+    let since = state.earliest_send().map(|from| from - span(policy.clock_tolerance));
     let unclear = evidence.rows.unclear().map(|row| &row.receipt);
     let candidates: Vec<_> = unclear
         .filter(|row| since.is_none_or(|since| row.time_utc.datetime() >= since))

@@ -143,13 +143,20 @@ impl PurchaseState {
         self.review = Review::None;
     }
 
-    /// The server's time before the first purchase left.
-    pub(crate) fn from(&self) -> Option<DateTime<Utc>> {
+    /// The server's time before the first purchase left; `None` if it is not known.
+    #[must_use]
+    pub fn earliest_send(&self) -> Option<DateTime<Utc>> {
         self.from.as_ref().map(Timestamp::datetime)
     }
 
     /// The server's time when the latest purchase was given up or, before that, left.
-    pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
+    /// [`VerifyPolicy::absence_after`](super::VerifyPolicy::absence_after) counts from it.
+    ///
+    /// `None` if no response had a `Date`. Only a run whose
+    /// [`patience`](super::VerifyPolicy::patience) is longer than `absence_after` can then
+    /// find out that nothing was bought.
+    #[must_use]
+    pub fn latest_send(&self) -> Option<DateTime<Utc>> {
         self.until.as_ref().map(Timestamp::datetime)
     }
 }

@@ -6,7 +6,8 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use oneclick_emulator::{Fault, FaultRule, GatewayBody, Server};
+use oneclick_emulator::behaviour::{DateHeader, MetadataForm, TimeForm};
+use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 
 use crate::command::support::{
     Finished, Setup, as_production, cancel_latest, finished, responding, wait_until_bought,
@@ -87,6 +88,8 @@ fn values(messages: &mut Messages) {
         &["plant", "5", "--metadata", "a=1", "--metadata", "a=2"],
         &["plant", "5", "--metadata", &long_key],
         &["plant", "5", "--intent", ""],
+        &["plant", "5", "--intent", "order-1 "],
+        &["plant", "5", "--intent", "order-1\t"],
         &["plant", "5", "--intent", "--yes"],
         &["plant", "5", "--wait", "soon"],
         &["plant", "5", "--settle", "-1"],
@@ -156,7 +159,12 @@ fn keys_and_urls(messages: &mut Messages) {
     messages.run(&setup, &["whoami", "--production"]);
     messages.run(&setup, &["whoami", "--base-url", "https://api.1clickimpact.com"]);
     messages.run(&setup, &["whoami", "--key-file", "missing"]);
-    for (name, content) in [("two-lines", &b"test_one\ntest_two\n"[..]), ("binary", b"\xc3")] {
+    for (name, content) in [
+        ("two-lines", &b"test_one\ntest_two\n"[..]),
+        ("other", b"OTHER=secret\n"),
+        ("binary", b"\xc3"),
+        ("long", &[b'x'; 4_097]),
+    ] {
         let path = setup.home.join(name);
         fs::write(&path, content).unwrap();
         messages.run(&setup, &["whoami", "--key-file", path.to_str().unwrap()]);
@@ -172,7 +180,9 @@ fn keys_and_urls(messages: &mut Messages) {
     ] {
         messages.run(&setup, &["whoami", "--base-url", url]);
     }
-    messages.run_with(&setup, &[("ONECLICK_BASE_URL", Some("http://example.com"))], whoami);
+    for url in ["http://example.com", ""] {
+        messages.run_with(&setup, &[("ONECLICK_BASE_URL", Some(url))], whoami);
+    }
     messages.run_with(&setup, &[("HOME", None)], whoami);
     let proxy = [
         ("ONECLICK_BASE_URL", Some("https://127.0.0.1:1")),
@@ -259,16 +269,16 @@ fn failed_purchases(messages: &mut Messages) {
 fn intents(messages: &mut Messages) {
     messages.heading("Intents");
     let server = Server::start().unwrap();
-    let mut setup = Setup::at(&server);
+    let setup = Setup::at(&server);
     let order = ["plant", "5", "--intent", "order-1"];
     messages.run(&setup, &order);
     messages.run(&setup, &order);
     messages.run(&setup, &["plant", "6", "--intent", "order-1"]);
-    messages.note("the API cannot be reached");
-    let url = std::mem::replace(&mut setup.url, NOWHERE.to_owned());
+    messages.note("/v1/whoami does not respond");
+    server.emulator().inject(FaultRule::new(Fault::DropBefore).on("/v1/whoami"));
     messages.run(&setup, &order);
     messages.run(&setup, &["plant", "5", "--intent", "order-2"]);
-    setup.url = url;
+    server.emulator().clear_faults();
     messages.note("/v1/track fails");
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/track"));
     messages.run(&setup, &order);
@@ -300,9 +310,38 @@ fn unknown_outcomes(messages: &mut Messages) {
         .unwrap();
     messages.run(&Setup::at(&server), &at_once);
 
+    messages.note("the record shows no metadata, and no response has a Date");
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let unkind = Behaviour::new().metadata(MetadataForm::Dropped).date(DateHeader::Absent);
+    let server = Server::builder().fault(lost).behaviour(unkind).start().unwrap();
+    let setup = Setup::at(&server);
+    let order = ["plant", "5", "--intent", "order-1"];
+    messages.run(&setup, &[&order[..], &["--wait", "1"]].concat());
+    messages.run(&setup, &at_once);
+    messages.note("a purchase without an intent, in between");
+    server.emulator().set_behaviour(Behaviour::new());
+    messages.run(&setup, &["plant", "5"]);
+
+    messages.note("the record has a time in whole seconds");
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let seconds = Behaviour::new().time_utc(TimeForm::SecondsCut);
+    let server = Server::builder().fault(lost).behaviour(seconds).start().unwrap();
+    let setup = Setup::at(&server);
+    messages.run(&setup, &at_once);
+    messages.run(&setup, &order);
+
     messages.note("two purchases are lost");
     let server = Server::builder().fault(lose(2)).start().unwrap();
     messages.run(&Setup::at(&server), &at_once);
+
+    messages.note("a purchase is lost, and the next one is refused");
+    let limited = FaultRule::new(Fault::RateLimited { retry_after: None }).on("/v1/plant_tree");
+    let server = Server::builder().fault(lose(1)).fault(limited).start().unwrap();
+    messages.run(&Setup::at(&server), &at_once);
+
+    messages.note("URL is http://0.0.0.0");
+    let setup = Setup::of("http://0.0.0.0:1");
+    messages.run_with(&setup, &[("ONECLICK_INSECURE", Some("1"))], &at_once);
 }
 
 fn lost_purchases(messages: &mut Messages) {
@@ -466,6 +505,8 @@ impl Messages {
         let mut text = text.replace(setup.home.to_str().unwrap(), "HOME");
         if setup.url != NOWHERE {
             text = text.replace(&setup.url, "URL").replace(address, "ADDRESS");
+            // In the name of a folder.
+            text = text.replace(&address.replace(':', "%3A"), "ADDRESS");
         }
         // The run may go past midnight.
         for day in [self.start, Utc::now()] {
@@ -475,6 +516,7 @@ impl Messages {
         }
         replace_between(&mut text, "(os error ", ")", "(os error N)");
         replace_between(&mut text, "--cursor='", "'", "--cursor='CURSOR'");
+        replace_between(&mut text, "(in ", " seconds)", "(in N seconds)");
         replace_between(&mut text, "response in ", " ms", "response in N ms");
         text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }

@@ -478,12 +478,15 @@ fn r16_candidates_that_a_person_dismissed_do_not_prevent_absence() {
     // Rows from before the next send are no candidates for it.
     let times = (time("12:30:00"), time("12:30:02"));
     state.count_send(Some(times));
-    assert_eq!((state.from(), state.until(), state.sends()), (Some(times.0), Some(times.1), 2));
+    assert_eq!(
+        (state.earliest_send(), state.latest_send(), state.sends()),
+        (Some(times.0), Some(times.1), 2)
+    );
     assert!(matches!(unmarked().conclude_state(&tree(), &state), Conclusion::Absent));
     let after = Known::of([own("12:30:01.500", json!(null))]);
     assert!(matches!(after.conclude_state(&tree(), &state), Conclusion::Unresolved(..)));
     state.count_send(Some((time("12:40:00"), time("12:40:02"))));
-    assert_eq!((state.from(), state.sends()), (Some(times.0), 3));
+    assert_eq!((state.earliest_send(), state.sends()), (Some(times.0), 3));
 }
 
 #[test]
