@@ -92,7 +92,8 @@ fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
         let start = Instant::now();
         let error = buy(&server.url(), &TransportOptions::new().timeout(timeout));
         let took = start.elapsed();
-        assert!(took < timeout * 11 / 10, "{line}: {took:?}");
+        // On an idle machine it is within a tenth; a busy one must not fail this.
+        assert!(took < timeout * 3 / 2, "{line}: {took:?}");
         assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
     }
 }
