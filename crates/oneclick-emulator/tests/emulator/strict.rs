@@ -145,7 +145,7 @@ fn a_wrong_query_is_refused_with_how_to_fix_it() {
     for (uri, words) in [
         ("/v1/records?limit=0", vec!["`limit`", "between 1 and 1,000"]),
         ("/v1/records?limit=1001", vec!["`limit`", "1,001", "between 1 and 1,000"]),
-        ("/v1/records?limit=-1", vec!["`limit`", "1 to 1000"]),
+        ("/v1/records?limit=-1", vec!["`limit`", "between 1 and 1,000"]),
         ("/v1/records?limit=abc", vec!["`limit`", "whole number"]),
         ("/v1/records?limit=", vec!["`limit`", "whole number"]),
         ("/v1/records?limit=1.5", vec!["`limit`", "whole number"]),

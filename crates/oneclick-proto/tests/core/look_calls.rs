@@ -159,3 +159,25 @@ fn a_look_takes_three_calls_if_it_finds_the_purchase_and_ten_if_it_does_not() {
         assert_eq!(sent, 10, "{:?}", busy.requested);
     }
 }
+
+/// However late it is, and however long the lists are.
+#[test]
+fn a_purchase_on_the_newest_page_takes_three_calls_when_absence_would_count() {
+    let mut busy = Busy {
+        now: Duration::ZERO,
+        records: 1_000_000,
+        made: None,
+        requested: Vec::new(),
+        further: 0,
+    };
+    let outcome = busy.run(VerifiedPurchase::new(&intent(), tree()).unwrap(), false);
+    let Outcome::Pending(pending) = outcome else { panic!("{outcome}") };
+    busy.now += pending.after;
+    busy.requested.clear();
+    busy.made = Some(busy.millis() - 1_000);
+    let resumed = VerifiedPurchase::resume(&intent(), tree(), pending.state).unwrap();
+    let outcome = busy.run(resumed, false);
+    assert!(matches!(outcome, Outcome::Confirmed(_)), "{outcome}");
+    let expected = ["customer_records", "records", "track"];
+    assert_eq!(busy.requested, expected.map(|path| format!("/v1/{path}")));
+}
