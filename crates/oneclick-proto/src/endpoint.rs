@@ -35,7 +35,7 @@ use crate::value::InvalidValue;
 ///
 /// A request is named by a verb and a noun, and its response by the noun:
 /// [`GetAccount`](whoami::GetAccount) returns an [`Account`](whoami::Account),
-/// [`ListRecords`](records::ListRecords) a [`Page`] of [`Record`](records::Record)s,
+/// [`ListRecords`](records::ListRecords) a [`Page`] of [`Record`]s,
 /// [`CancelImpact`](cancel_impact::CancelImpact) a
 /// [`Cancellation`](cancel_impact::Cancellation), and each action a [`Receipt`].
 ///
