@@ -286,14 +286,11 @@ impl<S> fmt::Debug for Transport<S> {
 
 /// Converts a failure; `unsent` means that the body of the request was never taken.
 fn failed(error: Box<dyn StdError + Send + Sync>, unsent: bool) -> TransportError {
-    let mut timed_out = false;
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
-    while let Some(error) = cause {
-        timed_out |= error.is::<tokio::time::error::Elapsed>()
-            || error
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
-        cause = error.source();
-    }
+    let first: &(dyn StdError + 'static) = &*error;
+    let timed_out = std::iter::successors(Some(first), |&error| error.source()).any(|error| {
+        let io_error = error.downcast_ref::<std::io::Error>();
+        error.is::<tokio::time::error::Elapsed>()
+            || io_error.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    });
     TransportError::before_response(error, unsent).timed_out(timed_out)
 }

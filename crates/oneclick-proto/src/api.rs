@@ -148,10 +148,7 @@ impl Api {
         let text = |name| match var(name).map(OsString::into_string) {
             None => Ok(None),
             Some(Ok(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(Ok(_)) => Err(ConfigError::Variable {
-                name,
-                reason: "is set but empty: give it a value or unset it",
-            }),
+            Some(Ok(_)) => Err(ConfigError::Variable { name, reason: "is set but empty" }),
             Some(Err(_)) => Err(ConfigError::Variable { name, reason: "is not valid Unicode" }),
         };
         let key = text(KEY)?.ok_or(ConfigError::Variable { name: KEY, reason: "is not set" })?;

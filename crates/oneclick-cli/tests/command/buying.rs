@@ -298,7 +298,7 @@ fn a_variable_that_cannot_be_used_is_not_passed_over() {
     let setup = Setup::of("http://127.0.0.1:1");
     for (name, value, words) in [
         ("ONECLICK_BASE_URL", &b"http://127.0.0.1:1/\xff"[..], "is not valid Unicode"),
-        ("ONECLICK_BASE_URL", b"", "ONECLICK_BASE_URL is set and empty"),
+        ("ONECLICK_BASE_URL", b"", "ONECLICK_BASE_URL is set but empty"),
         ("ONECLICK_API_KEY", b"test_\xff", "the key cannot be used: it is not text in UTF-8"),
     ] {
         let value = std::ffi::OsStr::from_bytes(value);

@@ -451,14 +451,8 @@ fn environment_variables_choose_key_and_base_url() {
     assert_eq!(api(Some("old"), Some("https://x.y")).unwrap(), "https://x.y");
     assert_eq!(api(None, None).unwrap_err(), "ONECLICK_API_KEY is not set");
     // Whoever sets a variable means something by it.
-    assert_eq!(
-        api(Some(""), None).unwrap_err(),
-        "ONECLICK_API_KEY is set but empty: give it a value or unset it"
-    );
-    assert_eq!(
-        api(Some("test_1"), Some("")).unwrap_err(),
-        "ONECLICK_BASE_URL is set but empty: give it a value or unset it"
-    );
+    assert_eq!(api(Some(""), None).unwrap_err(), "ONECLICK_API_KEY is set but empty");
+    assert_eq!(api(Some("test_1"), Some("")).unwrap_err(), "ONECLICK_BASE_URL is set but empty");
     #[cfg(unix)]
     for (key, url, damaged) in [
         (&b"test_1"[..], &b"http://127.0.0.1:8787/\xff"[..], "ONECLICK_BASE_URL"),
