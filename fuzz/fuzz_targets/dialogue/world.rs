@@ -141,7 +141,7 @@ pub struct State {
 }
 
 impl World {
-    /// `date` is by how many seconds the `Date` header is off.
+    /// Creates a world whose `Date` header differs from its clock by `date` seconds.
     pub fn new(seed: u8, wild: bool, date: i64, foreign: &[u8]) -> Self {
         let mut emulator = Emulator::default();
         emulator.set_behaviour(Behaviour::new().date(DateHeader::Apart { seconds: date }));

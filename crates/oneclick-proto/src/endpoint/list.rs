@@ -98,8 +98,17 @@ impl<L: List> Iterator for PageItems<L> {
     }
 }
 
-/// A response with one of these fields says why rows are missing in it.
-const ERRORS: [&str; 2] = ["error", "errors"];
+/// Whether a field of a response says why rows are missing in it. Empty values say nothing.
+fn reports_error(field: &str, value: &Value) -> bool {
+    let empty = match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(errors) => errors.is_empty(),
+        Value::Object(errors) => errors.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    };
+    matches!(field, "error" | "errors") && !empty
+}
 
 /// A response with a list of rows, of which some may be malformed.
 pub(crate) trait Rows: de::DeserializeOwned {
@@ -115,7 +124,7 @@ pub(crate) trait Rows: de::DeserializeOwned {
             let Ok(mut fields) = json::<Map<String, Value>>(body) else { return Err(error) };
             let values = match fields.insert(Self::FIELD.to_owned(), Value::Array(Vec::new())) {
                 Some(Value::Array(rows)) => rows,
-                Some(Value::Null) if !ERRORS.iter().any(|name| fields.contains_key(*name)) => {
+                Some(Value::Null) if !fields.iter().any(|(name, it)| reports_error(name, it)) => {
                     Vec::new()
                 }
                 _ => return Err(error),
@@ -176,7 +185,7 @@ impl<'de, T: ListItem> Deserialize<'de> for Page<T> {
                         cursor = map.next_value::<Option<Cursor>>()?;
                     } else {
                         let value: Value = map.next_value()?;
-                        if ERRORS.contains(&&*field) && !value.is_null() {
+                        if reports_error(&field, &value) {
                             let text = format!("there is an `{field}`, expected rows alone");
                             return Err(de::Error::custom(text));
                         }

@@ -424,10 +424,9 @@ fn may_be_as_asked(row: &Value, purchase: &Purchase, since: Option<DateTime<Utc>
     let before = time.zip(since).is_some_and(|(time, since)| time.datetime() < since);
     let of_another = row["metadata"][Intent::METADATA_KEY].as_str().is_some_and(is_intact);
     let asked = purchase.impact();
-    let another_amount = ImpactKind::KNOWN.iter().any(|kind| {
-        let amount = row[kind.as_str()].as_i64().filter(|amount| *amount != 0);
-        amount.is_some_and(|amount| *kind != asked.kind || amount != asked.amount)
-    });
+    let legible = |kind: &ImpactKind| row[kind.as_str()].as_i64().is_some_and(|it| it != 0);
+    let as_asked = row[asked.kind.as_str()].as_i64() == Some(asked.amount);
+    let another_amount = !as_asked && ImpactKind::KNOWN.iter().any(legible);
     !before && !of_another && !another_amount
 }
 

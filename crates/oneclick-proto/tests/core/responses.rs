@@ -559,7 +559,6 @@ fn a_null_list_is_empty_and_a_malformed_row_does_not_affect_others() {
 fn a_partial_list_and_one_with_an_error_are_refused() {
     for body in [
         json!({"user_records": null, "error": "timeout"}),
-        json!({"user_records": null, "errors": null}),
         json!({"user_records": [], "error": "timeout"}),
         json!({"user_records": [null], "errors": ["timeout"]}),
     ] {
@@ -567,8 +566,16 @@ fn a_partial_list_and_one_with_an_error_are_refused() {
     }
     let days = json!({"user_id": "U1", "daily_impact": null, "error": "timeout"});
     assert!(decode(&GetDailyTotals::new(), days.to_string()).is_err());
-    let fine = json!({"user_records": [], "error": null, "errors": null});
-    assert!(decode(&ListRecords::new(), fine.to_string()).is_ok());
+    for empty in [json!(null), json!(false), json!(""), json!([]), json!({})] {
+        for rows in [json!(null), json!([])] {
+            let fine = json!({"user_records": rows, "error": empty, "errors": empty});
+            assert!(decode(&ListRecords::new(), fine.to_string()).is_ok(), "{fine}");
+        }
+    }
+    for error in [json!(true), json!(504), json!({"code": 504})] {
+        let body = json!({"user_records": [], "error": error});
+        assert!(decode(&ListRecords::new(), body.to_string()).is_err(), "{body}");
+    }
 
     let partial = |body: &'static str| http::Response::builder().status(206).body(body).unwrap();
     let api = Api::sandbox("test_key").unwrap();

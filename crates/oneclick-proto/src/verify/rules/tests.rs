@@ -405,6 +405,9 @@ fn r16_a_malformed_row_that_may_be_ours_prevents_absence() {
         json!({"user_id": null, "time_utc": time("12:00:01.500"), "tree_planted": 5}),
         json!({"user_id": 7, "time_utc": time("11:59:00.000"), "tree_planted": 5.5}),
         json!({"user_id": 7, "tree_planted": 5, "waste_removed": 0}),
+        // It is not known which of the two amounts counts.
+        json!({"user_id": 7, "tree_planted": 5, "waste_removed": 3}),
+        json!({"user_id": 7, "tree_planted": "5", "waste_removed": 0}),
         json!({"user_id": 7, "metadata": {"oneclick_intent": "other"}}),
     ] {
         with(row.clone()).gives(&tree(), "Unreadable 0");
