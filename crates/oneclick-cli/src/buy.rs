@@ -4,7 +4,6 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::StatusCode;
 use oneclick_ureq::{
     Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Machine, Metadata,
     NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Tracking, Unresolved,
@@ -236,7 +235,7 @@ impl Buying<'_> {
                 }
             }
             Ok(tracking) => format!("its id is that of another impact: {}", tracking.impact),
-            Err(error) if error.status().is_some_and(is_of_the_id) => explain(&error),
+            Err(error) if error.is_unknown_impact() => explain(&error),
             Err(error) => return Ok(Standing::Unknown(explain(&error))),
         };
         // The lists show it as well, and it may be tracked by another user id.
@@ -473,6 +472,9 @@ impl Buying<'_> {
         let done = "if one of these is the purchase, you are done: do not cancel it";
         let look = || self.look_at(&found);
         let text = match reason {
+            UnresolvedReason::Malformed => format!(
+                "{reason}{because}; do not buy it again; run {again} later to find out its id",
+            ),
             _ if found.is_empty() => format!(
                 "it is not known whether it was bought: {reason}{because}; run {again} later to \
                  find out; if you have made sure that it was not bought, {anyway} buys it",
@@ -509,7 +511,7 @@ impl Buying<'_> {
     fn look_at(&self, found: &[ImpactId]) -> String {
         let is_unknown = |id: &&ImpactId| {
             let tracked = self.session.client.track((*id).clone());
-            tracked.is_err_and(|error| error.status().is_some_and(is_of_the_id))
+            tracked.is_err_and(|error| error.is_unknown_impact())
         };
         let look = "look at each of these with `oneclick track ID`";
         match found.iter().take(MAX_TRACKED).filter(is_unknown).count() {
@@ -556,11 +558,6 @@ enum Standing {
     Cancelled(Vec<ImpactId>),
     /// It is not known, and why.
     Unknown(String),
-}
-
-/// Whether a status means that the API knows no impact with the id.
-fn is_of_the_id(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 404 | 410 | 422)
 }
 
 /// How driving a purchase ended.

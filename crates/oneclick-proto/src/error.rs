@@ -282,6 +282,13 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.phase() == Phase::Connect)
     }
 
+    /// Whether the API knows no impact with the id that was sent: 400, 404, 410 or 422.
+    #[must_use]
+    pub fn is_unknown_impact(&self) -> bool {
+        let status = self.status().map_or(0, |status| status.as_u16());
+        self.is_status() && matches!(status, 400 | 404 | 410 | 422)
+    }
+
     /// Whether a response arrived whose status is not 2xx.
     #[must_use]
     pub fn is_status(&self) -> bool {

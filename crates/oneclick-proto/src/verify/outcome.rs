@@ -73,6 +73,8 @@ pub struct Unresolved {
 pub enum UnresolvedReason {
     /// The lists could not be read.
     Unreadable,
+    /// It was bought, but the record with its marker could not be decoded.
+    Malformed,
     /// The lists are too long or not sorted, so its record may have been missed.
     TooManyRecords,
     /// Records without a readable marker may be the purchase.
@@ -93,6 +95,7 @@ impl fmt::Display for UnresolvedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreadable => "the records could not be read",
+            Self::Malformed => "it was bought, but its record could not be decoded",
             Self::TooManyRecords => "there are too many records, or they are not sorted",
             Self::Candidates => "records without a readable marker may be the purchase",
             Self::SeenAndGone => "its record was there and is gone",

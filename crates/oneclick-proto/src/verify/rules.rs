@@ -268,7 +268,7 @@ pub(crate) fn conclude(
     }
     let malformed = &evidence.rows.malformed;
     if malformed.iter().any(|row| contains_marker(row, marker)) {
-        return Conclusion::Unresolved(UnresolvedReason::Unreadable, Vec::new());
+        return Conclusion::Unresolved(UnresolvedReason::Malformed, Vec::new());
     }
     if state.is_dismissed() {
         return Conclusion::Absent;

@@ -1,7 +1,5 @@
 //! Finds out whether a purchase that was found is still active (R10).
 
-use http::StatusCode;
-
 use super::rules::{Row, TrackResult};
 use crate::machine::{ApiRequest, ApiResult};
 use crate::value::{ImpactId, UserId};
@@ -83,16 +81,11 @@ impl Tracker {
             Err(error) => {
                 // A damaged id from the list cannot be sent at all.
                 let refused = matches!(error.kind(), ErrorKind::Invalid(_));
-                if !refused && !error.status().is_some_and(is_of_the_id) {
+                if !refused && !error.is_unknown_impact() {
                     self.failure = Some(error);
                 }
                 None
             }
         }
     }
-}
-
-/// Whether a status means that the API does not know the id.
-fn is_of_the_id(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 404 | 410 | 422)
 }

@@ -35,6 +35,41 @@ fn response(status: u16, body: &str) -> Outcome {
 
 const OWN: &str = r#"{"type":"invalid_request_error","message":"no"}"#;
 
+#[test]
+fn the_predicates_tell_failures_apart() {
+    let of = |error: &Error| {
+        let facts = [
+            (error.is_connect(), "connect"),
+            (error.is_timeout(), "timeout"),
+            (error.is_status(), "status"),
+            (error.is_decode(), "decode"),
+            (error.is_rate_limit(), "rate limit"),
+            (error.is_unknown_impact(), "unknown impact"),
+        ];
+        let true_ones = facts.into_iter().filter(|(holds, _)| *holds);
+        true_ones.map(|(_, name)| name).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(of(&finish(Err(TransportError::connect("refused")))), "connect");
+    assert_eq!(
+        of(&finish(Err(TransportError::connect("slow").timed_out(true)))),
+        "connect, timeout"
+    );
+    assert_eq!(of(&finish(Err(TransportError::exchange("reset")))), "");
+    assert_eq!(of(&finish(Err(TransportError::exchange("slow").timed_out(true)))), "timeout");
+    assert_eq!(of(&finish(response(200, "{}"))), "decode");
+    for status in (300..600).filter(|status| ![400, 404, 410, 422, 425, 429].contains(status)) {
+        assert_eq!(of(&finish(response(status, OWN))), "status", "{status}");
+    }
+    for status in [425, 429] {
+        assert_eq!(of(&finish(response(status, OWN))), "status, rate limit", "{status}");
+    }
+    for status in [400, 404, 410, 422] {
+        assert_eq!(of(&finish(response(status, OWN))), "status, unknown impact", "{status}");
+        let cut = reader(status, 100).cut("reset");
+        assert_eq!(of(&finish(Err(cut))), "", "{status}");
+    }
+}
+
 /// The table of executions, as in `Error::classify` and `docs/failures.md`.
 #[test]
 fn every_status_has_the_execution_of_the_table() {

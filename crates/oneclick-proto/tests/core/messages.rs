@@ -409,10 +409,11 @@ fn outcomes() -> Vec<Outcome> {
     ]
 }
 
-fn unresolved() -> [UnresolvedReason; 8] {
+fn unresolved() -> [UnresolvedReason; 9] {
     use UnresolvedReason as Reason;
     [
         Reason::Unreadable,
+        Reason::Malformed,
         Reason::TooManyRecords,
         Reason::Candidates,
         Reason::SeenAndGone,

@@ -444,13 +444,16 @@ fn r8_a_malformed_row_with_the_marker_is_ours() {
         json!({"metadata": &MARKER[..16]}),
     ] {
         let known = || Known::of([]).with_malformed(row.clone());
-        known().gives(&tree(), "Unreadable 0");
+        known().gives(&tree(), "Malformed 0");
         // It was bought, whatever a person decides.
         let mut state = sent(&tree());
         state.show();
         state.allow_another();
         let conclusion = known().conclude_state(&tree(), &state);
-        assert!(matches!(conclusion, Conclusion::Unresolved(..)), "{conclusion:?}");
+        assert!(
+            matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Malformed, _)),
+            "{conclusion:?}"
+        );
     }
     let short = json!({"metadata": &MARKER[..15], "tree_planted": 6});
     Known::of([]).with_malformed(short).gives(&tree(), "absent");
