@@ -12,6 +12,21 @@ fn shown(error: &Error) -> String {
     format!("{error} {:?} {parts:?} {:?}", error.execution(), error.endpoint())
 }
 
+/// Buys over each adapter from a server that responds with these bytes.
+#[track_caller]
+pub(crate) fn all_fail_alike(bytes: Vec<u8>) {
+    let server = RawServer::start(move |_, wire| {
+        wire.request();
+        wire.write(&bytes);
+    });
+    let url = server.url();
+    same([
+        Reqwest::new(&url).fails(plant()),
+        Ureq::new(&url).fails(plant()),
+        Hyper::new(&url).fails(plant()),
+    ]);
+}
+
 #[track_caller]
 pub(crate) fn same(errors: [Error; 3]) {
     let [reqwest, ureq, hyper] = errors.map(|error| shown(&error));
@@ -57,16 +72,7 @@ fn error_responses_give_the_same_error() {
         b"HTTP/1.1 401 X\r\ncontent-length: 50\r\n\r\n{".to_vec(),
         b"not http\r\n\r\n".to_vec(),
     ] {
-        let server = RawServer::start(move |_, wire| {
-            wire.request();
-            wire.write(&bytes);
-        });
-        let url = server.url();
-        same([
-            Reqwest::new(&url).fails(plant()),
-            Ureq::new(&url).fails(plant()),
-            Hyper::new(&url).fails(plant()),
-        ]);
+        all_fail_alike(bytes);
     }
 }
 

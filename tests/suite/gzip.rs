@@ -6,8 +6,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use oneclick_proto::{ErrorKind, Execution};
 
-use crate::adapter::{Adapter, Hyper, Reqwest, Ureq, plant};
-use crate::adapter_parity::same;
+use crate::adapter::{Adapter, plant};
+use crate::adapter_parity::all_fail_alike;
 use crate::behaviours;
 use crate::raw_server::{RECEIPT, RawServer};
 
@@ -88,16 +88,7 @@ fn unreadable_responses_give_the_same_error_over_all_adapters() {
         encoded("500 X", "gzip", &damaged),
         whole[..whole.len() - 30].to_vec(),
     ] {
-        let server = RawServer::start(move |_, wire| {
-            wire.request();
-            wire.write(&bytes);
-        });
-        let url = server.url();
-        same([
-            Reqwest::new(&url).fails(plant()),
-            Ureq::new(&url).fails(plant()),
-            Hyper::new(&url).fails(plant()),
-        ]);
+        all_fail_alike(bytes);
     }
 }
 

@@ -8,7 +8,7 @@ use oneclick_emulator::{DONATION_SENT_AFTER, InMemory};
 use oneclick_proto::{
     BlockingClient, CancelMessage, CaptureCarbon, Cents, CleanOcean, Customer, DateRange,
     DonateMoney, Email, Fragments, Impact, ImpactId, ImpactKind, Limit, List, ListCustomerRecords,
-    ListCustomers, ListRecords, Metadata, PlantTree, Pounds, Receipt, RestoreCoral, SortOrder,
+    ListCustomers, ListRecords, Metadata, PlantTree, Pounds, Receipt, RestoreCoral, Row, SortOrder,
     Timestamp, Totals, TrackImpact, TreeCategory, Trees,
 };
 use proptest::prelude::*;
@@ -220,6 +220,12 @@ fn sum<'a>(history: impl Iterator<Item = &'a Bought>) -> Totals {
     totals
 }
 
+/// The fields of a row that the model knows.
+fn compared<C>(row: Row<C>) -> (Timestamp, Impact, Option<String>) {
+    let order = row.metadata.get("order").map(str::to_owned);
+    (row.time_utc, row.impact, order)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -275,10 +281,7 @@ proptest! {
             records.sort_order = query.order;
             let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
-                .map(|record| {
-                    let order = record.metadata.get("order").map(str::to_owned);
-                    (record.time_utc, record.impact, order)
-                })
+                .map(compared)
                 .collect();
             prop_assert_eq!(rows, query.rows(&history, true));
 
@@ -288,10 +291,7 @@ proptest! {
             records.sort_order = query.order;
             let rows: Vec<_> = walk(&client, records, limit)
                 .into_iter()
-                .map(|record| {
-                    let order = record.metadata.get("order").map(str::to_owned);
-                    (record.time_utc, record.impact, order)
-                })
+                .map(compared)
                 .collect();
             prop_assert_eq!(rows, query.rows(&history, false));
 
