@@ -1,6 +1,7 @@
-//! Instructions under valgrind: the same number whatever else the machine does.
-#![allow(clippy::unwrap_used, reason = "what fails is not counted")]
-#![allow(missing_docs, unused_qualifications, reason = "what the macros of gungraun write")]
+//! Counts instructions under valgrind. Unlike times, the counts do not depend on the
+//! load of the machine.
+#![allow(clippy::unwrap_used, reason = "a failure ends the benchmark")]
+#![allow(missing_docs, unused_qualifications, reason = "the macros of gungraun generate such code")]
 
 use std::hint::black_box;
 
@@ -15,7 +16,8 @@ use oneclick_proto::{
 };
 use serde::de::IgnoredAny;
 
-/// An API that has decoded the page once: what the next page shares is there.
+/// Returns an API that has decoded the page once, so that the values which pages share
+/// already exist, and the page.
 fn warm(shape: Shape) -> (Api, String) {
     let (api, body) = (requests::api().unwrap(), page(shape, Some("next")));
     match shape {
@@ -55,7 +57,7 @@ fn decode_customer_records(page: (Api, String)) -> Page<CustomerRecord> {
     customer_records(black_box(page))
 }
 
-/// A request that was written once, so that the allocator is warm.
+/// Encodes the request once, so that the allocator is warm.
 fn written<E: Endpoint>(endpoint: E) -> (Api, E) {
     let api = requests::api().unwrap();
     drop((requests::plant_tree_by_hand(5), requests::records_by_hand(requests::days(), 1000)));
@@ -83,10 +85,10 @@ fn encode<E: Endpoint>((api, endpoint): (Api, E)) -> (Api, E, Request<Vec<u8>>) 
     (api, endpoint, request)
 }
 
-/// How many calls are counted at once.
+/// The number of calls in one count.
 const CALLS: usize = 100;
 
-/// A caller whose connection is open; the server's thread is not counted.
+/// Returns a caller whose connection is open. The server's thread is not counted.
 fn connected(caller: fn(Transport, &str) -> Caller, transport: Transport) -> Caller {
     let mut caller = caller(transport, &server::start().unwrap());
     caller.run(Call::Whoami, 10).unwrap();

@@ -1,5 +1,7 @@
-"""Calls `GET /v1/whoami` with the official Python SDK as often as each line of
-standard input says, and prints how many nanoseconds that took."""
+"""Calls `GET /v1/whoami` with the official Python SDK.
+
+Each line of standard input is a number of calls. The script makes them and prints
+the nanoseconds that they took."""
 
 import sys
 import time

@@ -1,6 +1,7 @@
-//! Wall time of each part by itself: `cargo bench -p oneclick-benches --features
-//! times`. The comparison side by side is the package's program.
-#![allow(clippy::unwrap_used, reason = "what fails is not timed")]
+//! Measures the wall time of each part by itself. Run it with
+//! `cargo bench -p oneclick-benches --features times`. The program of this package
+//! makes the side-by-side comparison.
+#![allow(clippy::unwrap_used, reason = "a failure ends the benchmark")]
 
 use std::time::Duration;
 

@@ -1,25 +1,26 @@
-//! Answers as the API writes them, made up.
+//! Made-up response bodies in the format of the API.
 
 use std::fmt::Write;
 
 use oneclick_proto::ImpactKind;
 
-/// How many records a page holds.
+/// The number of records on a page.
 pub const RECORDS: usize = 1_000;
 
-/// What the records of a page carry.
+/// The fields that the records of a page have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// The account's own records.
+    /// The account's own records, without optional fields.
     Records,
     /// Records with a customer.
     CustomerRecords,
-    /// Own records in which every kind is present, most of them as zero, with a
-    /// category and metadata.
+    /// The account's own records with every kind of impact, most of them zero, a category
+    /// and metadata.
     EveryField,
 }
 
-/// A page of [`RECORDS`] records, with a cursor to go on from if there is one.
+/// Returns a page of [`RECORDS`] records. The page has the cursor of the next page if one
+/// is given.
 #[must_use]
 pub fn page(shape: Shape, cursor: Option<&str>) -> String {
     let list = match shape {
@@ -72,8 +73,8 @@ fn push_record(page: &mut String, shape: Shape, number: usize) {
     }
 }
 
-/// The answer to a purchase.
+/// The response body of a purchase.
 pub const RECEIPT: &str = r#"{"user_id":"U1234567890","time_utc":"2024-09-16T20:34:04.429Z","tree_planted":5,"customer":{"customer_id":"U1000","customer_email":"ada@example.com","customer_name":"Ada Lovelace"}}"#;
 
-/// The answer to `GET /v1/whoami`.
+/// The response body of `GET /v1/whoami`.
 pub const WHOAMI: &str = r#"{"user_id":"U1234567890","email":"shop@example.com"}"#;

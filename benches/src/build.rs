@@ -1,5 +1,5 @@
-//! What each adapter costs to build, beside its bare transport with serde: a
-//! clean release build of a program that makes one call.
+//! The build cost of each adapter compared with its bare transport and serde. Each
+//! figure comes from a clean release build of a program that makes one call.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,25 @@ use crate::report::{Figure, Row, Table, Target};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// What both kinds of programs read.
+/// The type that a bare program decodes the response into.
 const ACCOUNT: &str = "#[derive(serde::Deserialize)] struct Account { user_id: String }";
 
-/// A program: its dependencies and its text.
+/// The dependencies and the source of a program.
 struct Program {
     dependencies: String,
     main: String,
 }
 
-/// A transport, and how a program calls over it.
+/// A transport, and the code that makes a call over it.
 struct Transport {
     name: &'static str,
-    /// The dependencies without TLS, and those that TLS adds.
+    /// The dependencies without TLS.
     dependencies: &'static str,
+    /// The dependencies that TLS adds.
     tls: &'static str,
-    /// Calls whoami and leaves its body in `body`.
+    /// Code that calls whoami and stores the response body in `body`.
     call: &'static str,
-    /// Whether the client is awaited.
+    /// Whether the call has to be awaited.
     asynchronous: bool,
 }
 
@@ -77,8 +78,8 @@ ureq = { version = "3", default-features = false, features = [FEATURES] }
 "#,
         tls: "",
         call: r#"
-    let mut answer = ureq::get(url).header("x-api-key", "test_key").call()?;
-    let body = answer.body_mut().read_to_vec()?;
+    let mut response = ureq::get(url).header("x-api-key", "test_key").call()?;
+    let body = response.body_mut().read_to_vec()?;
 "#,
         asynchronous: false,
     },
@@ -193,7 +194,7 @@ impl Transport {
     }
 }
 
-/// What a program cost.
+/// The build cost of a program.
 struct Built {
     seconds: f64,
     crates: usize,
@@ -203,7 +204,7 @@ struct Built {
 impl Built {
     fn of(name: &str, program: &Program) -> Result<Self, Failure> {
         let directory = PathBuf::from(WORKSPACE).join("target/build-cost");
-        // Left by a run that was broken off.
+        // An interrupted run may have left it.
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(directory.join("src"))?;
         fs::write(directory.join("src/main.rs"), &program.main)?;
@@ -215,7 +216,7 @@ impl Built {
                 program.dependencies,
             ),
         )?;
-        // The versions of this workspace, for both.
+        // Both programs use the dependency versions of this workspace.
         fs::copy(Path::new(WORKSPACE).join("Cargo.lock"), directory.join("Cargo.lock"))?;
         let cargo = |arguments: &[&str]| -> Result<String, Failure> {
             let output = Command::new(env!("CARGO"))
@@ -239,7 +240,7 @@ impl Built {
         let size = fs::metadata(directory.join("target/release").join(name))?.len();
         fs::remove_dir_all(&directory)?;
         let megabytes = f64::from(u32::try_from(size)?) / 1e6;
-        // Without the program itself.
+        // The program itself is not counted.
         Ok(Self { seconds, crates: crates.len() - 1, megabytes })
     }
 }

@@ -1,4 +1,4 @@
-//! The same call over each transport: bare, and through the client.
+//! Makes the same call over each transport, bare and through the client.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use oneclick_proto::{
 };
 use tokio::runtime::Runtime;
 
-/// Why a call failed.
+/// The error of a failed call.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// What any careful caller sets.
+/// A timeout, because any careful caller sets one.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What carries a call.
+/// The HTTP library that carries a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// hyper, with the pool of hyper-util.
+    /// hyper, with the connection pool of hyper-util.
     Hyper,
     /// reqwest.
     Reqwest,
@@ -33,10 +33,10 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// All of them.
+    /// Every transport.
     pub const ALL: [Self; 3] = [Self::Hyper, Self::Reqwest, Self::Ureq];
 
-    /// Its name.
+    /// The name of the transport in tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,22 +47,22 @@ impl Transport {
     }
 }
 
-/// What is called.
+/// An API call to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `GET /v1/whoami`: a small answer.
+    /// `GET /v1/whoami`, with a small response.
     Whoami,
-    /// `POST /v1/plant_tree` for a customer: a small answer.
+    /// `POST /v1/plant_tree` for a customer, with a small response.
     PlantTree,
-    /// `GET /v1/records`: a page of 1,000 records.
+    /// `GET /v1/records`, with a page of 1,000 records.
     Page,
 }
 
 impl Call {
-    /// All of them.
+    /// Every call.
     pub const ALL: [Self; 3] = [Self::Whoami, Self::PlantTree, Self::Page];
 
-    /// Its method and path.
+    /// The name of the call in tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -73,14 +73,14 @@ impl Call {
     }
 }
 
-/// Makes calls one after the other, over one connection.
+/// Makes calls one after another over one connection.
 pub struct Caller(Box<dyn FnMut(Call, usize) -> Result<(), Failure>>);
 
 impl Caller {
-    /// Makes a call some times.
+    /// Makes a call the given number of times.
     ///
     /// # Errors
-    /// That of the first call that fails.
+    /// Returns the error of the first call that fails.
     pub fn run(&mut self, call: Call, times: usize) -> Result<(), Failure> {
         self.0(call, times)
     }
@@ -90,10 +90,10 @@ impl Caller {
     }
 }
 
-/// The client of this project over a transport.
+/// Returns a caller that uses the client of this project over a transport.
 ///
 /// # Errors
-/// If the client cannot be built.
+/// Fails if the client cannot be built.
 pub fn ours(transport: Transport, url: &str) -> Result<Caller, Failure> {
     const KEY: &str = "test_benches";
     Ok(match transport {
@@ -103,11 +103,11 @@ pub fn ours(transport: Transport, url: &str) -> Result<Caller, Failure> {
     })
 }
 
-/// The transport alone: the same bytes, sent and received, and nothing read in
-/// them.
+/// Returns a caller that uses the transport alone. It sends and receives the same bytes
+/// but decodes nothing.
 ///
 /// # Errors
-/// If the transport cannot be built.
+/// Fails if the transport cannot be built.
 pub fn bare(transport: Transport, url: &str) -> Result<Caller, Failure> {
     let requests = Requests::new(url)?;
     match transport {
@@ -117,11 +117,11 @@ pub fn bare(transport: Transport, url: &str) -> Result<Caller, Failure> {
     }
 }
 
-/// ureq alone and without a timeout: with one, it starts a thread for each call
-/// that looks the name up.
+/// Returns a caller that uses ureq alone and without a timeout. With a timeout, ureq
+/// starts a thread for each call to resolve the host name.
 ///
 /// # Errors
-/// None: the requests are some.
+/// Fails if `url` is not a valid base URL.
 pub fn ureq_without_timeout(url: &str) -> Result<Caller, Failure> {
     Ok(bare_ureq(Requests::new(url)?, None))
 }
@@ -176,8 +176,8 @@ fn bare_hyper(requests: Requests) -> Result<Caller, Failure> {
             for _ in 0..times {
                 let request = requests.of(call).map(|body| Full::new(body.into()));
                 tokio::time::timeout(TIMEOUT, async {
-                    let answer = client.request(request).await?;
-                    drop(answer.into_body().collect().await?.to_bytes());
+                    let response = client.request(request).await?;
+                    drop(response.into_body().collect().await?.to_bytes());
                     Ok::<_, Failure>(())
                 })
                 .await??;
@@ -189,7 +189,8 @@ fn bare_hyper(requests: Requests) -> Result<Caller, Failure> {
 
 fn bare_reqwest(requests: Requests) -> Result<Caller, Failure> {
     let runtime = runtime()?;
-    // Bare but for its settings: reqwest wants to be told of a TLS provider.
+    // reqwest needs a TLS provider, so its client comes from the adapter's builder, which
+    // only configures reqwest.
     let client = oneclick_reqwest::Transport::builder(&requests.api, &TransportOptions::new())?
         .timeout(TIMEOUT)
         .build()?;
@@ -210,12 +211,12 @@ fn bare_ureq(requests: Requests, timeout: Option<Duration>) -> Caller {
     Caller::new(move |call, times| {
         for _ in 0..times {
             let request = requests.of(call);
-            let mut answer = if call == Call::PlantTree {
+            let mut response = if call == Call::PlantTree {
                 agent.run(request)?
             } else {
                 agent.run(request.map(|_| ()))?
             };
-            drop(answer.body_mut().read_to_vec()?);
+            drop(response.body_mut().read_to_vec()?);
         }
         Ok(())
     })
@@ -225,7 +226,7 @@ fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// The requests as the client writes them, made once.
+/// The requests that the client sends, encoded once.
 struct Requests {
     api: Api,
     requests: [Request<Vec<u8>>; 3],

@@ -1,5 +1,5 @@
-//! Calls through the client, over the bare transport, and by the official
-//! Python SDK: one server, one core, in turns.
+//! Compares calls through the client, over the bare transport and by the official Python
+//! SDK. All of them take turns with one server on one core.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::report::{Figure, Row, Table, Target, in_turns, timed};
 
 const ROUNDS: usize = 100;
 
-/// Calls in a turn: some ten milliseconds of them.
+/// The number of calls in a turn, which takes some ten milliseconds.
 const fn calls(call: Call) -> usize {
     match call {
         Call::Whoami | Call::PlantTree => 200,
@@ -28,14 +28,14 @@ const fn calls(call: Call) -> usize {
 pub(crate) fn table() -> Result<Table, Failure> {
     let mut table = Table::new("Calls, on one core with the server");
     if !pin::to_core(0) {
-        table.notes.push("This system does not pin to a core: expect noise.".to_owned());
+        table.notes.push("The process could not be pinned to one core: expect noise.".to_owned());
     }
-    // After pinning, so that its thread and that process share the core.
+    // The server's thread and the Python process inherit the core, so they start after pinning.
     let url = server::start()?;
     let python = match Sdk::start(&url) {
         Ok(sdk) => Some(sdk),
         Err(error) => {
-            table.notes.push(format!("The official Python SDK was left out: {error}"));
+            table.notes.push(format!("Skipped the official Python SDK: {error}"));
             None
         }
     };
@@ -48,7 +48,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
     Ok(table)
 }
 
-/// Ours and bare, over each transport.
+/// Compares our client with the bare library over each transport.
 fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure> {
     let mut callers = Vec::new();
     for transport in Transport::ALL {
@@ -57,7 +57,7 @@ fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure>
     }
     callers.push(ureq_without_timeout(url)?);
     let mut runs: Vec<_> = callers.into_iter().map(|caller| turn(caller, call)).collect();
-    // What a page costs beyond its transport, measured in the same turns.
+    // The cost of a page beyond its transport is measured in the same turns.
     runs.push(Box::new(move || decode(calls(call))));
     let seconds = in_turns(ROUNDS, &mut runs)?;
     for (index, transport) in Transport::ALL.into_iter().enumerate() {
@@ -91,7 +91,7 @@ fn side_by_side(table: &mut Table, call: Call, url: &str) -> Result<(), Failure>
     Ok(())
 }
 
-/// Decodes a page as often as it is called for.
+/// Times the decoding of this many pages.
 fn decode(pages: usize) -> Result<Duration, Failure> {
     let (api, body) = (requests::api()?, page(Shape::Records, Some("1")));
     timed(|| {
@@ -103,7 +103,7 @@ fn decode(pages: usize) -> Result<Duration, Failure> {
 }
 
 fn against_python(table: &mut Table, url: &str, mut python: Sdk) -> Result<(), Failure> {
-    /// Python takes long over a call.
+    /// Fewer calls than ours, since a call takes longer in Python.
     const CALLS: usize = 20;
     let targets = [36.0, 25.0, 33.0];
     let mut runs: Vec<Box<dyn FnMut() -> Result<Duration, Failure>>> = Vec::new();
@@ -127,7 +127,7 @@ fn against_python(table: &mut Table, url: &str, mut python: Sdk) -> Result<(), F
     Ok(())
 }
 
-/// A caller's turn.
+/// Returns a closure that makes the calls of one turn and times them.
 fn turn(mut caller: Caller, call: Call) -> Box<dyn FnMut() -> Result<Duration, Failure>> {
     Box::new(move || {
         let start = Instant::now();

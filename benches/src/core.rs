@@ -1,5 +1,5 @@
-//! The core without any socket: decoding, and whole exchanges with the emulator
-//! as a function.
+//! Measures the core without a socket: decoding, and whole exchanges with the emulator
+//! called as a function.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::pin;
 use crate::report::{Figure, Row, Table, Target, in_turns, timed};
 
 const ROUNDS: usize = 100;
-/// Pages in a turn.
+/// The number of pages in a turn.
 const PAGES: usize = 20;
 
 pub(crate) fn table() -> Result<Table, Failure> {
@@ -58,13 +58,13 @@ fn skip(body: &str) -> Result<Duration, Failure> {
 fn decode(api: &Api, shape: Shape, body: &str) -> Result<Duration, Failure> {
     timed(|| {
         for _ in 0..PAGES {
-            let answer = Response::new(black_box(body.as_bytes()));
+            let response = Response::new(black_box(body.as_bytes()));
             match shape {
                 Shape::CustomerRecords => {
-                    drop(black_box(api.decode(&ListCustomerRecords::new(), answer)?));
+                    drop(black_box(api.decode(&ListCustomerRecords::new(), response)?));
                 }
                 Shape::Records | Shape::EveryField => {
-                    drop(black_box(api.decode(&ListRecords::new(), answer)?));
+                    drop(black_box(api.decode(&ListRecords::new(), response)?));
                 }
             }
         }
@@ -72,7 +72,7 @@ fn decode(api: &Api, shape: Shape, body: &str) -> Result<Duration, Failure> {
     })
 }
 
-/// The least that serde can make of a page: text that is not even copied.
+/// The least work that serde can do to decode a page: it borrows text instead of copying it.
 #[derive(serde::Deserialize)]
 struct DerivedPage<'a> {
     #[serde(borrow)]
@@ -80,7 +80,7 @@ struct DerivedPage<'a> {
 }
 
 #[derive(serde::Deserialize)]
-#[expect(dead_code, reason = "read and thrown away")]
+#[expect(dead_code, reason = "the fields are decoded but never read")]
 struct DerivedRecord<'a> {
     user_id: &'a str,
     time_utc: &'a str,
@@ -108,7 +108,7 @@ fn derived() -> Result<Row, Failure> {
     Ok(Row::ratio(what, Target::None, Figure::ratio(&seconds[1], &seconds[0])))
 }
 
-/// How many purchases a second are written, made and read.
+/// Measures how many purchases a second are encoded, made and decoded.
 fn exchanges() -> Result<Figure, Failure> {
     const EXCHANGES: u32 = 20_000;
     let (api, plant_tree) = (requests::api()?, requests::plant_tree()?);
@@ -117,8 +117,8 @@ fn exchanges() -> Result<Figure, Failure> {
         let mut emulator = Emulator::default();
         let start = Instant::now();
         for _ in 0..EXCHANGES {
-            let answer = emulator.respond(&api.encode(&plant_tree)?, Utc::now());
-            black_box(api.decode(&plant_tree, answer)?);
+            let response = emulator.respond(&api.encode(&plant_tree)?, Utc::now());
+            black_box(api.decode(&plant_tree, response)?);
         }
         rates.push(f64::from(EXCHANGES) / start.elapsed().as_secs_f64());
     }

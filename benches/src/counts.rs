@@ -1,4 +1,4 @@
-//! Instructions, as `counts.rs` has valgrind count them.
+//! Tabulates the instructions that `counts.rs` counts under valgrind.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::report::{Figure, Row, Table, Target};
 
-/// How many calls one count of calls has.
+/// The number of calls in one count, as in `counts.rs`.
 const CALLS: f64 = 100.0;
 
 pub(crate) fn table() -> Result<Table, Failure> {
     let mut table = Table::new("Instructions");
     for tool in ["valgrind", "gungraun-runner"] {
         if Command::new(tool).arg("--version").output().is_err() {
-            table.notes.push(format!("Left out: there is no {tool} on this machine."));
+            table.notes.push(format!("Skipped the counts: {tool} could not be run."));
             return Ok(table);
         }
     }
@@ -62,7 +62,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
     Ok(table)
 }
 
-/// Instructions by benchmark.
+/// Instructions by the name of the benchmark.
 struct Counts(HashMap<String, f64>);
 
 impl Counts {
@@ -83,12 +83,12 @@ impl Counts {
             let name = format!("{}.{}", text("function_name"), text("id"));
             let instructions = &summary["profiles"][0]["data"]["total"]["metrics"]["Ir"];
             let count = instructions["values"]["new"].as_f64();
-            counts.insert(name, count.ok_or("a summary without a count")?);
+            counts.insert(name, count.ok_or("a summary of gungraun has no instruction count")?);
         }
         Ok(Self(counts))
     }
 
     fn get(&self, name: &str) -> Result<f64, Failure> {
-        self.0.get(name).copied().ok_or_else(|| format!("there is no count of {name}").into())
+        self.0.get(name).copied().ok_or_else(|| format!("there is no count for {name}").into())
     }
 }

@@ -1,4 +1,5 @@
-//! The emulator under load beside a bare server, and at the end of a long list.
+//! Compares the emulator under load with a bare server, and the last page of a long list
+//! with the first.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,9 +16,9 @@ use crate::pin;
 use crate::report::{Figure, Row, Table, Target, in_turns, timed};
 use crate::worker;
 
-/// Connections that each hold one request.
+/// The number of connections. Each has one request in flight.
 const CONNECTIONS: usize = 64;
-/// Requests on each connection in a turn.
+/// The number of requests on each connection in a turn.
 const BATCHES: usize = 10;
 
 pub(crate) fn table() -> Result<Table, Failure> {
@@ -31,7 +32,7 @@ fn under_load(table: &mut Table) -> Result<(), Failure> {
     let bare = Process::start("bare")?;
     let emulator = Process::start("emulator")?;
     if !pin::to_core(0) {
-        table.notes.push("This system does not pin to a core: expect noise.".to_owned());
+        table.notes.push("The process could not be pinned to one core: expect noise.".to_owned());
     }
     let body = r#"{"amount":5,"customer_email":"ada@example.com"}"#;
     let whoami = "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nx-api-key: test_load\r\n\r\n";
@@ -56,7 +57,8 @@ fn under_load(table: &mut Table) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Serves until it is killed, on the second core, and prints where.
+/// Prints the address of a server on the second core and serves until standard input is
+/// closed.
 pub(crate) fn worker(name: &str) -> Result<(), Failure> {
     pin::to_core(1);
     let kept;
@@ -66,15 +68,15 @@ pub(crate) fn worker(name: &str) -> Result<(), Failure> {
             kept = Server::start()?;
             kept.base_url().to_owned()
         }
-        name => return Err(format!("there is no worker {name}").into()),
+        name => return Err(format!("unknown worker {name}: expected bare or emulator").into()),
     };
     println!("{}", url.trim_start_matches("http://"));
-    // Until the one who asked is gone.
+    // Standard input is closed when the parent process ends.
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 
-/// A server in a process of its own.
+/// A server in a separate process.
 struct Process {
     child: Child,
     address: SocketAddr,
@@ -94,13 +96,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Connections that ask all at once, so that the server is what is waited for.
+/// Connections that all send before any of them reads, so that the server is the
+/// bottleneck.
 struct Load(Vec<TcpStream>);
 
 impl Load {
@@ -121,11 +124,11 @@ impl Load {
                 connection.write_all(request)?;
             }
             for connection in &mut self.0 {
-                // An answer is small and comes in one piece.
+                // A response is small enough to arrive in one read.
                 let length = connection.read(&mut buffer)?;
                 if !buffer[..length].starts_with(b"HTTP/1.1 200") || buffer[length - 1] != b'}' {
-                    let answer = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                    return Err(format!("not the answer that was expected: {answer}").into());
+                    let response = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                    return Err(format!("expected 200 and JSON, got: {response}").into());
                 }
             }
         }
@@ -133,7 +136,7 @@ impl Load {
     }
 }
 
-/// The last page of a million records beside the first.
+/// Compares the last page of a million records with the first.
 fn last_page() -> Result<Row, Failure> {
     const RECORDS: u32 = 1_000_000;
     pin::to_core(0);

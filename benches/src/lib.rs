@@ -1,4 +1,4 @@
-//! What the counts, the times and the comparison measure.
+//! The code that the counts, the times and the comparison share.
 
 pub mod bodies;
 pub mod callers;

@@ -1,5 +1,6 @@
-//! The side-by-side comparison, as tables of ratios:
-//! `cargo run --release -p oneclick-benches`, or with the names of some parts.
+//! Prints the side-by-side comparison as tables of ratios. Run it with
+//! `cargo run --release -p oneclick-benches`. Arguments are the names of the parts to run;
+//! without arguments, all of them run.
 
 mod build;
 mod calls;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use oneclick_benches::callers::Failure;
 use report::Table;
 
-/// A part of the comparison: its name, and what makes its table.
+/// The name of a part of the comparison, and the function that makes its table.
 type Part = (&'static str, fn() -> Result<Table, Failure>);
 
 const PARTS: [Part; 6] = [
@@ -42,19 +43,19 @@ fn main() -> ExitCode {
 fn run(names: &[&str]) -> Result<(), Failure> {
     let known: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
     if let Some(name) = names.iter().find(|name| !known.contains(name)) {
-        return Err(format!("{name} is none of {}", known.join(", ")).into());
+        return Err(format!("unknown part {name}: expected one of {}", known.join(", ")).into());
     }
     worker::remember_program()?;
-    // glibc gives a heap back to the system when more than 128 KiB of it are
-    // free, and takes it again for the next page, until it has seen a block
-    // larger than that: in a service, soon.
+    // glibc returns heap to the system when more than 128 KiB of it are free, and requests
+    // it again for the next page, until the process has freed a larger block. A service
+    // soon frees one, so the benchmark frees one first.
     drop(std::hint::black_box(vec![0_u8; 1024 * 1024]));
     println!("{}", report::machine());
     let mut missed = false;
     for (name, table) in PARTS {
         if names.is_empty() || names.contains(&name) {
             let table = table()?;
-            // Counts repeat to the digit; times are only told.
+            // Counts are reproducible, so they are checked. Times are only reported.
             missed |= name == "counts" && table.misses();
             println!("\n{table}");
         }

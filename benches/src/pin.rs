@@ -1,7 +1,7 @@
-//! Pins the process to one core, where the system lets it.
+//! Pins threads to one core where the system allows it.
 
-/// Pins this thread, and those that it starts from now on, to the first or the
-/// second core that there is. Says whether it did.
+/// Pins this thread, and those that it starts afterwards, to the core with index `which`
+/// among those that it may use. Returns whether it succeeded.
 #[cfg(target_os = "linux")]
 pub(crate) fn to_core(which: usize) -> bool {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};

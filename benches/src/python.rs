@@ -1,4 +1,4 @@
-//! The official Python SDK, in a process of its own.
+//! Runs the official Python SDK in a separate process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use oneclick_benches::callers::Failure;
 
-/// What is installed: the version that the emulator is tested with.
+/// The package to install, in the version that the emulator is tested with.
 const PACKAGE: &str = "makeimpact==2.0.0";
 
-/// Makes calls when told to, and says how long they took.
+/// The script that makes calls on request and prints how long they took.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python_sdk.py");
 
 pub(crate) struct Sdk {
     child: Child,
-    asked: ChildStdin,
-    told: BufReader<ChildStdout>,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Sdk {
-    /// Installs it, unless an earlier run did, and starts it.
+    /// Installs the SDK unless an earlier run did, and starts the script.
     pub(crate) fn start(url: &str) -> Result<Self, Failure> {
         let target = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python-sdk");
         let python = Path::new(target).join("bin/python");
@@ -31,23 +31,23 @@ impl Sdk {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let asked = child.stdin.take().ok_or("no standard input")?;
-        let told = BufReader::new(child.stdout.take().ok_or("no standard output")?);
-        Ok(Self { child, asked, told })
+        let stdin = child.stdin.take().ok_or("Python has no standard input")?;
+        let stdout = BufReader::new(child.stdout.take().ok_or("Python has no standard output")?);
+        Ok(Self { child, stdin, stdout })
     }
 
-    /// How long some calls of `who_am_i` take.
+    /// Returns how long this many calls of `who_am_i` take.
     pub(crate) fn whoami(&mut self, calls: usize) -> Result<Duration, Failure> {
-        writeln!(self.asked, "{calls}")?;
+        writeln!(self.stdin, "{calls}")?;
         let mut line = String::new();
-        self.told.read_line(&mut line)?;
+        self.stdout.read_line(&mut line)?;
         Ok(Duration::from_nanos(line.trim().parse()?))
     }
 }
 
 impl Drop for Sdk {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -58,5 +58,9 @@ fn done(command: &mut Command) -> Result<(), Failure> {
     if output.status.success() {
         return Ok(());
     }
-    Err(String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("it failed").into())
+    Err(String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .last()
+        .unwrap_or("the command failed")
+        .into())
 }

@@ -1,18 +1,18 @@
-//! Tables of what was measured, in Markdown.
+//! Formats measurements as Markdown tables.
 
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
 use oneclick_benches::callers::Failure;
 
-/// A table, with lines below it for what it does not show.
+/// A table with notes below it.
 pub(crate) struct Table {
     pub(crate) title: &'static str,
     pub(crate) rows: Vec<Row>,
     pub(crate) notes: Vec<String>,
 }
 
-/// One figure.
+/// A figure, its name and its target.
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) target: Target,
@@ -20,7 +20,7 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
 }
 
-/// What a figure should be.
+/// The bound that a figure should meet.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     AtMost(f64),
@@ -28,7 +28,7 @@ pub(crate) enum Target {
     None,
 }
 
-/// A median, with the quartiles around it if it was measured more than once.
+/// A median, and the lower and upper quartiles if it was measured more than once.
 #[derive(Clone, Copy)]
 pub(crate) struct Figure {
     pub(crate) median: f64,
@@ -36,26 +36,26 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// A figure that repeats.
+    /// A figure that is measured once.
     pub(crate) const fn exact(value: f64) -> Self {
         Self { median: value, spread: None }
     }
 
-    /// The middle of some figures.
+    /// The median and the quartiles of some figures.
     pub(crate) fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let quarter = |n: usize| figures.get(figures.len() * n / 4).copied().unwrap_or(f64::NAN);
         Self { median: quarter(2), spread: Some([quarter(1), quarter(3)]) }
     }
 
-    /// The middle of the quotients of figures that were measured side by side.
+    /// The median and the quartiles of the ratios of figures from the same rounds.
     pub(crate) fn ratio(above: &[f64], below: &[f64]) -> Self {
         Self::of(above.iter().zip(below).map(|(above, below)| above / below).collect())
     }
 }
 
 impl Row {
-    /// A ratio.
+    /// A row for a ratio.
     pub(crate) fn ratio(what: impl Into<String>, target: Target, figure: Figure) -> Self {
         Self { what: what.into(), target, figure, unit: "x" }
     }
@@ -112,7 +112,7 @@ impl Display for Table {
     }
 }
 
-/// Three digits that count, and no fewer than stand before the point.
+/// Rounds a value to three or four significant digits, in thousands from 10,000.
 fn rounded(value: f64) -> String {
     match value.abs() {
         size if size >= 10_000.0 => format!("{:.0} k", value / 1_000.0),
@@ -123,14 +123,14 @@ fn rounded(value: f64) -> String {
     }
 }
 
-/// What was run, in turns: in each round each of them once, the first one in
-/// each round being another. Gives the seconds of each.
+/// Runs each of `runs` once per round. Each round starts with the next one, so that none
+/// of them is always first. Returns the seconds of each in every round.
 pub(crate) fn in_turns(
     rounds: usize,
     runs: &mut [Box<dyn FnMut() -> Result<Duration, Failure> + '_>],
 ) -> Result<Vec<Vec<f64>>, Failure> {
     let mut seconds = vec![Vec::with_capacity(rounds); runs.len()];
-    // The first round warms up and does not count.
+    // The first round is a warm-up and is not recorded.
     for round in 0..=rounds {
         for turn in 0..runs.len() {
             let which = (round + turn) % runs.len();
@@ -143,14 +143,14 @@ pub(crate) fn in_turns(
     Ok(seconds)
 }
 
-/// How long something takes.
+/// Returns how long `run` takes.
 pub(crate) fn timed(run: impl FnOnce() -> Result<(), Failure>) -> Result<Duration, Failure> {
     let start = Instant::now();
     run()?;
     Ok(start.elapsed())
 }
 
-/// When and on what this runs.
+/// Describes the date, the machine and the compiler of this run.
 pub(crate) fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;

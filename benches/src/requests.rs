@@ -1,4 +1,4 @@
-//! The requests that are written, and the same messages written by hand.
+//! The requests that are encoded, and the same HTTP messages written by hand.
 
 use std::io::Write;
 
@@ -14,33 +14,33 @@ const EMAIL: &str = "ada@example.com";
 const NAME: &str = "Ada Lovelace";
 const CURSOR: &str = "fNJjcmV32dGVkTiOi+/=";
 
-/// The API that the requests are for.
+/// Returns the API that encodes the requests.
 ///
 /// # Errors
-/// None: the key is one.
+/// None, because the key is valid.
 pub fn api() -> Result<Api, ConfigError> {
     Api::new(oneclick_proto::BaseUrl::sandbox(), ApiKey::new(KEY)?)
 }
 
-/// A purchase for a customer.
+/// Returns a purchase for a customer.
 ///
 /// # Errors
-/// None: the address is one.
+/// None, because the e-mail address is valid.
 pub fn plant_tree() -> Result<PlantTree, InvalidValue> {
     let customer = Customer::new(EMAIL)?.name(NAME);
     Ok(PlantTree::new(Trees::of::<5>()).customer(customer))
 }
 
-/// The first day of [`records`], and the last.
+/// Returns the first and the last day of [`records`].
 #[must_use]
 pub fn days() -> [NaiveDate; 2] {
     [1, 31].map(|day| NaiveDate::from_ymd_opt(2025, 1, day).unwrap_or_default())
 }
 
-/// A page of the records with six parameters.
+/// Returns a request for a page of records with six parameters.
 ///
 /// # Errors
-/// None: the days are in order.
+/// None, because the days are in order.
 pub fn records() -> Result<ListRecords, InvalidValue> {
     let [start, end] = days();
     Ok(ListRecords::new()
@@ -51,7 +51,7 @@ pub fn records() -> Result<ListRecords, InvalidValue> {
         .sort_order(SortOrder::Desc))
 }
 
-/// The whole message of [`plant_tree`], written into one buffer.
+/// Writes the whole HTTP message of [`plant_tree`] into one buffer.
 #[must_use]
 pub fn plant_tree_by_hand(amount: u64) -> Vec<u8> {
     let mut wire = Vec::with_capacity(512);
@@ -73,7 +73,7 @@ pub fn plant_tree_by_hand(amount: u64) -> Vec<u8> {
     wire
 }
 
-/// The whole message of [`records`], written into one buffer.
+/// Writes the whole HTTP message of [`records`] into one buffer.
 #[must_use]
 pub fn records_by_hand([start, end]: [NaiveDate; 2], limit: u16) -> Vec<u8> {
     let mut wire = Vec::with_capacity(512);

@@ -1,4 +1,4 @@
-//! A bare hyper server with fixed answers, on 127.0.0.1.
+//! A bare hyper server on 127.0.0.1 with fixed responses.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,13 +17,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::bodies::{self, Shape};
 
-/// How many pages `GET /v1/records` has before its list ends.
+/// The number of pages in the list of `GET /v1/records`.
 pub const PAGES: usize = 1_000;
 
-/// Starts it on a thread of its own, until the process ends; gives its URL.
+/// Starts the server on a new thread and returns its URL. It serves until the process
+/// ends.
 ///
 /// # Errors
-/// Those of the system.
+/// Fails if the system cannot start the runtime or open the port.
 pub fn start() -> io::Result<String> {
     let (ready, is_ready) = mpsc::channel();
     thread::spawn(move || {
@@ -43,32 +44,32 @@ pub fn start() -> io::Result<String> {
 }
 
 async fn serve(listener: TcpListener) -> io::Result<()> {
-    let answers = Arc::new(Answers::new());
+    let responses = Arc::new(Responses::new());
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(connection(stream, answers.clone()));
+        tokio::spawn(connection(stream, responses.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, answers: Arc<Answers>) {
+async fn connection(stream: TcpStream, responses: Arc<Responses>) {
     let service = service_fn(|request| {
-        let answers = &answers;
-        async move { Ok::<_, Infallible>(answers.to(request).await) }
+        let responses = &responses;
+        async move { Ok::<_, Infallible>(responses.to(request).await) }
     });
-    // Whatever ends a connection is the client's doing.
+    // Only the client ends a connection, so an error here is not a failure of the server.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// The bodies, made once.
-struct Answers {
+/// The response bodies, created once.
+struct Responses {
     whoami: Bytes,
     receipt: Bytes,
-    /// A page, up to its cursor.
+    /// A page without a cursor.
     page: Bytes,
 }
 
-impl Answers {
+impl Responses {
     fn new() -> Self {
         let page = bodies::page(Shape::Records, None);
         Self {
@@ -80,7 +81,7 @@ impl Answers {
 
     async fn to(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        // A purchase is read before it is answered.
+        // The request body is read before the response is sent.
         let _ = body.collect().await;
         let body = match head.uri.path() {
             "/v1/whoami" => self.whoami.clone(),
@@ -93,7 +94,7 @@ impl Answers {
         response
     }
 
-    /// The page after the cursor, which counts pages.
+    /// Returns the page after the cursor. A cursor is the number of pages before it.
     fn page(&self, query: &str) -> Bytes {
         let cursor = query.split('&').find_map(|parameter| parameter.strip_prefix("cursor="));
         let next = cursor.and_then(|page| page.parse().ok()).unwrap_or(0) + 1;

@@ -1,4 +1,4 @@
-//! A million records over a socket, read in a process of its own.
+//! Reads a million records over a socket in a separate process.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use oneclick_proto::{Cursor, Limit, ListRecords};
 use crate::report::{Figure, Row, Table, Target};
 use crate::worker;
 
-/// Pages that are read in a turn.
+/// The number of pages in a turn.
 const TURN: usize = 50;
 
 pub(crate) fn table() -> Result<Table, Failure> {
@@ -20,7 +20,7 @@ pub(crate) fn table() -> Result<Table, Failure> {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
     let text = String::from_utf8(output.stdout)?;
-    let (ratios, memory) = text.split_once('\n').ok_or("the worker said nothing")?;
+    let (ratios, memory) = text.split_once('\n').ok_or("the worker printed no ratios")?;
     let ratios = ratios.split(' ').map(str::parse).collect::<Result<Vec<f64>, _>>()?;
     table.rows.push(Row::ratio(
         "walking the list ÷ sending for each of its pages, time",
@@ -34,14 +34,14 @@ pub(crate) fn table() -> Result<Table, Failure> {
             figure: Figure::exact(growth),
             unit: " MiB",
         }),
-        Err(_) => table.notes.push("This system does not tell its peak memory.".to_owned()),
+        Err(_) => table.notes.push("This system does not report peak memory.".to_owned()),
     }
     Ok(table)
 }
 
-/// Walks the list; prints the ratios of its turns, and how memory grew in MiB.
+/// Walks the list. Prints the ratios of its turns, and the growth of peak memory in MiB.
 pub(crate) fn worker(arguments: &[&str]) -> Result<(), Failure> {
-    let [url] = arguments else { return Err("no URL".into()) };
+    let [url] = arguments else { return Err("the worker `walk` needs a URL".into()) };
     let client = oneclick_ureq::Client::with_base_url(url, "test_benches")?;
     let request = || ListRecords::new().limit(Limit::of::<1000>());
     let mut records = client.records(request());
@@ -68,7 +68,7 @@ pub(crate) fn worker(arguments: &[&str]) -> Result<(), Failure> {
     }
     walk((PAGES - 1) % TURN)?;
     if records.next().is_some() {
-        return Err("the list did not end".into());
+        return Err("the list did not end after its last page".into());
     }
     println!("{}", ratios.join(" "));
     if let (Some(first), Some(last)) = (first, peak_memory()) {
@@ -77,7 +77,7 @@ pub(crate) fn worker(arguments: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The most memory that this process has had, in KiB.
+/// Returns the peak resident memory of this process in KiB.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

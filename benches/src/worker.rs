@@ -1,12 +1,12 @@
-//! This program again, as a process of its own.
+//! Starts this program again as a separate process.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where this program is. Asked at the start: to count instructions it is built
-/// anew, and then the system calls the running one deleted.
+/// The path of this program. It is read at the start, because counting instructions
+/// rebuilds the program, and Linux then reports the path of the running one as deleted.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 pub(crate) fn remember_program() -> io::Result<()> {
@@ -15,7 +15,7 @@ pub(crate) fn remember_program() -> io::Result<()> {
     Ok(())
 }
 
-/// A worker, by its name.
+/// Returns a command that starts the worker of this name.
 pub(crate) fn command(name: &str) -> Command {
     let program = PROGRAM.get_or_init(|| PathBuf::from("oneclick-benches"));
     let mut command = Command::new(program);
