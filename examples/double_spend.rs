@@ -20,7 +20,7 @@ use oneclick_ureq::{
     VerifiedPurchase, VerifyPolicy,
 };
 
-/// A debug build is too slow for all of them.
+/// A debug build is slow, so it makes fewer.
 const ORDERS: u32 = if cfg!(debug_assertions) { 500 } else { 10_000 };
 const DOLLAR: Cents = Cents::of::<100>();
 /// By the emulator's clock.

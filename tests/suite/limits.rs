@@ -92,7 +92,7 @@ fn each_flood_of_1xx(buy: impl Fn(&str, &TransportOptions) -> Error) {
         let start = Instant::now();
         let error = buy(&server.url(), &TransportOptions::new().timeout(timeout));
         let took = start.elapsed();
-        // On an idle machine it is within a tenth; a busy one must not fail this.
+        // On an idle machine it is late by less than a tenth; a busy one may take longer.
         assert!(took < timeout * 3 / 2, "{line}: {took:?}");
         assert_eq!(error.execution(), Execution::Unknown, "{error:?}");
     }

@@ -76,8 +76,8 @@ macro_rules! unchecked {
 
 unchecked!(Cursor UserId);
 
-/// Text that is not personal. The types of personal text have `as_str` alone, so that
-/// nobody hands them to a log by way of a conversion.
+/// Text that is not personal. Personal text only has `as_str`, so that it does not reach a
+/// log through a conversion.
 macro_rules! as_ref {
     ($($type:ty)*) => {$(
         impl AsRef<str> for $type {
