@@ -1,9 +1,9 @@
-//! A client and the emulator in a dialogue in which anything goes wrong: whatever
-//! the client says about money is so in the emulator's ledger.
+//! Runs calls of a client against the emulator and injects faults into their exchanges.
+//! Each result of the client must agree with the emulator's ledger.
 //!
-//! The input is four bytes, sixteen for each call, and a body that somebody else
-//! answers with. Of a call's sixteen the first four say what is called and the
-//! others, in pairs, what goes wrong with its exchanges; zeros are all well.
+//! The input is a head of four bytes, sixteen bytes for each call, and the body of responses
+//! that do not come from the API. The first four bytes of a call choose the operation and
+//! its arguments. Each pair of the others is the fault of one exchange; zeros mean no fault.
 #![no_main]
 
 #[path = "dialogue/world.rs"]
@@ -22,19 +22,19 @@ use oneclick_proto::{
     Step, TrackImpact, Trees, UnresolvedReason, VerifiedPurchase,
 };
 
-use world::{ARRIVED, TIMEOUT, World};
+use world::{MAX_DELAY, TIMEOUT, World};
 
 fuzz_target!(|input: &[u8]| {
     let (&[mode, seed, date, calls], rest) = input.split_first_chunk().unwrap_or((&[0; 4], &[]));
     let (scripts, _) = rest.as_chunks::<16>();
     let scripts = &scripts[..scripts.len().min(usize::from(calls % 13))];
-    let foreign = &rest[16 * scripts.len()..];
+    let outside_body = &rest[16 * scripts.len()..];
     let mut dialogue = Dialogue {
-        // `Date` is off by up to 16 seconds.
-        world: World::new(seed, mode % 2 == 1, i64::from(date) / 8 - 16, foreign),
+        // The `Date` header differs from the server's clock by up to 16 seconds.
+        world: World::new(seed, mode % 2 == 1, i64::from(date) / 8 - 16, outside_body),
         promises: Vec::new(),
         orders: Default::default(),
-        taken_back: Vec::new(),
+        cancel_attempts: Vec::new(),
         settles: mode / 2 % 2 == 0,
     };
     for script in scripts {
@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
     dialogue.end();
 });
 
-/// What the client said of a call about what it bought.
+/// The number of impacts that a call bought, according to the client.
 #[derive(Debug)]
 enum Promise {
     Nothing,
@@ -54,34 +54,34 @@ enum Promise {
 
 struct Dialogue {
     world: World,
-    /// By call. They must still hold when what was delayed is executed.
+    /// Promises with the number of their call. Delayed requests must not break them later.
     promises: Vec<(usize, Promise)>,
     orders: [Option<Order>; 4],
-    /// What a call tried to cancel: no duplicate, but a change of mind.
-    taken_back: Vec<ImpactId>,
-    /// Whether all that is open is looked up in one walk at the end.
+    /// The impacts that a call tried to cancel. No other impact may be cancelled.
+    cancel_attempts: Vec<ImpactId>,
+    /// Whether one walk looks up all open orders at the end.
     settles: bool,
 }
 
-/// What is wanted once, and what is stored of it.
+/// An order that must be bought once, and its stored state.
 struct Order {
     at: usize,
     intent: Intent,
-    /// Whether a process may have sent it: one that did stored its state before.
-    begun: bool,
+    /// Whether a process may have sent it. Each process stores the state before it sends.
+    may_be_sent: bool,
     stored: Option<PurchaseState>,
     outcome: Option<Outcome>,
 }
 
 impl Dialogue {
     fn call(&mut self, script: &[u8; 16]) {
-        let [what, which, how, time, faults @ ..] = script;
-        let verified = what % 8 >= 5;
+        let [operation, which, how, time, faults @ ..] = script;
+        let verified = operation % 8 >= 5;
         self.world.begin(verified, faults);
         {
             let mut state = self.world.state();
             state.pass(Duration::from_millis(u64::from(*time).pow(3)));
-            // What is open relies on the server's clock.
+            // An open order relies on the server's clock, so the clock must not jump.
             if how % 16 == 15 && self.orders.iter().all(Option::is_none) {
                 state.jump(TimeDelta::hours(i64::from(*time)));
             }
@@ -91,26 +91,26 @@ impl Dialogue {
             2 => RetryPolicy::NEVER,
             _ => RetryPolicy::STANDARD.attempts(6).deadline(Duration::from_secs(600)),
         };
-        match what % 8 {
+        match operation % 8 {
             0 | 1 => self.purchase(*which, *how, retry),
             2 => self.cancel(*which, retry),
             3 => self.read(*which, retry),
             4 => self.walk(*which, *how, retry),
-            _ => self.once(*which, *how, retry),
+            _ => self.order(*which, *how, retry),
         }
         let state = self.world.state();
         assert!(verified || state.call.exchanges <= 40, "{} exchanges", state.call.exchanges);
     }
 
-    /// What may be read in an error, and that there is none if all went well.
-    fn told<T>(&self, result: &Result<T, Error>) {
+    /// Checks that an error shows no secret and that a call without a fault succeeds.
+    fn check_result<T>(&self, result: &Result<T, Error>) {
         if let Err(error) = result {
             let shown = format!("{error} {error:#} {error:?}");
             assert!(!shown.contains("5ecretKey") && !shown.contains("ada@"), "{shown}");
         }
         let state = self.world.state();
-        let well = state.call.well && !state.call.misled;
-        assert!(result.is_ok() || !well, "nothing went wrong");
+        let clean = state.call.last_was_clean && !state.call.altered;
+        assert!(result.is_ok() || !clean, "an error without a fault");
     }
 
     fn purchase(&mut self, which: u8, how: u8, retry: RetryPolicy) {
@@ -151,7 +151,7 @@ impl Dialogue {
     fn buy<A: Action>(&mut self, action: A, amount: u64, retry: RetryPolicy) {
         let (kind, call) = (A::kind(), self.world.state().call.number);
         let result = self.world.client(retry).send(action);
-        self.told(&result);
+        self.check_result(&result);
         let promise = match &result {
             Ok(_) => Promise::One,
             Err(error) => match error.execution() {
@@ -161,8 +161,8 @@ impl Dialogue {
             },
         };
         self.promises.push((call, promise));
-        let misled = self.world.state().call.misled;
-        if let Some(receipt) = result.ok().filter(|_| !misled) {
+        let altered = self.world.state().call.altered;
+        if let Some(receipt) = result.ok().filter(|_| !altered) {
             let bought = self.world.effects(call, false);
             assert_eq!(bought, [ImpactId::from(&receipt)]);
             assert_eq!(receipt.impact.kind, kind);
@@ -177,7 +177,7 @@ impl Dialogue {
             Some(entry) => ImpactId::from(&entry.receipt),
             None => "U1-2024-09-16T20:34:04.429Z".parse().unwrap(),
         };
-        self.taken_back.push(id.clone());
+        self.cancel_attempts.push(id.clone());
         let call = self.world.state().call.number;
         let result = self.world.client(retry).send(CancelImpact::new(&id));
         self.promises.push((call, Promise::Nothing));
@@ -187,9 +187,9 @@ impl Dialogue {
         let entry = ledger.iter().find(|entry| ImpactId::from(&entry.receipt) == id);
         let gone = entry.is_some_and(|entry| entry.cancelled_on.is_some());
         match result {
-            Ok(answer) => {
-                assert!(gone, "said to be cancelled");
-                assert!(self.world.state().call.misled || ImpactId::from(&answer) == id);
+            Ok(response) => {
+                assert!(gone, "a success, but the impact is not cancelled in the ledger");
+                assert!(self.world.state().call.altered || ImpactId::from(&response) == id);
             }
             Err(error) => match error.execution() {
                 Execution::NotExecuted => assert!(cancelled.is_empty(), "{error}"),
@@ -202,14 +202,16 @@ impl Dialogue {
     fn read(&mut self, which: u8, retry: RetryPolicy) {
         let client = self.world.client(retry);
         match which % 5 {
-            0 => self.told(&client.whoami()),
-            1 => self.told(&client.impact()),
-            2 => self.told(&client.daily_impact(GetDailyTotals::new())),
-            3 => self.told(&client.projects(ListProjects::new())),
+            0 => self.check_result(&client.whoami()),
+            1 => self.check_result(&client.impact()),
+            2 => self.check_result(&client.daily_impact(GetDailyTotals::new())),
+            3 => self.check_result(&client.projects(ListProjects::new())),
             _ => {
-                // What readers do not see yet is not found.
+                // A hidden record cannot be tracked yet.
                 if let Some(entry) = self.world.ledger().last().filter(|entry| !entry.hidden) {
-                    self.told(&client.track(TrackImpact::new(ImpactId::from(&entry.receipt))));
+                    self.check_result(
+                        &client.track(TrackImpact::new(ImpactId::from(&entry.receipt))),
+                    );
                 }
             }
         }
@@ -237,8 +239,7 @@ impl Dialogue {
         }
     }
 
-    /// Walks a list to its end or the first error, and holds what it gave
-    /// against the ledger.
+    /// Walks a list to its end or the first error, and compares its items with the ledger.
     fn list<L: List>(
         &self,
         list: L,
@@ -255,16 +256,16 @@ impl Dialogue {
                 None => break,
                 Some(Ok(item)) => ids.extend(id(&item)),
                 Some(Err(error)) => {
-                    self.told(&Err::<(), _>(error));
-                    assert!(items.next().is_none(), "a walk ends after an error");
+                    self.check_result(&Err::<(), _>(error));
+                    assert!(items.next().is_none(), "the walk continued after an error");
                     return;
                 }
             }
         }
-        assert!(items.next().is_none(), "a walk ends");
+        assert!(items.next().is_none(), "the walk did not end");
         let after = self.world.ledger();
-        // What changes during a walk may show up in it or not.
-        if self.world.state().call.misled || before != after {
+        // A walk may or may not list a change that happens during it.
+        if self.world.state().call.altered || before != after {
             return;
         }
         let entries = after.iter().filter(|entry| listed(entry));
@@ -275,24 +276,24 @@ impl Dialogue {
         assert_eq!(ids, expected);
     }
 
-    /// Works on an order, in a process that may die between any two steps.
-    fn once(&mut self, which: u8, how: u8, retry: RetryPolicy) {
+    /// Works on an order in a process that may crash between any two steps.
+    fn order(&mut self, which: u8, how: u8, retry: RetryPolicy) {
         let at = usize::from(which % 4);
         let mut order = self.orders[at].take().unwrap_or_else(|| Order::new(at));
         let not_bought = matches!(order.outcome, Some(Outcome::Refused(_) | Outcome::NotBought(_)));
         match how % 16 {
-            // What was certainly not bought is meant anew.
-            1 if not_bought => (order.begun, order.stored) = (false, None),
-            // Nothing is left but the intent.
+            // Nothing was bought for certain, so the order starts again.
+            1 if not_bought => (order.may_be_sent, order.stored) = (false, None),
+            // The stored state is lost, and only the intent is left.
             2 => order.stored = None,
             _ => {}
         }
-        // At which of the points between its steps it dies; never if that is zero.
+        // The last argument numbers the point of the crash; zero means no crash.
         order.work(&self.world, retry, usize::from(which / 4));
         self.orders[at] = Some(order);
     }
 
-    /// What must hold at any time.
+    /// Checks the invariants that hold between any two calls.
     fn check(&self) {
         for (call, promise) in &self.promises {
             let bought = self.world.effects(*call, false).len();
@@ -301,22 +302,22 @@ impl Dialogue {
                 Promise::One => bought == 1,
                 Promise::OneAtMost => bought <= 1,
             };
-            assert!(kept, "call {call}: {promise:?}, but {bought} bought");
+            assert!(kept, "call {call}: promised {promise:?}, but bought {bought}");
         }
         for order in self.orders.iter().flatten() {
             order.check(&self.world);
         }
     }
 
-    /// Nothing goes wrong any more, and everything is seen: then each order is settled.
+    /// Ends all faults and delays, and checks that each order then reaches a final outcome.
     fn end(mut self) {
         self.world.begin(true, &[]);
-        self.world.state().pass(5 * ARRIVED + TIMEOUT);
+        self.world.state().pass(5 * MAX_DELAY + TIMEOUT);
         self.check();
         if self.settles {
             self.settle();
         }
-        let wild = self.world.state().wild;
+        let long_delays = self.world.state().long_delays;
         for order in self.orders.iter_mut().flatten() {
             for _ in 0..4 {
                 order.work(&self.world, RetryPolicy::STANDARD, 0);
@@ -327,38 +328,38 @@ impl Dialogue {
             let mut live = self.world.marked(order.intent.marker());
             live.retain(|entry| entry.cancelled_on.is_none());
             let live: Vec<_> = live.iter().map(|entry| ImpactId::from(&entry.receipt)).collect();
-            match order.outcome.as_ref().expect("it lives") {
+            match order.outcome.as_ref().expect("a process without a crash has an outcome") {
                 Outcome::Confirmed(receipt) => {
                     let id = ImpactId::from(receipt);
-                    // Its receipt may be older than the cancellation.
-                    let gone = live.is_empty() && self.taken_back.contains(&id);
+                    // The receipt may be from before the cancellation.
+                    let gone = live.is_empty() && self.cancel_attempts.contains(&id);
                     assert!(gone || live == [id], "{live:?}");
                 }
                 Outcome::Cancelled(ids) => {
                     assert!(live.is_empty());
-                    assert!(ids.iter().all(|id| self.taken_back.contains(id)), "{ids:?}");
+                    assert!(ids.iter().all(|id| self.cancel_attempts.contains(id)), "{ids:?}");
                 }
                 Outcome::NotBought(not) => assert!(live.is_empty() && !not.state.may_send()),
                 Outcome::Unresolved(left) => match left.reason {
                     UnresolvedReason::Candidates => assert!(!left.found.is_empty()),
-                    // One of those within its second was made at a whole one.
+                    // This requires a record whose time is a whole second.
                     UnresolvedReason::SameTime => {
                         let whole = |entry: &LedgerEntry| {
                             entry.receipt.time_utc.datetime().timestamp_subsec_nanos() == 0
                         };
                         assert!(self.world.ledger().iter().any(whole), "{live:?}");
                     }
-                    UnresolvedReason::BoughtTwice => assert!(wild && live.len() > 1),
-                    reason => panic!("nothing is in the way any more: {reason:?}"),
+                    UnresolvedReason::BoughtTwice => assert!(long_delays && live.len() > 1),
+                    reason => panic!("unresolved although all faults have ended: {reason:?}"),
                 },
-                outcome => panic!("an order was lost: {outcome}"),
+                outcome => panic!("expected a final outcome, got: {outcome}"),
             }
         }
         self.check();
     }
 
-    /// Looks all orders that are open up in one walk. Nothing goes wrong with it,
-    /// and so it finds whatever there is.
+    /// Looks up all open orders in one walk. The walk has no faults, so it finds every
+    /// impact that was bought.
     fn settle(&mut self) {
         let mut open: Vec<_> = self.orders.iter_mut().flatten().collect();
         open.retain(|order| {
@@ -366,20 +367,20 @@ impl Dialogue {
             sent && !matches!(order.outcome, Some(Outcome::Confirmed(_) | Outcome::Cancelled(_)))
         });
         let resume = |order: &&mut Order| {
-            let stored = order.stored.clone().expect("it was sent");
+            let stored = order.stored.clone().expect("an order that was sent has a state");
             VerifiedPurchase::resume(&order.intent, order.purchase(), stored).unwrap()
         };
         let settlement = Settlement::new(open.iter().map(resume));
         let before = self.world.state().effects.len();
         let settled = self.world.client(RetryPolicy::STANDARD).run(settlement);
-        assert_eq!(self.world.state().effects.len(), before, "it only reads");
+        assert_eq!(self.world.state().effects.len(), before, "the settlement changed the ledger");
         assert_eq!(settled.len(), open.len(), "one for each");
-        let wild = self.world.state().wild;
+        let long_delays = self.world.state().long_delays;
         for (order, settled) in open.into_iter().zip(settled) {
             match settled {
                 Settled::Done(outcome) => order.end(*outcome),
                 Settled::Absent(absent) => {
-                    assert!(wild || order.bought(&self.world).is_empty(), "{absent:?}");
+                    assert!(long_delays || order.bought(&self.world).is_empty(), "{absent:?}");
                 }
             }
             order.check(&self.world);
@@ -390,7 +391,7 @@ impl Dialogue {
 impl Order {
     fn new(at: usize) -> Self {
         let intent = Intent::new("shop", &format!("order-{at}"));
-        Self { at, intent, begun: false, stored: None, outcome: None }
+        Self { at, intent, may_be_sent: false, stored: None, outcome: None }
     }
 
     fn purchase(&self) -> Purchase {
@@ -402,41 +403,41 @@ impl Order {
         }
     }
 
-    fn work(&mut self, world: &World, retry: RetryPolicy, death: usize) {
+    fn work(&mut self, world: &World, retry: RetryPolicy, crash_point: usize) {
         let (intent, purchase) = (&self.intent, self.purchase());
-        let is_new = !self.begun;
+        let is_new = !self.may_be_sent;
         let verified = match self.stored.clone() {
             Some(stored) => VerifiedPurchase::resume(intent, purchase, stored),
-            None if self.begun => VerifiedPurchase::recover(intent, purchase),
+            None if self.may_be_sent => VerifiedPurchase::recover(intent, purchase),
             None => VerifiedPurchase::new(intent, purchase),
         };
         self.outcome = None;
         let call = world.state().call.number;
         let before = world.effects(call, false).len();
         let mut point = 0;
-        let mut dies = || {
+        let mut crashes = || {
             point += 1;
-            point == death
+            point == crash_point
         };
         let mut step = world.client(retry).start(verified.unwrap());
         for _ in 0..1_000 {
-            if dies() {
-                // Nobody carries the step out.
+            if crashes() {
+                // The process crashed before it carried out the step.
                 return;
             }
             step = match step {
                 Step::Send(request, sent) => {
                     if sent.may_buy() {
-                        self.begun = true;
+                        self.may_be_sent = true;
                         self.store(sent.state());
                     }
-                    if dies() {
-                        // Before the request left.
+                    if crashes() {
+                        // It crashed before the request was sent.
                         return;
                     }
                     let outcome = world.send(request);
-                    if dies() {
-                        // Nobody heard of what became of it.
+                    if crashes() {
+                        // It crashed before it read the response.
                         return;
                     }
                     sent.finish(outcome, world.now())
@@ -451,15 +452,18 @@ impl Order {
                 }
             };
         }
-        let outcome = self.outcome.as_ref().expect("it ends");
+        let outcome = self.outcome.as_ref().expect("the purchase ends within 1,000 steps");
         let bought = world.effects(call, false).len() - before;
-        assert!(bought <= 2, "it is sent once more, not {bought} times in all");
-        let (wild, faults) = {
+        assert!(bought <= 2, "expected at most 2 impacts of one run, got {bought}");
+        let (long_delays, faults) = {
             let state = world.state();
-            (state.wild, state.call.faults)
+            (state.long_delays, state.call.faults)
         };
-        if is_new && faults == 0 && !wild {
-            assert!(matches!(outcome, Outcome::Confirmed(_)), "nothing went wrong: {outcome}");
+        if is_new && faults == 0 && !long_delays {
+            assert!(
+                matches!(outcome, Outcome::Confirmed(_)),
+                "expected a confirmation without a fault, got: {outcome}"
+            );
         }
     }
 
@@ -468,7 +472,7 @@ impl Order {
         self.stored = Some(serde_json::from_str(&json).unwrap());
     }
 
-    /// Takes the outcome in, and what is open with the state that it left.
+    /// Keeps the outcome, and stores its state if it has one.
     fn end(&mut self, outcome: Outcome) {
         match &outcome {
             Outcome::NotBought(not) => self.store(&not.state),
@@ -479,26 +483,29 @@ impl Order {
         self.outcome = Some(outcome);
     }
 
-    /// What was bought of it, what was cancelled later included.
+    /// Returns the impacts that were bought for the order, including cancelled ones.
     fn bought(&self, world: &World) -> Vec<ImpactId> {
         let marked = world.marked(self.intent.marker());
         marked.iter().map(|entry| ImpactId::from(&entry.receipt)).collect()
     }
 
-    /// What must hold at any time.
+    /// Checks the invariants that hold between any two steps.
     fn check(&self, world: &World) {
         let ids = self.bought(world);
-        let wild = world.state().wild;
-        assert!(wild || self.begun || ids.is_empty(), "bought, and nothing was stored");
-        // None is ever made that would have to be cancelled.
-        assert!(wild || ids.len() <= 1, "bought {} times", ids.len());
+        let long_delays = world.state().long_delays;
+        assert!(
+            long_delays || self.may_be_sent || ids.is_empty(),
+            "bought before any state was stored"
+        );
+        // The client never buys a duplicate, not even one that it could cancel.
+        assert!(long_delays || ids.len() <= 1, "expected at most 1 impact, got {}", ids.len());
         match &self.outcome {
             Some(Outcome::Confirmed(receipt)) => {
-                assert!(ids.contains(&ImpactId::from(receipt)), "said to be bought");
+                assert!(ids.contains(&ImpactId::from(receipt)), "confirmed, but not in the ledger");
                 assert_eq!(receipt.impact.amount, 5);
             }
             Some(outcome @ (Outcome::Refused(_) | Outcome::NotBought(_))) => {
-                assert!(wild || ids.is_empty(), "{outcome}");
+                assert!(long_delays || ids.is_empty(), "{outcome}");
             }
             Some(Outcome::Cancelled(gone)) => {
                 assert!(!gone.is_empty() && gone.iter().all(|id| ids.contains(id)), "{gone:?}");

@@ -1,5 +1,5 @@
-//! Any request through the emulator function: it answers, in JSON, with a status
-//! of the API, and a refusal changes nothing.
+//! Sends any requests to the emulator. It always responds in JSON with a status of the
+//! API, and a request that it rejects changes nothing.
 #![no_main]
 
 use chrono::DateTime;
@@ -7,10 +7,10 @@ use http::Request;
 use libfuzzer_sys::fuzz_target;
 use oneclick_emulator::Emulator;
 
-/// Method, target and body.
-type Sent<'a> = (bool, &'a str, &'a [u8]);
+/// Whether the method is POST, the request target below `/v1/`, and the body.
+type Input<'a> = (bool, &'a str, &'a [u8]);
 
-fuzz_target!(|input: Vec<Sent<'_>>| {
+fuzz_target!(|input: Vec<Input<'_>>| {
     let mut emulator = Emulator::default();
     let mut now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     for (post, target, body) in input.into_iter().take(16) {
@@ -21,14 +21,14 @@ fuzz_target!(|input: Vec<Sent<'_>>| {
             .header("x-api-key", "test_fuzz")
             .header("content-type", "application/json")
             .body(body);
-        // A target that is no URI reaches no server.
+        // A request with an invalid URI cannot be sent.
         let Ok(request) = request else { continue };
         let before = emulator.account("test_fuzz").map_or(0, |account| account.ledger().len());
-        let answer = emulator.respond(&request, now);
+        let response = emulator.respond(&request, now);
         let after = emulator.account("test_fuzz").map_or(0, |account| account.ledger().len());
-        let status = answer.status().as_u16();
+        let status = response.status().as_u16();
         assert!(matches!(status, 200 | 400 | 401 | 404 | 405 | 413 | 415), "{status}");
-        assert!(serde_json::from_slice::<serde_json::Value>(answer.body()).is_ok());
+        assert!(serde_json::from_slice::<serde_json::Value>(response.body()).is_ok());
         assert!(after == before || (post && status == 200 && after == before + 1));
     }
 });

@@ -1,6 +1,6 @@
-//! Timestamps against chrono, ids of impacts, and `Retry-After`, in seconds and
-//! as a date, against httpdate. The input is a text, and behind a line break the
-//! `Date` of the answer.
+//! Compares timestamps with chrono and `Retry-After` dates with httpdate, and checks impact
+//! ids and `Retry-After` in seconds. The input is the text to parse. A line break and the
+//! `Date` header of the response may follow it.
 #![no_main]
 
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use oneclick_proto::{Api, GetAccount, ImpactId, Timestamp};
 
-/// The last second of the year 8999: a date after it is none.
+/// The last second of the year 8999. The client ignores later dates.
 const LAST: u64 = 221_845_391_999;
 
 fuzz_target!(|input: &str| {
@@ -45,36 +45,36 @@ fn retry_after(text: &str, date: Option<&str>) {
     let text = text.trim();
     if let Some(seconds) = seconds(text) {
         let read = read.expect("a number of seconds").as_secs_f64();
-        // Beyond that a float is not exact.
+        // An `f64` is not exact for larger numbers.
         let most = 1e15;
         assert_eq!(read.min(most), seconds.min(most), "{text:?}");
         return;
     }
-    // Without a date beside it only a number of seconds says how long.
+    // Only a number of seconds is usable without a `Date` header.
     let Some(date) = date.filter(|date| header(date).is_some()) else {
         return assert_eq!(read, None);
     };
     let moment = |text: &str| {
         let read = httpdate::parse_http_date(text).ok();
         let read = read.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap());
-        // It lets pass any character behind a year of two digits.
+        // httpdate accepts any character after a two-digit year.
         let read = read.filter(|time| written(time.as_secs()).contains(&text.trim().to_owned()));
         let read = read.filter(|time| time.as_secs() <= LAST);
         assert!(read.is_none() || read == since_1970(text), "{text:?}");
-        read.or_else(|| since_1970(text).inspect(|time| check_sloppy(text, time.as_secs())))
+        read.or_else(|| since_1970(text).inspect(|time| check_lenient(text, time.as_secs())))
     };
     let (until, now) = (moment(text), moment(date));
     let expected = until.zip(now).and_then(|(until, now)| until.checked_sub(now));
     assert_eq!(read, expected, "{text:?} {date:?}");
 }
 
-/// The moment that a text is read as.
+/// Returns the moment that the client reads from a date, as the time since 1970.
 fn since_1970(text: &str) -> Option<Duration> {
     let epoch = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
     wait(text.parse().ok()?, Some(epoch)).filter(|_| seconds(text).is_none())
 }
 
-/// The longest of some numbers of seconds, each rounded up.
+/// Returns the largest number of seconds in a comma-separated list, rounded up.
 fn seconds(text: &str) -> Option<f64> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = |part: &str| {
@@ -85,17 +85,16 @@ fn seconds(text: &str) -> Option<f64> {
     text.split(',').map(str::trim).filter_map(number).reduce(f64::max)
 }
 
-/// What httpdate does not read may be read all the same, if it differs by letter
-/// case, white space, leading zeros, and names written out or not alone.
-fn check_sloppy(text: &str, moment: u64) {
-    // A leap second, which HTTP allows, or a year with a sign, which may have any
-    // number of zeros.
+/// Checks a date that the client reads and httpdate rejects. It may differ from an exact
+/// date only in letter case, white space, leading zeros and abbreviated names.
+fn check_lenient(text: &str, moment: u64) {
+    // HTTP allows a leap second, and a year with a sign may have any number of zeros.
     let leaps = moment.is_multiple_of(60) && text.contains("60");
     if leaps || text.contains('+') {
         return;
     }
     let short = short_names(text);
-    let same = |exact: &String| is_same_but_sloppy(&short, &short_names(exact));
+    let same = |exact: &String| is_lenient_form(&short, &short_names(exact));
     let same = written(moment).iter().any(same);
     assert!(same, "{text:?} is read as {}", write(0, moment));
 }
@@ -125,24 +124,24 @@ fn short_names(text: &str) -> String {
     LONG.iter().fold(text, |text, name| text.replace(name, &name[..3]))
 }
 
-fn is_same_but_sloppy(text: &str, exact: &str) -> bool {
+fn is_lenient_form(text: &str, exact: &str) -> bool {
     let mut letters = text.chars().filter(|letter| !letter.is_whitespace()).peekable();
-    // Whether a zero would be one that leads a number.
-    let mut leads = true;
+    // Whether a zero here would be a leading zero of a number.
+    let mut leading = true;
     for letter in exact.chars() {
         let here = letters.next_if(|other| *other == letter).is_some();
-        if !(here || letter.is_whitespace() || (letter == '0' && leads)) {
+        if !(here || letter.is_whitespace() || (letter == '0' && leading)) {
             return false;
         }
-        leads = !letter.is_ascii_digit() || (letter == '0' && leads);
+        leading = !letter.is_ascii_digit() || (letter == '0' && leading);
     }
     letters.next().is_none()
 }
 
-/// Two moments, each written in one of the three forms.
+/// Checks that the client reads two moments, each written in one of HTTP's three forms.
 fn every_date_is_read(numbers: [u8; 11]) {
     let [forms, a, b, c, d, e, f, g, h, i, j] = numbers;
-    // Up to the year 8999, or for a year of two digits up to 2069.
+    // The form with a two-digit year ends in 2069, the others in the year 8999.
     let most = |form: u8| if form == 1 { 3_155_759_999 } else { LAST };
     let (first, second) = (forms % 3, forms / 3 % 3);
     let number = |bytes: [u8; 5]| bytes.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte));
@@ -150,18 +149,18 @@ fn every_date_is_read(numbers: [u8; 11]) {
     let until = number([f, g, h, i, j]) % (most(second) + 1);
     let header = |form, moment| write(form, moment).parse::<HeaderValue>().unwrap();
     let read = wait(header(second, until), Some(header(first, now)));
-    // One that has passed says nothing.
+    // A date in the past gives no wait.
     assert_eq!(read, until.checked_sub(now).map(Duration::from_secs), "{now} {until}");
 }
 
-/// All the ways to write a moment.
+/// Returns a moment in all exact forms.
 fn written(moment: u64) -> [String; 4] {
     let [usual, with_name, short] = [0, 1, 2].map(|form| write(form, moment));
     let padded = short.replacen("  ", " 0", 1);
     [usual, with_name, short, padded]
 }
 
-/// A moment in one of HTTP's forms.
+/// Writes a moment in one of HTTP's three forms.
 fn write(form: u8, moment: u64) -> String {
     let usual = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(moment));
     let [day, month, year, time] = [&usual[5..7], &usual[8..11], &usual[12..16], &usual[17..25]];
@@ -182,11 +181,11 @@ fn write(form: u8, moment: u64) -> String {
     }
 }
 
-/// What an answer with these headers says of how long to wait.
+/// Returns the wait that the client reads from a response with these headers.
 fn wait(after: HeaderValue, date: Option<HeaderValue>) -> Option<Duration> {
-    let mut answer = Response::new("");
-    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    answer.headers_mut().insert(RETRY_AFTER, after);
-    answer.headers_mut().extend(date.map(|date| (DATE, date)));
-    Api::sandbox("test_key").unwrap().decode(&GetAccount, answer).unwrap_err().retry_after()
+    let mut response = Response::new("");
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(RETRY_AFTER, after);
+    response.headers_mut().extend(date.map(|date| (DATE, date)));
+    Api::sandbox("test_key").unwrap().decode(&GetAccount, response).unwrap_err().retry_after()
 }

@@ -1,5 +1,5 @@
-//! A server, the way to it and what goes wrong on it: no socket, and no time
-//! but a counted one.
+//! The emulator behind a transport that injects faults. It uses no sockets and a virtual
+//! clock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,75 +16,71 @@ use oneclick_proto::{
 };
 
 pub const KEY: &str = "test_5ecretKey";
-/// Until when a request that was given up has arrived, and a record shows. Together with
-/// [`TIMEOUT`] and what `Date` is off, less than absence takes to be believed.
-pub const ARRIVED: Duration = Duration::from_secs(800);
+/// The longest delay of an abandoned request, or of a record before readers see it, unless
+/// [`State::long_delays`] is set. The sum of it, [`TIMEOUT`] and the largest difference of `Date`
+/// must stay below `VerifyPolicy::absence_after`.
+pub const MAX_DELAY: Duration = Duration::from_secs(800);
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What proves that a request was not executed, and what proves nothing.
+/// Statuses that prove that a request was not executed.
 const REFUSED: [u16; 12] = [307, 308, 400, 401, 403, 404, 405, 409, 413, 415, 422, 425];
+/// Statuses that leave it open whether a request was executed.
 const UNCERTAIN: [u16; 11] = [301, 302, 303, 408, 418, 500, 501, 502, 503, 504, 520];
-/// What proves nothing in a stranger's words, who may have passed the request on.
-const STRANGER: [u16; 12] = [301, 303, 400, 401, 404, 408, 409, 422, 425, 429, 502, 504];
+/// Statuses that prove nothing if an intermediary sends them, since it may have forwarded
+/// the request.
+const INTERMEDIARY: [u16; 12] = [301, 303, 400, 401, 404, 408, 409, 422, 425, 429, 502, 504];
 
-/// What goes wrong with one exchange.
+/// A fault of one exchange.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// Nothing left.
+    /// The connection failed, and nothing was sent.
     Connect,
-    /// It left, was not executed, and was not answered.
+    /// The request was sent, but not executed, and got no response.
     Dropped,
-    /// It was executed; the answer was lost.
+    /// The request was executed, but its response was lost.
     Lost,
-    /// It was executed; the answer ends after so many bytes.
+    /// The request was executed, but the response body ends after this number of bytes.
     Cut(usize),
-    /// It was executed; one byte of the answer is another one.
+    /// The request was executed, but the response body has another byte at this position.
     Damaged(usize, u8),
-    /// It was executed; something else is answered.
-    Foreign,
-    /// It was executed; the answer is larger than this.
+    /// The request was executed, but the response body was replaced.
+    Replaced,
+    /// The request was executed, and the client accepts at most this number of bytes.
     TooLarge(usize),
-    Status {
-        status: u16,
-        executed: bool,
-    },
-    /// Not executed; 429.
-    Busy {
-        seconds: u8,
-        date: bool,
-    },
-    /// It was executed at once, and is answered after so long.
+    /// An intermediary sends this status.
+    Status { status: u16, executed: bool },
+    /// The request was not executed. The response is a 429 with `Retry-After`.
+    Busy { seconds: u8, date: bool },
+    /// The request was executed at once, but its response takes this long.
     Late(Duration),
-    /// It is executed so long after it was given up.
+    /// The request is executed this long after the client gave it up.
     Delayed(Duration),
-    /// It was executed, and readers see it later.
-    Hidden {
-        millis: u64,
-        lost: bool,
-    },
+    /// The request was executed, but readers see its record later.
+    Hidden { millis: u64, lost: bool },
 }
 
 impl Fault {
-    /// Zero is none, so that what is not there goes well.
-    fn new([kind, detail]: [u8; 2], verified: bool, wild: bool) -> Option<Self> {
+    /// Returns no fault for zeros, so an exchange without input succeeds.
+    fn new([kind, detail]: [u8; 2], verified: bool, long_delays: bool) -> Option<Self> {
         let at = usize::from(detail);
-        // As long as is allowed, or far beyond it.
-        let most = ARRIVED.as_millis() as u64 * if wild { 4 } else { 1 };
+        // Long delays go far beyond the limit that a verified purchase allows for.
+        let most = MAX_DELAY.as_millis() as u64 * if long_delays { 4 } else { 1 };
         let millis = most * u64::from(detail) / 255;
         Some(match kind % 16 {
             1 => Self::Connect,
             2 => Self::Dropped,
             3 => Self::Lost,
             4 => Self::Cut(at),
-            // No byte of JSON: what still makes sense would mislead everybody.
+            // A zero byte makes the JSON invalid. No client can detect altered JSON that is
+            // still valid.
             5 if verified => Self::Damaged(at, 0),
             5 => Self::Damaged(at, kind / 16 * 17),
             6 if verified => Self::Lost,
-            6 => Self::Foreign,
+            6 => Self::Replaced,
             7 => Self::TooLarge(at),
             8 => Self::Status { status: REFUSED[at % REFUSED.len()], executed: false },
             9 => Self::Status { status: UNCERTAIN[at % UNCERTAIN.len()], executed: false },
-            10 => Self::Status { status: STRANGER[at % STRANGER.len()], executed: true },
+            10 => Self::Status { status: INTERMEDIARY[at % INTERMEDIARY.len()], executed: true },
             11 => Self::Busy { seconds: detail / 4, date: detail % 2 == 0 },
             12 => Self::Late(TIMEOUT * u32::from(detail) / 128),
             13 => Self::Delayed(Duration::from_millis(millis)),
@@ -95,7 +91,7 @@ impl Fault {
     }
 }
 
-/// One change of the ledger, and the call that it came from.
+/// A change of the ledger and the number of the call that caused it.
 #[derive(Debug)]
 pub struct Effect {
     pub call: usize,
@@ -103,55 +99,56 @@ pub struct Effect {
     pub cancelled: bool,
 }
 
-/// What is known of the call at hand.
+/// The current call.
 #[derive(Default)]
 pub struct Call {
     pub number: usize,
-    /// Whether it is verified: then no answer misleads.
+    /// Whether it is a verified purchase, whose responses are never altered to other valid
+    /// JSON.
     pub verified: bool,
-    /// What goes wrong with its exchanges, in order; then nothing does.
+    /// The faults of its exchanges, in order. Later exchanges have none.
     pub script: VecDeque<[u8; 2]>,
     pub exchanges: u32,
     pub faults: u32,
-    /// Whether the last exchange went well.
-    pub well: bool,
-    /// Whether an answer made sense that was not the server's.
-    pub misled: bool,
-    /// When the server wants to see the next attempt, at the earliest.
+    /// Whether the last exchange had no fault.
+    pub last_was_clean: bool,
+    /// Whether a response body was damaged, or a successful one was replaced.
+    pub altered: bool,
+    /// The earliest time of the next attempt, from `Retry-After`.
     not_before: Duration,
 }
 
-/// Shared between the client, which sends, and who checks what came of it.
+/// The state that the client's transport and the checks share.
 #[derive(Clone)]
 pub struct World(Arc<Mutex<State>>);
 
 pub struct State {
     emulator: Emulator,
     pub now: Duration,
-    /// What the server's clock showed at the beginning, had it not jumped.
+    /// The time of the server's clock when `now` is zero. A jump of the clock moves it.
     start: DateTime<Utc>,
-    /// Whether more goes wrong than a verified purchase is made for.
-    pub wild: bool,
+    /// Whether delays may be longer than a verified purchase allows for.
+    pub long_delays: bool,
     seed: u64,
-    foreign: Vec<u8>,
+    outside_body: Vec<u8>,
     pub call: Call,
     pub effects: Vec<Effect>,
-    /// Requests that were given up, by when they are executed all the same.
+    /// Requests that the client gave up, with the time of their execution and their call.
     delayed: Vec<(Duration, usize, Request<Vec<u8>>)>,
 }
 
 impl World {
     /// Creates a world whose `Date` header differs from its clock by `date` seconds.
-    pub fn new(seed: u8, wild: bool, date: i64, foreign: &[u8]) -> Self {
+    pub fn new(seed: u8, long_delays: bool, date: i64, outside_body: &[u8]) -> Self {
         let mut emulator = Emulator::default();
         emulator.set_behaviour(Behaviour::new().date(DateHeader::Apart { seconds: date }));
         Self(Arc::new(Mutex::new(State {
             emulator,
             now: Duration::ZERO,
             start: DateTime::from_timestamp(1_741_792_934, 0).unwrap(),
-            wild,
+            long_delays,
             seed: seed.into(),
-            foreign: foreign.to_vec(),
+            outside_body: outside_body.to_vec(),
             call: Call::default(),
             effects: Vec::new(),
             delayed: Vec::new(),
@@ -167,7 +164,7 @@ impl World {
         Client::with_transport(api, self.clone()).with_retry(retry)
     }
 
-    /// Begins a call, and says which one it is.
+    /// Begins a call and returns its number.
     pub fn begin(&self, verified: bool, script: &[u8]) -> usize {
         let mut state = self.state();
         let script = script.as_chunks().0.iter().copied().collect();
@@ -180,14 +177,14 @@ impl World {
         self.state().ledger()
     }
 
-    /// What was bought with a marker, what was cancelled later included.
+    /// Returns the ledger entries with a marker, including cancelled ones.
     pub fn marked(&self, marker: &str) -> Vec<LedgerEntry> {
         let mut ledger = self.ledger();
         ledger.retain(|entry| entry.receipt.metadata.get(Intent::METADATA_KEY) == Some(marker));
         ledger
     }
 
-    /// What a call bought, or cancelled.
+    /// Returns the impacts that a call bought, or those that it cancelled.
     pub fn effects(&self, call: usize, cancelled: bool) -> Vec<ImpactId> {
         let state = self.state();
         let effects = state.effects.iter();
@@ -201,7 +198,7 @@ impl State {
         self.start + TimeDelta::from_std(self.now).unwrap()
     }
 
-    /// The server's clock jumps.
+    /// Moves the server's clock, but not the client's.
     pub fn jump(&mut self, by: TimeDelta) {
         self.start += by;
     }
@@ -210,7 +207,7 @@ impl State {
         self.emulator.account(KEY).map_or_else(Vec::new, |account| account.ledger().collect())
     }
 
-    /// Lets time pass, in which what was delayed is executed.
+    /// Advances the clocks and executes the delayed requests that become due.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = (0..self.delayed.len()).min_by_key(|at| self.delayed[*at].0) {
@@ -224,7 +221,7 @@ impl State {
         self.now = end;
     }
 
-    /// Executes a request, and notes what it changed.
+    /// Executes a request and records the changes of the ledger.
     fn execute(
         &mut self,
         request: &Request<Vec<u8>>,
@@ -235,9 +232,9 @@ impl State {
         if let Some(millis) = hidden {
             self.emulator.inject(FaultRule::new(Rule::Hidden { millis }).times(1));
         }
-        let answer = self.emulator.respond(request, self.server());
+        let response = self.emulator.respond(request, self.server());
         self.emulator.clear_faults();
-        let noted = self.effects.len();
+        let recorded = self.effects.len();
         for (at, entry) in self.ledger().iter().enumerate() {
             let (id, cancelled) = (ImpactId::from(&entry.receipt), entry.cancelled_on.is_some());
             match before.get(at) {
@@ -249,8 +246,8 @@ impl State {
             }
         }
         let most = usize::from(request.method() == Method::POST);
-        assert!(self.effects.len() - noted <= most, "{:?}", &self.effects[noted..]);
-        answer
+        assert!(self.effects.len() - recorded <= most, "{:?}", &self.effects[recorded..]);
+        response
     }
 
     fn exchange(
@@ -258,16 +255,16 @@ impl State {
         request: &Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, TransportError> {
         self.pass(Duration::from_millis(20));
-        assert!(self.now >= self.call.not_before, "it was asked to wait longer");
+        assert!(self.now >= self.call.not_before, "the client did not wait for `Retry-After`");
         let script = self.call.script.pop_front().unwrap_or_default();
-        let fault = Fault::new(script, self.call.verified, self.wild);
+        let fault = Fault::new(script, self.call.verified, self.long_delays);
         self.call.exchanges += 1;
         self.call.faults += u32::from(fault.is_some());
-        self.call.well = fault.is_none();
+        self.call.last_was_clean = fault.is_none();
         let call = self.call.number;
         let lost = || TransportError::exchange("closed");
         let silent = || TransportError::exchange("silence").timed_out(true);
-        // What the server does not execute, or not yet.
+        // With these faults, the server does not execute the request now.
         match fault {
             Some(Fault::Connect) => return Err(TransportError::connect("refused")),
             Some(Fault::Dropped) => return Err(lost()),
@@ -276,7 +273,9 @@ impl State {
                 self.delayed.push((self.now + by, call, request.clone()));
                 return Err(silent());
             }
-            Some(Fault::Status { status, executed: false }) => return Ok(self.answer(status)),
+            Some(Fault::Status { status, executed: false }) => {
+                return Ok(self.intermediary_response(status));
+            }
             Some(Fault::Busy { seconds, date }) => return Ok(self.busy(seconds, date)),
             _ => {}
         }
@@ -284,16 +283,16 @@ impl State {
             Some(Fault::Hidden { millis, .. }) => Some(millis),
             _ => None,
         };
-        let answer = self.execute(request, call, hidden);
-        let (head, mut body) = answer.into_parts();
+        let response = self.execute(request, call, hidden);
+        let (head, mut body) = response.into_parts();
         let succeeded = head.status.is_success();
         match fault {
             Some(Fault::Lost | Fault::Hidden { lost: true, .. }) => return Err(lost()),
             Some(Fault::Status { status, .. }) => {
-                let mut answer = self.answer(status);
-                // The API's own words would be proof that it was not executed.
-                *answer.body_mut() = b"<html></html>".to_vec();
-                return Ok(answer);
+                let mut response = self.intermediary_response(status);
+                // An error body of the API would prove that the request was not executed.
+                *response.body_mut() = b"<html></html>".to_vec();
+                return Ok(response);
             }
             Some(Fault::Cut(at)) => {
                 let piece = &body[..at.min(body.len())];
@@ -307,12 +306,12 @@ impl State {
             Some(Fault::Damaged(at, byte)) => {
                 let at = at.min(body.len() - 1);
                 body[at] = byte;
-                self.call.misled = true;
+                self.call.altered = true;
             }
-            // An error stays one, but says something else.
-            Some(Fault::Foreign) => {
-                body.clone_from(&self.foreign);
-                self.call.misled |= succeeded;
+            // The status stays, so an error remains an error.
+            Some(Fault::Replaced) => {
+                body.clone_from(&self.outside_body);
+                self.call.altered |= succeeded;
             }
             Some(Fault::Late(late)) => {
                 self.pass(late.min(TIMEOUT));
@@ -325,28 +324,28 @@ impl State {
         BodyReader::new(&Method::GET, head, usize::MAX).push(&body)?.finish()
     }
 
-    /// An answer of something in front of the server.
-    fn answer(&self, status: u16) -> Response<Vec<u8>> {
-        let answer = Response::builder().status(status).header(LOCATION, "https://example.com/");
-        answer.body(self.foreign.clone()).unwrap()
+    /// Returns the response of an intermediary.
+    fn intermediary_response(&self, status: u16) -> Response<Vec<u8>> {
+        let response = Response::builder().status(status).header(LOCATION, "https://example.com/");
+        response.body(self.outside_body.clone()).unwrap()
     }
 
     fn busy(&mut self, seconds: u8, date: bool) -> Response<Vec<u8>> {
-        let mut answer = self.answer(429);
+        let mut response = self.intermediary_response(429);
         let write = |time: DateTime<Utc>| time.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let now = self.server();
         let after = match date {
             true => write(now + TimeDelta::seconds(seconds.into())),
             false => seconds.to_string(),
         };
-        let headers = answer.headers_mut();
+        let headers = response.headers_mut();
         headers.insert(RETRY_AFTER, after.parse().unwrap());
         headers.insert(DATE, write(now).parse().unwrap());
-        // What a verified purchase does next may well be another call.
+        // The next request of a verified purchase may be another one, which need not wait.
         if !self.call.verified {
             self.call.not_before = self.now + Duration::from_secs(seconds.into());
         }
-        answer
+        response
     }
 }
 
