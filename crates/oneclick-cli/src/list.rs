@@ -4,9 +4,10 @@ use oneclick_ureq::client::blocking::Items;
 use oneclick_ureq::{Email, Limit, List, ListCustomerRecords, ListCustomers, ListRecords};
 
 use crate::args::{Dates, Kinds, Listing};
+use crate::columns::Listed;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::output::{self, Row, Rows};
+use crate::output::{self, Rows};
 use crate::session::{AnyTransport, Session};
 use crate::shell;
 
@@ -62,7 +63,7 @@ fn first_page<L: List>(mut request: L, listing: &Listing) -> L {
 }
 
 /// Prints one page, or with `--all` every page, each before the next is requested.
-fn print_pages<L: List<Item: Row>>(
+fn print_pages<L: List<Item: Listed>>(
     session: &Session,
     items: Items<AnyTransport, L>,
     listing: &Listing,

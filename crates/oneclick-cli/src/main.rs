@@ -4,6 +4,7 @@ mod args;
 mod buy;
 mod cancel;
 mod chart;
+mod columns;
 mod daily;
 mod doctor;
 mod emulator;

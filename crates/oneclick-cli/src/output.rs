@@ -9,162 +9,12 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use oneclick_ureq::{
-    CustomerRecord, CustomerSummary, ImpactId, Intent, Project, Record, RecordedMetadata, Redacted,
-};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Format;
+use crate::columns::Listed;
 use crate::failure::Failure;
-
-/// A row of a list, as CSV and as a table.
-pub(crate) trait Row: Serialize {
-    const CSV_COLUMNS: &'static [&'static str];
-
-    fn csv_cells(&self) -> Vec<String>;
-
-    /// Fewer columns than in CSV, for a person to read.
-    const TABLE_COLUMNS: &'static [&'static str];
-
-    fn table_cells(&self) -> Vec<String>;
-}
-
-impl Row for Record {
-    const CSV_COLUMNS: &'static [&'static str] =
-        &["user_id", "time_utc", "kind", "amount", "category", "metadata"];
-
-    fn csv_cells(&self) -> Vec<String> {
-        vec![
-            self.user_id.to_string(),
-            self.time_utc.to_string(),
-            self.impact.kind.to_string(),
-            self.impact.amount.to_string(),
-            text(self.category.as_ref()),
-            json_text(&self.metadata),
-        ]
-    }
-
-    const TABLE_COLUMNS: &'static [&'static str] = &["id", "impact", "category", "metadata"];
-
-    fn table_cells(&self) -> Vec<String> {
-        vec![
-            ImpactId::from(self).to_string(),
-            self.impact.to_string(),
-            text(self.category.as_ref()),
-            pairs(&self.metadata),
-        ]
-    }
-}
-
-impl Row for CustomerRecord {
-    const CSV_COLUMNS: &'static [&'static str] = &[
-        "user_id",
-        "time_utc",
-        "kind",
-        "amount",
-        "customer_id",
-        "customer_email",
-        "customer_name",
-        "category",
-        "metadata",
-    ];
-
-    fn csv_cells(&self) -> Vec<String> {
-        vec![
-            self.user_id.to_string(),
-            self.time_utc.to_string(),
-            self.impact.kind.to_string(),
-            self.impact.amount.to_string(),
-            self.customer.customer_id.clone(),
-            self.customer.customer_email.as_str().to_owned(),
-            personal(self.customer.customer_name.as_ref()),
-            text(self.category.as_ref()),
-            json_text(&self.metadata),
-        ]
-    }
-
-    const TABLE_COLUMNS: &'static [&'static str] =
-        &["id", "impact", "customer", "name", "category", "metadata"];
-
-    fn table_cells(&self) -> Vec<String> {
-        vec![
-            ImpactId::from(self).to_string(),
-            self.impact.to_string(),
-            self.customer.customer_email.as_str().to_owned(),
-            personal(self.customer.customer_name.as_ref()),
-            text(self.category.as_ref()),
-            pairs(&self.metadata),
-        ]
-    }
-}
-
-impl Row for CustomerSummary {
-    const CSV_COLUMNS: &'static [&'static str] =
-        &["customer_id", "customer_email", "customer_name", "onboarded_on"];
-
-    fn csv_cells(&self) -> Vec<String> {
-        vec![
-            self.customer_id.clone(),
-            self.customer_email.as_str().to_owned(),
-            personal(self.customer_name.as_ref()),
-            self.onboarded_on.to_string(),
-        ]
-    }
-
-    const TABLE_COLUMNS: &'static [&'static str] = &["id", "customer", "name", "since"];
-
-    fn table_cells(&self) -> Vec<String> {
-        self.csv_cells()
-    }
-}
-
-impl Row for Project {
-    const CSV_COLUMNS: &'static [&'static str] =
-        &["project_id", "name", "type", "location", "organization", "available"];
-
-    fn csv_cells(&self) -> Vec<String> {
-        vec![
-            self.project_id.clone(),
-            self.name.clone(),
-            self.project_type.to_string(),
-            self.location.clone(),
-            self.organization.clone(),
-            self.available.to_string(),
-        ]
-    }
-
-    const TABLE_COLUMNS: &'static [&'static str] = &["id", "name", "type", "location"];
-
-    fn table_cells(&self) -> Vec<String> {
-        let mut cells = self.csv_cells();
-        cells.truncate(4);
-        cells
-    }
-}
-
-fn text(value: Option<&impl ToString>) -> String {
-    value.map(ToString::to_string).unwrap_or_default()
-}
-
-fn personal(value: Option<&Redacted>) -> String {
-    value.map(|text| text.as_str().to_owned()).unwrap_or_default()
-}
-
-/// Metadata as JSON, or nothing if there is none.
-fn json_text(metadata: &RecordedMetadata) -> String {
-    if metadata.is_empty() {
-        return String::new();
-    }
-    serde_json::to_string(metadata).unwrap_or_default()
-}
-
-/// Metadata for a person, without the marker of an intent.
-fn pairs(metadata: &RecordedMetadata) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let pairs = metadata.iter().filter(|(key, _)| *key != Intent::METADATA_KEY);
-    pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
-}
 
 /// Prints rows as they arrive, so that a long list needs little memory.
 pub(crate) struct Rows {
@@ -187,7 +37,11 @@ impl Rows {
 
     /// Prints and flushes the rows of a page. A row that could not be read is printed as it
     /// came: with the others in JSON, otherwise on standard error.
-    pub(crate) fn print<R: Row>(&mut self, rows: &[R], malformed: &[Value]) -> Result<(), Failure> {
+    pub(crate) fn print<I: Listed>(
+        &mut self,
+        rows: &[I],
+        malformed: &[Value],
+    ) -> Result<(), Failure> {
         match self.format {
             Format::Table => {
                 if !rows.is_empty() {
@@ -201,11 +55,13 @@ impl Rows {
             }
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(&mut self.output);
+                let mut columns = I::columns();
+                columns.retain(|column| column.csv.is_some());
                 if !std::mem::replace(&mut self.begun, true) {
-                    csv.write_record(R::CSV_COLUMNS)?;
+                    csv.write_record(columns.iter().filter_map(|column| column.csv))?;
                 }
                 for row in rows {
-                    let cells = row.csv_cells().into_iter();
+                    let cells = columns.iter().map(|column| (column.cell)(row));
                     csv.write_record(cells.map(|cell| csv_cell(cell, self.terminal)))?;
                 }
                 csv.flush()?;
@@ -258,14 +114,16 @@ fn csv_cell(cell: String, terminal: bool) -> String {
     if terminal { printable(&cell) } else { cell }
 }
 
-fn table<R: Row>(rows: &[R], first: bool) -> Table {
+fn table<I: Listed>(rows: &[I], first: bool) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
+    let mut columns = I::columns();
+    columns.retain(|column| column.table.is_some());
     if first {
-        table.set_header(R::TABLE_COLUMNS);
+        table.set_header(columns.iter().filter_map(|column| column.table));
     }
     for row in rows {
-        table.add_row(row.table_cells().iter().map(|cell| printable(cell)));
+        table.add_row(columns.iter().map(|column| printable(&(column.cell)(row))));
     }
     table
 }

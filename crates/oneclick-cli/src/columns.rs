@@ -1,0 +1,122 @@
+//! The columns of every list, in CSV and in tables.
+
+use oneclick_ureq::{
+    CustomerRecord, CustomerSummary, ImpactId, Intent, Project, Record, RecordedMetadata, Redacted,
+    Row,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+/// An item of a list.
+pub(crate) trait Listed: Serialize + Sized {
+    fn columns() -> Vec<Column<Self>>;
+}
+
+/// A column: what it is called in CSV and in a table, if it is there, and its cell.
+pub(crate) struct Column<I> {
+    pub(crate) csv: Option<&'static str>,
+    pub(crate) table: Option<&'static str>,
+    pub(crate) cell: fn(&I) -> String,
+}
+
+impl<I> Column<I> {
+    fn csv(name: &'static str, cell: fn(&I) -> String) -> Self {
+        Self { csv: Some(name), table: None, cell }
+    }
+
+    fn table(name: &'static str, cell: fn(&I) -> String) -> Self {
+        Self { csv: None, table: Some(name), cell }
+    }
+
+    fn both(csv: &'static str, table: &'static str, cell: fn(&I) -> String) -> Self {
+        Self { csv: Some(csv), table: Some(table), cell }
+    }
+}
+
+impl Listed for Record {
+    fn columns() -> Vec<Column<Self>> {
+        record_columns([])
+    }
+}
+
+impl Listed for CustomerRecord {
+    fn columns() -> Vec<Column<Self>> {
+        record_columns([
+            Column::csv("customer_id", |row: &Self| row.customer.customer_id.clone()),
+            Column::both("customer_email", "customer", |row| {
+                row.customer.customer_email.as_str().to_owned()
+            }),
+            Column::both("customer_name", "name", |row| {
+                personal(row.customer.customer_name.as_ref())
+            }),
+        ])
+    }
+}
+
+/// The columns of both lists of records, with those of the customer in between.
+fn record_columns<C>(customer: impl IntoIterator<Item = Column<Row<C>>>) -> Vec<Column<Row<C>>> {
+    let mut columns = vec![
+        Column::table("id", |row: &Row<C>| ImpactId::from(row).to_string()),
+        Column::csv("user_id", |row| row.user_id.to_string()),
+        Column::csv("time_utc", |row| row.time_utc.to_string()),
+        Column::table("impact", |row| row.impact.to_string()),
+        Column::csv("kind", |row| row.impact.kind.to_string()),
+        Column::csv("amount", |row| row.impact.amount.to_string()),
+    ];
+    columns.extend(customer);
+    columns.extend([
+        Column::both("category", "category", |row: &Row<C>| {
+            row.category.as_ref().map(ToString::to_string).unwrap_or_default()
+        }),
+        Column::csv("metadata", |row| json(&row.metadata)),
+        Column::table("metadata", |row| pairs(&row.metadata)),
+    ]);
+    columns
+}
+
+impl Listed for CustomerSummary {
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            Column::both("customer_id", "id", |customer| customer.customer_id.clone()),
+            Column::both("customer_email", "customer", |customer| {
+                customer.customer_email.as_str().to_owned()
+            }),
+            Column::both("customer_name", "name", |customer| {
+                personal(customer.customer_name.as_ref())
+            }),
+            Column::both("onboarded_on", "since", |customer| customer.onboarded_on.to_string()),
+        ]
+    }
+}
+
+impl Listed for Project {
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            Column::both("project_id", "id", |project| project.project_id.clone()),
+            Column::both("name", "name", |project| project.name.clone()),
+            Column::both("type", "type", |project| project.project_type.to_string()),
+            Column::both("location", "location", |project| project.location.clone()),
+            Column::csv("organization", |project| project.organization.clone()),
+            Column::csv("available", |project| project.available.to_string()),
+        ]
+    }
+}
+
+fn personal(value: Option<&Redacted>) -> String {
+    value.map(|text| text.as_str().to_owned()).unwrap_or_default()
+}
+
+/// Metadata as JSON, or nothing if there is none.
+fn json(metadata: &RecordedMetadata) -> String {
+    if metadata.is_empty() {
+        return String::new();
+    }
+    serde_json::to_string(metadata).unwrap_or_default()
+}
+
+/// Metadata for a person, without the marker of an intent.
+fn pairs(metadata: &RecordedMetadata) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let pairs = metadata.iter().filter(|(key, _)| *key != Intent::METADATA_KEY);
+    pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
+}
