@@ -21,7 +21,7 @@
 //! | list | [`records`], [`customer_records`], [`customers`] |
 //! | call any other endpoint | [`send`] |
 //!
-//! The client's methods are documented in [`oneclick_proto::client`]; this crate is the
+//! The client's methods are documented in [`client`]; this crate is the
 //! transport: a pool of connections ([`Pool`]), a single connection ([`Connection`]), or
 //! any service with the same types ([`Transport::from_service`]). It does not follow
 //! redirects, and it sends each request once: only [`RetryPolicy`] repeats requests, and
@@ -78,14 +78,17 @@ use http::header::ACCEPT_ENCODING;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
-#[doc(no_inline)]
-pub use oneclick_proto::*;
+use oneclick_proto::{BodyGate, BodyReader, Gunzip, Withdrawn, accept_encoding};
 use tower_service::Service;
 
 pub use connection::Connection;
 pub use pool::Pool;
 
-/// A client on a pool of connections; [`oneclick_proto::Client`] documents its methods.
+oneclick_proto::reexport_for_clients!();
+#[doc(no_inline)]
+pub use oneclick_proto::{chrono, http};
+
+/// A client on a pool of connections; [`client::Client`] documents its methods.
 pub type Client = AsyncClient<Transport>;
 
 /// A transport over a service, by default over a pool of connections.

@@ -1,7 +1,6 @@
 //! A pool of connections as a service: hyper-util's client, set up for this API.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,7 +19,7 @@ use crate::RequestBody;
 
 /// A pool of connections, which are opened as needed and shared by clones. A call needs a
 /// tokio runtime; see [`Transport`](crate::Transport).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Pool(Client<WithTimeout<tls::Connector>, RequestBody>);
 
 impl Pool {
@@ -73,12 +72,6 @@ impl Service<Request<RequestBody>> for Pool {
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let response = self.0.call(request);
         Box::pin(async { Ok(response.await?) })
-    }
-}
-
-impl fmt::Debug for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pool(..)")
     }
 }
 

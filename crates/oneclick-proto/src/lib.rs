@@ -89,6 +89,7 @@ mod machine;
 mod mend;
 mod pager;
 mod purchase;
+mod reexports;
 mod retry;
 mod setters;
 mod trace;

@@ -118,7 +118,7 @@ impl<In: Transport> Connector<In> for TcpConnector {
             None => Duration::MAX,
             Some(until) => until.saturating_duration_since(Instant::now()),
         };
-        let mut failed = Error::HostNotFound;
+        let mut failure = Error::HostNotFound;
         for (index, address) in details.addrs.iter().enumerate() {
             // Divide the time among the addresses, so a silent one leaves time for the next.
             let shares = u32::try_from(details.addrs.len() - index).unwrap_or(u32::MAX);
@@ -136,13 +136,10 @@ impl<In: Transport> Connector<In> for TcpConnector {
                     let tcp = Tcp { stream, buffers, held: Vec::new(), until };
                     return Ok(Some(Either::B(tcp)));
                 }
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    failed = Error::Timeout(Timeout::Connect);
-                }
-                Err(error) => failed = Error::Io(error),
+                Err(error) => failure = failed(error, details.timeout),
             }
         }
-        Err(failed)
+        Err(failure)
     }
 }
 

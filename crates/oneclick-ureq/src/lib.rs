@@ -21,9 +21,9 @@
 //! | list | [`records`], [`customer_records`], [`customers`] |
 //! | call any other endpoint | [`send`] |
 //!
-//! The client's methods are documented in [`oneclick_proto::client`]; this crate is the
-//! transport. It does not follow redirects, and it sends each request once: only
-//! [`RetryPolicy`] repeats requests, and never a purchase that may have been made.
+//! The client's methods are documented in [`client`]; this crate is the transport. It does
+//! not follow redirects, and it sends each request once: only [`RetryPolicy`] repeats
+//! requests, and never a purchase that may have been made.
 //!
 //! `https://` goes through the proxy of the environment, as [`Proxy`] reads it: HTTP,
 //! HTTPS or SOCKS. The proxy sees only the host name. `http://` never goes through a
@@ -78,12 +78,15 @@ use std::time::{Duration, Instant};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::uri::Scheme;
 use http::{Method, Request, Response};
-#[doc(no_inline)]
-pub use oneclick_proto::*;
+use oneclick_proto::{BodyGate, BodyReader, Gunzip, accept_encoding};
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::{Agent, SendBody, Timeout};
 
-/// A client on ureq; [`oneclick_proto::Client`] documents its methods.
+oneclick_proto::reexport_for_clients!();
+#[doc(no_inline)]
+pub use oneclick_proto::{chrono, http};
+
+/// A client on ureq; [`client::Client`] documents its methods.
 pub type Client = BlockingClient<Transport>;
 
 /// A transport over a [`ureq::Agent`].
