@@ -39,7 +39,7 @@ pub(crate) fn run(
     let metadata = Metadata::from_pairs(args.metadata.iter().cloned());
     let metadata = metadata.map_err(|invalid| {
         Failure::Usage(match invalid {
-            InvalidValue::Metadata { reason } => format!("--metadata cannot be used: {reason}"),
+            InvalidValue::Metadata { reason, .. } => format!("--metadata cannot be used: {reason}"),
             invalid => format!("--metadata cannot be used: {invalid}"),
         })
     })?;
@@ -159,7 +159,7 @@ impl Buying<'_> {
     /// The purchase or the state in its file cannot be used.
     fn invalid(&self, invalid: InvalidValue) -> Failure {
         match invalid {
-            InvalidValue::OtherPurchase { part } => self.wrong_file(part),
+            InvalidValue::OtherPurchase { part, .. } => self.wrong_file(part),
             invalid => invalid.into(),
         }
     }

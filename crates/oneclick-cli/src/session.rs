@@ -151,11 +151,11 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
                 "{source} {url} would send the key unencrypted: use https://, or set {INSECURE}=1 \
                  if you trust the network",
             ),
-            ConfigError::BaseUrl { reason } => format!(
+            ConfigError::BaseUrl { reason, .. } => format!(
                 "{source} is not the URL of an API: {reason}; expected one such as {}",
                 BaseUrl::production(),
             ),
-            ConfigError::Variable { name, reason } if name != KEY => {
+            ConfigError::Variable { name, reason, .. } if name != KEY => {
                 format!("{name} {reason}: unset it, or set it to the URL of an API")
             }
             // It is set, so it is its prefix that does not help.
@@ -163,8 +163,8 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
                 "the key begins with neither test_ nor live_: set {BASE_URL} or --base-url to the \
                  URL of its API",
             ),
-            ConfigError::Key { reason } => return unusable_key(reason),
-            ConfigError::KeyEnvironment { prefix, host } => format!(
+            ConfigError::Key { reason, .. } => return unusable_key(reason),
+            ConfigError::KeyEnvironment { prefix, host, .. } => format!(
                 "the key begins with {prefix}, and {host} is the other environment: use another \
                  key, or leave {source} out",
             ),

@@ -87,7 +87,7 @@ pub trait Endpoint: Serialize {
     /// Checks the fields beyond their types, before the request is written.
     ///
     /// # Errors
-    /// The reason why the request must not be sent.
+    /// The reason why the request must not be sent; see [`InvalidValue::unserializable`].
     fn check(&self) -> Result<(), InvalidValue> {
         Ok(())
     }

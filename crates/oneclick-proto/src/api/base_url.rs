@@ -170,16 +170,16 @@ impl BaseUrl {
             [] => path_and_query,
             prefix => [prefix, &path_and_query].concat().into(),
         };
-        let too_long = |_| InvalidValue::Unserializable {
-            reason: "its path and query must be a valid URI of at most 65,534 bytes",
-        };
-        let path_and_query = PathAndQuery::from_maybe_shared(path_and_query).map_err(too_long)?;
+        let path_and_query = PathAndQuery::from_maybe_shared(path_and_query).map_err(|_| {
+            InvalidValue::unserializable(
+                "its path and query must be a valid URI of at most 65,534 bytes",
+            )
+        })?;
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path_and_query);
-        Uri::from_parts(parts)
-            .map_err(|_| InvalidValue::Unserializable { reason: "its path is invalid" })
+        Uri::from_parts(parts).map_err(|_| InvalidValue::unserializable("its path is invalid"))
     }
 
     fn of_host(host: &'static str) -> Self {

@@ -9,11 +9,13 @@ use std::fmt;
 #[non_exhaustive]
 pub enum ConfigError {
     /// An API key that cannot be sent in a header.
+    #[non_exhaustive]
     Key {
         /// What is wrong with it.
         reason: &'static str,
     },
     /// A key of one environment with the host of the other.
+    #[non_exhaustive]
     KeyEnvironment {
         /// The prefix of the key: `live_` or `test_`.
         prefix: &'static str,
@@ -21,11 +23,13 @@ pub enum ConfigError {
         host: &'static str,
     },
     /// A base URL that cannot be used.
+    #[non_exhaustive]
     BaseUrl {
         /// What is wrong with it.
         reason: &'static str,
     },
     /// An environment variable that is missing or unusable.
+    #[non_exhaustive]
     Variable {
         /// The name of the variable.
         name: &'static str,
@@ -33,6 +37,7 @@ pub enum ConfigError {
         reason: &'static str,
     },
     /// A timeout of zero.
+    #[non_exhaustive]
     ZeroTimeout {
         /// The name of the timeout: `timeout` or `connect_timeout`.
         name: &'static str,

@@ -23,7 +23,7 @@ impl Encoded {
     pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Result<Self, InvalidValue> {
         endpoint.check()?;
         let json = serde_json::to_vec(endpoint)
-            .map_err(|_| unserializable("its fields cannot be written as JSON"))?;
+            .map_err(|_| InvalidValue::unserializable("its fields cannot be written as JSON"))?;
         let in_body = E::METHOD != Method::GET;
         if in_body && !E::PATH.contains('{') {
             let path_and_query = Bytes::from_static(E::PATH.as_bytes());
@@ -76,8 +76,9 @@ struct Fields<'a>(Vec<(Cow<'a, str>, Value)>);
 
 impl<'a> Fields<'a> {
     fn read(json: &'a [u8]) -> Result<Self, InvalidValue> {
-        serde_json::from_slice(json)
-            .map_err(|_| unserializable("the endpoint is not a struct with named fields"))
+        serde_json::from_slice(json).map_err(|_| {
+            InvalidValue::unserializable("the endpoint is not a struct with named fields")
+        })
     }
 }
 
@@ -120,7 +121,7 @@ fn path(template: &'static str, fields: &mut Fields<'_>) -> Result<Vec<u8>, Inva
     while let Some((before, after)) = rest.split_once('{') {
         let (field, after) = after
             .split_once('}')
-            .ok_or_else(|| unserializable("its path has an unclosed brace"))?;
+            .ok_or_else(|| InvalidValue::unserializable("its path has an unclosed brace"))?;
         let index = fields.0.iter().position(|(name, _)| name == field);
         let value = index.map(|index| fields.0.remove(index).1).unwrap_or_default();
         // URL parsers resolve `.` and `..`, even percent-encoded.
@@ -171,12 +172,8 @@ fn text(value: Value) -> Result<Option<String>, InvalidValue> {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
-        Value::Array(_) | Value::Object(_) => {
-            Err(unserializable("its path or query cannot contain a map or a nested list"))
-        }
+        Value::Array(_) | Value::Object(_) => Err(InvalidValue::unserializable(
+            "its path or query cannot contain a map or a nested list",
+        )),
     }
-}
-
-const fn unserializable(reason: &'static str) -> InvalidValue {
-    InvalidValue::Unserializable { reason }
 }

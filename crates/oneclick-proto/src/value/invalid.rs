@@ -26,6 +26,7 @@ use chrono::{Datelike, NaiveDate};
 #[non_exhaustive]
 pub enum InvalidValue {
     /// A number outside its range.
+    #[non_exhaustive]
     OutOfRange {
         /// The unit of the number, such as `trees`. The message shows `cents` in dollars.
         unit: &'static str,
@@ -37,16 +38,19 @@ pub enum InvalidValue {
         max: u64,
     },
     /// Something other than a whole number.
+    #[non_exhaustive]
     NotANumber {
         /// The unit of the expected number, such as `trees`.
         unit: &'static str,
     },
     /// Text that cannot be an e-mail address.
+    #[non_exhaustive]
     Email {
         /// What is wrong with it.
         reason: &'static str,
     },
     /// Text with too many characters.
+    #[non_exhaustive]
     TooLong {
         /// The name of the text, such as `reason`.
         name: &'static str,
@@ -56,6 +60,7 @@ pub enum InvalidValue {
         max: usize,
     },
     /// Metadata that the API does not accept.
+    #[non_exhaustive]
     Metadata {
         /// What is wrong with it.
         reason: &'static str,
@@ -63,16 +68,19 @@ pub enum InvalidValue {
     /// Text that is not the id of an impact.
     ImpactId,
     /// An id or cursor that lost characters on its way here, so it no longer names anything.
+    #[non_exhaustive]
     Damaged {
         /// The name of the text, such as `cursor`.
         name: &'static str,
     },
     /// The stored state of a different purchase.
+    #[non_exhaustive]
     OtherPurchase {
         /// The part that differs: `intent`, `kind of impact`, `amount` or `customer`.
         part: &'static str,
     },
     /// A date range that ends before it starts.
+    #[non_exhaustive]
     DateOrder {
         /// The first day.
         start: NaiveDate,
@@ -80,11 +88,13 @@ pub enum InvalidValue {
         end: NaiveDate,
     },
     /// A date outside the years 0 to 9999, which does not fit `YYYY-MM-DD`.
+    #[non_exhaustive]
     DateYear {
         /// The date.
         date: NaiveDate,
     },
     /// A field that cannot be a segment of the path.
+    #[non_exhaustive]
     PathSegment {
         /// The name of the field.
         field: &'static str,
@@ -93,6 +103,7 @@ pub enum InvalidValue {
     ///
     /// The endpoints of this crate fail like this only for a query that is too long. Your
     /// own [`Endpoint`](crate::Endpoint) also does if its query has a map or a nested list.
+    #[non_exhaustive]
     Unserializable {
         /// What is wrong with it.
         reason: &'static str,
@@ -100,6 +111,13 @@ pub enum InvalidValue {
 }
 
 impl InvalidValue {
+    /// An endpoint that cannot be written as a request, for
+    /// [`Endpoint::check`](crate::Endpoint::check) of your own endpoint.
+    #[must_use]
+    pub const fn unserializable(reason: &'static str) -> Self {
+        Self::Unserializable { reason }
+    }
+
     /// Refuses an id or cursor that lost characters on its way here.
     pub(crate) fn check_whole(name: &'static str, text: &str) -> Result<(), Self> {
         if text.contains(char::REPLACEMENT_CHARACTER) {

@@ -13,11 +13,12 @@ use chrono::NaiveDate;
 use http::{Method, Request, Response};
 use oneclick_proto::{
     Account, Api, ApiKey, BaseUrl, BlockingClient, BlockingTransport, BodyGate, BodyReader,
-    CancelImpact, Cents, Client, ConfigError, Connect, Cursor, Customer, DailyTotals, DateRange,
-    Email, Endpoint, Error, Fragments, GetDailyTotals, GetProject, ImpactId, Intent, InvalidValue,
-    Limit, ListRecords, Metadata, Outcome, Page, Pager, PlantTree, Pounds, Proxy, Purchase, Reason,
-    Receipt, Record, RecordedMetadata, RetryPolicy, Timestamp, Totals, Tracking, TransportError,
-    TransportOptions, Trees, UnresolvedReason, UserId, VerifiedPurchase, VerifyPolicy,
+    CancelImpact, CaptureCarbon, Cents, Client, ConfigError, Connect, Cursor, Customer,
+    DailyTotals, DateRange, Email, Endpoint, Error, Fragments, GetDailyTotals, GetProject,
+    ImpactId, Intent, InvalidValue, Limit, ListRecords, Machine, Metadata, Outcome, Page, Pager,
+    PlantTree, Pounds, Proxy, Purchase, Reason, Receipt, Record, RecordedMetadata, RetryPolicy,
+    Timestamp, Totals, Tracking, TransportError, TransportOptions, Trees, UnresolvedReason, UserId,
+    VerifiedPurchase, VerifyPolicy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -157,10 +158,17 @@ fn values() -> Vec<InvalidValue> {
     values.push("U123".parse::<ImpactId>().unwrap_err());
     let damaged = ListRecords::new().cursor(Cursor::new("\u{fffd}"));
     values.push(api().encode(&damaged).unwrap_err());
-    values.extend(
-        ["intent", "kind of impact", "amount", "customer"]
-            .map(|part| InvalidValue::OtherPurchase { part }),
-    );
+    let tree = || PlantTree::new(Trees::of::<1>());
+    let state = VerifiedPurchase::new(&intent, tree()).unwrap().state().clone();
+    let of_other = Intent::new("shop", "2");
+    for (intent, purchase) in [
+        (&of_other, Purchase::from(tree())),
+        (&intent, CaptureCarbon::new(Pounds::of::<1>()).into()),
+        (&intent, PlantTree::new(Trees::of::<2>()).into()),
+        (&intent, tree().customer(Customer::new("ada@example.com").unwrap()).into()),
+    ] {
+        values.push(VerifiedPurchase::resume(intent, purchase, state.clone()).unwrap_err());
+    }
     let day = |text: &str| text.parse::<NaiveDate>().unwrap();
     values.push(DateRange::between(day("2025-03-01"), day("2025-01-01")).unwrap_err());
     values.push(DateRange::since(day("+10000-01-01")).unwrap_err());

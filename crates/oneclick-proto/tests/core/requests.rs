@@ -396,7 +396,9 @@ fn the_ends_of_every_range_are_inside() {
 fn a_range_that_ends_before_it_starts_cannot_be_built() {
     let day = |day| NaiveDate::from_ymd_opt(2025, 1, day).unwrap();
     let error = DateRange::between(day(2), day(1)).unwrap_err();
-    assert_eq!(error, InvalidValue::DateOrder { start: day(2), end: day(1) });
+    assert!(
+        matches!(error, InvalidValue::DateOrder { start, end, .. } if (start, end) == (day(2), day(1)))
+    );
     assert!(DateRange::between(day(1), day(1)).is_ok());
     assert!(DateRange::since(NaiveDate::MAX).is_err() && DateRange::until(NaiveDate::MIN).is_err());
 }
@@ -423,7 +425,7 @@ fn a_path_parameter_cannot_leave_its_segment() {
     assert_eq!(request.uri().query(), None);
     for id in ["", ".", ".."] {
         let error = Api::sandbox("test_key").unwrap().encode(&GetProject::new(id)).unwrap_err();
-        assert_eq!(error, InvalidValue::PathSegment { field: "project_id" });
+        assert!(matches!(error, InvalidValue::PathSegment { field: "project_id", .. }));
     }
 }
 
@@ -431,14 +433,14 @@ fn a_path_parameter_cannot_leave_its_segment() {
 fn metadata_and_reasons_are_limited_in_characters() {
     let key = "ß".repeat(40);
     let mut metadata = Metadata::from_pairs([(&*key, "🌳".repeat(500))]).unwrap();
-    assert_eq!(
+    assert!(matches!(
         metadata.insert("ß".repeat(41), ""),
-        Err(InvalidValue::TooLong { name: "metadata key", characters: 41, max: 40 }),
-    );
-    assert_eq!(
+        Err(InvalidValue::TooLong { name: "metadata key", characters: 41, max: 40, .. }),
+    ));
+    assert!(matches!(
         metadata.insert(&*key, "🌳".repeat(501)),
-        Err(InvalidValue::TooLong { name: "metadata value", characters: 501, max: 500 }),
-    );
+        Err(InvalidValue::TooLong { name: "metadata value", characters: 501, max: 500, .. }),
+    ));
     assert!(Reason::new("🌳".repeat(200)).is_ok() && Reason::new("🌳".repeat(201)).is_err());
 }
 
@@ -631,7 +633,7 @@ fn an_endpoint_that_cannot_be_encoded_is_an_error() {
     }
 
     let error = Api::sandbox("test_key").unwrap().encode(&Nameless).unwrap_err();
-    assert!(matches!(error, InvalidValue::PathSegment { field: "id" }));
+    assert!(matches!(error, InvalidValue::PathSegment { field: "id", .. }));
     let nested = Nested { filter: vec![vec![1]] };
     let error = Api::sandbox("test_key").unwrap().encode(&nested).unwrap_err();
     assert!(matches!(error, InvalidValue::Unserializable { .. }));

@@ -625,11 +625,16 @@ fn a_damaged_cursor_or_id_is_never_sent_back() {
     let first = pager.request().unwrap().unwrap();
     let page = pager.take(decode(&first, body)).unwrap().unwrap();
     let second = pager.request().unwrap().unwrap();
-    let damaged = |name| InvalidValue::Damaged { name };
-    assert_eq!(api.encode(&second).unwrap_err(), damaged("cursor"));
+    let error = api.encode(&second).unwrap_err();
+    assert!(error.to_string().starts_with("the cursor is damaged (it contains U+FFFD"));
+    assert!(matches!(error, InvalidValue::Damaged { name: "cursor", .. }));
     let record = &page.items[0];
-    assert_eq!(api.encode(&TrackImpact::from(record)).unwrap_err(), damaged("user id"));
-    assert_eq!(api.encode(&CancelImpact::from(record)).unwrap_err(), damaged("user id"));
+    for error in [
+        api.encode(&TrackImpact::from(record)).unwrap_err(),
+        api.encode(&CancelImpact::from(record)).unwrap_err(),
+    ] {
+        assert!(matches!(error, InvalidValue::Damaged { name: "user id", .. }));
+    }
     for cursor in [Some("a\u{fffd}"), None] {
         let mut customers = ListCustomers::new();
         customers.cursor = cursor.map(Cursor::new);
@@ -638,7 +643,6 @@ fn a_damaged_cursor_or_id_is_never_sent_back() {
         records.cursor = cursor.map(Cursor::new);
         assert_eq!(api.encode(&records).is_err(), cursor.is_some());
     }
-    assert!(damaged("cursor").to_string().starts_with("the cursor is damaged (it contains U+FFFD"));
 }
 
 /// A reason is shown whoever wrote it, but only one from the API proves anything.

@@ -778,11 +778,11 @@ fn a_state_is_refused_for_another_intent_kind_amount_or_customer() {
         (ada.clone(), bob, "customer"),
     ] {
         let error = VerifiedPurchase::resume(&intent(), now, state(then)).unwrap_err();
-        assert_eq!(error, InvalidValue::OtherPurchase { part: what });
+        assert!(matches!(error, InvalidValue::OtherPurchase { part, .. } if part == what));
     }
     let other = Intent::new("shop", "order-2");
     let error = VerifiedPurchase::resume(&other, tree(), state(tree().into())).unwrap_err();
-    assert_eq!(error, InvalidValue::OtherPurchase { part: "intent" });
+    assert!(matches!(error, InvalidValue::OtherPurchase { part: "intent", .. }));
     let stored = serde_json::to_string(&state(ada.clone())).unwrap();
     assert!(!stored.contains("ada"), "{stored}");
     let stored = serde_json::from_str(&stored).unwrap();
