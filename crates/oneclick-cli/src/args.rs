@@ -236,7 +236,7 @@ pub(crate) enum Command {
     Daily {
         #[command(flatten)]
         dates: Dates,
-        /// The kind of impact. Default: the one with the most days.
+        /// The kind of impact; by default, the one with the most days.
         #[arg(long, value_parser = values::one_of(ImpactKind::KNOWN, ImpactKind::as_str))]
         kind: Option<ImpactKind>,
         /// Also write the chart to an SVG file.
@@ -323,10 +323,11 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS:PORT")]
         #[arg(value_parser = values::socket_address)]
         listen: SocketAddr,
-        /// Another host name to answer to, such as that of a container.
+        /// Another host name to answer to, such as that of a container; may be given
+        /// several times
         ///
-        /// The emulator answers to loopback names (localhost, 127.0.0.1), and to
-        /// those given here, in the Host header. May be given several times.
+        /// In the Host header, the emulator accepts only names of this machine
+        /// (localhost, 127.0.0.1) and those given here.
         #[arg(long, value_name = "NAME")]
         allow_host: Vec<HostName>,
         /// The seed from which ids are derived.
@@ -484,7 +485,7 @@ pub(crate) struct Kinds {
 /// The options of every list.
 #[derive(Args, Debug)]
 pub(crate) struct Listing {
-    /// How many rows to print, 1 to 1,000; with --all, per request.
+    /// How many rows to print, 1 to 1,000; with --all, per request; by default 10, or 1,000 with --all.
     #[arg(long, value_name = "ROWS", value_parser = values::limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<Limit>,
     /// Which rows come first.

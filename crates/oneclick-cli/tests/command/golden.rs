@@ -23,6 +23,21 @@ fn commands(help: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The parts of a help text that have a title. A part that was shown before is not repeated
+/// in the file, so that it can be read in one go.
+fn sections(help: &str) -> Vec<String> {
+    let mut sections = vec![String::new()];
+    for line in help.lines() {
+        if line.ends_with(':') && !line.starts_with(' ') {
+            sections.push(String::new());
+        }
+        let section = sections.last_mut().unwrap();
+        *section += line;
+        section.push('\n');
+    }
+    sections
+}
+
 #[test]
 fn help_texts() {
     let setup = Setup::of("http://127.0.0.1:1");
@@ -38,11 +53,24 @@ fn help_texts() {
     let commands = commands(&help);
     let shown = |arguments: &str, help: &str| format!("$ oneclick {arguments}\n{help}\n\n");
     let mut all = shown("-h", &run(&["-h"])) + &shown("--help", &help);
+    let common = help.split_once("\nOptions:\n").unwrap().1;
+    let common = common.split_once("\n\nConnection options:").unwrap().0;
+    let mut seen = sections(&help);
     for command in &commands {
         run(&[command, "-h"]);
         let help = run(&[command, "--help"]);
         assert!(help.contains("\nExample:\n  oneclick "), "{help}");
-        all += &shown(&format!("{command} --help"), &help);
+        let mut shortened = String::new();
+        for section in sections(&help.replace(common, "  and those of every command")) {
+            let title = section.lines().next().unwrap_or_default();
+            if seen.contains(&section) {
+                shortened += &format!("{title} as above\n\n");
+            } else {
+                shortened += &section;
+                seen.push(section);
+            }
+        }
+        all += &shown(&format!("{command} --help"), &shortened);
     }
     assert_data_eq!(all, file!["../golden/help.txt"].raw());
 
