@@ -68,7 +68,7 @@ pub(crate) fn run(
         }
     }
     if !args.never_buys() {
-        confirm(session, args.yes, &summary(&purchase), &account)?;
+        confirm(session, args.yes, &format!("buy {}", summary(&purchase)), &account)?;
     }
     // Two accounts can use the same name for different intents.
     let intent = Intent::new(account.user_id.as_str(), &name);
@@ -448,8 +448,8 @@ impl Buying<'_> {
             format!("from {} on, {again} finds out, {then}", clock_time(after))
         } else if responded {
             format!(
-                "the API's responses have no Date, so only a run finds out whose --wait is longer \
-                 than its --settle: {again}, and with `--wait {}`, finds out, {then}",
+                "the API's responses have no Date, so only a run whose --wait is longer than its \
+                 --settle finds out: {again}, and with `--wait {}`, finds out, {then}",
                 settle.saturating_add(SETTLE_SLACK),
             )
         } else {
@@ -642,10 +642,10 @@ pub(crate) fn confirm(
     let owner = account.email.as_str();
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(format!(
-            "this is production: {action}, paid by {owner}; add --yes to confirm"
+            "this is production, with the account of {owner}: add --yes to {action}"
         )));
     }
-    let question = format!("{action}, paid by {owner}. Continue? [y/N] ");
+    let question = format!("this is production: {action}, with the account of {owner}? [y/N] ");
     let question = output::printable(&question);
     // If it cannot be printed, nobody answers it.
     let _ = write!(io::stderr(), "{question}");

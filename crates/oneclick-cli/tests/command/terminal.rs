@@ -23,7 +23,7 @@ fn production_shows_the_purchase_and_who_pays_and_asks() {
         let setup = in_production(&server);
         let mut terminal = spawn_command(setup.command(&["plant", "5"]), Some(30_000)).unwrap();
         terminal
-            .exp_regex("5 trees planted, paid by .*@example.com. Continue\\? \\[y/N\\] ")
+            .exp_regex("buy 5 trees planted, with the account of .*@example.com\\? \\[y/N\\] ")
             .unwrap();
         terminal.send_line(reply).unwrap();
         terminal.exp_string(expected).unwrap();
@@ -39,7 +39,7 @@ fn without_a_terminal_production_needs_yes() {
     let setup = in_production(&server);
     let refused = setup.run(&["plant", "5"]);
     assert_eq!((refused.code, &*refused.stdout), (2, ""));
-    assert!(refused.stderr.contains("add --yes to confirm"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("add --yes to "), "{}", refused.stderr);
     assert_eq!(bought(&server), 0);
     setup.run_ok(&["plant", "5", "--yes"]);
     assert_eq!(bought(&server), 1);

@@ -53,7 +53,7 @@ fn a_wrong_body_is_refused_with_how_to_fix_it() {
         (r#"{"amount":5,"metadata":{"":"secret"}}"#, vec!["`metadata`", "a key is empty"]),
         (r#"{"amount":5,"metadata":{"gift":"secret"}}"#, vec!["`metadata`", "reserved"]),
         (r#"{"amount":5,"metadata":{"widgetID":"secret"}}"#, vec!["`metadata`", "reserved"]),
-        (r#"{"amount":5,"metadata":{"a":"1","\u0061":"2"}}"#, vec!["`metadata`", "duplicate key"]),
+        (r#"{"amount":5,"metadata":{"a":"1","\u0061":"2"}}"#, vec!["`metadata`", "given twice"]),
         (r#"{"amount":5,"secret@x":1}"#, vec!["unknown field"]),
         (r#"{"amount":5,"customer_name":"Secret"}"#, vec!["without `customer_email`"]),
         (r#"{"amount":5,"customer_email":null}"#, vec!["`customer_email` is null"]),

@@ -61,7 +61,7 @@ impl Metadata {
         let mut metadata = Self::new();
         for (key, value) in pairs {
             if metadata.insert(key, value)?.is_some() {
-                return Err(InvalidValue::Metadata { reason: "duplicate key" });
+                return Err(InvalidValue::Metadata { reason: "a key is given twice" });
             }
         }
         Ok(metadata)
