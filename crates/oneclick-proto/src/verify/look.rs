@@ -286,38 +286,83 @@ mod tests {
 
     const PAGE: i64 = 30;
 
-    fn moment(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(second, 0).unwrap()
+    fn moment(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(millis).unwrap()
     }
 
-    /// The stage of a list that is read oldest first, after three pages with these
-    /// seconds as times, if no purchase was made after second 20.
-    fn read(second_of: impl Fn(i64) -> i64) -> Stage {
+    /// The stage of a list after up to three pages, of which every page has a cursor. The
+    /// function returns the time of a row in milliseconds.
+    fn read(
+        stage: Stage,
+        time_of: impl Fn(i64) -> i64,
+        take: impl Fn(&mut List, &[DateTime<Utc>]),
+    ) -> Stage {
         let look = Look::new(Duration::ZERO, None, None, 100);
         let [mut list, _] = look.lists;
-        (list.stage, list.cursor) = (Stage::OldestFirst, Some(Cursor::new("next")));
+        (list.stage, list.cursor) = (stage, Some(Cursor::new("next")));
         for page in 0..3 {
-            let times = (page * PAGE..(page + 1) * PAGE).map(|row| moment(second_of(row)));
-            list.take_oldest_first(&times.collect::<Vec<_>>(), Some(moment(20)), 100);
-            if list.stage != Stage::OldestFirst {
+            let times = (page * PAGE..(page + 1) * PAGE).map(|row| moment(time_of(row)));
+            take(&mut list, &times.collect::<Vec<_>>());
+            if list.stage != stage {
                 break;
             }
         }
         list.stage
     }
 
+    /// Oldest first, if no purchase was made after `until`.
+    fn read_oldest_first(until: i64, time_of: impl Fn(i64) -> i64) -> Stage {
+        read(Stage::OldestFirst, time_of, |list, times| {
+            list.take_oldest_first(times, Some(moment(until)), 100);
+        })
+    }
+
+    /// Newest first, if no purchase was made before `from`.
+    fn read_newest_first(from: i64, time_of: impl Fn(i64) -> i64) -> Stage {
+        read(Stage::NewestFirst, time_of, |list, times| {
+            list.take_newest_first(times, Some(moment(from)), 100);
+        })
+    }
+
     #[test]
     fn reading_ends_early_only_if_the_rows_come_in_the_requested_order() {
-        assert_eq!(read(|row| row), Stage::Whole);
-        assert_eq!(read(|row| row / 4), Stage::Whole);
+        let read = |second_of: &dyn Fn(i64) -> i64| {
+            read_oldest_first(20_000, |row| 1_000 * second_of(row))
+        };
+        assert_eq!(read(&|row| row), Stage::Whole);
+        assert_eq!(read(&|row| row / 4), Stage::Whole);
         // The server returns the newest first anyway: old rows may follow.
-        assert_eq!(read(|row| 1_000 - row), Stage::Partial);
-        assert_eq!(read(|row| 1_000 - row / 4), Stage::Partial);
+        assert_eq!(read(&|row| 1_000 - row), Stage::Partial);
+        assert_eq!(read(&|row| 1_000 - row / 4), Stage::Partial);
         // One row with a time of an earlier page.
-        assert_eq!(read(|row| if row == 25 { 3 } else { row }), Stage::Partial);
+        assert_eq!(read(&|row| if row == 25 { 3 } else { row }), Stage::Partial);
         // All rows have the same time: that proves no order.
-        assert_eq!(read(|_| 1_000), Stage::OldestFirst);
+        assert_eq!(read(&|_| 1_000), Stage::OldestFirst);
         // Rounded times still count as sorted.
-        assert_eq!(read(|row| row + (row + 1) % 2), Stage::Whole);
+        assert_eq!(read(&|row| row + (row + 1) % 2), Stage::Whole);
+    }
+
+    #[test]
+    fn times_may_go_back_as_far_as_rounding_does_and_no_further() {
+        let back = |by: i64| move |row| if row == 25 { 24_000 - by } else { 1_000 * row };
+        assert_eq!(read_oldest_first(20_000, back(1_010)), Stage::Whole);
+        assert_eq!(read_oldest_first(20_000, back(1_011)), Stage::Partial);
+    }
+
+    #[test]
+    fn a_rise_that_rounding_explains_proves_no_order() {
+        let rise = |by: i64| move |row| if row < 45 { 0 } else { by };
+        assert_eq!(read_oldest_first(-1, rise(1_010)), Stage::OldestFirst);
+        assert_eq!(read_oldest_first(-1, rise(1_011)), Stage::Whole);
+    }
+
+    #[test]
+    fn rows_at_the_very_time_of_a_purchase_are_still_read() {
+        let oldest = |row| 1_000 * row;
+        assert_eq!(read_oldest_first(89_000, oldest), Stage::OldestFirst);
+        assert_eq!(read_oldest_first(88_000, oldest), Stage::Whole);
+        let newest = |row| 1_000 * (89 - row);
+        assert_eq!(read_newest_first(0, newest), Stage::NewestFirst);
+        assert_eq!(read_newest_first(1, newest), Stage::Whole);
     }
 }
