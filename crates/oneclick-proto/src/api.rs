@@ -23,7 +23,7 @@ use crate::value::InvalidValue;
 use crate::{Endpoint, Error, mend};
 
 /// The header with the key.
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const JSON: &str = "application/json";
 const AGENT: &str = concat!("oneclick-proto/", env!("CARGO_PKG_VERSION"));
 
@@ -171,6 +171,12 @@ impl Api {
     #[must_use]
     pub fn base_url(&self) -> &BaseUrl {
         &self.0.base_url
+    }
+
+    /// Whether the key or the host is one of production.
+    pub(crate) fn is_production(&self) -> bool {
+        self.0.key.expose().starts_with("live_")
+            || self.base_url().host_and_port() == BaseUrl::production().host_and_port()
     }
 
     /// Writes the request of an endpoint.

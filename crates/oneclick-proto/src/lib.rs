@@ -61,6 +61,7 @@
 //!   [`Settlement`] over any transport. [`RetryPolicy`]: how often a request is sent.
 //!   [`Pager`]: a list, page by page.
 //! * [`Purchase`]: any of the actions as one type, to be stored and sent later.
+//! * [`Probe`]: asks a server what the API's reference leaves unstated.
 //! * [`Error`] and [`Execution`]: why a call failed, and whether money moved.
 //! * [`Client`]: all of this over an [`AsyncTransport`] or a [`BlockingTransport`].
 //! * [`guide`]: how to write a transport in fifteen minutes.
@@ -104,6 +105,7 @@ pub mod client;
 pub mod endpoint;
 mod error;
 pub mod guide;
+pub mod probe;
 
 pub use api::{Api, ApiKey, BaseUrl, ConfigError};
 pub use client::{AsyncClient, BlockingClient, Client};
@@ -128,6 +130,7 @@ pub use endpoint::{
 pub use error::{Error, ErrorBody, ErrorKind, ErrorType, Execution};
 pub use machine::{Call, Machine, Sent, Settled, Settlement, Step, VerifiedPurchase, Waiting};
 pub use pager::Pager;
+pub use probe::{Probe, ProbeReport};
 pub use purchase::Purchase;
 pub use retry::RetryPolicy;
 pub use transport::{

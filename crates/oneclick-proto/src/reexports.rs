@@ -16,12 +16,13 @@ macro_rules! reexport_for_clients {
             GetDailyTotals, GetImpactTotals, GetProject, Goal, Impact, ImpactId, ImpactKind,
             ImpactTotals, Intent, InvalidValue, Limit, List, ListCustomerRecords, ListCustomers,
             ListItem, ListProjects, ListRecords, Locale, Machine, Metadata, NoCustomer, NotBought,
-            OtherName, Outcome, Page, Pager, Pending, Phase, PlantTree, Pounds, Project,
-            ProjectList, ProjectType, Proxy, ProxyError, ProxyScheme, Purchase, PurchaseState,
-            Reason, Receipt, Record, RecordCustomer, RecordedMetadata, Redacted, RestoreCoral,
-            RetryPolicy, Row, Sent, Settled, Settlement, SortOrder, Step, Timestamp, Totals,
-            TrackImpact, Tracking, TransportError, TransportOptions, TreeCategory, Trees,
+            OtherName, Outcome, Page, Pager, Pending, Phase, PlantTree, Pounds, Probe, ProbeReport,
+            Project, ProjectList, ProjectType, Proxy, ProxyError, ProxyScheme, Purchase,
+            PurchaseState, Reason, Receipt, Record, RecordCustomer, RecordedMetadata, Redacted,
+            RestoreCoral, RetryPolicy, Row, Sent, Settled, Settlement, SortOrder, Step, Timestamp,
+            Totals, TrackImpact, Tracking, TransportError, TransportOptions, TreeCategory, Trees,
             Unresolved, UnresolvedReason, UserId, VerifiedPurchase, VerifyPolicy, Waiting, client,
+            probe,
         };
     };
 }

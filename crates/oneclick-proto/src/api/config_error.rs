@@ -36,6 +36,8 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An API that buys for money, for something that only tests it.
+    Production,
     /// A timeout of zero.
     #[non_exhaustive]
     ZeroTimeout {
@@ -57,6 +59,9 @@ impl fmt::Display for ConfigError {
             }
             Self::BaseUrl { reason } => write!(f, "invalid base URL: {reason}"),
             Self::Variable { name, reason } => write!(f, "{name} {reason}"),
+            Self::Production => f.write_str(
+                "a probe buys and cancels, so it does not run in production: use a test_ key",
+            ),
             Self::ZeroTimeout { name } => write!(f, "{name} must be longer than zero"),
         }
     }

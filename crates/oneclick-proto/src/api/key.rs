@@ -45,7 +45,7 @@ impl ApiKey {
         Ok(Self(header))
     }
 
-    pub(super) fn header(&self) -> HeaderValue {
+    pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::response::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 
 use super::{Machine, Next, Sent, Step, Then, Waiting};
-use crate::api::Encoded;
+use crate::api::{ApiKey, Encoded, X_API_KEY};
 use crate::error::Operation;
 use crate::retry::date;
 use crate::trace::Report;
@@ -22,15 +22,26 @@ use crate::{Api, Endpoint, Error, Execution, RetryPolicy};
 pub struct ApiRequest {
     operation: Operation,
     encoded: Result<Encoded, InvalidValue>,
+    /// The key to send instead of the API's.
+    key: Option<ApiKey>,
 }
 
 impl ApiRequest {
     pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Self {
-        Self { operation: Operation::of::<E>(), encoded: Encoded::of(endpoint) }
+        Self { operation: Operation::of::<E>(), encoded: Encoded::of(endpoint), key: None }
+    }
+
+    /// Sends another key than the API's.
+    pub(crate) fn with_key(self, key: ApiKey) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     fn build(&self, api: &Api) -> Result<Request<Vec<u8>>, InvalidValue> {
-        api.request(self.operation.method.clone(), self.encoded.clone()?)
+        let mut request = api.request(self.operation.method.clone(), self.encoded.clone()?)?;
+        if let Some(key) = &self.key {
+            request.headers_mut().insert(X_API_KEY, key.header());
+        }
+        Ok(request)
     }
 }
 
@@ -188,6 +199,19 @@ impl ApiResult<'_> {
             Ok((head, _)) => date(&head.headers),
             Err(error) => error.date(),
         }
+    }
+
+    /// The body of a 2xx response.
+    pub(crate) fn body(&self) -> Option<&[u8]> {
+        self.outcome.as_ref().ok().map(|(_, body)| *body)
+    }
+
+    /// The names of the headers of a 2xx response that tell of limits.
+    pub(crate) fn limit_headers(&self) -> Vec<String> {
+        let headers = self.outcome.as_ref().ok().map(|(head, _)| &head.headers);
+        let names = headers.into_iter().flat_map(HeaderMap::keys).map(HeaderName::as_str);
+        let limits = |name: &&str| name.contains("ratelimit") || name.contains("quota");
+        names.filter(limits).map(str::to_owned).collect()
     }
 
     /// Decodes the response. `personal` returns the texts that no message may show.

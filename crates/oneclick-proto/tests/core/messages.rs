@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
 use http::{Method, Request, Response};
 use oneclick_proto::{
     Account, Api, ApiKey, BaseUrl, BlockingClient, BlockingTransport, BodyGate, BodyReader,
     CancelImpact, CaptureCarbon, Cents, Client, ConfigError, Connect, Cursor, Customer,
     DailyTotals, DateRange, Email, Endpoint, Error, Fragments, GetDailyTotals, GetProject,
     ImpactId, Intent, InvalidValue, Limit, ListRecords, Machine, Metadata, Outcome, Page, Pager,
-    PlantTree, Pounds, Proxy, Purchase, Reason, Receipt, Record, RecordedMetadata, RetryPolicy,
-    Timestamp, Totals, Tracking, TransportError, TransportOptions, Trees, UnresolvedReason, UserId,
-    VerifiedPurchase, VerifyPolicy,
+    PlantTree, Pounds, Probe, Proxy, Purchase, Reason, Receipt, Record, RecordedMetadata,
+    RetryPolicy, Timestamp, Totals, Tracking, TransportError, TransportOptions, Trees,
+    UnresolvedReason, UserId, VerifiedPurchase, VerifyPolicy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -188,6 +188,8 @@ fn settings() -> Vec<ConfigError> {
         ["", "'test_key'", "test_key\n"].map(|key| ApiKey::new(key).unwrap_err()).to_vec();
     settings.push(Api::production("test_key").unwrap_err());
     settings.push(Api::sandbox("live_key").unwrap_err());
+    let production = Api::production("live_key").unwrap();
+    settings.push(Probe::new(&production, DateTime::UNIX_EPOCH).unwrap_err());
     settings.extend(
         [
             "http://example.com",

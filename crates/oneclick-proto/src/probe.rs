@@ -1,0 +1,498 @@
+//! Asks a server what the API's reference leaves unstated.
+
+mod evidence;
+mod findings;
+mod plan;
+mod report;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use http::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::evidence::{Answer, Evidence, Exchange, Failure, Rows, has_fraction};
+use self::plan::{Address, FIRST, ORDERS, Question, TAGGED, TrackedBy, View, Wrong};
+pub use self::report::{Certainty, Finding, Measured, ProbeReport};
+use crate::api::{Api, ApiKey, ConfigError};
+use crate::endpoint::{Endpoint, Page, Receipt};
+use crate::machine::{ApiRequest, ApiResult, Machine, Next};
+use crate::value::{
+    Cents, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind, Limit, Metadata, Pounds,
+    SortOrder, Trees,
+};
+use crate::{
+    CancelImpact, CaptureCarbon, CleanOcean, DonateMoney, Error, Execution, GetAccount,
+    GetDailyTotals, Intent, ListCustomerRecords, ListCustomers, ListRecords, PlantTree, Purchase,
+    Reason, RestoreCoral, TrackImpact,
+};
+
+/// The most requests that a probe makes, with retries and cancellations.
+const MAX_REQUESTS: u32 = 99;
+/// After how many failures in a row a probe asks nothing more, and then cancels no more.
+const MAX_FAILURES: u32 = 4;
+/// How long to wait for records that do not show yet, and for a cancellation to take effect.
+const PATIENCE: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+
+/// Asks a server what the API's reference leaves unstated: a [`Machine`] whose output is a
+/// [`ProbeReport`].
+///
+/// It makes 20 of the smallest purchases, three of them for addresses under `example.com`
+/// and none with an e-mail to the customer. It reads the lists, tracks, asks wrongly on
+/// purpose, and cancels what it bought. That takes fewer than 100 requests, and half a minute
+/// at a server that shows records at once.
+///
+/// [`state`](Machine::state) holds the ids that are not cancelled yet. If you stop the
+/// machine, cancel them with [`CancelImpact`].
+///
+/// ```
+/// use oneclick_proto::{BlockingClient, BlockingTransport, ConfigError, Probe};
+///
+/// fn probe<T: BlockingTransport>(client: &BlockingClient<T>) -> Result<(), ConfigError> {
+///     let report = client.run(Probe::new(client.api(), chrono::Utc::now())?);
+///     for finding in &report.findings {
+///         println!("{}: {} ({})", finding.subject, finding.value, finding.basis);
+///     }
+///     Ok(())
+/// }
+/// ```
+#[must_use = "nothing is sent until the probe is started"]
+pub struct Probe {
+    queue: VecDeque<Question>,
+    /// The question in flight, and when it was asked.
+    asked: Option<(Question, Duration)>,
+    stage: Stage,
+    evidence: Evidence,
+    requests: u32,
+    /// How many answers in a row were failures.
+    failures: u32,
+    /// What was bought and is not cancelled yet.
+    active: Vec<ImpactId>,
+    cancelled: Vec<usize>,
+}
+
+/// What the questions in the queue are for. The number counts the waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Asking,
+    WaitingForRecords(usize),
+    CancellingFirst(usize),
+    Cancelling,
+    Done,
+}
+
+impl Probe {
+    /// A probe of this API. `now` is the time of the client's clock, by which the server's is
+    /// judged.
+    ///
+    /// # Errors
+    /// [`ConfigError::Production`] for the host of production, and for a key that starts with
+    /// `live_`: a probe buys.
+    pub fn new(api: &Api, now: DateTime<Utc>) -> Result<Self, ConfigError> {
+        if api.is_production() {
+            return Err(ConfigError::Production);
+        }
+        Ok(Self {
+            queue: plan::questions(),
+            asked: None,
+            stage: Stage::Asking,
+            evidence: Evidence::new(now),
+            requests: 0,
+            failures: 0,
+            active: Vec::new(),
+            cancelled: Vec::new(),
+        })
+    }
+
+    /// What a probe buys, for a person to read before it starts.
+    #[must_use]
+    pub fn purchases() -> Vec<Purchase> {
+        let evidence = Evidence::default();
+        (0..ORDERS.len()).filter_map(|order| purchase(order, &evidence)).collect()
+    }
+
+    /// Puts the questions of the next stage into the queue; `false` if there is none.
+    fn advance(&mut self) -> bool {
+        let given_up = self.failures >= MAX_FAILURES;
+        self.stage = match self.stage {
+            Stage::Asking => Stage::WaitingForRecords(0),
+            Stage::WaitingForRecords(waits) => match PATIENCE.get(waits) {
+                Some(wait) if !given_up && self.awaits_records() => {
+                    self.queue.extend([Question::Wait(*wait), Question::Own(View::Newest)]);
+                    Stage::WaitingForRecords(waits + 1)
+                }
+                _ => {
+                    self.failures = 0;
+                    self.queue.extend([Question::Cancel(FIRST)]);
+                    self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
+                    Stage::CancellingFirst(0)
+                }
+            },
+            Stage::CancellingFirst(waits) => match PATIENCE.get(waits) {
+                Some(wait) if self.awaits_cancellation() => {
+                    self.queue.push_back(Question::Wait(*wait));
+                    self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
+                    Stage::CancellingFirst(waits + 1)
+                }
+                _ => {
+                    self.queue.push_back(Question::CancelAgain);
+                    let others = (0..ORDERS.len()).filter(|order| *order != FIRST);
+                    self.queue.extend(others.map(Question::Cancel));
+                    self.queue.push_back(Question::Own(View::Afterwards));
+                    Stage::Cancelling
+                }
+            },
+            Stage::Cancelling => Stage::Done,
+            Stage::Done => return false,
+        };
+        true
+    }
+
+    /// Whether a record does not show yet.
+    fn awaits_records(&self) -> bool {
+        let newest = Question::Own(View::Newest);
+        let seen = |order: usize| {
+            self.evidence.newest(newest).any(|(_, page)| self.evidence.shows(order, page))
+        };
+        let own = |order: &usize| ORDERS[*order].customer.is_none();
+        self.evidence.maybe_bought().filter(own).any(|order| !seen(order))
+    }
+
+    /// Whether the first purchase was cancelled, and tracking does not show it yet.
+    fn awaits_cancellation(&self) -> bool {
+        let tracked = Question::Track(FIRST, TrackedBy::Account);
+        let last = self.evidence.answers(tracked).next_back();
+        let active = last.is_some_and(|exchange| {
+            matches!(&exchange.answer, Answer::Tracking(tracking) if tracking.cancelled_on.is_none())
+        });
+        self.cancelled.contains(&FIRST) && active
+    }
+
+    /// Whether a question must be left out, so that the cancellations remain possible.
+    fn is_left_out(&self, question: Question) -> bool {
+        let cancellation = matches!(question, Question::Cancel(_));
+        // A request may be sent three times, and buys something that must be cancelled.
+        let reserve = u32::try_from(self.active.len()).unwrap_or(u32::MAX).saturating_add(4);
+        let spent = self.requests.saturating_add(if cancellation { 0 } else { reserve });
+        let after_asking = matches!(self.stage, Stage::CancellingFirst(_) | Stage::Cancelling);
+        spent >= MAX_REQUESTS || (self.failures >= MAX_FAILURES && (after_asking || !cancellation))
+    }
+
+    /// The request of a question; `None` if it needs what no response has shown.
+    fn request(&self, question: Question) -> Option<ApiRequest> {
+        let evidence = &self.evidence;
+        match question {
+            Question::Wait(_) => None,
+            Question::Account => Some(ApiRequest::of(&GetAccount)),
+            Question::Buy(order) => purchase(order, evidence).map(|purchase| purchase.request()),
+            Question::Own(view) => self.own_records(view),
+            Question::ForCustomers(view) => self.customer_records(view),
+            Question::Customers(address) => {
+                let list =
+                    ListCustomers::new().limit(Limit::of::<1000>()).sort_order(SortOrder::Desc);
+                let stored = || evidence.stored_address(TAGGED);
+                let address = match address {
+                    Address::Any => return Some(ApiRequest::of(&list)),
+                    Address::AsStored => stored()?.to_owned(),
+                    Address::OtherCase => other_case(stored()?),
+                };
+                Some(ApiRequest::of(&list.customer_email(Email::new(address).ok()?)))
+            }
+            Question::DaysBefore | Question::DaysAfter => {
+                Some(ApiRequest::of(&GetDailyTotals::default().dates(self.recent())))
+            }
+            Question::Track(order, by) => {
+                let mut id = ImpactId::from(evidence.receipt(order)?);
+                if by == TrackedBy::Customer {
+                    id = ImpactId::new(evidence.customer_id()?, id.time_utc);
+                }
+                Some(ApiRequest::of(&TrackImpact::new(id)))
+            }
+            Question::Cancel(order) => {
+                let bought = evidence.maybe_bought().any(|bought| bought == order);
+                evidence.id(order).filter(|_| bought).map(cancel)
+            }
+            Question::CancelAgain => {
+                let id = evidence.id(FIRST).filter(|_| self.cancelled.contains(&FIRST))?;
+                Some(cancel(id))
+            }
+            Question::Wrong(wrong) => wrong_request(wrong),
+        }
+    }
+
+    fn own_records(&self, view: View) -> Option<ApiRequest> {
+        let evidence = &self.evidence;
+        let list = ListRecords::new().dates(self.recent()).limit(Limit::of::<1000>());
+        let list = list.sort_order(SortOrder::Desc);
+        let continued = |list: ListRecords, of| Some(list.cursor(evidence.cursor(of)?));
+        let three = |order| list.clone().limit(Limit::of::<3>()).sort_order(order);
+        let two = || list.clone().limit(Limit::of::<2>());
+        let list = match view {
+            View::Newest | View::Afterwards | View::OfTagged => list,
+            View::FirstTwo => two(),
+            View::NextTwoLater | View::NextTwoAtTheEnd => continued(two(), View::FirstTwo)?,
+            View::Descending => three(SortOrder::Desc),
+            View::DescendingNext => continued(three(SortOrder::Desc), View::Descending)?,
+            View::Ascending => three(SortOrder::Asc),
+            View::AscendingNext => continued(three(SortOrder::Asc), View::Ascending)?,
+            View::One => list.limit(Limit::of::<1>()),
+            View::Kind(order) => list.filter_by(ORDERS[order].kind.clone()),
+            View::UnknownKind => list.filter_by(ImpactKind::from("oneclick_probe")),
+            View::Since => list.dates(DateRange::since(evidence.server_day()?).ok()?),
+            View::Until => list.dates(DateRange::until(evidence.server_day()?).ok()?),
+        };
+        Some(ApiRequest::of(&list))
+    }
+
+    fn customer_records(&self, view: View) -> Option<ApiRequest> {
+        let list = ListCustomerRecords::new().dates(self.recent()).limit(Limit::of::<1000>());
+        let list = list.sort_order(SortOrder::Desc);
+        match view {
+            View::OfTagged => Some(ApiRequest::of(&list.customer_email(Email::new(TAGGED).ok()?))),
+            _ => Some(ApiRequest::of(&list)),
+        }
+    }
+
+    /// From two days before the purchases: enough for days of any time zone, and a short list.
+    fn recent(&self) -> DateRange {
+        let since = |day: NaiveDate| day.checked_sub_days(Days::new(2));
+        let first = self.evidence.utc_day().and_then(since);
+        first.and_then(|first| DateRange::since(first).ok()).unwrap_or(DateRange::ALL)
+    }
+
+    /// Reads the response to a question.
+    fn read(&self, question: Question, result: ApiResult<'_>) -> Result<Answer, Error> {
+        fn rows<T: Into<Receipt>>(for_customers: bool, page: Page<T>) -> Answer {
+            let items = page.items.into_iter().map(Into::into).collect();
+            let Page { malformed, cursor, .. } = page;
+            Answer::Records(Rows { for_customers, items, malformed, cursor })
+        }
+        let personal = || self.personal();
+        match question {
+            Question::Wait(_) | Question::Account => {
+                result.read::<GetAccount>(&personal).map(|_| Answer::Accepted)
+            }
+            Question::Buy(_) => {
+                let fraction = result.body().is_some_and(has_fraction);
+                // The response of every action is a receipt.
+                result
+                    .read::<PlantTree>(&personal)
+                    .map(|receipt| Answer::Receipt(receipt, fraction))
+            }
+            Question::Own(_) => result.read::<ListRecords>(&personal).map(|page| rows(false, page)),
+            Question::ForCustomers(_) => {
+                result.read::<ListCustomerRecords>(&personal).map(|page| rows(true, page))
+            }
+            Question::Customers(_) => {
+                result.read::<ListCustomers>(&personal).map(Answer::Customers)
+            }
+            Question::DaysBefore | Question::DaysAfter => {
+                result.read::<GetDailyTotals>(&personal).map(Answer::Days)
+            }
+            Question::Track(..) => result
+                .read::<TrackImpact>(&personal)
+                .map(|tracking| Answer::Tracking(Box::new(tracking))),
+            Question::Cancel(_) | Question::CancelAgain => {
+                result.read::<CancelImpact>(&personal).map(Answer::Cancellation)
+            }
+            Question::Wrong(_) => result.read::<NoSuchPath>(&personal).map(|_| Answer::Accepted),
+        }
+    }
+
+    /// Keeps account of what is bought and not cancelled.
+    fn note(&mut self, question: Question, answer: &Answer) {
+        match (question, answer) {
+            (Question::Buy(_), Answer::Receipt(receipt, _)) => {
+                let id = ImpactId::from(receipt);
+                if !self.active.contains(&id) {
+                    self.active.push(id);
+                }
+            }
+            (Question::Cancel(order), Answer::Cancellation(cancellation))
+                if ORDERS[order].is_cancelled_by(cancellation) =>
+            {
+                self.cancelled.push(order);
+                let id = self.evidence.id(order);
+                self.active.retain(|active| Some(active) != id.as_ref());
+            }
+            _ => {}
+        }
+        let expected = matches!(question, Question::Wrong(_));
+        let failed = match answer {
+            // No response, or one that says that the server fails.
+            Answer::Failed(failure) => {
+                failure.status.is_none_or(|status| status >= 500 || status == 429)
+            }
+            _ => false,
+        };
+        self.failures = if failed && !expected { self.failures + 1 } else { 0 };
+    }
+
+    fn report(self) -> ProbeReport {
+        let mut report = findings::report(&self.evidence);
+        report.requests = self.requests;
+        let bought: Vec<_> = self.evidence.maybe_bought().collect();
+        let remaining = bought.iter().filter(|order| !self.cancelled.contains(order)).count();
+        report.bought = u32::try_from(bought.len()).unwrap_or(u32::MAX);
+        report.remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
+        report.not_cancelled = self.active;
+        report
+    }
+}
+
+impl Machine for Probe {
+    type Output = ProbeReport;
+    /// The ids of the purchases that are not cancelled yet.
+    type State = Vec<ImpactId>;
+
+    fn state(&self) -> &Vec<ImpactId> {
+        &self.active
+    }
+
+    fn proceed(mut self, now: Duration) -> Next<Self> {
+        loop {
+            let Some(question) = self.queue.pop_front() else {
+                if self.advance() {
+                    continue;
+                }
+                return Next::Done(self.report());
+            };
+            if self.is_left_out(question) {
+                continue;
+            }
+            if let Question::Wait(wait) = question {
+                return Next::Wait(wait, self);
+            }
+            if let Some(request) = self.request(question) {
+                self.requests += 1;
+                self.asked = Some((question, now));
+                return Next::Send(request, self);
+            }
+        }
+    }
+
+    fn handle(mut self, result: ApiResult<'_>, now: Duration) -> Next<Self> {
+        let Some((question, asked)) = self.asked.take() else { return self.proceed(now) };
+        let date = result.date();
+        for name in result.limit_headers() {
+            if !self.evidence.limit_headers.contains(&name) {
+                self.evidence.limit_headers.push(name);
+            }
+        }
+        let answer = self.read(question, result).unwrap_or_else(|error| failed(&error));
+        self.note(question, &answer);
+        self.evidence.add(Exchange { question, asked, answered: now, date, answer });
+        self.proceed(now)
+    }
+
+    fn before_resend(&mut self, _: Duration) {
+        self.requests += 1;
+    }
+
+    fn personal(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Shows no response, which may hold the account's address.
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe")
+            .field("stage", &self.stage)
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(error: &Error) -> Answer {
+    Answer::Failed(Failure {
+        status: error.status().map(|status| status.as_u16()),
+        has_type: error.error_type().is_some(),
+        is_json: serde_json::from_slice::<Value>(error.body()).is_ok(),
+        may_be_executed: error.execution() != Execution::NotExecuted,
+    })
+}
+
+/// The purchase of an order. Its metadata shows any change of keys and values.
+fn purchase(order: usize, evidence: &Evidence) -> Option<Purchase> {
+    let intent = evidence.intent(order);
+    let pairs = [
+        (Intent::METADATA_KEY, intent.marker()),
+        ("probe_order", "Order-0123456789-abcdefghijklmnopqrstuvwxyz-Ordinary-Text"),
+    ];
+    let metadata = Metadata::from_pairs(pairs).ok()?;
+    let order = &ORDERS[order];
+    let amount = u64::from(order.amount);
+    let purchase: Purchase = match &order.kind {
+        ImpactKind::WasteRemoved => CleanOcean::new(Pounds::new(amount).ok()?).into(),
+        ImpactKind::CarbonCaptured => CaptureCarbon::new(Pounds::new(amount).ok()?).into(),
+        ImpactKind::CoralRestored => RestoreCoral::new(Fragments::new(amount).ok()?).into(),
+        ImpactKind::MoneyDonated => DonateMoney::new(Cents::new(amount).ok()?).into(),
+        _ => {
+            let mut trees = PlantTree::new(Trees::new(amount).ok()?);
+            if let Some(address) = order.customer {
+                trees = trees.customer(Customer::new(address).ok()?).notify(false);
+            }
+            trees.into()
+        }
+    };
+    Some(purchase.with_metadata(metadata))
+}
+
+fn cancel(id: ImpactId) -> ApiRequest {
+    let cancel = CancelImpact::new(id);
+    let reason = Reason::new("oneclick probe").ok();
+    ApiRequest::of(&CancelImpact { reason, ..cancel })
+}
+
+/// An address with upper and lower case exchanged.
+fn other_case(address: &str) -> String {
+    let other = |letter: char| {
+        if letter.is_ascii_lowercase() {
+            letter.to_ascii_uppercase()
+        } else {
+            letter.to_ascii_lowercase()
+        }
+    };
+    address.chars().map(other).collect()
+}
+
+/// Declares a request that is wrong on purpose.
+macro_rules! wrong {
+    ($name:ident { $($field:ident: $type:ty)? } GET $path:literal) => {
+        #[derive(Serialize)]
+        struct $name { $($field: $type)? }
+
+        impl Endpoint for $name {
+            type Response = Value;
+            const METHOD: Method = Method::GET;
+            const PATH: &'static str = $path;
+            const IDEMPOTENT: bool = true;
+        }
+    };
+}
+
+wrong! { WrongValue { start_date: &'static str } GET "/v1/records" }
+wrong! { WrongMethod {} GET "/v1/plant_tree" }
+wrong! { NoSuchPath {} GET "/v1/oneclick_probe_no_such_path" }
+
+fn wrong_request(wrong: Wrong) -> Option<ApiRequest> {
+    Some(match wrong {
+        Wrong::Value => ApiRequest::of(&WrongValue { start_date: "yesterday" }),
+        Wrong::Key => {
+            let key = ApiKey::new("test_oneclick_probe_no_such_key").ok()?;
+            ApiRequest::of(&GetAccount).with_key(key)
+        }
+        Wrong::Path => ApiRequest::of(&NoSuchPath {}),
+        Wrong::Method => ApiRequest::of(&WrongMethod {}),
+    })
+}
