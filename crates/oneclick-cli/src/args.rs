@@ -42,6 +42,8 @@ Environment variables:
   HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
   XDG_STATE_HOME     where the folder oneclick is, with the files of intents and
                      of the local emulator; without it, ~/.local/state
+  XDG_CONFIG_HOME    where the folder oneclick is, with what `oneclick probe
+                     --save` found; without it, ~/.config
 
 Exit codes:
   0    success; for a purchase: it was made, by this run or an earlier one
@@ -308,6 +310,15 @@ pub(crate) enum Command {
     #[command(after_help = example("oneclick doctor"))]
     Doctor,
 
+    /// Ask the API what its documentation leaves open, with a few small purchases
+    ///
+    /// It buys 20 of the smallest impacts with a key of the sandbox, reads, tracks and
+    /// cancels them, and says what this API does where its documentation is silent,
+    /// such as whether records show metadata. It makes fewer than 100 requests, sends
+    /// no e-mails, and refuses keys that begin with live_.
+    #[command(after_help = example("oneclick probe --save"))]
+    Probe(ProbeArgs),
+
     /// Run the emulator as a server on this machine
     ///
     /// Clients in any language can call it, with any key that begins with test_. It
@@ -417,10 +428,10 @@ pub(crate) struct PurchaseArgs {
     ///
     /// From then on it may be sent again. This must be longer than a request can be
     /// under way plus the time until its record shows. At least 60, unless the API is
-    /// on this machine.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900, help_heading = ONCE)]
+    /// on this machine. By default 900, or what `oneclick probe --save` found.
+    #[arg(long, value_name = "SECONDS", help_heading = ONCE)]
     #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
-    pub(crate) settle: u32,
+    pub(crate) settle: Option<u32>,
 }
 
 impl PurchaseArgs {
@@ -445,6 +456,19 @@ impl PurchaseArgs {
         });
         (customer, self.silent.then_some(false))
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProbeArgs {
+    /// Keep the result for this API and account: later purchases use it.
+    #[arg(long)]
+    pub(crate) save: bool,
+    /// Do not ask for confirmation if the key does not begin with test_.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print the result as JSON, without keys, addresses and ids.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Clone, Copy, Debug)]

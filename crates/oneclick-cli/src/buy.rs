@@ -16,6 +16,7 @@ use crate::failure::{Failure, explain};
 use crate::intents::{Entry, IntentFile, Stage};
 use crate::interrupt;
 use crate::output;
+use crate::probe::Known;
 use crate::session::Session;
 use crate::shell::intent_option;
 
@@ -44,11 +45,14 @@ pub(crate) fn run(
         })
     })?;
     let purchase = purchase.with_metadata(metadata);
-    if args.settle < MIN_SETTLE && !session.on_this_machine {
+    if let Some(settle) = args.settle
+        && settle < MIN_SETTLE
+        && !session.on_this_machine
+    {
         return Err(Failure::Usage(format!(
-            "--settle must be {MIN_SETTLE} seconds or more (got {}), because a request may be under \
-             way as long and would be bought twice; only an API on this machine may take less",
-            args.settle,
+            "--settle must be {MIN_SETTLE} seconds or more (got {settle}), because a request may \
+             be under way as long and would be bought twice; only an API on this machine may take \
+             less",
         )));
     }
     let name = args.intent.clone().unwrap_or_else(random_name);
@@ -75,7 +79,8 @@ pub(crate) fn run(
     let file =
         IntentFile::open(&session.intents, intent.marker(), args.intent.is_some(), session.quiet)?;
     let entry = file.load()?;
-    let buying = Buying { session, args, name, file, purchase };
+    let known = Known::load(session, &account);
+    let buying = Buying { session, args, name, file, purchase, known };
     let purchase = buying.purchase.clone();
     let state = match entry {
         None if args.looks_first() => {
@@ -137,6 +142,8 @@ struct Buying<'a> {
     name: String,
     file: IntentFile,
     purchase: Purchase,
+    /// What a probe found out about the API.
+    known: Known,
 }
 
 impl Buying<'_> {
@@ -306,9 +313,16 @@ impl Buying<'_> {
     }
 
     fn policy(&self) -> VerifyPolicy {
-        VerifyPolicy::STANDARD
+        self.known
+            .policy()
             .patience(Duration::from_secs(self.args.wait.into()))
-            .absence_after(Duration::from_secs(self.args.settle.into()))
+            .absence_after(Duration::from_secs(self.settle().into()))
+    }
+
+    /// After how many seconds a purchase without a record counts as not made.
+    fn settle(&self) -> u32 {
+        let known = self.known.policy().absence_after.as_secs();
+        self.args.settle.unwrap_or_else(|| u32::try_from(known).unwrap_or(u32::MAX))
     }
 
     /// Drives the purchase to its outcome. Its state is in the file before each purchase is
@@ -355,6 +369,9 @@ impl Buying<'_> {
                     });
                     let result = transport.send(request);
                     responded |= result.is_ok();
+                    if let (true, Ok(response)) = (buys, &result) {
+                        self.known.compare(&self.purchase, response);
+                    }
                     sent.finish(result, transport.now())
                 }
                 Step::Wait(wait, waiting) => {
@@ -424,7 +441,7 @@ impl Buying<'_> {
             |first| format!("after {}", time_text(first)),
         );
         let until = state.latest_send().map(|until| {
-            let shown = until.checked_add_signed(TimeDelta::seconds(self.args.settle.into()));
+            let shown = until.checked_add_signed(TimeDelta::seconds(self.settle().into()));
             let shown = shown.map_or_else(String::new, time_text);
             format!(" and before {}; its record would show by {shown}", time_text(until))
         });
@@ -442,7 +459,7 @@ impl Buying<'_> {
         } else {
             "and sends nothing"
         };
-        let settle = self.args.settle;
+        let settle = self.settle();
         let again = same_command(self.args, &self.name);
         let when = if state.latest_send().is_some() {
             format!("from {} on, {again} finds out, {then}", clock_time(after))

@@ -14,6 +14,7 @@ mod interrupt;
 mod list;
 mod local;
 mod output;
+mod probe;
 mod session;
 mod shell;
 mod show;
@@ -153,6 +154,7 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
             emulator::run(server, listen, global.quiet)
         }
         Command::Doctor => doctor::run(global),
+        Command::Probe(args) => probe::run(&open()?, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut args::command(), "oneclick", &mut script);

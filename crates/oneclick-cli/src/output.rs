@@ -6,8 +6,8 @@
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
 
-use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
@@ -134,6 +134,20 @@ pub(crate) fn name_value_table(pairs: &[(&str, String)]) -> Result<(), Failure> 
     table.load_preset(NOTHING);
     for (name, value) in pairs {
         table.add_row([(*name).to_owned(), printable(value)]);
+    }
+    print_table(&mut io::stdout(), &table)
+}
+
+/// Prints rows under these titles; at a terminal, no wider than it.
+pub(crate) fn table_of<const N: usize>(
+    titles: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> Result<(), Failure> {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(titles);
+    for row in rows {
+        table.add_row(row.map(|cell| printable(&cell)));
     }
     print_table(&mut io::stdout(), &table)
 }

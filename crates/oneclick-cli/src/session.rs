@@ -17,6 +17,8 @@ use crate::local;
 pub(crate) const KEY: &str = "ONECLICK_API_KEY";
 pub(crate) const BASE_URL: &str = "ONECLICK_BASE_URL";
 pub(crate) const INSECURE: &str = "ONECLICK_INSECURE";
+pub(crate) const CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+const STATE_HOME: &str = "XDG_STATE_HOME";
 
 /// The length up to which a file is read as a key, in bytes.
 const MAX_KEY_FILE: u64 = 4_096;
@@ -35,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) intents: PathBuf,
     /// The folder that holds it and those of other APIs.
     pub(crate) all_intents: PathBuf,
+    /// The user's folder for what probes found, if there is one.
+    pub(crate) probes: Option<PathBuf>,
 }
 
 impl Session {
@@ -60,6 +64,7 @@ impl Session {
                 quiet,
                 all_intents: intents.clone(),
                 intents,
+                probes: user_dir(CONFIG_HOME, ".config"),
             });
         }
         let key = key(global.key_file.as_deref())?;
@@ -72,7 +77,16 @@ impl Session {
         let on_this_machine = api.base_url().is_loopback();
         let client = BlockingClient::with_transport(api, AnyTransport::Socket(transport));
         let all_intents = all_intents()?;
-        Ok(Self { client, api_name, production, on_this_machine, quiet, intents, all_intents })
+        Ok(Self {
+            client,
+            api_name,
+            production,
+            on_this_machine,
+            quiet,
+            intents,
+            all_intents,
+            probes: user_dir(CONFIG_HOME, ".config"),
+        })
     }
 }
 
@@ -256,19 +270,31 @@ fn assigns_another(line: &str) -> bool {
     is_name && !value.trim_matches('=').trim().is_empty()
 }
 
-/// The folder for intents and for the local emulator: `oneclick` in `XDG_STATE_HOME`, or in
-/// the usual place of the operating system.
+/// The folder for intents and for the local emulator.
 pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
+    user_dir(STATE_HOME, ".local/state").ok_or_else(|| no_home(STATE_HOME))
+}
+
+/// There is no folder of the user.
+pub(crate) fn no_home(variable: &str) -> Failure {
+    Failure::Usage(format!(
+        "there is no home directory: set {variable} to the absolute path of a folder"
+    ))
+}
+
+/// The folder `oneclick` in the one that a variable names, or in the usual place of the
+/// operating system.
+fn user_dir(variable: &str, usual: &str) -> Option<PathBuf> {
     let absolute =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = if cfg!(windows) {
-        absolute("LOCALAPPDATA")
-    } else {
-        absolute("HOME").map(|home| home.join(".local/state"))
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || {
+        if cfg!(windows) {
+            absolute("LOCALAPPDATA")
+        } else {
+            absolute("HOME").map(|home| home.join(usual))
+        }
     };
-    let base = absolute("XDG_STATE_HOME").or(home);
-    let missing = "there is no home directory: set XDG_STATE_HOME to the absolute path of a folder";
-    Ok(base.ok_or_else(|| Failure::Usage(missing.to_owned()))?.join("oneclick"))
+    Some(absolute(variable).or_else(home)?.join("oneclick"))
 }
 
 /// The transport of a client.

@@ -12,6 +12,7 @@ mod command {
     mod guide;
     mod intents;
     mod listing;
+    mod probing;
     mod remembering;
     mod showing;
     mod support;

@@ -489,7 +489,7 @@ fn wrong_request(wrong: Wrong) -> Option<ApiRequest> {
     Some(match wrong {
         Wrong::Value => ApiRequest::of(&WrongValue { start_date: "yesterday" }),
         Wrong::Key => {
-            let key = ApiKey::new("test_oneclick_probe_no_such_key").ok()?;
+            let key = ApiKey::new("oneclick_probe_no_such_key").ok()?;
             ApiRequest::of(&GetAccount).with_key(key)
         }
         Wrong::Path => ApiRequest::of(&NoSuchPath {}),

@@ -64,7 +64,8 @@ fn help_texts() {
         for section in sections(&help.replace(common, "  and those of every command")) {
             let title = section.lines().next().unwrap_or_default();
             if seen.contains(&section) {
-                shortened += &format!("{title} as above\n\n");
+                shortened += title;
+                shortened += " as above\n\n";
             } else {
                 shortened += &section;
                 seen.push(section);

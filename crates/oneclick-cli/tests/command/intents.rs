@@ -517,8 +517,8 @@ fn without_a_date_only_a_longer_wait_finds_out() {
     let lost = dropped("/v1/plant_tree").times(1);
     let server = Server::builder().behaviour(dateless).fault(lost).start().unwrap();
     let setup = Setup::at(&server);
-    let words = "the API's responses have no Date, so only a run finds out whose --wait is longer \
-                 than its --settle: the same command with `--intent order-1`, and with `--wait \
+    let words = "the API's responses have no Date, so only a run whose --wait is longer \
+                 than its --settle finds out: the same command with `--intent order-1`, and with `--wait \
                  62`, finds out, and buys it if it is not found then";
     for _ in 0..2 {
         let pending = setup.run(&with(&INTENT, &["--wait", "1", "--settle", "2"]));

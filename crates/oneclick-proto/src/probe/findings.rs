@@ -933,8 +933,8 @@ fn consequences(report: &ProbeReport) -> Vec<String> {
         "at_once" | "after" | "replicas" => {
             let worst = report.measured.worst_delay_ms.unwrap_or_default();
             say(&format!(
-                "A record showed after {worst} ms at the latest. A missing record still counts \
-                 only after the policy's absence_after, because a request can be under way long."
+                "Each record showed within {worst} ms. A missing record still counts only after the \
+                 time below, because a request can be under way for long."
             ));
         }
         _ => say("No record was seen: a lost purchase cannot be found at this server."),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ImpactId, VerifyPolicy};
+use crate::{ImpactId, Purchase, Receipt, VerifyPolicy};
 
 /// What a [`Probe`](super::Probe) found: a table of findings, and what follows from them.
 ///
@@ -91,6 +92,40 @@ impl ProbeReport {
     #[must_use]
     pub fn finding(&self, subject: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.subject == subject)
+    }
+
+    /// Corrects what the response to a later purchase contradicts: a receipt of something
+    /// else, or a `Date` further from `time_utc` than the policy tolerates. Returns the
+    /// subjects that were corrected.
+    pub fn correct(
+        &mut self,
+        purchase: &Purchase,
+        receipt: &Receipt,
+        date: Option<DateTime<Utc>>,
+    ) -> Vec<&'static str> {
+        let mut corrected = Vec::new();
+        let crossed = "of_another_purchase";
+        if receipt.impact != purchase.impact() && !self.is("receipt", crossed) {
+            self.replace("receipt", crossed);
+            corrected.push("receipt");
+        }
+        let ahead = date.map(|date| (date - receipt.time_utc.datetime()).num_seconds());
+        let tolerance = self.policy().clock_tolerance.as_secs();
+        if let Some(ahead) = ahead.filter(|ahead| ahead.unsigned_abs() > tolerance) {
+            self.measured.date_ahead_seconds = Some(ahead);
+            self.replace("date", "apart");
+            corrected.push("date");
+        }
+        corrected
+    }
+
+    fn replace(&mut self, subject: &str, value: &str) {
+        let found = self.findings.iter_mut().filter(|finding| finding.subject == subject);
+        for finding in found {
+            value.clone_into(&mut finding.value);
+            finding.certainty = Certainty::Seen;
+            "the response to a later purchase".clone_into(&mut finding.basis);
+        }
     }
 
     fn is(&self, subject: &str, value: &str) -> bool {

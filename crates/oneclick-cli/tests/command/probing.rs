@@ -1,0 +1,149 @@
+//! `oneclick probe`, what it keeps, and what later purchases make of it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use oneclick_emulator::behaviour::{DateHeader, MetadataForm, ReceiptForm};
+use oneclick_emulator::{Behaviour, Fault, FaultRule, Server};
+use serde_json::Value;
+
+use super::support::{Setup, as_production, finished, wait_until_bought};
+
+fn report(setup: &Setup) -> Value {
+    let output = setup.run(&["probe", "--json", "--quiet"]);
+    assert_eq!((output.code, &*output.stderr), (0, ""), "{}", output.stdout);
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+fn value<'a>(report: &'a Value, subject: &str) -> &'a str {
+    let findings = report["findings"].as_array().unwrap();
+    let finding = findings.iter().find(|finding| finding["subject"] == subject).unwrap();
+    finding["value"].as_str().unwrap()
+}
+
+fn active(server: &Server) -> usize {
+    let emulator = server.emulator();
+    let account = emulator.account("test_command").unwrap();
+    account.ledger().filter(|entry| entry.cancelled_on.is_none()).count()
+}
+
+fn saved(setup: &Setup) -> Option<PathBuf> {
+    let mut files = fs::read_dir(setup.home.join(".config/oneclick/probes")).ok()?;
+    Some(files.next()?.unwrap().path())
+}
+
+#[test]
+fn a_probe_says_what_the_server_does_and_leaves_nothing() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let shown = setup.run(&["probe"]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(
+        shown.stderr.starts_with("this buys 20 impacts at http://127.0.0.1"),
+        "{}",
+        shown.stderr
+    );
+    let line = |start: &str| shown.stdout.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(line("metadata_in_records").contains(" kept "), "{}", shown.stdout);
+    assert!(line("wrong_key").contains("401 with a type and a message"), "{}", shown.stdout);
+    assert!(line("For verified purchases").contains("a receipt confirms"), "{}", shown.stdout);
+    assert_eq!((active(&server), saved(&setup)), (0, None));
+}
+
+#[test]
+fn a_probe_as_json_names_no_secret() {
+    let server = Server::start().unwrap();
+    server.emulator().set_behaviour(Behaviour::new().metadata(MetadataForm::Dropped));
+    let setup = Setup::at(&server);
+    let report = report(&setup);
+    assert_eq!(
+        (report["version"].as_u64(), value(&report, "metadata_in_records")),
+        (Some(1), "dropped")
+    );
+    let text = report.to_string();
+    assert!(!text.contains("test_command") && !text.contains('@'), "{text}");
+}
+
+#[test]
+fn a_live_key_is_refused_and_a_key_without_a_prefix_asks() {
+    let server = Server::start().unwrap();
+    let mut setup = Setup::of(&as_production(&server));
+    setup.key = "live_command";
+    for arguments in [&["probe"][..], &["probe", "--yes"], &["probe", "--yes", "--production"]] {
+        let refused = setup.run(arguments);
+        assert_eq!((refused.code, &*refused.stdout), (2, ""), "{arguments:?}");
+        assert!(refused.stderr.contains("use a test_ key"), "{}", refused.stderr);
+    }
+    assert!(server.emulator().account("test_command").is_none());
+}
+
+#[test]
+fn what_could_not_be_cancelled_is_said_with_its_id() {
+    let server = Server::start().unwrap();
+    server.emulator().inject(
+        FaultRule::new(Fault::Gateway {
+            status: 403,
+            applied: false,
+            body: oneclick_emulator::GatewayBody::Html,
+        })
+        .on("/v1/cancel_impact"),
+    );
+    let setup = Setup::at(&server);
+    let left = setup.run(&["probe", "--quiet"]);
+    assert_eq!(left.code, 4);
+    assert_eq!(left.stderr.lines().count(), 21, "{}", left.stderr);
+    assert!(left.stderr.starts_with("error: 20 of the 20 purchases may remain"), "{}", left.stderr);
+    assert_eq!(active(&server), 20);
+}
+
+#[test]
+fn an_interrupted_probe_says_what_is_left() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let child = setup.command(&["probe"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap();
+    wait_until_bought(&server);
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted = finished(&child.wait_with_output().unwrap());
+    assert_eq!(interrupted.code, 130);
+    let id = {
+        let emulator = server.emulator();
+        let mut ledger = emulator.account("test_command").unwrap().ledger();
+        oneclick_ureq::ImpactId::from(&ledger.next().unwrap().receipt).to_string()
+    };
+    // The response may not have arrived yet.
+    let said = interrupted.stderr.contains(&id)
+        || interrupted.stderr.contains("one more may have been bought");
+    assert!(said, "{id}: {}", interrupted.stderr);
+}
+
+#[test]
+fn later_purchases_use_what_was_saved_until_a_response_contradicts_it() {
+    let server = Server::start().unwrap();
+    let date = DateHeader::Apart { seconds: 200 };
+    server.emulator().set_behaviour(Behaviour::new().date(date));
+    let setup = Setup::at(&server);
+    let probe = setup.run(&["probe", "--save"]);
+    assert_eq!(probe.code, 0, "{}", probe.stderr);
+    let path = saved(&setup).unwrap();
+    assert!(probe.stderr.contains(path.to_str().unwrap()), "{}", probe.stderr);
+    let report = || serde_json::from_str::<Value>(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(value(&report(), "date"), "apart");
+    // A Date that far from the receipt's time is within what the probe found.
+    let bought = setup.run(&["plant", "5"]);
+    assert_eq!((bought.code, &*bought.stderr), (0, ""));
+
+    let crossed = Behaviour::new().date(date).receipt(ReceiptForm::Crossed);
+    server.emulator().set_behaviour(crossed);
+    let bought = setup.run(&["clean", "3"]);
+    assert_eq!(bought.code, 0, "{}", bought.stderr);
+    assert!(bought.stderr.contains("was corrected (receipt)"), "{}", bought.stderr);
+    assert_eq!(value(&report(), "receipt"), "of_another_purchase");
+
+    fs::write(&path, "{}").unwrap();
+    server.emulator().set_behaviour(Behaviour::new());
+    let bought = setup.run(&["plant", "5"]);
+    assert_eq!(bought.code, 0, "{}", bought.stderr);
+    assert!(bought.stderr.contains("is not a report of this version"), "{}", bought.stderr);
+}
