@@ -18,5 +18,9 @@ mod failures {}
 mod emulator {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/probe.md")]
+mod probe {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/custom-transports.md")]
 mod custom_transports {}

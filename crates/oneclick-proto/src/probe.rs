@@ -58,7 +58,7 @@ const PATIENCE: [Duration; 5] = [
 /// use oneclick_proto::{BlockingClient, BlockingTransport, ConfigError, Probe};
 ///
 /// fn probe<T: BlockingTransport>(client: &BlockingClient<T>) -> Result<(), ConfigError> {
-///     let report = client.run(Probe::new(client.api(), chrono::Utc::now())?);
+///     let report = client.run(Probe::new(client.api(), std::time::SystemTime::now().into())?);
 ///     for finding in &report.findings {
 ///         println!("{}: {} ({})", finding.subject, finding.value, finding.basis);
 ///     }
