@@ -1,5 +1,6 @@
 //! Asks a server what the API's reference leaves unstated.
 
+mod consequences;
 mod evidence;
 mod findings;
 mod plan;

@@ -1,0 +1,57 @@
+//! What the findings mean for a verified purchase.
+
+use super::report::{Finding, ProbeReport};
+
+/// What follows, in sentences.
+pub(super) fn consequences(report: &ProbeReport) -> Vec<String> {
+    let value = |subject| report.finding(subject).map_or("", |finding| &*finding.value);
+    let mut sentences = Vec::new();
+    let mut say = |sentence: &str| sentences.push(sentence.to_owned());
+    for (list, subject) in [
+        ("/v1/records", "metadata_in_records"),
+        ("/v1/customer_records", "metadata_in_customer_records"),
+    ] {
+        match value(subject) {
+            "kept" => say(&format!("{list} shows the marker: a purchase is found for certain.")),
+            Finding::UNKNOWN => say(&format!("{list}: whether it shows the marker is not known.")),
+            "values_respelled" | "keys_respelled" | "one_text" | "cut_short" => {
+                say(&format!("{list} shows the marker in another form, which is recognized."));
+            }
+            _ => say(&format!(
+                "{list} does not show the marker: after a lost response, a person has to decide \
+                 if a similar purchase is near."
+            )),
+        }
+    }
+    match value("receipt") {
+        "of_another_purchase" => say(
+            "A receipt may be that of another purchase: with this policy, only a record confirms.",
+        ),
+        "own" => say("A receipt confirms a purchase at once."),
+        _ => {}
+    }
+    match value("visibility") {
+        "at_once" | "after" | "replicas" => {
+            let worst = report.measured.worst_delay_ms.unwrap_or_default();
+            say(&format!(
+                "Each record showed within {worst} ms. A missing record still counts only after the \
+                 time below, because a request can be under way for long."
+            ));
+        }
+        _ => say("No record was seen: a lost purchase cannot be found at this server."),
+    }
+    match value("sort_order") {
+        "honoured" | Finding::UNKNOWN => {}
+        _ => say("The lists are not sorted as asked: on a large account, a look may not end."),
+    }
+    if value("time_utc").starts_with("seconds") || value("time_utc") == "changing" {
+        say("Times are in whole seconds: two purchases in one second cannot be told apart.");
+    }
+    if value("date") == "absent" {
+        say("Responses have no Date: after a restart, a purchase stays pending for longer.");
+    }
+    if value("track_by") == "neither" {
+        say("Impacts of customers cannot be tracked: they may end as unresolved.");
+    }
+    sentences
+}

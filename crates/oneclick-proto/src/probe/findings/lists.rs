@@ -1,0 +1,217 @@
+//! What the options of a list do: filters, order, dates, limit and cursor.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveTime, Utc};
+
+use super::{finding, likely, seen, unknown};
+use crate::endpoint::Receipt;
+use crate::probe::evidence::{Answer, Evidence, Rows, is_undamaged};
+use crate::probe::plan::{ORDERS, Question, View};
+use crate::probe::report::{Certainty, Finding};
+use crate::value::ImpactKind;
+
+pub(super) fn filter_by(evidence: &Evidence) -> Finding {
+    let subject = "filter_by";
+    let listed = (0..5).filter(|order| ORDERS[*order].kind != ImpactKind::CoralRestored);
+    let mut values: Vec<_> = listed
+        .filter_map(|order| {
+            filtered(evidence, Question::Own(View::Kind(order)), &ORDERS[order].kind)
+        })
+        .collect();
+    values.dedup();
+    match values[..] {
+        [] => unknown(subject, "the lists could not be read"),
+        [value] => seen(subject, value, "a list for each of the kinds in the reference"),
+        _ => seen(subject, "changing", "a list for each of the kinds in the reference"),
+    }
+}
+
+pub(super) fn unknown_filter(evidence: &Evidence) -> Finding {
+    let subject = "unknown_filter";
+    let coral = (0..5).find(|order| ORDERS[*order].kind == ImpactKind::CoralRestored);
+    let coral = coral.and_then(|order| {
+        filtered(evidence, Question::Own(View::Kind(order)), &ImpactKind::CoralRestored)
+    });
+    let nonsense = ImpactKind::from("oneclick_probe");
+    let nonsense = filtered(evidence, Question::Own(View::UnknownKind), &nonsense);
+    let Some(coral) = coral else { return unknown(subject, "the list could not be read") };
+    let nonsense = nonsense.unwrap_or(Finding::UNKNOWN);
+    seen(subject, coral, format!("coral_restored; a name that is no kind: {nonsense}"))
+}
+
+/// The effect of a filter for a kind that was bought.
+fn filtered(evidence: &Evidence, question: Question, kind: &ImpactKind) -> Option<&'static str> {
+    if let Some(failure) = evidence.failure(question) {
+        return (failure.status == Some(400)).then_some("refused");
+    }
+    let page = evidence.page(question)?;
+    let rows = page.items.iter().filter(|row| is_ordinary(row));
+    let kinds: Vec<_> = rows.map(|row| &row.impact.kind).collect();
+    Some(match () {
+        () if kinds.iter().any(|found| *found != kind) => "everything",
+        () if kinds.is_empty() => "empty",
+        () => "honoured",
+    })
+}
+
+/// Whether a row is of a known kind, and not one that a server adds to each page.
+pub(super) fn is_ordinary(row: &Receipt) -> bool {
+    ImpactKind::KNOWN.contains(&row.impact.kind) && is_undamaged(row)
+}
+
+pub(super) fn sort_order(evidence: &Evidence) -> Finding {
+    let subject = "sort_order";
+    let page = |view| evidence.page(Question::Own(view)).map(times);
+    let (Some(first), Some(second)) = (page(View::Descending), page(View::DescendingNext)) else {
+        return unknown(subject, "two pages, newest first, could not be read");
+    };
+    let Some(ascending) = page(View::Ascending) else {
+        return unknown(subject, "a page, oldest first, could not be read");
+    };
+    let next = page(View::AscendingNext).unwrap_or_default();
+    let both = |one: &[_], other: &[_]| [one, other].concat();
+    let (newest, oldest) = (both(&first, &second), both(&ascending, &next));
+    let reversed: Vec<_> = ascending.iter().rev().copied().collect();
+    match () {
+        () if descends(&newest) && !descends(&ascending) => {
+            seen(subject, "honoured", "two pages of three rows in each order")
+        }
+        () if ascends(&newest) => {
+            seen(subject, "ignored", "newest first was asked for, oldest first came")
+        }
+        () if ascends(&oldest) && descends(&first) && first == reversed => {
+            seen(subject, "within_page", "each page is newest first, the next one is newer")
+        }
+        () if newest.len() < 4 => unknown(subject, "the pages have too few rows"),
+        () => seen(subject, "unordered", "two pages of three rows in each order"),
+    }
+}
+
+pub(super) fn times(page: &Rows) -> Vec<DateTime<Utc>> {
+    let rows = page.items.iter().filter(|row| is_ordinary(row));
+    rows.map(|row| row.time_utc.datetime()).collect()
+}
+
+pub(super) fn descends(times: &[DateTime<Utc>]) -> bool {
+    times.first() > times.last() && times.is_sorted_by(|one, other| one >= other)
+}
+
+fn ascends(times: &[DateTime<Utc>]) -> bool {
+    times.first() < times.last() && times.is_sorted()
+}
+
+/// Whether a bound includes its day.
+pub(super) fn bounds(evidence: &Evidence, subject: &str, view: View) -> Finding {
+    let Some(page) = evidence.page(Question::Own(view)) else {
+        return unknown(subject, "the day of the purchases, or its list, could not be read");
+    };
+    let shown = (0..ORDERS.len()).any(|order| evidence.shows(order, page));
+    let value = if shown { "inclusive" } else { "exclusive" };
+    seen(subject, value, "a list that begins or ends with the day of the purchases")
+}
+
+pub(super) fn days(evidence: &Evidence) -> Finding {
+    let subject = "days";
+    let (Some(utc), Some(server)) = (evidence.utc_day(), evidence.server_day()) else {
+        return unknown(subject, "/v1/impact/daily does not show one day for the purchases");
+    };
+    let hour = evidence.began().map_or(0, |began| {
+        (began - began.date_naive().and_time(NaiveTime::MIN).and_utc()).num_hours()
+    });
+    if server > utc {
+        return seen(subject, "ahead", format!("at least {} hours ahead of UTC", 24 - hour));
+    }
+    if server < utc {
+        return seen(subject, "behind", format!("more than {hour} hours behind UTC"));
+    }
+    let basis = format!(
+        "at this time of day, a zone from {hour} hours behind UTC to {} hours ahead shows the same",
+        23 - hour,
+    );
+    likely(subject, "utc", basis)
+}
+
+pub(super) fn limit(evidence: &Evidence) -> Finding {
+    let subject = "limit";
+    let one = evidence.page(Question::Own(View::One)).map(|page| times(page).len());
+    let newest = evidence.newest(Question::Own(View::Newest)).last().map(|(_, page)| page);
+    let Some(newest) = newest else { return unknown(subject, "the lists could not be read") };
+    let rows = newest.items.len();
+    if one.is_some_and(|rows| rows > 1) {
+        return seen(subject, "ignored", "a page of one row was asked for, more came");
+    }
+    // The newest page was asked for with a limit of 1,000.
+    if newest.cursor.is_some() && rows < 999 {
+        return seen(subject, "capped", format!("a page ends after {rows} rows"));
+    }
+    likely(subject, "honoured", format!("pages of up to {rows} rows"))
+}
+
+pub(super) fn cursors(evidence: &Evidence) -> Finding {
+    let subject = "cursors";
+    let uses = continued(evidence);
+    if uses.is_empty() {
+        return unknown(subject, "no page of two rows has a cursor");
+    }
+    let first = evidence.page(Question::Own(View::FirstTwo)).map(times).unwrap_or_default();
+    let newest_first = sort_order(evidence).value == "honoured" && descends(&first);
+    let mut moved = false;
+    for Continued { rows, .. } in uses {
+        match rows {
+            Err(400 | 404 | 410 | 422) => {
+                let age = cursor_age(evidence).unwrap_or_default().as_secs();
+                return seen(subject, "expire", format!("valid for {age} s or more, then refused"));
+            }
+            Err(_) => {}
+            // Times in whole seconds may be equal.
+            Ok(rows) => moved |= rows.first() > first.last(),
+        }
+    }
+    match cursor_age(evidence).map(|age| age.as_secs()) {
+        Some(_) if moved && newest_first => {
+            seen(subject, "shift", "after purchases, the next page repeats rows")
+        }
+        Some(age) if newest_first => {
+            likely(subject, "last", format!("after purchases, the next page is right; {age} s old"))
+        }
+        Some(age) => {
+            let basis = format!("valid after {age} s; rows that are added come last in this list");
+            finding(subject, Finding::UNKNOWN, Certainty::Unknown, basis)
+        }
+        None => unknown(subject, "the next page could not be read"),
+    }
+}
+
+/// What a cursor led to: the times of the rows, or a status.
+struct Continued {
+    asked: Duration,
+    rows: Result<Vec<DateTime<Utc>>, u16>,
+}
+
+fn continued(evidence: &Evidence) -> Vec<Continued> {
+    let of = |view| {
+        let exchange = evidence.answers(Question::Own(view)).next()?;
+        let rows = match &exchange.answer {
+            Answer::Records(page) => Ok(times(page)),
+            Answer::Failed(failure) => Err(failure.status?),
+            _ => return None,
+        };
+        Some(Continued { asked: exchange.asked, rows })
+    };
+    [View::NextTwoLater, View::NextTwoAtTheEnd].into_iter().filter_map(of).collect()
+}
+
+/// The greatest age at which the cursor was still valid.
+pub(super) fn cursor_age(evidence: &Evidence) -> Option<Duration> {
+    let made = evidence.answers(Question::Own(View::FirstTwo)).next()?.answered;
+    let uses = continued(evidence);
+    let valid = uses.iter().filter(|continued| continued.rows.is_ok());
+    valid.map(|continued| continued.asked.saturating_sub(made)).max()
+}
+
+/// Whether a page would show a row that is listed.
+pub(super) fn would_show(page: &Rows, receipt: &Receipt) -> bool {
+    let (times, time) = (times(page), receipt.time_utc.datetime());
+    page.cursor.is_none() || (descends(&times) && times.last().is_some_and(|last| *last < time))
+}

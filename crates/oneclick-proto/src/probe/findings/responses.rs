@@ -1,0 +1,40 @@
+//! Wrong requests, and headers that tell of limits.
+
+use super::{likely, seen, unknown};
+use crate::probe::evidence::{Answer, Evidence};
+use crate::probe::plan::{Question, Wrong};
+use crate::probe::report::Finding;
+
+/// What a wrong request gets.
+pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
+    let subject = match wrong {
+        Wrong::Value => "wrong_value",
+        Wrong::Key => "wrong_key",
+        Wrong::Path => "wrong_path",
+        Wrong::Method => "wrong_method",
+    };
+    match evidence.answers(Question::Wrong(wrong)).next().map(|exchange| &exchange.answer) {
+        Some(Answer::Failed(failure)) => {
+            let Some(status) = failure.status else {
+                return unknown(subject, "no response arrived");
+            };
+            let body = match (failure.has_type, failure.is_json) {
+                (true, _) => "with a type and a message",
+                (false, true) => "with other JSON",
+                (false, false) => "without JSON",
+            };
+            let value = if status == wrong.status() { "refused" } else { "refused_otherwise" };
+            seen(subject, value, format!("{status} {body}"))
+        }
+        Some(_) => seen(subject, "accepted", "a 2xx response"),
+        None => unknown(subject, "it was not asked"),
+    }
+}
+
+pub(super) fn limit_headers(evidence: &Evidence) -> Finding {
+    let subject = "limit_headers";
+    if evidence.limit_headers.is_empty() {
+        return likely(subject, "none", format!("{} responses", evidence.exchanges.len()));
+    }
+    seen(subject, "present", evidence.limit_headers.join(", "))
+}

@@ -1,0 +1,145 @@
+//! When records show, and the server's clocks.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::lists::would_show;
+use super::{likely, seen, unknown};
+use crate::probe::evidence::{Answer, Evidence, Exchange};
+use crate::probe::plan::{ORDERS, Question, View};
+use crate::probe::report::{Finding, Measured};
+
+pub(super) fn visibility(evidence: &Evidence, delays: &[Duration]) -> Finding {
+    let subject = "visibility";
+    let shown = shown(evidence);
+    let Some(worst) = delays.last() else {
+        return unknown(subject, "no record of a purchase was found");
+    };
+    let missing = shown.iter().filter(|(_, delay)| delay.is_none()).count();
+    let basis = format!(
+        "{} purchases: the last one could be read after {:.1} s{}",
+        delays.len(),
+        worst.as_secs_f64(),
+        if missing > 0 { format!(", {missing} not at all") } else { String::new() },
+    );
+    if came_and_went(evidence) {
+        return seen(subject, "replicas", format!("{basis}; records came and went"));
+    }
+    if shown.iter().all(|(at_once, _)| *at_once) {
+        return likely(subject, "at_once", basis);
+    }
+    seen(subject, "after", basis)
+}
+
+/// How long after its receipt each record could be read at the latest, in ascending order.
+/// A record that never showed is left out.
+pub(super) fn delays(evidence: &Evidence) -> Vec<Duration> {
+    let mut delays: Vec<_> = shown(evidence).into_iter().filter_map(|(_, delay)| delay).collect();
+    delays.sort_unstable();
+    delays
+}
+
+/// Each own purchase: whether it showed at the first reading after it, and the delay.
+fn shown(evidence: &Evidence) -> Vec<(bool, Option<Duration>)> {
+    let newest = Question::Own(View::Newest);
+    let own = evidence.maybe_bought().filter(|order| ORDERS[*order].customer.is_none());
+    own.filter_map(|order| {
+        let bought = evidence.bought_at(order)?;
+        let receipt = evidence.receipt(order)?;
+        let mut readings = evidence.newest(newest).filter(|(exchange, page)| {
+            let there = evidence.shows(order, page);
+            exchange.asked >= bought && (there || would_show(page, receipt))
+        });
+        let (first, page) = readings.next()?;
+        if evidence.shows(order, page) {
+            return Some((true, Some(first.answered.saturating_sub(bought))));
+        }
+        let later = readings.find(|(_, page)| evidence.shows(order, page));
+        Some((false, later.map(|(exchange, _)| exchange.answered.saturating_sub(bought))))
+    })
+    .collect()
+}
+
+/// Whether a record was there in one reading and missing in a later one.
+fn came_and_went(evidence: &Evidence) -> bool {
+    (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_none()).any(|order| {
+        let Some(receipt) = evidence.receipt(order) else { return false };
+        let mut was_there = false;
+        evidence.newest(Question::Own(View::Newest)).any(|(_, page)| {
+            let there = evidence.shows(order, page);
+            was_there |= there;
+            was_there && !there && would_show(page, receipt)
+        })
+    })
+}
+
+pub(super) fn clock(measured: &Measured) -> Finding {
+    let subject = "clock";
+    let Some(ahead) = measured.clock_ahead_seconds else {
+        return unknown(subject, "no receipt arrived");
+    };
+    let basis = format!("time_utc is {ahead} s ahead of this machine's clock");
+    match ahead {
+        -60..=60 => seen(subject, "same", basis),
+        61.. => seen(subject, "ahead", basis),
+        _ => seen(subject, "behind", basis),
+    }
+}
+
+/// How far the server's times are ahead of the client's clock.
+pub(super) fn clock_ahead(evidence: &Evidence) -> Option<i64> {
+    let began = evidence.exchanges.first()?.asked;
+    evidence.exchanges.iter().find_map(|exchange| {
+        let Answer::Receipt(receipt, _) = &exchange.answer else { return None };
+        let client = evidence.client_clock
+            + TimeDelta::from_std(exchange.asked.saturating_sub(began)).ok()?;
+        Some((receipt.time_utc.datetime() - client).num_seconds())
+    })
+}
+
+pub(super) fn date_header(evidence: &Evidence, ahead: Option<i64>) -> Finding {
+    let subject = "date";
+    let answered = |exchange: &&Exchange| match &exchange.answer {
+        Answer::Failed(failure) => failure.status.is_some(),
+        _ => true,
+    };
+    let responses = evidence.exchanges.iter().filter(answered).count();
+    let dated = evidence.exchanges.iter().filter(|exchange| exchange.date.is_some()).count();
+    let basis = format!("{dated} of {responses} responses have a Date");
+    match (dated, ahead) {
+        _ if responses == 0 => unknown(subject, "no response arrived"),
+        (0, _) => seen(subject, "absent", basis),
+        _ if dated < responses => seen(subject, "sometimes", basis),
+        (_, None) => unknown(subject, "no receipt arrived"),
+        (_, Some(ahead)) if ahead.abs() <= DATE_TOLERANCE => seen(subject, "usual", basis),
+        (_, Some(ahead)) => {
+            seen(subject, "apart", format!("{:.1} s ahead of time_utc", seconds(ahead)))
+        }
+    }
+}
+
+/// How far `Date` may be from `time_utc`, in milliseconds: it is in whole seconds, and a
+/// little later.
+const DATE_TOLERANCE: i64 = 1_500;
+
+/// How far `Date` is ahead of the times of receipts, in milliseconds: the median.
+pub(super) fn date_ahead(evidence: &Evidence) -> Option<i64> {
+    let mut ahead: Vec<_> = evidence
+        .exchanges
+        .iter()
+        .filter_map(|exchange| match &exchange.answer {
+            Answer::Receipt(receipt, _) => {
+                Some((exchange.date? - receipt.time_utc.datetime()).num_milliseconds())
+            }
+            _ => None,
+        })
+        .collect();
+    ahead.sort_unstable();
+    ahead.get(ahead.len() / 2).copied()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1_000.0
+}
