@@ -723,6 +723,8 @@ fn failed_looks_are_repeated_a_few_times() {
     world.failing_reads = 1_000;
     let left = unresolved(world.run(resume(state)), UnresolvedReason::Unreadable);
     assert_eq!(left.error.unwrap().status().unwrap(), 500);
+    let looks = world.requested.iter().filter(|path| path.ends_with("records")).count();
+    assert_eq!(looks, 3);
 }
 
 #[test]
