@@ -45,10 +45,8 @@ pub(crate) fn run(
         })
     })?;
     let purchase = purchase.with_metadata(metadata);
-    if let Some(settle) = args.settle
-        && settle < MIN_SETTLE
-        && !session.on_this_machine
-    {
+    let settle = args.settle.filter(|settle| *settle < MIN_SETTLE && !session.on_this_machine);
+    if let Some(settle) = settle {
         return Err(Failure::Usage(format!(
             "--settle must be {MIN_SETTLE} seconds or more (got {settle}), because a request may \
              be under way as long and would be bought twice; only an API on this machine may take \
