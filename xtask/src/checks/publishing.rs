@@ -16,13 +16,18 @@ pub(crate) fn packages(shell: &Shell) -> Result<String, Stop> {
     let mut run = shell
         .cargo("package --locked --allow-dirty")
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    // cargo takes a package of the same version for the same package, and would build the
+    // others against an earlier one.
+    let mut clean = shell.cargo("clean --quiet --profile dev");
     for package in &published {
         let name = package["name"].as_str().unwrap_or_default();
         if let Some(missing) = missing(package, &changelog) {
             return Err(Stop::Failed(format!("{name} has no {missing}")));
         }
         run = run.arg("--package").arg(name);
+        clean = clean.arg("--package").arg(name);
     }
+    clean.output()?;
     // cargo unpacks each package and builds it.
     let printed = run.output()?;
     let yanked = printed.lines().find(|line| line.contains("is yanked"));
