@@ -22,6 +22,7 @@ mod core {
     mod look_calls;
     mod messages;
     mod paging;
+    mod probe;
     mod proxy;
     mod purchase;
     mod requests;
