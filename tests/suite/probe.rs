@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::{Request, Response};
-use oneclick_emulator::{Behaviour, Fault, FaultRule, InMemory, Server};
+use oneclick_emulator::{Behaviour, Fault, FaultRule, InMemory, RetryAfter, Server};
 use oneclick_proto::probe::{Certainty, Finding};
 use oneclick_proto::{
     Api, BlockingClient, BlockingTransport, ConfigError, Probe, ProbeReport, TransportError,
@@ -27,7 +27,7 @@ use crate::unkind_server::{
 type Setting = (&'static str, Value, Vec<(&'static str, &'static str)>);
 
 /// How many pairs of values are tried in a run.
-const PAIRS: usize = 300;
+const PAIRS: usize = 200;
 
 /// The values of an emulator's switches, and what the probe then says of a subject. The value
 /// is `None` where the switch cannot be seen: the finding is then as with the default.
@@ -559,4 +559,38 @@ fn the_policy_is_never_less_careful_than_the_standard_one() {
     let apart = json!({"apart": {"seconds": 30}});
     let report = probe(&emulator(behaviour(&[("date", &apart)])));
     assert_eq!(report.policy().clock_tolerance, Duration::from_secs(90));
+}
+
+#[test]
+fn a_retry_after_that_is_too_long_for_a_retry_is_respected() {
+    let client = emulator(Behaviour::new());
+    let busy = Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(100)) };
+    client.transport().emulator().inject(FaultRule::new(busy).on("/v1/records").times(1));
+    let report = probe(&client);
+    assert!(BlockingTransport::now(client.transport()) >= Duration::from_secs(100));
+    assert_eq!((report.remaining, active(&client)), (0, 0));
+}
+
+/// Other software buys the same as the probe. With crossed receipts, those of its purchases
+/// arrive. Without metadata and with crossed receipts, nobody can tell the purchases apart.
+#[test]
+fn a_probe_cancels_nothing_of_others() {
+    for (metadata, receipt) in [("kept", "own"), ("kept", "crossed"), ("dropped", "own")] {
+        let (metadata, receipt) = (json!(metadata), json!(receipt));
+        let others = json!("buys_the_same");
+        let switches =
+            [("metadata", &metadata), ("receipt", &receipt), ("other_software", &others)];
+        let client = emulator(behaviour(&switches));
+        let report = probe(&client);
+        client.transport().advance(Duration::from_secs(10));
+        let emulator = client.transport().emulator();
+        let ledger = emulator.account("test_probe").unwrap().ledger();
+        let (ours, of_others): (Vec<_>, Vec<_>) =
+            ledger.partition(|entry| !entry.receipt.metadata.is_empty());
+        assert!(of_others.iter().all(|entry| entry.cancelled_on.is_none()), "{switches:?}");
+        assert!(ours.iter().all(|entry| entry.cancelled_on.is_some()), "{switches:?}");
+        assert_eq!(report.remaining, 0, "{switches:?}");
+        let found = &report.finding("receipt").unwrap().value;
+        assert_eq!(found == "of_another_purchase", receipt == "crossed", "{switches:?}");
+    }
 }

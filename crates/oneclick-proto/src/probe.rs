@@ -35,6 +35,8 @@ use crate::{
 const MAX_REQUESTS: u32 = 99;
 /// After how many failures in a row a probe asks nothing more, and then cancels no more.
 const MAX_FAILURES: u32 = 4;
+/// The longest `Retry-After` that is respected.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// How long to wait for records that do not show yet, and for a cancellation to take effect.
 const PATIENCE: [Duration; 5] = [
     Duration::from_millis(500),
@@ -117,7 +119,7 @@ impl Probe {
     /// What a probe buys, for a person to read before it starts.
     #[must_use]
     pub fn purchases() -> Vec<Purchase> {
-        let evidence = Evidence::default();
+        let evidence = Evidence::new(DateTime::UNIX_EPOCH);
         (0..ORDERS.len()).filter_map(|order| purchase(order, &evidence)).collect()
     }
 
@@ -133,7 +135,8 @@ impl Probe {
                 }
                 _ => {
                     self.failures = 0;
-                    self.queue.extend([Question::Cancel(FIRST)]);
+                    self.evidence.crossed = self.evidence.has_crossed_receipts();
+                    self.queue.push_back(Question::Cancel(FIRST));
                     self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
                     Stage::CancellingFirst(0)
                 }
@@ -192,7 +195,7 @@ impl Probe {
     fn request(&self, question: Question) -> Option<ApiRequest> {
         let evidence = &self.evidence;
         match question {
-            Question::Wait(_) => None,
+            Question::Wait(_) | Question::RetryAfter(_) => None,
             Question::Account => Some(ApiRequest::of(&GetAccount)),
             Question::Buy(order) => purchase(order, evidence).map(|purchase| purchase.request()),
             Question::Own(view) => self.own_records(view),
@@ -279,7 +282,7 @@ impl Probe {
         }
         let personal = || self.personal();
         match question {
-            Question::Wait(_) | Question::Account => {
+            Question::Wait(_) | Question::RetryAfter(_) | Question::Account => {
                 result.read::<GetAccount>(&personal).map(|_| Answer::Accepted)
             }
             Question::Buy(_) => {
@@ -312,11 +315,9 @@ impl Probe {
     /// Keeps account of what is bought and not cancelled.
     fn note(&mut self, question: Question, answer: &Answer) {
         match (question, answer) {
-            (Question::Buy(_), Answer::Receipt(receipt, _)) => {
-                let id = ImpactId::from(receipt);
-                if !self.active.contains(&id) {
-                    self.active.push(id);
-                }
+            // The receipt of another purchase does not say what was bought.
+            (Question::Buy(order), Answer::Receipt(receipt, _)) if ORDERS[order].is_of(receipt) => {
+                self.active.push(ImpactId::from(receipt));
             }
             (Question::Cancel(order), Answer::Cancellation(cancellation))
                 if ORDERS[order].is_cancelled_by(cancellation) =>
@@ -367,11 +368,11 @@ impl Machine for Probe {
                 }
                 return Next::Done(self.report());
             };
-            if self.is_left_out(question) {
-                continue;
-            }
-            if let Question::Wait(wait) = question {
-                return Next::Wait(wait, self);
+            match question {
+                Question::RetryAfter(wait) => return Next::Wait(wait, self),
+                question if self.is_left_out(question) => continue,
+                Question::Wait(wait) => return Next::Wait(wait, self),
+                _ => {}
             }
             if let Some(request) = self.request(question) {
                 self.requests += 1;
@@ -390,6 +391,9 @@ impl Machine for Probe {
             }
         }
         let answer = self.read(question, result).unwrap_or_else(|error| failed(&error));
+        if let Answer::Failed(Failure { retry_after: Some(wait), .. }) = answer {
+            self.queue.push_front(Question::RetryAfter(wait.min(MAX_RETRY_AFTER)));
+        }
         self.note(question, &answer);
         self.evidence.add(Exchange { question, asked, answered: now, date, answer });
         self.proceed(now)
@@ -420,12 +424,13 @@ fn failed(error: &Error) -> Answer {
         has_type: error.error_type().is_some(),
         is_json: serde_json::from_slice::<Value>(error.body()).is_ok(),
         may_be_executed: error.execution() != Execution::NotExecuted,
+        retry_after: error.retry_after(),
     })
 }
 
 /// The purchase of an order. Its metadata shows any change of keys and values.
 fn purchase(order: usize, evidence: &Evidence) -> Option<Purchase> {
-    let intent = evidence.intent(order);
+    let intent = evidence.intents.get(order)?;
     let pairs = [
         (Intent::METADATA_KEY, intent.marker()),
         ("probe_order", "Order-0123456789-abcdefghijklmnopqrstuvwxyz-Ordinary-Text"),

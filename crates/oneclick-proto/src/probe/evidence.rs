@@ -37,6 +37,17 @@ pub(super) enum Answer {
     Failed(Failure),
 }
 
+/// Whether a time has fractions of a second.
+fn is_precise(row: &Receipt) -> bool {
+    row.time_utc.datetime().timestamp_subsec_nanos() != 0
+}
+
+/// Whether two times are the same to the millisecond.
+fn same_time(one: &Receipt, other: &Receipt) -> bool {
+    let millis = |row: &Receipt| row.time_utc.datetime().timestamp_millis();
+    millis(one) == millis(other)
+}
+
 /// What a list shows of the metadata of this run.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Shown {
@@ -67,6 +78,8 @@ pub(super) struct Failure {
     pub(super) is_json: bool,
     /// Whether the request may have been executed.
     pub(super) may_be_executed: bool,
+    /// How long the server asks to wait.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// Everything that is known so far.
@@ -74,7 +87,11 @@ pub(super) struct Failure {
 pub(super) struct Evidence {
     /// The time of the client's clock when the probe began.
     pub(super) client_clock: DateTime<Utc>,
+    /// The intent of each order, whose marker its metadata carry.
+    pub(super) intents: Vec<Intent>,
     pub(super) exchanges: Vec<Exchange>,
+    /// Whether receipts of other purchases arrived, once all is asked.
+    pub(super) crossed: bool,
     /// The names of headers that tell of limits.
     pub(super) limit_headers: Vec<String>,
     /// What `/v1/records` and `/v1/customer_records` show of the metadata.
@@ -83,7 +100,9 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn new(client_clock: DateTime<Utc>) -> Self {
-        Self { client_clock, ..Self::default() }
+        let key = |order| format!("{}:{order}", client_clock.to_rfc3339());
+        let intent = |order| Intent::new("oneclick probe", &key(order));
+        Self { client_clock, intents: (0..ORDERS.len()).map(intent).collect(), ..Self::default() }
     }
 
     pub(super) fn add(&mut self, exchange: Exchange) {
@@ -107,7 +126,7 @@ impl Evidence {
     /// Whether a row has the marker of an order, unchanged.
     fn is_marked(&self, order: usize, row: &Receipt) -> bool {
         let marker = row.metadata.get(Intent::METADATA_KEY);
-        ORDERS[order].is_of(row) && marker == Some(self.intent(order).marker())
+        ORDERS[order].is_of(row) && marker == Some(self.intents[order].marker())
     }
 
     /// The answers to a question.
@@ -207,17 +226,31 @@ impl Evidence {
         self.exchanges.iter().filter_map(Exchange::page)
     }
 
-    /// The id of an order, from its receipt or else from a record. A record's time in whole
-    /// seconds may be that of another purchase.
+    /// The id of an order, to cancel it. If receipts are those of other purchases, a record
+    /// has to confirm it, so that nobody else's purchase is cancelled.
     pub(super) fn id(&self, order: usize) -> Option<ImpactId> {
-        let precise = |row: &&Receipt| row.time_utc.datetime().timestamp_subsec_nanos() != 0;
-        let recorded = || self.pages().find_map(|page| self.row(order, page).filter(precise));
-        self.receipt(order).or_else(recorded).map(ImpactId::from)
+        let rows = || self.pages().filter_map(|page| self.row(order, page));
+        // A time in whole seconds may be that of another purchase.
+        let precise = |row: &&Receipt| is_precise(row);
+        let sent = |(sent, receipt): (usize, _)| (sent == order).then_some(receipt);
+        let own = self.receipts().filter_map(sent).find(|receipt| ORDERS[order].is_of(receipt));
+        if !self.crossed {
+            return own.or_else(|| rows().find(precise)).map(ImpactId::from);
+        }
+        let marked = rows().filter(precise).find(|row| self.is_marked(order, row))?;
+        let mut receipts = self.receipts().map(|(_, receipt)| receipt);
+        let same = |receipt: &&Receipt| ORDERS[order].is_of(receipt) && same_time(receipt, marked);
+        receipts.find(same).or(Some(marked)).map(ImpactId::from)
     }
 
-    /// The intent of an order, whose marker its metadata carries.
-    pub(super) fn intent(&self, order: usize) -> Intent {
-        Intent::new("oneclick probe", &format!("{}:{order}", self.client_clock.to_rfc3339()))
+    /// Whether the receipt of another purchase arrived: one of another kind or amount, or one
+    /// with another time than the record with the marker.
+    pub(super) fn has_crossed_receipts(&self) -> bool {
+        self.receipts().any(|(order, receipt)| {
+            let rows = self.pages().filter_map(|page| self.row(order, page));
+            let marked = |row: &&Receipt| is_precise(row) && self.is_marked(order, row);
+            !ORDERS[order].is_of(receipt) || rows.filter(marked).any(|row| !same_time(receipt, row))
+        })
     }
 
     /// The address of the customer with capital letters and a tag, as the API shows it.

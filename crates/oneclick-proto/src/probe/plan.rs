@@ -64,6 +64,8 @@ const PAUSE: Duration = Duration::from_millis(400);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     Wait(Duration),
+    /// A wait that the server asked for.
+    RetryAfter(Duration),
     Account,
     Buy(usize),
     Own(View),
