@@ -114,7 +114,7 @@ pub enum ErrorKind {
 /// Why a call failed, and whether its request may have been executed.
 ///
 /// `Display` is one line and safe to log: it contains no key, e-mail address or name. It
-/// leaves out the [`source`](StdError::source); the alternate form, `{:#}`, appends it and
+/// leaves out the [`source`](StdError::source); the alternate form, `{:#}`, adds it and
 /// its causes. The server's own [`message`](Self::message) and the response's
 /// [`body`](Self::body) may contain personal data.
 ///
@@ -564,6 +564,11 @@ impl fmt::Display for Error {
         if *attempts > 1 {
             write!(f, " (after {attempts} attempts)")?;
         }
+        let mut cause = self.source().filter(|_| f.alternate());
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
         // Whether a read was executed does not matter.
         let changes = |of: &&Operation| !of.idempotent || of.method != Method::GET;
         if let Some(operation) = operation.as_ref().filter(changes) {
@@ -577,11 +582,6 @@ impl fmt::Display for Error {
                 }
                 (Execution::Executed, _) => "; the request was executed",
             })?;
-        }
-        let mut cause = self.source().filter(|_| f.alternate());
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
         }
         Ok(())
     }
