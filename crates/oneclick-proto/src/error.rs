@@ -19,7 +19,7 @@ use crate::api::ConfigError;
 use crate::endpoint::Endpoint;
 use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
-use crate::value::{ImpactKind, InvalidValue};
+use crate::value::{ImpactKind, InvalidValue, grouped};
 use crate::{ListRecords, Pager, mend};
 
 string_enum! {
@@ -312,7 +312,7 @@ impl Error {
     /// be asked for.
     pub(crate) fn of_one_item(mut self, items: u64) -> Self {
         if items == 1 && self.is_too_large() {
-            self.0.detail.push_str("the page has a single item");
+            self.0.detail.push_str("the page has only one item, so it cannot be made smaller");
         }
         self
     }
@@ -518,7 +518,7 @@ impl Error {
                 "the list returned the same cursor twice, so it would never end".into()
             }
             ErrorKind::EmptyPages => {
-                let pages = Pager::<ListRecords>::MAX_EMPTY_PAGES;
+                let pages = grouped(Pager::<ListRecords>::MAX_EMPTY_PAGES.into());
                 format!("the list returned {pages} pages in a row without an item").into()
             }
         }

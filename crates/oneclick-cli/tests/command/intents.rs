@@ -453,7 +453,7 @@ fn buy_anyway_buys_what_none_of_the_candidates_is() {
     let advice = "look at each of these with `oneclick track ID`; if one of these is the \
                   purchase, you are done: do not cancel it; if none is, the same command with \
                   `--intent order-1 --buy-anyway` buys it:\nU";
-    fails_with(&setup.run(&short), 4, &["without a readable marker", advice]);
+    fails_with(&setup.run(&short), 4, &["records that do not show their intent", advice]);
     assert_eq!(bought(&server), 1);
     // It was cancelled, and the same command still does not know whose it was.
     cancel_latest(&server, &setup);
