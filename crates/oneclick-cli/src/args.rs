@@ -37,13 +37,14 @@ pub(crate) struct Cli {
 const ENVIRONMENT_AND_EXIT_CODES: &str = "\
 Environment variables:
   ONECLICK_API_KEY   the API key
-  ONECLICK_BASE_URL  the URL of the API, if the key's prefix does not choose it
+  ONECLICK_BASE_URL  the URL of the API; without it, the key's prefix chooses
   ONECLICK_INSECURE  1 allows http:// to any host; nothing is encrypted then
   HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
-  XDG_STATE_HOME     where the folder oneclick is, with the files of intents and
-                     of the local emulator; without it, ~/.local/state
-  XDG_CONFIG_HOME    where the folder oneclick is, with what `oneclick probe
-                     --save` found; without it, ~/.config
+  XDG_STATE_HOME     the folder that contains oneclick/, with the files of
+                     intents and of the local emulator; without it,
+                     ~/.local/state
+  XDG_CONFIG_HOME    the folder that contains oneclick/, with what
+                     `oneclick probe --save` found; without it, ~/.config
 
 Exit codes:
   0    success; for a purchase: it was made, by this run or an earlier one
@@ -56,12 +57,12 @@ Exit codes:
   5    the API could not be reached or its response cannot be used, and nothing
        was bought; or the purchase was looked for long enough and not found
   6    the purchase was made and has been cancelled since
-  130  interrupted
+  130  interrupted; the message says what it left unfinished
   141  the reader of standard output closed it, as `head` does; a purchase was
        made nevertheless, and its id is on standard error
 
-With 3 and 5, no earlier run made the purchase either: as long as one may have,
-every failure is 4.";
+With 3 and 5, no earlier run on this machine made the purchase either. As long
+as one may have made it, a failed call is 4 instead.";
 
 const CONNECTION: &str = "Connection options";
 
@@ -87,7 +88,7 @@ pub(crate) struct Global {
     #[arg(conflicts_with_all = ["sandbox", "production", "base_url"])]
     pub(crate) local: bool,
 
-    /// The file of the local emulator
+    /// The file in which the local emulator keeps its state
     ///
     /// By default, oneclick/local.jsonl in XDG_STATE_HOME or in ~/.local/state.
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE")]
@@ -102,7 +103,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = CONNECTION)]
     pub(crate) production: bool,
 
-    /// Read the key from a file, or from standard input with -.
+    /// Read the key from a file, or from standard input with -
+    ///
+    /// The key is a line of its own, or follows ONECLICK_API_KEY= on a line.
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
@@ -115,7 +118,7 @@ pub(crate) struct Global {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) base_url: Option<String>,
 
-    /// Print only errors on standard error.
+    /// Print only warnings and errors on standard error.
     #[arg(long, short, global = true, display_order = LAST)]
     pub(crate) quiet: bool,
 
@@ -179,7 +182,7 @@ pub(crate) enum Command {
     /// Donate money.
     #[command(after_help = example("oneclick --local donate 5.25 --cause climate"))]
     Donate {
-        /// US dollars, 0.01 to 10,000,000.00.
+        /// US dollars, with two decimals or none, 0.01 to 10,000,000.00.
         #[arg(value_parser = values::dollars, allow_negative_numbers = true)]
         dollars: Cents,
         /// The cause, such as veterans, animals or climate.
@@ -204,13 +207,13 @@ pub(crate) enum Command {
         "oneclick cancel U1234-2025-03-12T15:22:14.753Z --reason refunded"
     ))]
     Cancel {
-        /// The id of the impact, as its purchase printed it.
+        /// The id of the impact, which its purchase printed.
         #[arg(value_parser = values::impact_id)]
         id: ImpactId,
         /// The reason, at most 200 characters.
         #[arg(long, value_parser = values::reason, allow_hyphen_values = true)]
         reason: Option<Reason>,
-        /// Do not ask for confirmation, even in production.
+        /// Do not ask for confirmation in production.
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
@@ -220,7 +223,7 @@ pub(crate) enum Command {
     /// Show the history of an impact and its next step.
     #[command(after_help = example("oneclick track U1234-2025-03-12T15:22:14.753Z"))]
     Track {
-        /// The id of the impact, as its purchase printed it.
+        /// The id of the impact, which its purchase printed.
         #[arg(value_parser = values::impact_id)]
         id: ImpactId,
         #[command(flatten)]
@@ -238,7 +241,7 @@ pub(crate) enum Command {
     Daily {
         #[command(flatten)]
         dates: Dates,
-        /// The kind of impact; by default, the one with the most days.
+        /// The kind of impact; by default, the kind bought on the most days.
         #[arg(long, value_parser = values::one_of(ImpactKind::KNOWN, ImpactKind::as_str))]
         kind: Option<ImpactKind>,
         /// Also write the chart to an SVG file.
@@ -295,7 +298,7 @@ pub(crate) enum Command {
         #[arg(long = "type", value_name = "TYPE", conflicts_with = "id")]
         #[arg(value_parser = values::one_of(ProjectType::KNOWN, ProjectType::as_str))]
         project_type: Option<ProjectType>,
-        /// The language of names and descriptions.
+        /// The language of names and descriptions; by default, English.
         #[arg(long, value_parser = values::one_of(Locale::KNOWN, Locale::as_str))]
         language: Option<Locale>,
         #[command(flatten)]
@@ -341,14 +344,17 @@ pub(crate) enum Command {
         /// (localhost, 127.0.0.1) and those given here.
         #[arg(long, value_name = "NAME")]
         allow_host: Vec<HostName>,
-        /// The seed from which ids are derived.
+        /// The seed for ids and random choices, 0 to 18446744073709551615.
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         #[arg(value_parser = values::seed, allow_negative_numbers = true)]
         seed: u64,
-        /// A fault to inject: a rule as JSON, or the name of a fault; may be given several times.
+        /// A fault to inject: a rule as JSON, or the name of a fault; may be given several times
+        ///
+        /// A name alone hits every request. The running emulator lists the faults at
+        /// /_emulator/.
         #[arg(long, value_name = "RULE")]
         fault: Vec<FaultRule>,
-        /// Ignore unknown fields of a request instead of refusing it.
+        /// Ignore unknown fields of a POST instead of refusing it.
         #[arg(long)]
         lenient: bool,
     },
@@ -382,11 +388,13 @@ pub(crate) struct PurchaseArgs {
     /// Send the customer no e-mail.
     #[arg(long, requires = "customer")]
     pub(crate) silent: bool,
-    /// Metadata to store with the purchase; may be given several times.
+    /// Metadata to store with the purchase, such as order=A-1001; may be given several times
+    ///
+    /// At most 19 times. A key has at most 40 characters, and a value at most 500.
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// Do not ask for confirmation, even in production.
+    /// Do not ask for confirmation in production.
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -394,12 +402,13 @@ pub(crate) struct PurchaseArgs {
 
     /// A name for this purchase, such as an order number
     ///
-    /// This machine remembers it: however often the command is run, one intent is
-    /// bought once from the same API and account. The name has no invisible characters.
+    /// This machine remembers it: however often the command is run, it buys an intent
+    /// once from the same API and account. The name must have no invisible characters,
+    /// and no space at either end.
     #[arg(long, value_name = "NAME", value_parser = values::intent, help_heading = ONCE)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) intent: Option<String>,
-    /// Look whether the intent was bought, and buy nothing
+    /// Find out whether the intent was bought, and buy nothing
     ///
     /// Exits with 0 if it was bought, with 6 if it was bought and cancelled since,
     /// with 5 if it was not bought, and with 4 if that is not known.
@@ -408,7 +417,7 @@ pub(crate) struct PurchaseArgs {
     pub(crate) look_only: bool,
     /// Look first, because another machine may have bought the intent
     ///
-    /// If it is not found, nothing is bought either, unless you add --buy-anyway.
+    /// If it is not found, this run buys it only if you add --buy-anyway.
     #[arg(long, requires = "intent", help_heading = ONCE)]
     pub(crate) look_first: bool,
     /// If the intent is not found, buy it although it may have been sent
@@ -420,7 +429,7 @@ pub(crate) struct PurchaseArgs {
     /// How long to look for a purchase whose response was lost
     ///
     /// If it is not found by then, run the same command later. If the API's responses
-    /// have no Date, only a run that waits longer than --settle can find out.
+    /// have no Date header, only a run that waits longer than --settle can find out.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = ONCE)]
     #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
     pub(crate) wait: u32,
@@ -480,10 +489,10 @@ pub(crate) struct Json {
 
 #[derive(Args, Debug)]
 pub(crate) struct Dates {
-    /// The first day.
+    /// The first day, included.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::day)]
     pub(crate) from: Option<NaiveDate>,
-    /// The last day.
+    /// The last day, included.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::day)]
     pub(crate) to: Option<NaiveDate>,
 }
@@ -509,7 +518,9 @@ pub(crate) struct Kinds {
 /// The options of every list.
 #[derive(Args, Debug)]
 pub(crate) struct Listing {
-    /// How many rows to print, 1 to 1,000; with --all, per request; by default 10, or 1,000 with --all.
+    /// How many rows to print, or with --all to request at a time, 1 to 1,000
+    ///
+    /// By default 10, or 1,000 with --all.
     #[arg(long, value_name = "ROWS", value_parser = values::limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<Limit>,
     /// Which rows come first.
@@ -518,7 +529,7 @@ pub(crate) struct Listing {
     /// Print every row, not only the first page.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Continue where an earlier run stopped; repeat its other options.
+    /// Continue where an earlier run stopped, with the same options as that run.
     #[arg(long, value_parser = values::cursor, allow_hyphen_values = true)]
     pub(crate) cursor: Option<Cursor>,
     #[command(flatten)]

@@ -48,9 +48,9 @@ pub(crate) fn run(
     let settle = args.settle.filter(|settle| *settle < MIN_SETTLE && !session.on_this_machine);
     if let Some(settle) = settle {
         return Err(Failure::Usage(format!(
-            "--settle must be {MIN_SETTLE} seconds or more (got {settle}), because a request may \
-             be under way as long and would be bought twice; only an API on this machine may take \
-             less",
+            "--settle must be at least {MIN_SETTLE} seconds (got {settle}): a request can take \
+             that long to arrive, and the purchase could be made twice; only an API on this \
+             machine allows less",
         )));
     }
     let name = args.intent.clone().unwrap_or_else(random_name);
@@ -153,7 +153,7 @@ impl Buying<'_> {
         if entry.purchase != self.purchase {
             return Err(Failure::Usage(format!(
                 "intent {} belongs to another purchase: {}; this run bought nothing; use another \
-                 --intent for this one",
+                 --intent for this purchase",
                 self.name,
                 full_summary(&entry.purchase),
             )));
@@ -417,7 +417,7 @@ impl Buying<'_> {
             let again = same_command(self.args, &self.name);
             format!("sending it once more failed: {}; run {again} later to buy it", explain(error))
         } else {
-            let this_run = if sent { "no further one is sent" } else { "this run sent nothing" };
+            let this_run = if sent { "it is not sent again" } else { "this run sent nothing" };
             format!(
                 "{this_run}; if you are sure that no other machine is working on it, {} buys it",
                 self.with_buy_anyway(),
@@ -434,19 +434,20 @@ impl Buying<'_> {
             1 => "once".to_owned(),
             sends => format!("{sends} times"),
         };
-        let after = state.earliest_send().map_or_else(
-            || "at an unknown time".to_owned(),
-            |first| format!("after {}", time_text(first)),
-        );
-        let until = state.latest_send().map(|until| {
-            let shown = until.checked_add_signed(TimeDelta::seconds(self.settle().into()));
-            let shown = shown.map_or_else(String::new, time_text);
-            format!(" and before {}; its record would show by {shown}", time_text(until))
-        });
+        let (first, last) = (state.earliest_send().map(time_text), state.latest_send());
+        let when = match (first, last.map(time_text)) {
+            (Some(first), Some(last)) => format!("between {first} and {last}"),
+            (Some(first), None) => format!("after {first}"),
+            (None, Some(last)) => format!("before {last}"),
+            (None, None) => "at an unknown time".to_owned(),
+        };
+        let settle = TimeDelta::seconds(self.settle().into());
+        let shown = last.map(|last| last.checked_add_signed(settle).map(time_text));
+        let shown = shown.map_or_else(|| "now".to_owned(), Option::unwrap_or_default);
         format!(
-            "intent {} may have been sent {times}, {after}{}, and none does",
+            "intent {} may have been sent {times} {when}; its record should have appeared by \
+             {shown}, but there is none",
             self.name,
-            until.unwrap_or_else(|| "; its record would show by now".to_owned()),
         )
     }
 
@@ -463,14 +464,14 @@ impl Buying<'_> {
             format!("from {} on, {again} finds out, {then}", clock_time(after))
         } else if responded {
             format!(
-                "the API's responses have no Date, so only a run whose --wait is longer than its \
-                 --settle finds out: {again}, and with `--wait {}`, finds out, {then}",
+                "the API's responses have no Date header, so a run finds out only if its --wait is \
+                 longer than its --settle: {again}, and with `--wait {}`, finds out, {then}",
                 settle.saturating_add(SETTLE_SLACK),
             )
         } else {
             format!(
-                "run {again} once the API responds; a run that is {settle} seconds later than its \
-                 first response finds out, {then}",
+                "run {again} once the API responds; a run at least {settle} seconds after its first \
+                 response finds out, {then}",
             )
         };
         self.remember(Stage::Open(state));
@@ -499,7 +500,7 @@ impl Buying<'_> {
             }
             UnresolvedReason::BoughtTwice => format!(
                 "{reason}{because}; {}; keep one of them, cancel the others with `oneclick cancel \
-                 ID`, then run {again} to find out:",
+                 ID`, then run {again} to confirm it:",
                 look(),
             ),
             UnresolvedReason::OtherPurchase => format!(
@@ -657,7 +658,8 @@ pub(crate) fn confirm(
     let owner = account.email.as_str();
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(format!(
-            "this is production, with the account of {owner}: add --yes to {action}"
+            "this is production, and nothing was sent: add --yes to {action}, with the account of \
+             {owner}"
         )));
     }
     let question = format!("this is production: {action}, with the account of {owner}? [y/N] ");

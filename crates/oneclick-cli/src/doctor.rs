@@ -166,7 +166,7 @@ fn check_clock(
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else {
         return note(
-            "clock: not checked, because the response has no Date; after a lost response, only a \
+            "clock: not checked, because the response has no Date header; after a lost response, only a \
              run whose --wait is longer than its --settle finds out that nothing was bought",
         );
     };

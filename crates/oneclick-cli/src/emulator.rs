@@ -31,7 +31,7 @@ pub(crate) fn run(
         .start()
         .map_err(|error| Failure::machine(format!("could not listen on {listen}"), error))?;
     if !listen.ip().is_loopback() {
-        output::notice(quiet, "anybody on the network can use this emulator: it has no passwords");
+        output::notice(quiet, "others on the network can use this emulator: it has no passwords");
     }
     output::line(server.base_url())?;
     loop {

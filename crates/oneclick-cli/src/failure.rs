@@ -129,6 +129,7 @@ fn advice(error: &Error) -> &'static str {
         (_, Some(401 | 403)) => "; check the key with `oneclick doctor`",
         (_, Some(429)) => "; wait a minute and try again",
         (ErrorKind::Status(_), Some(500..)) => "; try again later",
+        (ErrorKind::Status(_), Some(300..=399)) => "; check the URL with `oneclick doctor`",
         (ErrorKind::Transport(_), _) if error.is_too_large() || file_error(error).is_some() => "",
         (ErrorKind::Transport(_), _) => "; check the connection with `oneclick doctor`",
         _ => "",

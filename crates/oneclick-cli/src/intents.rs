@@ -134,7 +134,7 @@ impl IntentFile {
             Err(error) => return Err(self.unreadable("cannot be read", error)),
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
-            let problem = "is damaged, or of another version";
+            let problem = "is damaged or of another version";
             self.unreadable(problem, format!("{error}; move it away and add --look-first"))
         })
     }
@@ -173,7 +173,7 @@ impl IntentFile {
     }
 
     fn failure(&self, error: impl fmt::Display) -> Failure {
-        Failure::machine(self.path.display(), error)
+        Failure::machine(format!("could not write {}", self.path.display()), error)
     }
 }
 

@@ -49,7 +49,9 @@ fn open_at(path: &Path, clock: Clock) -> Result<(Api, Transport), Failure> {
         journal.locked(Journal::catch_up)??;
         Ok(journal)
     };
-    let journal = journal().map_err(|error: io::Error| Failure::machine(path.display(), error))?;
+    let journal = journal().map_err(|error: io::Error| {
+        Failure::Machine(FileError::new(&path.display().to_string(), &error).to_string())
+    })?;
     if journal.replayed.cut {
         let path = path.display();
         output::notice(false, &format!("{path}: ignoring the last line, which was cut short"));
@@ -114,7 +116,7 @@ pub(crate) struct FileError(String);
 
 impl FileError {
     fn new(file_name: &str, error: &io::Error) -> Self {
-        Self(format!("{file_name}: {error}"))
+        Self(format!("the local emulator cannot use {file_name}: {error}"))
     }
 }
 
@@ -260,7 +262,9 @@ impl Replayed {
         let status = self.emulator.respond(&request, time).status();
         if !status.is_success() {
             let code = status.as_u16();
-            return Err(unusable(&format!("the emulator refuses line {number} with {code}")));
+            return Err(unusable(&format!(
+                "the emulator refuses line {number} with status {code}"
+            )));
         }
         self.entries += 1;
         self.last = self.last.max(time);

@@ -165,10 +165,9 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
                 "{source} {url} would send the key unencrypted: use https://, or set {INSECURE}=1 \
                  if you trust the network",
             ),
-            ConfigError::BaseUrl { reason, .. } => format!(
-                "{source} is not the URL of an API: {reason}; expected one such as {}",
-                BaseUrl::production(),
-            ),
+            ConfigError::BaseUrl { reason, .. } => {
+                format!("{source} cannot be used: {reason}")
+            }
             ConfigError::Variable { name, reason, .. } if name != KEY => {
                 format!("{name} {reason}: unset it, or set it to the URL of an API")
             }
@@ -178,10 +177,13 @@ pub(crate) fn api_of(global: &Global, key: &str) -> Result<Api, Failure> {
                  URL of its API",
             ),
             ConfigError::Key { reason, .. } => return unusable_key(reason),
-            ConfigError::KeyEnvironment { prefix, host, .. } => format!(
-                "the key begins with {prefix}, and {host} is the other environment: use another \
-                 key, or leave {source} out",
-            ),
+            ConfigError::KeyEnvironment { prefix, host, .. } => {
+                let unset = if global.base_url.is_some() { "leave out" } else { "unset" };
+                format!(
+                    "a key that begins with {prefix} does not work with {host}: use another key, \
+                     or {unset} {source}",
+                )
+            }
             invalid => invalid.to_string(),
         })
     })
@@ -211,7 +213,8 @@ pub(crate) fn key(file: Option<&Path>) -> Result<String, Failure> {
         None => std::env::var_os(KEY).unwrap_or_default().into_encoded_bytes(),
     };
     if bytes.len() as u64 > MAX_KEY_FILE {
-        return Err(unusable_key("its file is longer than 4,096 bytes"));
+        let subject = if file.is_some() { "its file" } else { "it" };
+        return Err(unusable_key(&format!("{subject} is longer than 4,096 bytes")));
     }
     let key = key_in(&bytes).map_err(unusable_key)?;
     if key.is_empty() {
@@ -235,7 +238,7 @@ fn key_in(bytes: &[u8]) -> Result<String, &'static str> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
         bytes => String::from_utf8(bytes.to_vec()).ok(),
     };
-    let text = text.ok_or("it is not text in UTF-8")?;
+    let text = text.ok_or("it is not UTF-8 text")?;
     let lines = text.lines().map(str::trim);
     let lines: Vec<_> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let value = match (lines.iter().rev().find_map(|line| assigned(line)), &*lines) {
@@ -278,7 +281,7 @@ pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
 /// There is no folder of the user.
 pub(crate) fn no_home(variable: &str) -> Failure {
     Failure::Usage(format!(
-        "there is no home directory: set {variable} to the absolute path of a folder"
+        "the home directory is not known: set {variable} to the absolute path of a folder"
     ))
 }
 

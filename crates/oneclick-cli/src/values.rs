@@ -63,7 +63,8 @@ fn whole_number<T, E>(
 ) -> Result<T, String> {
     number(text).and_then(|number| new(number).ok()).ok_or_else(|| {
         let (min, max) = (grouped(min), grouped(max));
-        let hint = if text.contains(',') { "; commas separate thousands, as in 1,000" } else { "" };
+        let misplaced = text.contains(',') && number(text).is_none();
+        let hint = if misplaced { "; commas separate thousands, as in 1,000" } else { "" };
         format!("expected a whole number of {unit} from {min} to {max}{hint}")
     })
 }
@@ -100,20 +101,21 @@ pub(crate) fn grouped(number: u64) -> String {
 pub(crate) fn day(text: &str) -> Result<NaiveDate, String> {
     // The API's dates have four digits for the year.
     let day = text.parse().ok().filter(|day: &NaiveDate| (0..=9999).contains(&day.year()));
-    day.ok_or_else(|| "expected a day of the calendar as YYYY-MM-DD, such as 2025-01-31".to_owned())
+    day.ok_or_else(|| {
+        "expected a calendar date in the form YYYY-MM-DD, such as 2025-01-31".to_owned()
+    })
 }
 
 pub(crate) fn impact_id(text: &str) -> Result<ImpactId, String> {
     text.parse().map_err(|_| {
-        "expected an id as its purchase printed it, such as U123-2025-03-12T15:22:14.753Z"
-            .to_owned()
+        "expected the id that a purchase printed, such as U123-2025-03-12T15:22:14.753Z".to_owned()
     })
 }
 
 /// The id of a project, which becomes a segment of a path.
 pub(crate) fn project_id(text: &str) -> Result<String, String> {
     match text {
-        "" | "." | ".." => Err("expected an id from `oneclick projects`".to_owned()),
+        "" | "." | ".." => Err("expected an id that `oneclick projects` lists".to_owned()),
         id => Ok(id.to_owned()),
     }
 }
@@ -144,7 +146,7 @@ where
 /// order would be the intent `--yes`.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     if text.starts_with('-') && is_option(text) {
-        return Err(format!("{text} is an option; is the value before it missing?"));
+        return Err(format!("{text} is an option: is the value before it missing?"));
     }
     Ok(text.to_owned())
 }
@@ -171,7 +173,7 @@ pub(crate) fn intent(name: &str) -> Result<String, String> {
     let code_point = |char: char| format!("U+{:04X}", u32::from(char));
     if let Some(char) = name.chars().find(|char| is_invisible(*char)) {
         let char = code_point(char);
-        return Err(format!("expected a name without {char}, which cannot be seen: remove it"));
+        return Err(format!("expected a name without {char}, which is invisible: remove it"));
     }
     if name.starts_with(' ') || name.ends_with(' ') {
         return Err("expected a name that neither begins nor ends with a space".to_owned());
@@ -206,7 +208,7 @@ pub(crate) fn cause(name: &str) -> Result<Category, String> {
 pub(crate) fn reason(reason: &str) -> Result<Reason, String> {
     Reason::new(text(reason)?).map_err(|error| match error {
         InvalidValue::TooLong { characters, max, .. } => {
-            format!("expected at most {max} characters, got {characters}")
+            format!("expected at most {max} characters (got {characters})")
         }
         error => error.to_string(),
     })

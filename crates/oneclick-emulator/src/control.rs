@@ -46,8 +46,8 @@ static CONTROLS: &[Control] = &[
     Control {
         method: "POST",
         path: "/_emulator/faults",
-        does: "adds a fault rule for the next requests (`times`), for each with a `probability`, \
-               or, without either, for every request; without `path` for every path",
+        does: "adds a fault rule, which hits the next `times` requests, or each request with this \
+               `probability`, or every request without either; without `path`, on every path",
         body: Some(RULE_EXAMPLE),
         run: add_fault,
     },
@@ -115,7 +115,7 @@ static CONTROLS: &[Control] = &[
     Control {
         method: "POST",
         path: "/_emulator/clock/advance",
-        does: "advances the emulator's clock by so many milliseconds",
+        does: "advances the emulator's clock by `millis` milliseconds",
         body: Some(r#"{"millis":60000}"#),
         run: |shared, fields| {
             let expected = "a whole number of milliseconds such as 60000, 0 or more";

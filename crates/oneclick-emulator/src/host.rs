@@ -99,7 +99,9 @@ impl Hosts {
                     Problem::invalid("the Host header must be a host with an optional port")
                 })?)
             }
-            (Some(_), Some(_)) => return Err(Problem::invalid("the Host header was sent twice")),
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid("the Host header was sent twice: send it once"));
+            }
             (None, _) if request.version() >= Version::HTTP_11 => {
                 return Err(Problem::invalid("the Host header is missing: HTTP/1.1 requires it"));
             }

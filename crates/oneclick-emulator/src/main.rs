@@ -11,7 +11,7 @@ use oneclick_emulator::{HostName, Server, ServerBuilder};
 const HELP: &str = "\
 An emulator of the 1ClickImpact API, for tests and for development without a
 network. Each key that begins with test_ has an account of its own. Nothing is
-paid, e-mailed or written to disk, and the accounts end with the command.
+paid, e-mailed or written to disk, and the accounts are gone once it stops.
 
 Usage: oneclick-emulator [OPTIONS]
 
@@ -20,8 +20,9 @@ Options:
                      [default: 127.0.0.1:8787]
   --allow-host NAME  also answer to this name in the Host header, such as that
                      of a container; can be repeated [default: loopback names]
-  --seed NUMBER      seed for ids and random choices [default: 0]
-  --lenient          ignore unknown fields of a POST instead of refusing them
+  --seed NUMBER      seed for ids and random choices, 0 to 18446744073709551615
+                     [default: 0]
+  --lenient          ignore unknown fields of a POST instead of refusing it
   -h, --help         print this help
   -V, --version      print the version
 
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
 fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
-        io::Error::new(error.kind(), format!("the output could not be written: {error}"))
+        io::Error::new(error.kind(), format!("could not write to standard output: {error}"))
     })
 }
 
@@ -89,7 +90,7 @@ fn command() -> Result<Command, lexopt::Error> {
         match argument {
             Long("listen") => options.listen = arguments.value()?.parse_with(listen)?,
             Long("allow-host") => options.allow_hosts.push(arguments.value()?.parse()?),
-            Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("seed") => options.seed = arguments.value()?.parse_with(seed)?,
             Long("lenient") => options.lenient = true,
             Long("help") | Short('h') => return Ok(Command::Print(HELP.to_owned())),
             Long("version") | Short('V') => {
@@ -106,6 +107,10 @@ fn listen(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "--listen takes an IP address and a port, such as 127.0.0.1:8787")
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("--seed takes a whole number from 0 to {}", u64::MAX))
+}
+
 fn run(options: Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
@@ -115,10 +120,10 @@ fn run(options: Options) -> io::Result<()> {
         let builder = Server::builder().listen(listen).seed(seed).lenient(lenient);
         let builder = allow_hosts.into_iter().fold(builder, ServerBuilder::allow_host);
         let server = builder.start().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+            io::Error::new(error.kind(), format!("could not listen on {listen}: {error}"))
         })?;
         if !listen.ip().is_loopback() {
-            let warning = "others on the network can reach this emulator";
+            let warning = "others on the network can use this emulator: it has no passwords";
             writeln!(io::stderr(), "oneclick-emulator: {warning}")?;
         }
         print(&format!("{}\n", server.base_url()))?;

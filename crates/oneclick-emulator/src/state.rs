@@ -362,7 +362,7 @@ fn key(headers: &HeaderMap) -> Result<&[u8], Problem> {
         }
         _ => {
             return Err(Problem::key(
-                "the x-api-key header is missing: send a key that begins with test_ in it",
+                "the x-api-key header is missing: send it with a key that begins with test_",
             ));
         }
     };

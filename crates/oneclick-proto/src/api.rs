@@ -160,7 +160,7 @@ impl Api {
             Some(url) => BaseUrl::new(url)?,
             None => BaseUrl::of(&key).ok_or(ConfigError::Variable {
                 name: KEY,
-                reason: "starts with neither test_ nor live_: set ONECLICK_BASE_URL to \
+                reason: "begins with neither test_ nor live_: set ONECLICK_BASE_URL to \
                          select the environment",
             })?,
         };
@@ -238,7 +238,8 @@ impl Api {
         // No request asks for a part (RFC 9110, 15.3.7), and a part of a list hides records.
         let partial = head.status == StatusCode::PARTIAL_CONTENT && E::METHOD == Method::GET;
         let read = if partial {
-            Err(serde_json::Error::custom("206, expected a whole response and not a part of it"))
+            let text = "206, expected a whole response, got a part of one (206 Partial Content)";
+            Err(serde_json::Error::custom(text))
         } else {
             E::read(body).or_else(|error| {
                 let mended = mend::value(body).and_then(|value| serde_json::to_vec(&value).ok());

@@ -19,7 +19,7 @@ use crate::api::ConfigError;
 use crate::endpoint::Endpoint;
 use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
-use crate::value::{ImpactKind, InvalidValue};
+use crate::value::{ImpactKind, InvalidValue, grouped};
 use crate::{ListRecords, Pager, mend};
 
 string_enum! {
@@ -114,7 +114,7 @@ pub enum ErrorKind {
 /// Why a call failed, and whether its request may have been executed.
 ///
 /// `Display` is one line and safe to log: it contains no key, e-mail address or name. It
-/// leaves out the [`source`](StdError::source); the alternate form, `{:#}`, appends it and
+/// leaves out the [`source`](StdError::source); the alternate form, `{:#}`, adds it and
 /// its causes. The server's own [`message`](Self::message) and the response's
 /// [`body`](Self::body) may contain personal data.
 ///
@@ -312,7 +312,7 @@ impl Error {
     /// be asked for.
     pub(crate) fn of_one_item(mut self, items: u64) -> Self {
         if items == 1 && self.is_too_large() {
-            self.0.detail.push_str("the page has a single item");
+            self.0.detail.push_str("the page has only one item, so it cannot be made smaller");
         }
         self
     }
@@ -518,7 +518,7 @@ impl Error {
                 "the list returned the same cursor twice, so it would never end".into()
             }
             ErrorKind::EmptyPages => {
-                let pages = Pager::<ListRecords>::MAX_EMPTY_PAGES;
+                let pages = grouped(Pager::<ListRecords>::MAX_EMPTY_PAGES.into());
                 format!("the list returned {pages} pages in a row without an item").into()
             }
         }
@@ -564,6 +564,11 @@ impl fmt::Display for Error {
         if *attempts > 1 {
             write!(f, " (after {attempts} attempts)")?;
         }
+        let mut cause = self.source().filter(|_| f.alternate());
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
         // Whether a read was executed does not matter.
         let changes = |of: &&Operation| !of.idempotent || of.method != Method::GET;
         if let Some(operation) = operation.as_ref().filter(changes) {
@@ -577,11 +582,6 @@ impl fmt::Display for Error {
                 }
                 (Execution::Executed, _) => "; the request was executed",
             })?;
-        }
-        let mut cause = self.source().filter(|_| f.alternate());
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
         }
         Ok(())
     }

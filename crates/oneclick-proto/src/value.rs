@@ -38,3 +38,4 @@ pub use timestamp::Timestamp;
 pub(crate) use date_range::{read_day, write_day};
 pub(crate) use extra::{split_amounts, whole};
 pub(crate) use impact::ImpactFinder;
+pub(crate) use invalid::grouped;

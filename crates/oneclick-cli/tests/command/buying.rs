@@ -89,7 +89,7 @@ fn an_intent_is_bought_once_however_often_the_command_is_run() {
     assert_data_eq!(
         other.stderr,
         str![[r#"
-error: intent order-1 belongs to another purchase: 5 trees planted; this run bought nothing; use another --intent for this one
+error: intent order-1 belongs to another purchase: 5 trees planted; this run bought nothing; use another --intent for this purchase
 
 "#]],
     );
@@ -299,7 +299,7 @@ fn a_variable_that_cannot_be_used_is_not_passed_over() {
     for (name, value, words) in [
         ("ONECLICK_BASE_URL", &b"http://127.0.0.1:1/\xff"[..], "is not valid Unicode"),
         ("ONECLICK_BASE_URL", b"", "ONECLICK_BASE_URL is set but empty"),
-        ("ONECLICK_API_KEY", b"test_\xff", "the key cannot be used: it is not text in UTF-8"),
+        ("ONECLICK_API_KEY", b"test_\xff", "the key cannot be used: it is not UTF-8 text"),
     ] {
         let value = std::ffi::OsStr::from_bytes(value);
         for arguments in [&["plant", "5"][..], &["doctor"]] {

@@ -52,7 +52,12 @@ fn help_texts() {
     let help = run(&["--help"]);
     let commands = commands(&help);
     let shown = |arguments: &str, help: &str| format!("$ oneclick {arguments}\n{help}\n\n");
-    let mut all = shown("-h", &run(&["-h"])) + &shown("--help", &help);
+    let mut all =
+        "The help texts of the command. A part that is the same as in an earlier text is \
+                   \"as above\".\n\n\n"
+            .to_owned();
+    all += &shown("-h", &run(&["-h"]));
+    all += &shown("--help", &help);
     let common = help.split_once("\nOptions:\n").unwrap().1;
     let common = common.split_once("\n\nConnection options:").unwrap().0;
     let mut seen = sections(&help);
@@ -64,8 +69,8 @@ fn help_texts() {
         for section in sections(&help.replace(common, "  and those of every command")) {
             let title = section.lines().next().unwrap_or_default();
             if seen.contains(&section) {
-                shortened += title;
-                shortened += " as above\n\n";
+                shortened.push_str(title);
+                shortened.push_str(" as above\n\n");
             } else {
                 shortened += &section;
                 seen.push(section);

@@ -111,7 +111,7 @@ fn an_intent_belongs_to_every_detail_of_its_purchase() {
             assert_data_eq!(
                 refused.stderr,
                 str![[r#"
-error: intent order-1 belongs to another purchase: 5 trees planted for ada@example.com (Ada), category food, order=A-1; this run bought nothing; use another --intent for this one
+error: intent order-1 belongs to another purchase: 5 trees planted for ada@example.com (Ada), category food, order=A-1; this run bought nothing; use another --intent for this purchase
 
 "#]],
             );
@@ -319,10 +319,9 @@ fn look_only_finds_what_was_bought_and_sends_nothing_otherwise() {
     assert!(pending.stderr.contains(" seconds) on, "), "{}", pending.stderr);
     sleep(Duration::from_secs(5));
     let words = [
-        "error: not found: intent order-1 may have been sent 2 times, at an unknown time and \
-         before 20",
-        " UTC; its record would show by 20",
-        "UTC, and none does; this run sent nothing; if you are sure that no other machine is \
+        "error: not found: intent order-1 may have been sent 2 times before 20",
+        " UTC; its record should have appeared by 20",
+        "UTC, but there is none; this run sent nothing; if you are sure that no other machine is \
          working on it, the same command with `--intent order-1 --buy-anyway` instead of \
          `--look-only` buys it",
     ];
@@ -342,8 +341,8 @@ fn look_only_does_not_send_what_the_same_command_would_send_again() {
     fails_with(&setup.run(&short), 4, &[]);
     sleep(Duration::from_secs(5));
     let words = [
-        "error: not found: intent order-1 may have been sent once, after 20",
-        "and none does; this run sent nothing; to buy it, run the same command without \
+        "error: not found: intent order-1 may have been sent once between 20",
+        "but there is none; this run sent nothing; to buy it, run the same command without \
          `--look-only`",
     ];
     for _ in 0..2 {
@@ -365,7 +364,7 @@ fn look_first_sends_nothing_without_buy_anyway() {
     fails_with(&setup.run(&look), 4, &["finds out, and sends nothing"]);
     sleep(Duration::from_secs(5));
     let words = [
-        "error: not found: intent order-1 may have been sent 2 times, at an unknown time",
+        "error: not found: intent order-1 may have been sent 2 times before 20",
         "this run sent nothing; if you are sure that no other machine is working on it, the same \
          command with `--intent order-1 --buy-anyway` buys it",
     ];
@@ -397,11 +396,11 @@ fn after_two_purchases_that_are_not_found_buy_anyway_is_needed() {
     let server = Server::builder().fault(dropped("/v1/plant_tree").times(3)).start().unwrap();
     let setup = Setup::at(&server);
     let at_once = with(&INTENT, &["--settle", "0"]);
-    let two = "error: not found: intent order-1 may have been sent 2 times, after 20";
+    let two = "error: not found: intent order-1 may have been sent 2 times between 20";
     fails_with(
         &setup.run(&at_once),
         5,
-        &[two, "no further one is sent", "`--intent order-1 --buy-anyway`"],
+        &[two, "it is not sent again", "`--intent order-1 --buy-anyway`"],
     );
     sleep(Duration::from_secs(3));
     fails_with(&setup.run(&at_once), 5, &[two, "this run sent nothing", "--buy-anyway`"]);
@@ -431,7 +430,7 @@ fn the_ids_of_an_intent_that_was_bought_twice_are_printed() {
         line,
         "error: it was bought more than once; look at each of these with `oneclick track ID`; keep \
          one of them, cancel the others with `oneclick cancel ID`, then run the same command with \
-         `--intent order-1` to find out:",
+         `--intent order-1` to confirm it:",
     );
     assert_eq!(found.lines().collect::<Vec<_>>(), ids);
     assert_eq!(bought(&server), 2);
@@ -453,7 +452,7 @@ fn buy_anyway_buys_what_none_of_the_candidates_is() {
     let advice = "look at each of these with `oneclick track ID`; if one of these is the \
                   purchase, you are done: do not cancel it; if none is, the same command with \
                   `--intent order-1 --buy-anyway` buys it:\nU";
-    fails_with(&setup.run(&short), 4, &["without a readable marker", advice]);
+    fails_with(&setup.run(&short), 4, &["records that do not show their intent", advice]);
     assert_eq!(bought(&server), 1);
     // It was cancelled, and the same command still does not know whose it was.
     cancel_latest(&server, &setup);
@@ -500,7 +499,7 @@ fn a_second_purchase_that_is_refused_does_not_deny_the_first() {
     let server = Server::builder().fault(lost).fault(limited).start().unwrap();
     let setup = Setup::at(&server);
     let words = [
-        "error: not found: intent order-1 may have been sent once, after 20",
+        "error: not found: intent order-1 may have been sent once between 20",
         "sending it once more failed: POST /v1/plant_tree: ",
         "; run the same command with `--intent order-1` later to buy it",
     ];
@@ -517,8 +516,8 @@ fn without_a_date_only_a_longer_wait_finds_out() {
     let lost = dropped("/v1/plant_tree").times(1);
     let server = Server::builder().behaviour(dateless).fault(lost).start().unwrap();
     let setup = Setup::at(&server);
-    let words = "the API's responses have no Date, so only a run whose --wait is longer \
-                 than its --settle finds out: the same command with `--intent order-1`, and with `--wait \
+    let words = "the API's responses have no Date header, so a run finds out only if its --wait is \
+                 longer than its --settle: the same command with `--intent order-1`, and with `--wait \
                  62`, finds out, and buys it if it is not found then";
     for _ in 0..2 {
         let pending = setup.run(&with(&INTENT, &["--wait", "1", "--settle", "2"]));
@@ -529,7 +528,8 @@ fn without_a_date_only_a_longer_wait_finds_out() {
     setup.run_ok(&with(&INTENT, &["--wait", "62", "--settle", "2"]));
     assert_eq!(bought(&server), 1);
     let doctor = setup.run_ok(&["doctor"]);
-    let words = "\nnote   clock: not checked, because the response has no Date; after a lost ";
+    let words =
+        "\nnote   clock: not checked, because the response has no Date header; after a lost ";
     assert!(doctor.contains(words), "{doctor}");
 }
 
@@ -556,7 +556,7 @@ fn a_short_settle_is_for_this_machine_alone() {
         let mut command = setup.command(&with(&INTENT, &["--settle", seconds]));
         finished(&command.env("ONECLICK_INSECURE", "1").output().unwrap())
     };
-    fails_with(&run("59"), 2, &["--settle must be 60 seconds or more (got 59)"]);
+    fails_with(&run("59"), 2, &["--settle must be at least 60 seconds (got 59)"]);
     assert_eq!(bought(&server), 0);
     assert_eq!(run("60").code, 0);
 }

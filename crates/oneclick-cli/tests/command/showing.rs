@@ -146,7 +146,7 @@ ok     account: U[..]
         (
             "live_key",
             &["doctor", "--base-url", "https://sandbox.1clickimpact.com"],
-            "wrong  environment: the key begins with live_, and sandbox.1clickimpact.com is",
+            "wrong  environment: a key that begins with live_ does not work with sandbox.1clickimpact.com",
         ),
         (
             "test_key",
@@ -426,7 +426,10 @@ fn a_full_disk_is_reported_as_a_problem_of_the_local_emulators_file() {
             .unwrap();
         let failed = finished(&failed);
         assert_eq!((failed.code, &*failed.stdout), (1, ""), "{}", failed.stderr);
-        let words = format!("error: nothing was bought: {}: ", journal.display());
+        let words = format!(
+            "error: nothing was bought: the local emulator cannot use {}: ",
+            journal.display()
+        );
         assert!(failed.stderr.starts_with(&words), "{}", failed.stderr);
         assert!(!failed.stderr.contains("connect"), "{}", failed.stderr);
     }
@@ -451,7 +454,7 @@ fn an_option_is_not_taken_for_the_text_before_it() {
         let done = setup.run(arguments);
         assert_eq!((done.code, &*done.stdout), (2, ""), "{arguments:?}: {}", done.stderr);
         assert!(
-            done.stderr.contains(" is an option; is the value before it missing?"),
+            done.stderr.contains(" is an option: is the value before it missing?"),
             "{}",
             done.stderr
         );

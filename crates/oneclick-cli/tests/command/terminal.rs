@@ -124,5 +124,5 @@ fn strangers_write_nothing_on_the_terminal_and_every_byte_into_a_file() {
     // A script may get an argument from a stranger.
     let command = setup.command(&["track", evil]);
     let shown = spawn_command(command, Some(30_000)).unwrap().exp_eof().unwrap();
-    assert!(shown.contains("expected an id") && !shown.contains(obeyed), "{shown:?}");
+    assert!(shown.contains("expected the id") && !shown.contains(obeyed), "{shown:?}");
 }

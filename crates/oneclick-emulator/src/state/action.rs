@@ -81,7 +81,7 @@ fn parse(input: &Input<'_>, action: &Action) -> Parsed {
         (None, None) => None,
         (None, Some(_)) => {
             return Err(Problem::invalid(
-                "`customer_name` was sent without `customer_email`, so the customer would be lost",
+                "`customer_name` was sent without `customer_email`: send both, or leave it out",
             ));
         }
     };

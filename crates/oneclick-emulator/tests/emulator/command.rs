@@ -177,7 +177,7 @@ fn output_that_cannot_be_written_is_a_failure() {
         let output = Command::new(BINARY).args(arguments).stdout(full).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
-        assert!(error.contains("the output could not be written: "), "{arguments:?}: {error}");
+        assert!(error.contains("could not write to standard output: "), "{arguments:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }

@@ -25,7 +25,7 @@ const ENVIRONMENTS: [(&str, &str); 2] = [("live_", PRODUCTION), ("test_", SANDBO
 /// assert!(BaseUrl::new("http://127.0.0.1:8787").is_ok());
 /// assert_eq!(
 ///     BaseUrl::new("http://example.com").unwrap_err().to_string(),
-///     "invalid base URL: http would send the key in clear text: use https or a loopback \
+///     "invalid base URL: http would send the key unencrypted: use https or a loopback \
 ///      address; on a trusted network set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
 /// );
 /// ```
@@ -60,7 +60,7 @@ impl BaseUrl {
         let base_url = Self::insecure(url)?;
         if !base_url.is_https() && !base_url.is_loopback() {
             return invalid(
-                "http would send the key in clear text: use https or a loopback address; \
+                "http would send the key unencrypted: use https or a loopback address; \
                  on a trusted network set ONECLICK_INSECURE=1 or call BaseUrl::insecure",
             );
         }
@@ -79,7 +79,7 @@ impl BaseUrl {
             return invalid("it must not have a fragment");
         }
         let Ok(uri) = url.parse::<Uri>() else {
-            return invalid("it cannot be parsed as a URL");
+            return invalid("expected a URL, such as https://example.com");
         };
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {

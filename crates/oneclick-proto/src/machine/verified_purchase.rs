@@ -158,9 +158,15 @@ impl VerifiedPurchase {
 
     fn from_parts(state: PurchaseState, purchase: Purchase) -> Result<Self, InvalidValue> {
         let mut metadata = purchase.metadata().clone();
-        let before = metadata.insert(Intent::METADATA_KEY, state.marker())?;
+        let before = metadata.insert(Intent::METADATA_KEY, state.marker()).map_err(|invalid| {
+            let reason = "it must have at most 19 pairs, because oneclick_intent is added to them";
+            match invalid {
+                InvalidValue::Metadata { .. } => InvalidValue::Metadata { reason },
+                invalid => invalid,
+            }
+        })?;
         if before.is_some_and(|before| before != state.marker()) {
-            let reason = "the key oneclick_intent already holds the marker of another intent";
+            let reason = "the key oneclick_intent belongs to another intent: leave it out";
             return Err(InvalidValue::Metadata { reason });
         }
         let open = OpenPurchase::new(purchase.with_metadata(metadata), state);

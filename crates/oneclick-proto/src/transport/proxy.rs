@@ -123,7 +123,7 @@ impl Proxy {
     fn parse(url: &str, variable: &'static str) -> Result<Self, &'static str> {
         // U+FFFD stands for bytes that were not Unicode.
         if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\u{fffd}') {
-            return Err("it is not a URL");
+            return Err("expected a URL, such as http://127.0.0.1:3128");
         }
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
         let scheme = match &*scheme.to_ascii_lowercase() {
@@ -145,7 +145,7 @@ impl Proxy {
         if user.is_some_and(|user| user.contains('@')) {
             return Err("its user name or password contains an @: percent-encode it as %40");
         }
-        let (host, port) = split_port(place).ok_or("its port must be a number up to 65535")?;
+        let (host, port) = split_port(place).ok_or("its port must be a number from 0 to 65535")?;
         let usual = if scheme == ProxyScheme::Https { 443 } else { 1080 };
         let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         if !address(host).is_some_and(|ip| ip.is_ipv6() && host.starts_with('['))

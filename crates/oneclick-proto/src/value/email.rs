@@ -82,7 +82,7 @@ fn fault(address: &str) -> Option<&'static str> {
         );
     }
     if !quoted && local.contains(|char| "()<>[]:;,\\\"".contains(char)) {
-        return Some("it contains one of ()<>[]:;,\\\" outside quotation marks");
+        return Some("it contains one of ( ) < > [ ] : ; , \\ \" outside quotation marks");
     }
     if domain.contains(char::is_whitespace) || (!quoted && local.contains(char::is_whitespace)) {
         return Some("it contains a space");

@@ -193,7 +193,7 @@ impl fmt::Display for InvalidValue {
 impl Error for InvalidValue {}
 
 /// A number with a comma between its thousands.
-fn grouped(number: i128) -> String {
+pub(crate) fn grouped(number: i128) -> String {
     let mut text = number.to_string();
     let first = usize::from(number < 0) + 1;
     for at in (first..text.len()).rev().skip(2).step_by(3) {

@@ -96,9 +96,11 @@ impl fmt::Display for UnresolvedReason {
         f.write_str(match self {
             Self::Unreadable => "the records could not be read",
             Self::Malformed => "it was bought, but its record could not be decoded",
-            Self::TooManyRecords => "there are too many records, or they are not sorted",
-            Self::Candidates => "records without a readable marker may be the purchase",
-            Self::SeenAndGone => "its record was there and is gone",
+            Self::TooManyRecords => {
+                "there are too many records to search, or they are not sorted by time"
+            }
+            Self::Candidates => "records that do not show their intent may be the purchase",
+            Self::SeenAndGone => "its record was found before and is now gone",
             Self::Untrackable => {
                 "it was bought, but the API cannot track it, so it may have been cancelled since"
             }
@@ -154,7 +156,7 @@ impl fmt::Display for Outcome {
                 let ids: Vec<_> = ids.iter().map(line).collect();
                 write!(f, "bought as {}, and cancelled since", ids.join(" and "))
             }
-            Self::Refused(error) => write!(f, "not bought, and refused: {error}"),
+            Self::Refused(error) => write!(f, "not bought, because it was refused: {error}"),
             Self::NotBought(not_bought) => not_bought.fmt(f),
             Self::Pending(pending) => pending.fmt(f),
             Self::Unresolved(unresolved) => unresolved.fmt(f),

@@ -332,7 +332,7 @@ fn both_clients_find_a_verified_purchase_whose_response_was_lost() {
     let refused = client.buy_verified(&intent, full).into_result().unwrap_err();
     assert!(matches!(&refused, Outcome::Refused(_)) && refused.error().is_some());
     let shown: Box<dyn std::error::Error> = refused.into();
-    assert!(shown.to_string().starts_with("not bought, and refused: "), "{shown}");
+    assert!(shown.to_string().starts_with("not bought, because it was refused: "), "{shown}");
     assert_eq!(client.transport().request_count(), 0);
 }
 

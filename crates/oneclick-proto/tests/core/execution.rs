@@ -174,7 +174,8 @@ fn a_message_leaves_the_cause_to_the_source() {
     assert_eq!(error.source().unwrap().to_string(), "connection refused (os error 111)");
     assert_eq!(
         format!("{error:#}"),
-        "POST /v1/plant_tree: could not connect; the request was not executed: connection refused (os error 111)",
+        "POST /v1/plant_tree: could not connect: connection refused (os error 111); the request was not \
+         executed",
     );
 }
 

@@ -155,6 +155,10 @@ fn values() -> Vec<InvalidValue> {
     };
     let intent = Intent::new("shop", "1");
     values.push(VerifiedPurchase::new(&intent, with_marker("other")).unwrap_err());
+    let pairs = (0..20).map(|number| (number.to_string(), ""));
+    let full = Metadata::from_pairs(pairs).unwrap();
+    let full = PlantTree::new(Trees::of::<1>()).metadata(full);
+    values.push(VerifiedPurchase::new(&intent, full).unwrap_err());
     values.push("U123".parse::<ImpactId>().unwrap_err());
     let damaged = ListRecords::new().cursor(Cursor::new("\u{fffd}"));
     values.push(api().encode(&damaged).unwrap_err());

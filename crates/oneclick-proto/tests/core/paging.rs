@@ -214,7 +214,7 @@ fn a_single_item_that_is_too_large_is_an_error() {
     let mut pager = Pager::new(ListRecords::new().limit(Limit::of::<1>()));
     let error = pager.take(Err(too_large())).unwrap_err();
     assert!(error.is_too_large());
-    assert!(error.to_string().contains("the page has a single item"), "{error}");
+    assert!(error.to_string().contains("the page has only one item"), "{error}");
     let longer = Pager::new(ListRecords::new()).take(Err(too_large())).unwrap();
     assert!(longer.is_none());
     // Another failure ends the list without a smaller limit.

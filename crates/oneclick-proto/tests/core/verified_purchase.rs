@@ -825,7 +825,7 @@ fn an_outcome_prints_as_one_line() {
     );
     let mut world = World::new(&[Fate::Status(401, false, OWN)]);
     let line = world.run(new()).to_string();
-    assert!(line.starts_with("not bought, and refused: POST /v1/plant_tree"), "{line}");
+    assert!(line.starts_with("not bought, because it was refused: POST /v1/plant_tree"), "{line}");
     let id = "U1\nERROR-2025-03-12T15:22:14.001Z".parse().unwrap();
     let line = Outcome::Cancelled(vec![id]).to_string();
     assert_eq!(line.lines().count(), 1);

@@ -123,7 +123,11 @@ impl FaultRule {
     pub(crate) fn read(fields: &Fields) -> Result<Self, Problem> {
         let example = |problem: Problem| problem.hint(&format!("; for example {EXAMPLE}"));
         fields.only("a rule", &["fault", "path", "times", "probability"]).map_err(example)?;
-        let missing = || Problem::invalid("`fault` is missing: send the name of a fault");
+        let missing = || {
+            Problem::invalid(
+                "`fault` is missing: it is the name of a fault, or an object with its name and fields",
+            )
+        };
         let fault = fields.get("fault").and_then(|fault| fault.ok_or_else(missing));
         let fault = Fault::read(fault.map_err(example)?)?;
         let path = fields.text("path")?.map(check_path).transpose()?;
