@@ -103,7 +103,7 @@ fn a_page_that_is_too_large_is_read_in_smaller_pages<S: Adapter>() {
     assert_eq!(amounts(&capped(100_000), list.clone(), u64::MAX), (1..=25).collect::<Vec<_>>());
     let items = capped(5_000).walk(list, u64::MAX);
     let [Err(error)] = &*items else { panic!("{items:?}") };
-    assert!(error.is_too_large() && error.to_string().contains("a single item"), "{error}");
+    assert!(error.is_too_large() && error.to_string().contains("only one item"), "{error}");
 }
 
 fn a_list_ends_after_an_error<S: Adapter>() {

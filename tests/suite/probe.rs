@@ -1,5 +1,7 @@
 //! The probe: what it says of servers whose behaviour is known.
 
+mod safety;
+
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};

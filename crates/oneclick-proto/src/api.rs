@@ -175,8 +175,7 @@ impl Api {
 
     /// Whether the key or the host is one of production.
     pub(crate) fn is_production(&self) -> bool {
-        self.0.key.expose().starts_with("live_")
-            || self.base_url().host_and_port() == BaseUrl::production().host_and_port()
+        self.0.key.expose().starts_with("live_") || self.base_url().is_production()
     }
 
     /// Writes the request of an endpoint.

@@ -8,6 +8,7 @@ mod verified_purchase;
 use std::fmt;
 use std::time::Duration;
 
+use http::response::Parts;
 use http::{Request, Response};
 
 pub use call::Call;
@@ -89,6 +90,16 @@ pub trait Machine: Sized {
     /// Decides what comes next, given the result of the latest request.
     #[doc(hidden)]
     fn handle(self, result: ApiResult<'_>, now: Duration) -> Next<Self>;
+
+    /// Called with the head of each response, also of those that are followed by a retry.
+    #[doc(hidden)]
+    fn observe(&mut self, _head: &Parts) {}
+
+    /// Whether the latest request may be sent again if the retry policy allows it.
+    #[doc(hidden)]
+    fn may_resend(&self) -> bool {
+        true
+    }
 
     /// Called before the latest request is sent again.
     #[doc(hidden)]

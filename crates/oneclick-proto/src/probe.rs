@@ -11,7 +11,8 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use http::Method;
+use http::response::Parts;
+use http::{HeaderName, Method};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -184,11 +185,25 @@ impl Probe {
     /// Whether a question must be left out, so that the cancellations remain possible.
     fn is_left_out(&self, question: Question) -> bool {
         let cancellation = matches!(question, Question::Cancel(_));
-        // A request may be sent three times, and buys something that must be cancelled.
-        let reserve = u32::try_from(self.active.len()).unwrap_or(u32::MAX).saturating_add(4);
-        let spent = self.requests.saturating_add(if cancellation { 0 } else { reserve });
         let after_asking = matches!(self.stage, Stage::CancellingFirst(_) | Stage::Cancelling);
-        spent >= MAX_REQUESTS || (self.failures >= MAX_FAILURES && (after_asking || !cancellation))
+        let given_up = self.failures >= MAX_FAILURES && (after_asking || !cancellation);
+        given_up || !self.can_afford(question)
+    }
+
+    /// Whether one more request for a question leaves enough for the other cancellations.
+    fn can_afford(&self, question: Question) -> bool {
+        let reserve = (0..ORDERS.len()).filter(|order| match question {
+            Question::Cancel(this) if this == *order => false,
+            Question::Buy(this) if this == *order => true,
+            _ => self.remains(*order),
+        });
+        (self.requests as usize).saturating_add(reserve.count()) < MAX_REQUESTS as usize
+    }
+
+    /// Whether an order may have been bought and is not cancelled.
+    fn remains(&self, order: usize) -> bool {
+        let mut bought = self.evidence.maybe_bought();
+        bought.any(|bought| bought == order) && !self.cancelled.contains(&order)
     }
 
     /// The request of a question; `None` if it needs what no response has shown.
@@ -312,19 +327,13 @@ impl Probe {
         }
     }
 
-    /// Keeps account of what is bought and not cancelled.
+    /// Notes what was cancelled, and whether the server fails.
     fn note(&mut self, question: Question, answer: &Answer) {
         match (question, answer) {
-            // The receipt of another purchase does not say what was bought.
-            (Question::Buy(order), Answer::Receipt(receipt, _)) if ORDERS[order].is_of(receipt) => {
-                self.active.push(ImpactId::from(receipt));
-            }
             (Question::Cancel(order), Answer::Cancellation(cancellation))
                 if ORDERS[order].is_cancelled_by(cancellation) =>
             {
                 self.cancelled.push(order);
-                let id = self.evidence.id(order);
-                self.active.retain(|active| Some(active) != id.as_ref());
             }
             _ => {}
         }
@@ -385,18 +394,27 @@ impl Machine for Probe {
     fn handle(mut self, result: ApiResult<'_>, now: Duration) -> Next<Self> {
         let Some((question, asked)) = self.asked.take() else { return self.proceed(now) };
         let date = result.date();
-        for name in result.limit_headers() {
-            if !self.evidence.limit_headers.contains(&name) {
-                self.evidence.limit_headers.push(name);
-            }
-        }
         let answer = self.read(question, result).unwrap_or_else(|error| failed(&error));
         if let Answer::Failed(Failure { retry_after: Some(wait), .. }) = answer {
             self.queue.push_front(Question::RetryAfter(wait.min(MAX_RETRY_AFTER)));
         }
         self.note(question, &answer);
         self.evidence.add(Exchange { question, asked, answered: now, date, answer });
+        let remaining = (0..ORDERS.len()).filter(|order| self.remains(*order));
+        self.active = remaining.filter_map(|order| self.evidence.id(order)).collect();
         self.proceed(now)
+    }
+
+    fn observe(&mut self, head: &Parts) {
+        let tells = |name: &&str| {
+            *name == "retry-after" || name.contains("ratelimit") || name.contains("quota")
+        };
+        let names = head.headers.keys().map(HeaderName::as_str).filter(tells);
+        self.evidence.limit_headers.extend(names.map(str::to_owned));
+    }
+
+    fn may_resend(&self) -> bool {
+        self.asked.is_some_and(|(question, _)| self.can_afford(question))
     }
 
     fn before_resend(&mut self, _: Duration) {

@@ -16,6 +16,6 @@ pub(crate) use look::{Look, Reading};
 pub(crate) use open_purchase::OpenPurchase;
 pub use outcome::{NotBought, Outcome, Pending, Unresolved, UnresolvedReason};
 pub use policy::VerifyPolicy;
-pub(crate) use rules::{Conclusion, receipt_confirms};
+pub(crate) use rules::{Conclusion, is_ours, receipt_confirms};
 pub(crate) use search::Search;
 pub use state::PurchaseState;

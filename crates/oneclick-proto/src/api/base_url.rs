@@ -149,10 +149,19 @@ impl BaseUrl {
             .map(|(_, host)| Self::of_host(host))
     }
 
+    /// The host, which may be written in upper case and end in a dot.
+    fn plain_host(&self) -> String {
+        self.authority.host().trim_end_matches('.').to_ascii_lowercase()
+    }
+
+    /// Whether the host is that of production.
+    pub(super) fn is_production(&self) -> bool {
+        self.plain_host() == PRODUCTION
+    }
+
     /// Refuses a key of one environment with the host of the other.
     pub(super) fn check(&self, key: &ApiKey) -> Result<(), ConfigError> {
-        // A host may be in upper case and end in a dot.
-        let host = self.authority.host().trim_end_matches('.').to_ascii_lowercase();
+        let host = self.plain_host();
         let Some(at) = ENVIRONMENTS.iter().position(|(_, known)| *known == host) else {
             return Ok(());
         };

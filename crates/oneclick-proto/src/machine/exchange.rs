@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use super::{Machine, Next, Sent, Step, Then, Waiting};
 use crate::api::{ApiKey, Encoded, X_API_KEY};
@@ -104,23 +104,24 @@ impl Exchange {
 
     pub(super) fn finish<M: Machine, B: AsRef<[u8]>>(
         mut self,
-        machine: M,
+        mut machine: M,
         outcome: Result<Response<B>, TransportError>,
         now: Duration,
     ) -> Step<M> {
-        let hidden = || self.context.api.hidden(machine.personal());
+        let hidden = |machine: &M| self.context.api.hidden(machine.personal());
         let error = match outcome {
             Ok(response) => {
                 let (head, body) = response.into_parts();
+                machine.observe(&head);
                 if head.status.is_success() {
                     return self.deliver(machine, Ok((&head, body.as_ref())), now);
                 }
-                Error::unsuccessful(&head, body.as_ref(), &hidden())
+                Error::unsuccessful(&head, body.as_ref(), &hidden(&machine))
             }
-            Err(error) => Error::transport(error, &hidden()),
+            Err(error) => Error::transport(error, &hidden(&machine)),
         };
         let error = self.label(error, now);
-        let wait = self.wait(&error, now);
+        let wait = self.wait(&error, now).filter(|_| machine.may_resend());
         self.report(Some(&error), error.status(), wait, now);
         let Some(wait) = wait else { return self.deliver(machine, Err(error), now) };
         self.uncertain = error.execution() != Execution::NotExecuted;
@@ -204,14 +205,6 @@ impl ApiResult<'_> {
     /// The body of a 2xx response.
     pub(crate) fn body(&self) -> Option<&[u8]> {
         self.outcome.as_ref().ok().map(|(_, body)| *body)
-    }
-
-    /// The names of the headers of a 2xx response that tell of limits.
-    pub(crate) fn limit_headers(&self) -> Vec<String> {
-        let headers = self.outcome.as_ref().ok().map(|(head, _)| &head.headers);
-        let names = headers.into_iter().flat_map(HeaderMap::keys).map(HeaderName::as_str);
-        let limits = |name: &&str| name.contains("ratelimit") || name.contains("quota");
-        names.filter(limits).map(str::to_owned).collect()
     }
 
     /// Decodes the response. `personal` returns the texts that no message may show.

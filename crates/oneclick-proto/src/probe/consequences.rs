@@ -1,6 +1,6 @@
 //! What the findings mean for a verified purchase.
 
-use super::report::{Finding, ProbeReport};
+use super::report::{Finding, Measured, ProbeReport};
 
 /// What follows, in sentences.
 pub(super) fn consequences(report: &ProbeReport) -> Vec<String> {
@@ -30,15 +30,18 @@ pub(super) fn consequences(report: &ProbeReport) -> Vec<String> {
         "own" => say("A receipt confirms a purchase at once."),
         _ => {}
     }
-    match value("visibility") {
-        "at_once" | "after" | "replicas" => {
-            let worst = report.measured.worst_delay_ms.unwrap_or_default();
-            say(&format!(
-                "Each record showed within {worst} ms. A missing record still counts only after the \
-                 time below, because a request can be under way for long."
-            ));
-        }
-        _ => say("No record was seen: a lost purchase cannot be found at this server."),
+    let Measured { missing, looked_for_ms, worst_delay_ms, .. } = report.measured;
+    match worst_delay_ms {
+        _ if missing > 0 => say(&format!(
+            "{missing} records did not show within {} ms: if one takes longer than the time below, \
+             a purchase may be made twice.",
+            looked_for_ms.unwrap_or_default(),
+        )),
+        Some(worst) => say(&format!(
+            "Each record showed within {worst} ms. A missing record still counts only after the \
+             time below, because a request can be under way for long."
+        )),
+        None => say("No record was seen: a lost purchase cannot be found at this server."),
     }
     match value("sort_order") {
         "honoured" | Finding::UNKNOWN => {}

@@ -1,5 +1,6 @@
 //! What the server responded.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use super::plan::{ORDERS, Order, Question, TAGGED, TAGGED_ORDER, View};
 use crate::endpoint::{Page, Receipt};
 use crate::value::{Cursor, Impact, ImpactId, UserId};
+use crate::verify::is_ours;
 use crate::{CancelMessage, Cancellation, CustomerSummary, DailyTotals, Intent, Tracking};
 
 /// How far the time of a record may be from that of its receipt.
@@ -90,10 +92,10 @@ pub(super) struct Evidence {
     /// The intent of each order, whose marker its metadata carry.
     pub(super) intents: Vec<Intent>,
     pub(super) exchanges: Vec<Exchange>,
-    /// Whether receipts of other purchases arrived, once all is asked.
+    /// Whether receipts of other purchases arrived. Once all is asked, the records count too.
     pub(super) crossed: bool,
     /// The names of headers that tell of limits.
-    pub(super) limit_headers: Vec<String>,
+    pub(super) limit_headers: BTreeSet<String>,
     /// What `/v1/records` and `/v1/customer_records` show of the metadata.
     shown: [Shown; 2],
 }
@@ -119,6 +121,11 @@ impl Evidence {
             };
             let list = &mut self.shown[usize::from(page.for_customers)];
             *list = shown.max(*list);
+        }
+        if let (Question::Buy(order), Answer::Receipt(receipt, _)) =
+            (exchange.question, &exchange.answer)
+        {
+            self.crossed |= !ORDERS[order].is_of(receipt);
         }
         self.exchanges.push(exchange);
     }
@@ -156,9 +163,12 @@ impl Evidence {
         })
     }
 
-    /// The receipt of an order, with whichever response it came.
+    /// The receipt of an order, with whichever response it came: the latest one, since an
+    /// earlier purchase of others may be equal.
     pub(super) fn receipt(&self, order: usize) -> Option<&Receipt> {
-        self.receipts().map(|(_, receipt)| receipt).find(|receipt| ORDERS[order].is_of(receipt))
+        let receipts = self.receipts().map(|(_, receipt)| receipt);
+        let equal = receipts.filter(|receipt| ORDERS[order].is_of(receipt));
+        equal.max_by_key(|receipt| receipt.time_utc.datetime())
     }
 
     /// The receipts, with the order that was sent.
@@ -226,18 +236,19 @@ impl Evidence {
         self.exchanges.iter().filter_map(Exchange::page)
     }
 
-    /// The id of an order, to cancel it. If receipts are those of other purchases, a record
-    /// has to confirm it, so that nobody else's purchase is cancelled.
+    /// The id of an order, to cancel it. Without a receipt, or if receipts are those of other
+    /// purchases, a record has to show the marker, so that nobody else's purchase is cancelled.
     pub(super) fn id(&self, order: usize) -> Option<ImpactId> {
-        let rows = || self.pages().filter_map(|page| self.row(order, page));
-        // A time in whole seconds may be that of another purchase.
-        let precise = |row: &&Receipt| is_precise(row);
         let sent = |(sent, receipt): (usize, _)| (sent == order).then_some(receipt);
         let own = self.receipts().filter_map(sent).find(|receipt| ORDERS[order].is_of(receipt));
-        if !self.crossed {
-            return own.or_else(|| rows().find(precise)).map(ImpactId::from);
+        if let Some(own) = own.filter(|_| !self.crossed) {
+            return Some(ImpactId::from(own));
         }
-        let marked = rows().filter(precise).find(|row| self.is_marked(order, row))?;
+        let intent = self.intents[order].marker();
+        // A time in whole seconds may be that of another purchase.
+        let marked =
+            |row: &&Receipt| ORDERS[order].is_of(row) && is_precise(row) && is_ours(row, intent);
+        let marked = self.pages().flat_map(|page| &page.items).find(marked)?;
         let mut receipts = self.receipts().map(|(_, receipt)| receipt);
         let same = |receipt: &&Receipt| ORDERS[order].is_of(receipt) && same_time(receipt, marked);
         receipts.find(same).or(Some(marked)).map(ImpactId::from)
@@ -311,7 +322,9 @@ impl Evidence {
         let after = days(Question::DaysAfter)?;
         let total = |days: &DailyTotals, date: NaiveDate| {
             let day = days.daily_impact.iter().find(|day| day.date == date);
-            day.map_or(0, |day| day.totals.iter().map(|(_, amount)| amount).sum::<i64>())
+            day.map_or(0, |day| {
+                day.totals.iter().fold(0, |sum, (_, it)| i64::saturating_add(sum, it))
+            })
         };
         let grew = |date: &NaiveDate| total(after, *date) > total(before, *date);
         let mut grown = after.daily_impact.iter().map(|day| day.date).filter(grew);

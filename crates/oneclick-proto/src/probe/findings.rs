@@ -17,11 +17,14 @@ use super::report::{Certainty, Finding, Measured, ProbeReport};
 /// The report about all that was seen.
 pub(super) fn report(evidence: &Evidence) -> ProbeReport {
     let delays = times::delays(evidence);
+    let missing = times::missing(evidence);
     let date = times::date_ahead(evidence);
     let measured = Measured {
         delays: u32::try_from(delays.len()).unwrap_or(u32::MAX),
         median_delay_ms: delays.get(delays.len() / 2).copied().map(millis),
         worst_delay_ms: delays.last().copied().map(millis),
+        missing: u32::try_from(missing.len()).unwrap_or(u32::MAX),
+        looked_for_ms: missing.iter().max().copied().map(millis),
         clock_ahead_seconds: times::clock_ahead(evidence),
         // Away from zero, so that a tolerance made from it is not too small.
         date_ahead_seconds: date.map(|millis| millis.signum() * ((millis.abs() + 999) / 1_000)),

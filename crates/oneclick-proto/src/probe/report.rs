@@ -74,6 +74,10 @@ pub struct Measured {
     pub median_delay_ms: Option<u64>,
     /// Until when the last record could be read, in milliseconds after the receipt.
     pub worst_delay_ms: Option<u64>,
+    /// How many records did not show while they were looked for.
+    pub missing: u32,
+    /// How long the first of those was looked for, in milliseconds.
+    pub looked_for_ms: Option<u64>,
     /// How far the server's times are ahead of the client's clock, in seconds.
     pub clock_ahead_seconds: Option<i64>,
     /// How far `Date` is ahead of `time_utc`, in seconds.
@@ -138,7 +142,8 @@ impl ProbeReport {
     pub fn policy(&self) -> VerifyPolicy {
         let standard = VerifyPolicy::STANDARD;
         // Under load, a record may take far longer than in a probe.
-        let delay = self.measured.worst_delay_ms.unwrap_or_default().saturating_mul(10);
+        let Measured { worst_delay_ms, looked_for_ms, .. } = self.measured;
+        let delay = worst_delay_ms.max(looked_for_ms).unwrap_or_default().saturating_mul(10);
         let apart = self.measured.date_ahead_seconds.unwrap_or_default().unsigned_abs();
         standard
             .absence_after(standard.absence_after.saturating_add(Duration::from_millis(delay)))

@@ -222,7 +222,7 @@ fn a_single_item_that_is_too_large_is_an_error() {
         let mut pager = Pager::new(ListRecords::new().limit(Limit::new(limit).unwrap()));
         let other = pager.take(Err(Limit::new(0).unwrap_err().into())).unwrap_err();
         assert!(!other.is_too_large() && pager.request().is_none());
-        assert!(!other.to_string().contains("a single item"), "{other}");
+        assert!(!other.to_string().contains("only one item"), "{other}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, Utc};
 
+use super::times::shows_late;
 use super::{finding, likely, seen, unknown};
 use crate::endpoint::Receipt;
 use crate::probe::evidence::{Answer, Evidence, Rows, is_undamaged};
@@ -84,6 +85,9 @@ pub(super) fn sort_order(evidence: &Evidence) -> Finding {
             seen(subject, "within_page", "each page is newest first, the next one is newer")
         }
         () if newest.len() < 4 => unknown(subject, "the pages have too few rows"),
+        () if [first, second, ascending, next].iter().any(|page| is_coarse(page)) => {
+            unknown(subject, "times in whole seconds do not show the order")
+        }
         () => seen(subject, "unordered", "two pages of three rows in each order"),
     }
 }
@@ -99,6 +103,11 @@ pub(super) fn descends(times: &[DateTime<Utc>]) -> bool {
 
 fn ascends(times: &[DateTime<Utc>]) -> bool {
     times.first() < times.last() && times.is_sorted()
+}
+
+/// Whether all times are in whole seconds.
+fn is_coarse(times: &[DateTime<Utc>]) -> bool {
+    !times.is_empty() && times.iter().all(|time| time.timestamp_subsec_nanos() == 0)
 }
 
 /// Whether a bound includes its day.
@@ -171,6 +180,9 @@ pub(super) fn cursors(evidence: &Evidence) -> Finding {
     match cursor_age(evidence).map(|age| age.as_secs()) {
         Some(_) if moved && newest_first => {
             seen(subject, "shift", "after purchases, the next page repeats rows")
+        }
+        Some(_) if shows_late(evidence) => {
+            unknown(subject, "records show late, so the next page may lack the ones that are new")
         }
         Some(age) if newest_first => {
             likely(subject, "last", format!("after purchases, the next page is right; {age} s old"))

@@ -1,5 +1,6 @@
 //! Receipts, cancellations and tracking.
 
+use super::times::came_and_went;
 use super::{likely, seen, unknown};
 use crate::probe::evidence::{Answer, Evidence};
 use crate::probe::plan::{FIRST, ORDERS, Question, TAGGED_ORDER, TrackedBy, View};
@@ -58,6 +59,9 @@ pub(super) fn cancellation(evidence: &Evidence) -> Finding {
     match tracked.next() {
         None => unknown(subject, "the cancelled impact could not be tracked"),
         Some((_, true)) => seen(subject, "at_once", "/v1/track shows it right after it"),
+        Some(_) if came_and_went(evidence) => {
+            unknown(subject, "records come and go, so a late replica may have been asked")
+        }
         Some((_, false)) => match tracked.find(|(_, effective)| *effective) {
             Some((exchange, _)) => {
                 let delay = exchange.answered.saturating_sub(since).as_secs_f64();

@@ -36,5 +36,6 @@ pub(super) fn limit_headers(evidence: &Evidence) -> Finding {
     if evidence.limit_headers.is_empty() {
         return likely(subject, "none", format!("{} responses", evidence.exchanges.len()));
     }
-    seen(subject, "present", evidence.limit_headers.join(", "))
+    let names: Vec<_> = evidence.limit_headers.iter().map(String::as_str).collect();
+    seen(subject, "present", names.join(", "))
 }

@@ -16,7 +16,7 @@ pub(super) fn visibility(evidence: &Evidence, delays: &[Duration]) -> Finding {
     let Some(worst) = delays.last() else {
         return unknown(subject, "no record of a purchase was found");
     };
-    let missing = shown.iter().filter(|(_, delay)| delay.is_none()).count();
+    let missing = missing(evidence).len();
     let basis = format!(
         "{} purchases: the last one could be read after {:.1} s{}",
         delays.len(),
@@ -26,7 +26,7 @@ pub(super) fn visibility(evidence: &Evidence, delays: &[Duration]) -> Finding {
     if came_and_went(evidence) {
         return seen(subject, "replicas", format!("{basis}; records came and went"));
     }
-    if shown.iter().all(|(at_once, _)| *at_once) {
+    if shown.iter().all(|shown| shown.at_once) {
         return likely(subject, "at_once", basis);
     }
     seen(subject, "after", basis)
@@ -35,13 +35,29 @@ pub(super) fn visibility(evidence: &Evidence, delays: &[Duration]) -> Finding {
 /// How long after its receipt each record could be read at the latest, in ascending order.
 /// A record that never showed is left out.
 pub(super) fn delays(evidence: &Evidence) -> Vec<Duration> {
-    let mut delays: Vec<_> = shown(evidence).into_iter().filter_map(|(_, delay)| delay).collect();
+    let mut delays: Vec<_> = shown(evidence).iter().filter_map(|shown| shown.delay).collect();
     delays.sort_unstable();
     delays
 }
 
-/// Each own purchase: whether it showed at the first reading after it, and the delay.
-fn shown(evidence: &Evidence) -> Vec<(bool, Option<Duration>)> {
+/// For how long each record was looked for that never showed.
+pub(super) fn missing(evidence: &Evidence) -> Vec<Duration> {
+    let shown = shown(evidence).into_iter();
+    shown.filter(|shown| shown.delay.is_none()).map(|shown| shown.looked_for).collect()
+}
+
+/// When the record of a purchase showed.
+struct Shown {
+    /// Whether it showed at the first reading after the purchase.
+    at_once: bool,
+    /// Until when it showed, after the receipt; `None` if it never did.
+    delay: Option<Duration>,
+    /// From the receipt to the last reading.
+    looked_for: Duration,
+}
+
+/// Each own purchase whose record some page would show.
+fn shown(evidence: &Evidence) -> Vec<Shown> {
     let newest = Question::Own(View::Newest);
     let own = evidence.maybe_bought().filter(|order| ORDERS[*order].customer.is_none());
     own.filter_map(|order| {
@@ -51,18 +67,31 @@ fn shown(evidence: &Evidence) -> Vec<(bool, Option<Duration>)> {
             let there = evidence.shows(order, page);
             exchange.asked >= bought && (there || would_show(page, receipt))
         });
+        let after = |exchange: &Exchange| exchange.answered.saturating_sub(bought);
         let (first, page) = readings.next()?;
+        let mut shown = Shown { at_once: false, delay: None, looked_for: after(first) };
         if evidence.shows(order, page) {
-            return Some((true, Some(first.answered.saturating_sub(bought))));
+            return Some(Shown { at_once: true, delay: Some(after(first)), ..shown });
         }
-        let later = readings.find(|(_, page)| evidence.shows(order, page));
-        Some((false, later.map(|(exchange, _)| exchange.answered.saturating_sub(bought))))
+        for (exchange, page) in readings {
+            shown.looked_for = after(exchange);
+            if evidence.shows(order, page) {
+                shown.delay = Some(shown.looked_for);
+                break;
+            }
+        }
+        Some(shown)
     })
     .collect()
 }
 
+/// Whether a record did not show at the first reading after its purchase, or not always.
+pub(super) fn shows_late(evidence: &Evidence) -> bool {
+    shown(evidence).iter().any(|shown| !shown.at_once) || came_and_went(evidence)
+}
+
 /// Whether a record was there in one reading and missing in a later one.
-fn came_and_went(evidence: &Evidence) -> bool {
+pub(super) fn came_and_went(evidence: &Evidence) -> bool {
     (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_none()).any(|order| {
         let Some(receipt) = evidence.receipt(order) else { return false };
         let mut was_there = false;

@@ -1,0 +1,386 @@
+//! The probe on accounts that others use, at any time of day, and at servers that fail.
+
+use chrono::{NaiveTime, TimeDelta};
+use oneclick_emulator::LedgerEntry;
+use oneclick_proto::{Cents, DonateMoney, Machine, Metadata, PlantTree, RetryPolicy, Step, Trees};
+
+use super::*;
+use crate::unkind_server::Odds;
+
+/// A response, or none.
+type Reply = Result<Response<Vec<u8>>, TransportError>;
+
+/// Probes an emulator whose exchanges a function carries out.
+fn probe_altered(
+    emulator: &InMemory,
+    retry: RetryPolicy,
+    mut exchange: impl FnMut(&InMemory, Request<Vec<u8>>) -> Reply,
+) -> ProbeReport {
+    let api = Api::sandbox("test_probe").unwrap();
+    let now = || BlockingTransport::now(emulator);
+    let seed = BlockingTransport::seed(emulator);
+    let mut step = Probe::new(&api, emulator.time()).unwrap().start(&api, retry, seed, now());
+    loop {
+        step = match step {
+            Step::Send(request, sent) => sent.finish(exchange(emulator, request), now()),
+            Step::Wait(wait, waiting) => {
+                BlockingTransport::sleep(emulator, wait);
+                waiting.wake(now())
+            }
+            Step::Done(report) => return report,
+        };
+    }
+}
+
+/// A client of the same account.
+fn client_of(emulator: &InMemory) -> BlockingClient<InMemory> {
+    BlockingClient::with_transport(Api::sandbox("test_probe").unwrap(), emulator.clone())
+}
+
+/// The purchases of the probe, and those of others.
+fn ledgers(emulator: &InMemory) -> (Vec<LedgerEntry>, Vec<LedgerEntry>) {
+    emulator.advance(Duration::from_secs(3_600));
+    let emulator = emulator.emulator();
+    let account = emulator.account("test_probe").unwrap();
+    account.ledger().partition(|entry| entry.receipt.metadata.get("oneclick_intent").is_some())
+}
+
+fn count_active(ledger: &[LedgerEntry]) -> usize {
+    ledger.iter().filter(|entry| entry.cancelled_on.is_none()).count()
+}
+
+/// Buys what a probe buys, without its metadata, days and moments before a probe.
+fn make_history(emulator: &InMemory) {
+    let client = client_of(emulator);
+    for days in [3, 1, 0] {
+        for amount in 1..=13 {
+            let note = Metadata::from_pairs([("order_id", "A-77")]).unwrap();
+            client.send(PlantTree::new(Trees::new(amount.min(4)).unwrap())).unwrap();
+            client.send(DonateMoney::new(Cents::new(amount).unwrap()).metadata(note)).unwrap();
+            emulator.advance(Duration::from_millis(1_337));
+        }
+        emulator.advance(Duration::from_secs(60 + days * 86_400));
+    }
+}
+
+#[test]
+fn purchases_before_the_probe_change_no_finding_and_stay() {
+    let mut mistakes = Vec::new();
+    for (switch, value, expected) in expectations() {
+        let emulator = InMemory::new();
+        make_history(&emulator);
+        let client = client_of(&emulator);
+        emulator.emulator().set_behaviour(behaviour(&[(switch, &value)]));
+        let report = probe(&client);
+        for (subject, wanted) in expected {
+            let found = report.finding(subject).unwrap();
+            // The emulator's times ascend, so its clock does not go back after purchases.
+            if found.value != wanted && (switch, wanted) != ("clock", "behind") {
+                mistakes.push(format!("{switch} = {value}: {wanted}, not {found:?}"));
+            }
+        }
+        let (ours, others) = ledgers(&emulator);
+        if others.iter().any(|entry| entry.cancelled_on.is_some()) {
+            mistakes.push(format!("{switch} = {value}: a purchase of others was cancelled"));
+        }
+        if (count_active(&ours), report.remaining) != (0, 0) {
+            let active = count_active(&ours);
+            mistakes.push(format!("{switch} = {value}: {active} left, {} said", report.remaining));
+        }
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+/// With these pairs, one value makes another one look different.
+#[test]
+fn a_value_that_another_one_hides_is_said_to_be_unseen() {
+    let settings = expectations();
+    let setting = |switch: &str, value: &Value| {
+        settings.iter().find(|setting| setting.0 == switch && setting.1 == *value).unwrap()
+    };
+    let replicas = json!({"replicas": {"millis": 5_000}});
+    for (one, other) in [
+        (setting("time_utc", &json!("changing")), setting("sort_order", &json!("ignored"))),
+        (setting("visibility", &replicas), setting("cursors", &json!("shift"))),
+        (setting("visibility", &replicas), setting("cancel", &json!("at_once"))),
+    ] {
+        let mistakes = mistakes(&[one, other]);
+        assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    }
+}
+
+#[test]
+fn an_equal_purchase_of_others_is_not_cancelled_in_place_of_one_that_was_never_made() {
+    for metadata in ["kept", "dropped", "keys_camel_case", "values_upper_case", "one_text"] {
+        for note in [None, Some(Metadata::from_pairs([("order_id", "A-77")]).unwrap())] {
+            let emulator = InMemory::new();
+            let form = json!(metadata);
+            emulator.emulator().set_behaviour(behaviour(&[("metadata", &form)]));
+            let mut lost = false;
+            let report = probe_altered(&emulator, RetryPolicy::STANDARD, |emulator, request| {
+                let first = request.uri().path() == "/v1/plant_tree"
+                    && request.method() == "POST"
+                    && !std::mem::replace(&mut lost, true);
+                if !first {
+                    return BlockingTransport::send(emulator, request);
+                }
+                let tree = PlantTree::new(Trees::of::<1>());
+                let tree = tree.metadata(note.clone().unwrap_or_default());
+                client_of(emulator).send(tree).unwrap();
+                Err(TransportError::exchange("the connection was closed"))
+            });
+            let (ours, others) = ledgers(&emulator);
+            assert_eq!((ours.len(), others.len()), (19, 1));
+            assert_eq!(count_active(&others), 1, "{metadata}");
+            assert_eq!((count_active(&ours), report.remaining), (0, 1), "{metadata}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_purchase_is_recognized_by_its_marker_in_any_spelling() {
+    for metadata in ["keys_camel_case", "keys_upper_case", "values_upper_case", "one_text"] {
+        let form = json!(metadata);
+        let client = emulator(behaviour(&[("metadata", &form)]));
+        let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+        client.transport().emulator().inject(lost);
+        let report = probe(&client);
+        assert_eq!((active(&client), report.remaining), (0, 0), "{metadata}");
+    }
+}
+
+#[test]
+fn no_retry_policy_and_no_failures_lead_to_a_hundred_requests() {
+    let seed = RandomState::new().hash_one("probe") >> 16;
+    let mut dice = Dice::new(seed);
+    for run in 0..60 {
+        let emulator = InMemory::new();
+        let retry = RetryPolicy::STANDARD.attempts(*dice.pick(&[1, 3, 20]));
+        let percent = *dice.pick(&[5, 20, 50, 70, 90]);
+        let (mut dice, mut requests) = (Dice::new(seed ^ run), 0_u32);
+        let report = probe_altered(&emulator, retry, |emulator, request| {
+            requests += 1;
+            if !dice.percent(percent) {
+                return BlockingTransport::send(emulator, request);
+            }
+            if dice.percent(30) {
+                return Err(TransportError::connect("refused"));
+            }
+            if dice.percent(50) {
+                let _ = BlockingTransport::send(emulator, request);
+            }
+            if dice.percent(50) {
+                return Err(TransportError::exchange("the connection was closed"));
+            }
+            Ok(Response::builder().status(503).body(Vec::new()).unwrap())
+        });
+        let case = format!("seed {seed}, run {run}, {percent} %, {retry:?}");
+        assert!(requests < 100, "{case}: {requests} requests");
+        assert_eq!(report.requests, requests, "{case}");
+        let bought = emulator.emulator().account("test_probe").is_some();
+        let (ours, others) = if bought { ledgers(&emulator) } else { (Vec::new(), Vec::new()) };
+        assert!(others.is_empty());
+        let remaining = usize::try_from(report.remaining).unwrap();
+        assert!(count_active(&ours) <= remaining, "{case}: {remaining} said");
+    }
+}
+
+#[test]
+fn days_of_another_zone_are_seen_where_its_date_differs() {
+    for offset in [-11, -8, -1, 0, 1, 9, 14] {
+        for hour in [0, 3, 10, 15, 20, 23] {
+            let client = emulator(Behaviour::new());
+            let time = now(&client).date_naive().and_time(NaiveTime::MIN).and_utc();
+            let time = time + TimeDelta::hours(24 + hour) + TimeDelta::minutes(20);
+            client.transport().set_time(time);
+            let days =
+                if offset == 0 { json!("utc") } else { json!({"offset": {"hours": offset}}) };
+            client.transport().emulator().set_behaviour(behaviour(&[("days", &days)]));
+            let report = probe(&client);
+            let wanted = match hour + offset {
+                ..0 => ("behind", Certainty::Seen),
+                24.. => ("ahead", Certainty::Seen),
+                _ => ("utc", Certainty::Likely),
+            };
+            let found = report.finding("days").unwrap();
+            let case = format!("{offset} at {hour}: {found:?}");
+            assert_eq!((&*found.value, found.certainty), wanted, "{case}");
+            for subject in ["start_date", "end_date"] {
+                assert_eq!(report.finding(subject).unwrap().value, "inclusive", "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_midnight_during_the_probe_leads_to_no_wrong_finding() {
+    for dates in ["inclusive", "exclusive"] {
+        for seconds in (0..40).step_by(3) {
+            let client = emulator(Behaviour::new());
+            let midnight = now(&client).date_naive().and_time(NaiveTime::MIN).and_utc();
+            let midnight = midnight + TimeDelta::days(1);
+            client.transport().set_time(midnight - TimeDelta::seconds(seconds));
+            let form = json!(dates);
+            client.transport().emulator().set_behaviour(behaviour(&[("dates", &form)]));
+            let report = probe(&client);
+            for (subject, wanted) in [
+                ("start_date", dates),
+                ("end_date", dates),
+                ("days", "utc"),
+                ("listed_in", "customer_records"),
+            ] {
+                let found = report.finding(subject).unwrap();
+                let unseen = found.certainty == Certainty::Unknown;
+                assert!(unseen || found.value == wanted, "{seconds} s before: {found:?}");
+            }
+            assert_eq!((active(&client), report.remaining), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn records_that_never_show_make_the_policy_more_careful() {
+    let visibility = json!({"after": {"millis": 600_000}});
+    let client = emulator(behaviour(&[("visibility", &visibility)]));
+    let report = probe(&client);
+    let standard = VerifyPolicy::STANDARD.absence_after;
+    assert!(report.policy().absence_after > standard + Duration::from_secs(300), "{report:?}");
+    assert_eq!(report.measured.missing, 17);
+    let said = report.consequences.join("\n");
+    assert!(said.contains("17 records did not show"), "{said}");
+    assert!(!said.contains("Each record showed"), "{said}");
+}
+
+#[test]
+fn headers_that_tell_of_limits_are_seen_in_refusals() {
+    let emulator = InMemory::new();
+    let mut once = false;
+    let report = probe_altered(&emulator, RetryPolicy::STANDARD, |emulator, request| {
+        if std::mem::replace(&mut once, true) {
+            return BlockingTransport::send(emulator, request);
+        }
+        let refusal = Response::builder().status(429).header("retry-after", "1");
+        Ok(refusal.header("RateLimit-Policy", "10;w=60").body(Vec::new()).unwrap())
+    });
+    let found = report.finding("limit_headers").unwrap();
+    assert_eq!((&*found.value, &*found.basis), ("present", "ratelimit-policy, retry-after"));
+}
+
+#[test]
+fn production_is_refused_in_any_spelling() {
+    for url in [
+        "https://API.1clickimpact.com",
+        "https://api.1clickimpact.com.",
+        "https://api.1clickimpact.com:443/",
+        "https://Api.1ClickImpact.com:8443/prefix",
+    ] {
+        let api = Api::with_base_url(url, "key").unwrap();
+        assert!(Probe::new(&api, DateTime::UNIX_EPOCH).is_err(), "{url}");
+    }
+}
+
+/// Changes a JSON value in a random place.
+fn damage(value: &mut Value, dice: &mut Dice) {
+    match value {
+        Value::Array(values) if !values.is_empty() && dice.percent(80) => {
+            let index = dice.index(values.len());
+            damage(&mut values[index], dice);
+        }
+        Value::Object(fields) if !fields.is_empty() && dice.percent(80) => {
+            let index = dice.index(fields.len());
+            if let Some((_, value)) = fields.iter_mut().nth(index) {
+                damage(value, dice);
+            }
+        }
+        _ => {
+            *value = dice
+                .pick(&[
+                    json!(null),
+                    json!(i64::MAX),
+                    json!(i64::MIN),
+                    json!(-1),
+                    json!(""),
+                    json!([]),
+                    json!({}),
+                    json!("0000-01-01T00:00:00Z"),
+                    json!("9999-12-31T23:59:59.999Z"),
+                    json!("9999-12-31"),
+                    json!("0000-01-01"),
+                ])
+                .clone();
+        }
+    }
+}
+
+#[test]
+fn damaged_responses_cause_neither_a_panic_nor_a_cancellation_of_others() {
+    let seed = RandomState::new().hash_one("probe") >> 16;
+    for run in 0..150 {
+        let emulator = InMemory::new();
+        make_history(&emulator);
+        let mut dice = Dice::new(seed ^ run);
+        let percent = *dice.pick(&[2, 10, 50, 100]);
+        let report = probe_altered(&emulator, RetryPolicy::STANDARD, |emulator, request| {
+            let mut response = BlockingTransport::send(emulator, request)?;
+            let body = serde_json::from_slice::<Value>(response.body());
+            if let (true, Ok(mut body)) = (dice.percent(percent), body) {
+                damage(&mut body, &mut dice);
+                *response.body_mut() = body.to_string().into_bytes();
+            }
+            Ok(response)
+        });
+        let (ours, others) = ledgers(&emulator);
+        let case = format!("seed {seed}, run {run}, {percent} %");
+        assert!(report.requests < 100, "{case}");
+        assert!(others.iter().all(|entry| entry.cancelled_on.is_none()), "{case}");
+        let remaining = usize::try_from(report.remaining).unwrap();
+        assert!(count_active(&ours) <= remaining, "{case}: {remaining} said");
+    }
+}
+
+#[test]
+fn totals_out_of_range_cause_no_panic() {
+    let emulator = InMemory::new();
+    probe_altered(&emulator, RetryPolicy::STANDARD, |emulator, request| {
+        let path = request.uri().path().to_owned();
+        let mut response = BlockingTransport::send(emulator, request)?;
+        if path == "/v1/impact/daily" {
+            let day = json!({
+                "date": "2025-01-01", "tree_planted": i64::MAX, "money_donated": i64::MAX,
+                "waste_removed": 0, "carbon_captured": 0, "coral_restored": 0,
+            });
+            let body = json!({"user_id": "U1", "daily_impact": [day]});
+            *response.body_mut() = body.to_string().into_bytes();
+        }
+        Ok(response)
+    });
+}
+
+/// Every dimension of the independent server at once, with faults in every second world.
+#[test]
+fn in_no_world_is_a_purchase_of_others_cancelled_or_one_of_the_probe_forgotten() {
+    let seed = RandomState::new().hash_one("probe") >> 16;
+    for run in 0..200 {
+        let mut dimensions = Dimensions::random(&mut Dice::new(seed ^ run));
+        if run % 2 == 0 {
+            dimensions.odds = Odds::default();
+        }
+        let transport = Unkind::new(seed ^ run, dimensions);
+        let now = {
+            let (server, now) = &*transport.0.lock().unwrap();
+            server.right_time(*now)
+        };
+        let client = BlockingClient::with_transport(Api::sandbox(KEY).unwrap(), transport.clone());
+        let report = client.run(Probe::new(client.api(), now).unwrap());
+        let (server, now) = &*transport.0.lock().unwrap();
+        let later = *now + Duration::from_secs(3_600);
+        let case = format!("seed {seed}, run {run}: {dimensions:?}");
+        assert!(report.requests < 100, "{case}");
+        let mut others = server.ledger().iter().filter(|purchase| purchase.of_others);
+        assert!(others.all(|purchase| purchase.cancel_requested_at.is_none()), "{case}");
+        let ours = server.ledger().iter().filter(|purchase| !purchase.of_others);
+        let active = ours.filter(|purchase| purchase.is_active(later)).count();
+        let remaining = usize::try_from(report.remaining).unwrap();
+        assert!(active <= remaining, "{active} left, {remaining} said: {case}");
+    }
+}
