@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) answered: Duration,
     /// The `Date` of the response.
     pub(super) date: Option<DateTime<Utc>>,
+    /// The `Content-Type` of the response.
+    pub(super) content_type: &'static str,
     pub(super) answer: Answer,
 }
 

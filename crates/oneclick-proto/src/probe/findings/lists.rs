@@ -75,8 +75,12 @@ pub(super) fn sort_order(evidence: &Evidence) -> Finding {
     let (newest, oldest) = (both(&first, &second), both(&ascending, &next));
     let reversed: Vec<_> = ascending.iter().rev().copied().collect();
     match () {
-        () if descends(&newest) && !descends(&ascending) => {
+        // Rows without order may come in one order by chance, but not in both.
+        () if descends(&newest) && oldest.is_sorted() => {
             seen(subject, "honoured", "two pages of three rows in each order")
+        }
+        () if descends(&newest) && descends(&oldest) => {
+            seen(subject, "ignored", "oldest first was asked for, newest first came")
         }
         () if ascends(&newest) => {
             seen(subject, "ignored", "newest first was asked for, oldest first came")
@@ -115,9 +119,23 @@ pub(super) fn bounds(evidence: &Evidence, subject: &str, view: View) -> Finding 
     let Some(page) = evidence.page(Question::Own(view)) else {
         return unknown(subject, "the day of the purchases, or its list, could not be read");
     };
-    let shown = (0..ORDERS.len()).any(|order| evidence.shows(order, page));
-    let value = if shown { "inclusive" } else { "exclusive" };
-    seen(subject, value, "a list that begins or ends with the day of the purchases")
+    let basis = "a list that begins or ends with the day of the purchases";
+    let is_missing = |order| {
+        let receipt = evidence.receipt(order);
+        receipt.is_some_and(|receipt| would_show(page, receipt)) && is_listed(evidence, order)
+    };
+    match () {
+        () if (0..ORDERS.len()).any(|order| evidence.shows(order, page)) => {
+            seen(subject, "inclusive", basis)
+        }
+        () if (0..ORDERS.len()).any(is_missing) => seen(subject, "exclusive", basis),
+        () => unknown(subject, "the page ends before the purchases"),
+    }
+}
+
+/// Whether an earlier page showed an order.
+fn is_listed(evidence: &Evidence, order: usize) -> bool {
+    evidence.newest(Question::Own(View::Newest)).any(|(_, page)| evidence.shows(order, page))
 }
 
 pub(super) fn days(evidence: &Evidence) -> Finding {
