@@ -677,6 +677,38 @@ fn r13_absence_is_counted_by_the_servers_clock_across_processes() {
 
 /// A stale replica may hide the record again, but it was bought nevertheless.
 #[test]
+fn r13_a_send_at_an_unknown_time_is_not_given_up_when_an_earlier_one_was() {
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::LostAfter(600)]);
+    // Responses have no `Date` any more, and the process dies after it sent once more.
+    world.dates = false;
+    let api = Api::sandbox("test_key").unwrap();
+    let purchase = resume(state).policy(VerifyPolicy::STANDARD.patience(2 * LATE));
+    let mut step = purchase.start(&api, RetryPolicy::NEVER, 0, world.now);
+    let stored = loop {
+        step = match step {
+            Step::Send(request, sent) => {
+                let stored = sent.may_buy().then(|| sent.state().clone());
+                let outcome = world.handle(&request);
+                if let Some(stored) = stored {
+                    break stored;
+                }
+                sent.finish(outcome, world.now)
+            }
+            Step::Wait(wait, waiting) => {
+                world.now += wait;
+                waiting.wake(world.now)
+            }
+            Step::Done(outcome) => panic!("{outcome}"),
+        };
+    };
+    assert_eq!((stored.sends(), world.bought.len()), (2, 1));
+    world.dates = true;
+    let left = pending(world.run(resume(stored)));
+    world.now += left.after;
+    confirmed(world.run(resume(left.state)));
+}
+
+#[test]
 fn r13_a_record_that_was_seen_and_is_gone_is_left_to_a_person() {
     let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
     let mut world = World::new(&[Fate::LostAfter(0)]);
