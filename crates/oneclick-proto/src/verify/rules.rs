@@ -9,9 +9,9 @@
 //!   server's time.
 //! * **R2** If an intent is resumed without its stored state, it counts as sent as often
 //!   as allowed, at an unknown time. It is looked for and never sent.
-//! * **R3** A receipt confirms the purchase if its kind, amount and customer match and
-//!   its time lies between request and response by the server's clock:
-//!   [`receipt_confirms`].
+//! * **R3** A receipt confirms the purchase if its kind, amount and customer match, it does
+//!   not show the marker of another intent, and its time lies between request and response
+//!   by the server's clock: [`receipt_confirms`].
 //! * **R4** Any other 2xx response leaves the purchase unknown.
 //! * **R5** A failure to connect, a 307, a 308 and a listed 4xx with the API's own error
 //!   prove that nothing was executed. They do not count as a send.
@@ -245,8 +245,12 @@ pub(crate) fn receipt_confirms(
         let asked = purchase.customer().map(|asked| folded(asked.customer_email.as_str()));
         asked == Some(folded(shown.customer_email.as_str()))
     });
+    // The API is not known to return metadata here. If it does, the marker decides.
+    let same_intent = intact_marker(receipt)
+        .is_none_or(|marker| purchase.metadata().get(Intent::METADATA_KEY) == Some(marker));
     receipt.impact == purchase.impact()
         && same_customer
+        && same_intent
         && (sent - tolerance..=received + tolerance).contains(&time)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::value::{Customer, Timestamp};
+use crate::value::{Customer, Metadata, Timestamp};
 use crate::{CustomerRecord, PlantTree, Record, Trees};
 
 const MARKER: &str = "1eccac8f9ea6039e0e21dd62b2285a8d";
@@ -151,6 +151,13 @@ fn r3_a_receipt_confirms_only_its_own_purchase() {
     assert!(!confirms(&ada, &for_customer("zo\u{eb}@example.com")));
     // A receipt without a customer does not contradict the request.
     assert!(confirms(&receipt("12:00:01.500"), &for_customer("ada@example.com")));
+    // Neither does one with a marker that is ours or damaged.
+    let mine = Metadata::from_pairs([(Intent::METADATA_KEY, MARKER)]).unwrap();
+    let mine = tree().with_metadata(mine);
+    let shows = |marker: &str| own("12:00:01.500", json!({"oneclick_intent": marker})).1;
+    assert!(confirms(&shows(MARKER), &mine));
+    assert!(confirms(&shows(&MARKER[..20]), &mine));
+    assert!(!confirms(&shows(&"0".repeat(32)), &mine));
 }
 
 #[test]
