@@ -360,10 +360,12 @@ fn identifies_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
         let coarse = row.coarse || other.coarse;
         if coarse { apart <= TimeDelta::seconds(1) } else { apart < TimeDelta::milliseconds(1) }
     };
-    // The row of the same purchase on the other list.
+    // The row of the same purchase on the other list, if it lost the marker.
     let twin = |other: &Row| {
         let coarse = row.coarse || other.coarse;
-        other.list != row.list && other.receipt.impact == row.receipt.impact && !coarse
+        let of_another = intact_marker(&other.receipt).is_some();
+        let same_impact = other.receipt.impact == row.receipt.impact;
+        other.list != row.list && same_impact && !of_another && !coarse
     };
     let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
     let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);

@@ -300,6 +300,10 @@ fn r12_a_row_is_not_tracked_if_another_row_has_its_time() {
     let twin = customers("12:00:01.500", "ada@example.com", json!(null));
     let known = Known::of([mine(), twin]);
     known.gives(&for_customer("ada@example.com"), &format!("track {ID}"));
+    // Not if it has the marker of another intent.
+    let other = json!({"oneclick_intent": "0".repeat(32)});
+    let twin = customers("12:00:01.500", "ada@example.com", other);
+    Known::of([mine(), twin]).gives(&for_customer("ada@example.com"), "SameTime 1");
 }
 
 #[test]
