@@ -289,7 +289,7 @@ pub(crate) fn conclude(
     let unclear = evidence.rows.unclear().map(|row| &row.receipt);
     let candidates: Vec<_> = unclear
         .filter(|row| since.is_none_or(|since| row.time_utc.datetime() >= since))
-        .filter(|row| is_as_asked(row, purchase))
+        .filter(|row| is_as_asked(row, purchase) || lacks_amount(row, purchase))
         .map(ImpactId::from)
         .collect();
     if !candidates.is_empty() {
@@ -381,12 +381,21 @@ fn at(row: &Row) -> DateTime<Utc> {
 /// Whether a row may be the purchase: kind and amount match, and it does not certainly
 /// belong to another customer.
 fn is_as_asked(receipt: &Receipt, purchase: &Purchase) -> bool {
-    receipt.impact == purchase.impact()
-        && receipt.customer.as_ref().is_none_or(|shown| {
-            purchase.customer().is_some_and(|asked| {
-                may_be_the_same(shown.customer_email.as_str(), &asked.customer_email)
-            })
+    receipt.impact == purchase.impact() && may_be_of_customer(receipt, purchase)
+}
+
+/// Whether a row lost its amount, so that it may be any purchase of this customer. Nothing is
+/// bought with an amount of zero.
+fn lacks_amount(receipt: &Receipt, purchase: &Purchase) -> bool {
+    receipt.impact.amount == 0 && may_be_of_customer(receipt, purchase)
+}
+
+fn may_be_of_customer(receipt: &Receipt, purchase: &Purchase) -> bool {
+    receipt.customer.as_ref().is_none_or(|shown| {
+        purchase.customer().is_some_and(|asked| {
+            may_be_the_same(shown.customer_email.as_str(), &asked.customer_email)
         })
+    })
 }
 
 /// The marker of a row, if it is intact (R8).

@@ -364,6 +364,12 @@ fn r16_a_row_that_may_be_ours_prevents_absence() {
     let mut six = own("12:00:01.500", json!(null));
     six.1.impact.amount = 6;
     Known::of([six]).gives(&tree(), "absent");
+    // A row without an amount, or with an amount of zero, may be any purchase.
+    for amount in [json!({}), json!({"waste_removed": 0}), json!({"tree_planted": null})] {
+        let mut lacking = json!({"user_id": "U1", "time_utc": "2025-03-12T12:00:01.500Z"});
+        lacking.as_object_mut().unwrap().extend(amount.as_object().unwrap().clone());
+        Known::of([row(lacking)]).gives(&tree(), "Candidates 1");
+    }
 
     let ada = |email: &str| Known::of([customers("12:00:01.500", email, json!(null))]);
     for email in ["ada@example.com", "ADA@example.com", "ada+x@Example.com", "ädä@example.com"] {
