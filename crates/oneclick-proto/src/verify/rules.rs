@@ -32,7 +32,8 @@
 //!   is in whole seconds is tracked only if every purchase must be listed: late, with
 //!   whole and readable lists.
 //! * **R13** If nothing is found, and less than `absence_after` has passed since the
-//!   purchase was given up, the outcome is not known yet.
+//!   purchase was given up, the outcome is not known yet. If it was never sent, it is
+//!   absent.
 //! * **R14** A purchase is absent only if each list was read as a whole.
 //! * **R15** It is absent only if both lists were read, without filters and from early
 //!   enough.
@@ -266,15 +267,17 @@ pub(crate) fn conclude(
     if !ours.is_empty() {
         return conclude_found(purchase, &ours, evidence);
     }
-    // R13
-    if !evidence.late {
+    let malformed = &evidence.rows.malformed;
+    let is_malformed = malformed.iter().any(|row| contains_marker(row, marker));
+    // R13. What never left cannot arrive later, and is none of the candidates.
+    let never_sent = state.sends() == 0;
+    if !evidence.late && !never_sent {
         return Conclusion::NotYet;
     }
-    let malformed = &evidence.rows.malformed;
-    if malformed.iter().any(|row| contains_marker(row, marker)) {
+    if is_malformed {
         return Conclusion::Unresolved(UnresolvedReason::Malformed, Vec::new());
     }
-    if state.is_dismissed() {
+    if never_sent || state.is_dismissed() {
         return Conclusion::Absent;
     }
     if evidence.seen_before {

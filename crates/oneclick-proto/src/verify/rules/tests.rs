@@ -350,6 +350,25 @@ fn r13_a_missing_row_means_nothing_before_absence_counts() {
 }
 
 #[test]
+fn r13_a_purchase_that_was_never_sent_is_absent_at_once() {
+    let mut state = sent(&tree());
+    state.sends = 0;
+    let unmarked = || Known::of([own("12:00:01.500", json!(null))]);
+    for known in [unmarked(), unmarked().early(), Known { whole: false, ..unmarked() }] {
+        assert!(matches!(known.conclude_state(&tree(), &state), Conclusion::Absent));
+    }
+    // A record contradicts the state.
+    let marked = || Known::of([]).with_malformed(marked());
+    for known in [marked(), marked().early()] {
+        let conclusion = known.conclude_state(&tree(), &state);
+        assert!(
+            matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Malformed, _)),
+            "{conclusion:?}"
+        );
+    }
+}
+
+#[test]
 fn r14_r15_absence_requires_that_both_lists_were_read_as_a_whole() {
     Known { whole: false, ..Known::of([]) }.gives(&tree(), "TooManyRecords 0");
 }
