@@ -209,7 +209,7 @@ impl VerifiedPurchase {
         }
         self.open.state.count_send(clock.map(|clock| (clock.earliest(now), clock.latest(now))));
         self.phase = Phase::Buy { sent: now };
-        (self.failure, self.open.looking, self.looks) = (None, None, 0);
+        (self.failure, self.open.looking, self.open.given_up, self.looks) = (None, None, None, 0);
         Next::Send(self.open.purchase.request(), self)
     }
 

@@ -50,12 +50,17 @@ impl OpenPurchase {
     }
 
     /// Stores the server's time from a response. A purchase that was sent at an unknown
-    /// time counts as given up now.
+    /// time counts as given up now. One that was given up in this process gets the latest
+    /// time that any response shows for that moment, since a cache may have returned an
+    /// old response with an old `Date`.
     pub(crate) fn note_date(&mut self, date: Option<DateTime<Utc>>, now: Duration) {
         let Some(clock) = ServerClock::new(date, now) else { return };
         self.clock = Some(clock);
-        if self.state.sends > 0 && self.state.until.is_none() {
-            self.state.until = Some(clock.latest(now).into());
+        let until = clock.latest(self.given_up.unwrap_or(now));
+        let known = self.state.latest_send();
+        let later = self.given_up.is_some() && known < Some(until);
+        if self.state.sends > 0 && (known.is_none() || later) {
+            self.state.until = Some(until.into());
         }
     }
 

@@ -708,6 +708,36 @@ fn r13_a_send_at_an_unknown_time_is_not_given_up_when_an_earlier_one_was() {
     confirmed(world.run(resume(left.state)));
 }
 
+/// A cache returns the account of a quarter of an hour ago, with its `Date`.
+#[test]
+fn r13_an_old_date_before_the_purchase_does_not_make_it_late() {
+    let mut world = World::new(&[Fate::LostAfter(300)]);
+    let api = Api::sandbox("test_key").unwrap();
+    let mut step = new().start(&api, RetryPolicy::NEVER, 0, world.now);
+    let left = loop {
+        step = match step {
+            Step::Send(request, sent) => {
+                let now = world.now;
+                if request.uri().path() == "/v1/whoami" {
+                    world.now -= Duration::from_secs(990);
+                }
+                let outcome = world.handle(&request);
+                world.now = now;
+                sent.finish(outcome, now)
+            }
+            Step::Wait(wait, waiting) => {
+                world.now += wait;
+                waiting.wake(world.now)
+            }
+            Step::Done(outcome) => break pending(outcome),
+        };
+    };
+    let again = pending(world.run(resume(left.state)));
+    world.now += again.after;
+    confirmed(world.run(resume(again.state)));
+    assert_eq!(world.sends(), 1);
+}
+
 #[test]
 fn r13_a_record_that_was_seen_and_is_gone_is_left_to_a_person() {
     let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);
