@@ -74,6 +74,11 @@ impl PurchaseState {
         Self { sends: Self::MAX_SENDS, ..Self::new(intent, purchase) }
     }
 
+    /// The state of an intent that was perhaps sent once, at an unknown time.
+    pub(crate) fn maybe_sent(intent: &Intent, purchase: &Purchase) -> Self {
+        Self { sends: 1, ..Self::new(intent, purchase) }
+    }
+
     /// Refuses the state of another intent, kind, amount or customer.
     pub(crate) fn check(&self, intent: &Intent, purchase: &Purchase) -> Result<(), InvalidValue> {
         let expected = Self::new(intent, purchase);

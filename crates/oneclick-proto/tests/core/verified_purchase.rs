@@ -397,6 +397,31 @@ fn r2_without_its_state_a_purchase_is_looked_for_and_never_sent() {
 }
 
 #[test]
+fn a_purchase_that_may_have_left_without_a_trace_is_looked_for_first() {
+    let look_first = |existed| VerifiedPurchase::look_first(&intent(), tree(), existed).unwrap();
+
+    // It had left.
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    confirmed(world.run(new()));
+    world.now += LATE;
+    confirmed(world.run(look_first(LATE * 2)));
+    assert_eq!((world.sends(), world.bought.len()), (1, 1));
+
+    // It had not. It is absent `absence_after` from now, however old the intent is.
+    let mut world = World::new(&[Fate::Answered]);
+    let began = world.time();
+    let existed = Duration::from_secs(7_200);
+    let pending = pending(world.run(look_first(existed)));
+    assert_eq!((pending.state.sends(), world.sends()), (1, 0));
+    let since = pending.state.earliest_send().unwrap();
+    let existed = TimeDelta::from_std(existed).unwrap();
+    assert!((began - existed - since).abs() < TimeDelta::seconds(3), "{since}");
+    world.now += LATE;
+    confirmed(world.run(resume(pending.state)));
+    assert_eq!((world.sends(), world.bought.len()), (1, 1));
+}
+
+#[test]
 fn r3_the_receipt_of_another_purchase_does_not_confirm() {
     for change in [
         (|receipt| receipt["tree_planted"] = 6.into()) as fn(&mut Value),
