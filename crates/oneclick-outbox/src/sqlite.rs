@@ -174,7 +174,8 @@ pub(crate) enum Permit {
     Granted,
     /// All workers are paused.
     Paused,
-    /// The lease is over, or another worker has the row.
+    /// Another worker has taken the row since. As long as none has, it does not matter that the
+    /// lease is over.
     Lost,
 }
 
@@ -350,11 +351,10 @@ impl Store {
             }
             let written = tx.execute(
                 "UPDATE oneclick_outbox_intent SET status = 'open', state = :state, due = :until
-                 WHERE id = :id AND epoch = :epoch AND due > :now
-                   AND status IN ('claimed', 'open')",
+                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch, ":state": json(state),
-                    ":now": millis(now.since_boot), ":until": millis(now.since_boot + lease),
+                    ":until": millis(now.since_boot + lease),
                 },
             )?;
             if written == 0 {
@@ -371,11 +371,10 @@ impl Store {
         self.write(|tx| {
             let written = tx.execute(
                 "UPDATE oneclick_outbox_intent SET due = :until
-                 WHERE id = :id AND epoch = :epoch AND due > :now
-                   AND status IN ('claimed', 'open')",
+                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch,
-                    ":now": millis(now.since_boot), ":until": millis(now.since_boot + lease),
+                    ":until": millis(now.since_boot + lease),
                 },
             )?;
             Ok(written == 1)
