@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Timelike, Utc};
 use http::{Request, Response};
 use oneclick_emulator::{Behaviour, Fault, FaultRule, InMemory, RetryAfter, Server};
 use oneclick_proto::probe::{Certainty, Finding};
@@ -246,7 +246,11 @@ struct Unkind(Arc<Mutex<(UnkindServer, Duration)>>);
 impl Unkind {
     fn new(seed: u64, dimensions: Dimensions) -> Self {
         let server = UnkindServer::new(seed, dimensions);
-        Self(Arc::new(Mutex::new((server, Duration::from_secs(5 * 86_400)))))
+        let mut now = Duration::from_secs(5 * 86_400);
+        // At noon: what a midnight hides is tested on its own.
+        let seconds = u64::from(server.right_time(now).num_seconds_from_midnight());
+        now += Duration::from_secs((86_400 + 43_200 - seconds) % 86_400);
+        Self(Arc::new(Mutex::new((server, now))))
     }
 }
 
@@ -398,6 +402,15 @@ fn dimensions() -> Vec<(Dimensions, Vec<(&'static str, &'static str)>)> {
 #[test]
 fn values_of_the_independent_server_are_found() {
     let seed = RandomState::new().hash_one("probe") >> 16;
+    // This one made pages without order that descend by chance.
+    for seed in [14_044_981_082_294, seed] {
+        let mistakes = mistakes_at_the_independent_server(seed);
+        assert!(mistakes.is_empty(), "seed {seed}:\n{}", mistakes.join("\n"));
+    }
+}
+
+/// What the probe does not find there as expected.
+fn mistakes_at_the_independent_server(seed: u64) -> Vec<String> {
     let mut mistakes = Vec::new();
     for (dimensions, expected) in dimensions() {
         let transport = Unkind::new(seed, dimensions);
@@ -418,7 +431,7 @@ fn values_of_the_independent_server_are_found() {
             }
         }
     }
-    assert!(mistakes.is_empty(), "seed {seed}:\n{}", mistakes.join("\n"));
+    mistakes
 }
 
 /// How a server fails.

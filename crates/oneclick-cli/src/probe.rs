@@ -1,16 +1,16 @@
 //! `oneclick probe`: asks the API what its reference leaves unstated.
 
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use chrono::{DateTime, Utc};
 use http::Response;
 use http::header::DATE;
-use oneclick_ureq::probe::{Certainty, Finding};
+use oneclick_ureq::probe::{Certainty, Finding, Remaining};
 use oneclick_ureq::{
-    Account, BlockingTransport, ImpactId, Intent, Probe, ProbeReport, Purchase, Receipt, Step,
-    VerifyPolicy,
+    Account, BlockingTransport, Intent, Probe, ProbeReport, Purchase, Receipt, Step, VerifyPolicy,
 };
 
 use crate::args::ProbeArgs;
@@ -72,8 +72,7 @@ fn drive(session: &Session, probe: Probe) -> ProbeReport {
             Step::Send(request, sent) => {
                 requests += 1;
                 spinner.set_message(format!("request {requests}"));
-                // A purchase in flight has no id yet.
-                unfinished = Some(interrupt::set_unfinished(left(sent.state(), sent.may_buy())));
+                unfinished = Some(interrupt::set_unfinished(left(sent.state())));
                 sent.finish(transport.send(request), transport.now())
             }
             Step::Wait(wait, waiting) => {
@@ -84,23 +83,28 @@ fn drive(session: &Session, probe: Probe) -> ProbeReport {
         };
         drop(unfinished.take());
         if let Step::Wait(_, waiting) = &step {
-            unfinished = Some(interrupt::set_unfinished(left(waiting.state(), false)));
+            unfinished = Some(interrupt::set_unfinished(left(waiting.state())));
         }
     }
 }
 
 /// What is not cancelled yet.
-fn left(active: &[ImpactId], buying: bool) -> String {
-    let ids: Vec<_> = active.iter().map(ToString::to_string).collect();
-    let one_more = if buying { ", and one more may have been bought" } else { "" };
-    match &*ids {
-        [] => format!("nothing that is known is left{one_more}"),
+fn left(remaining: &Remaining) -> String {
+    let ids: Vec<_> = remaining.ids.iter().map(ToString::to_string).collect();
+    let mut text = match &*ids {
+        [] => "no impact that is known is left".to_owned(),
         ids => format!(
-            "{} impacts are not cancelled{one_more}; cancel each with `oneclick cancel ID`: {}",
+            "{} impacts are not cancelled; cancel each with `oneclick cancel ID`: {}",
             ids.len(),
             ids.join(" "),
         ),
+    };
+    if remaining.without_id > 0 {
+        let more = remaining.without_id;
+        write!(text, "; {more} more may have been bought: look for them with `oneclick records`")
+            .unwrap_or_default();
     }
+    text
 }
 
 fn print(report: &ProbeReport) -> Result<(), Failure> {

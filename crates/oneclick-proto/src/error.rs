@@ -282,7 +282,8 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.phase() == Phase::Connect)
     }
 
-    /// Whether the API knows no impact with the id that was sent: 400, 404, 410 or 422.
+    /// After a call that tracks or cancels: whether the API seems to know no impact with the id
+    /// that was sent, because the status is 400, 404, 410 or 422. Says nothing for other calls.
     #[must_use]
     pub fn is_unknown_impact(&self) -> bool {
         let status = self.status().map_or(0, |status| status.as_u16());

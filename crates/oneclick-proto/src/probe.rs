@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http::{HeaderName, Method};
 use serde::Serialize;
@@ -55,8 +56,8 @@ const PATIENCE: [Duration; 5] = [
 /// purpose, and cancels what it bought. That takes fewer than 100 requests, and half a minute
 /// at a server that shows records at once.
 ///
-/// [`state`](Machine::state) holds the ids that are not cancelled yet. If you stop the
-/// machine, cancel them with [`CancelImpact`].
+/// [`state`](Machine::state) holds what is not cancelled yet. If you stop the machine, cancel
+/// it with [`CancelImpact`].
 ///
 /// ```
 /// use oneclick_proto::{BlockingClient, BlockingTransport, ConfigError, Probe};
@@ -79,9 +80,20 @@ pub struct Probe {
     requests: u32,
     /// How many answers in a row were failures.
     failures: u32,
-    /// What was bought and is not cancelled yet.
-    active: Vec<ImpactId>,
+    remaining: Remaining,
     cancelled: Vec<usize>,
+    /// The `Content-Type` of the latest response.
+    content_type: &'static str,
+}
+
+/// What a [`Probe`] has bought and not cancelled yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remaining {
+    /// The ids of purchases.
+    pub ids: Vec<ImpactId>,
+    /// How many more may have been bought, whose ids no response has shown.
+    pub without_id: usize,
 }
 
 /// What the questions in the queue are for. The number counts the waits.
@@ -112,8 +124,9 @@ impl Probe {
             evidence: Evidence::new(now),
             requests: 0,
             failures: 0,
-            active: Vec::new(),
+            remaining: Remaining::default(),
             cancelled: Vec::new(),
+            content_type: "",
         })
     }
 
@@ -355,18 +368,17 @@ impl Probe {
         let remaining = bought.iter().filter(|order| !self.cancelled.contains(order)).count();
         report.bought = u32::try_from(bought.len()).unwrap_or(u32::MAX);
         report.remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-        report.not_cancelled = self.active;
+        report.not_cancelled = self.remaining.ids;
         report
     }
 }
 
 impl Machine for Probe {
     type Output = ProbeReport;
-    /// The ids of the purchases that are not cancelled yet.
-    type State = Vec<ImpactId>;
+    type State = Remaining;
 
-    fn state(&self) -> &Vec<ImpactId> {
-        &self.active
+    fn state(&self) -> &Remaining {
+        &self.remaining
     }
 
     fn proceed(mut self, now: Duration) -> Next<Self> {
@@ -386,6 +398,9 @@ impl Machine for Probe {
             if let Some(request) = self.request(question) {
                 self.requests += 1;
                 self.asked = Some((question, now));
+                self.content_type = "no content-type";
+                // Until its response arrives, a purchase has no id.
+                self.remaining.without_id += usize::from(matches!(question, Question::Buy(_)));
                 return Next::Send(request, self);
             }
         }
@@ -399,9 +414,12 @@ impl Machine for Probe {
             self.queue.push_front(Question::RetryAfter(wait.min(MAX_RETRY_AFTER)));
         }
         self.note(question, &answer);
-        self.evidence.add(Exchange { question, asked, answered: now, date, answer });
-        let remaining = (0..ORDERS.len()).filter(|order| self.remains(*order));
-        self.active = remaining.filter_map(|order| self.evidence.id(order)).collect();
+        let content_type = self.content_type;
+        self.evidence.add(Exchange { question, asked, answered: now, date, content_type, answer });
+        let orders = (0..ORDERS.len()).filter(|order| self.remains(*order));
+        let orders: Vec<_> = orders.map(|order| self.evidence.id(order)).collect();
+        let without_id = orders.iter().filter(|id| id.is_none()).count();
+        self.remaining = Remaining { ids: orders.into_iter().flatten().collect(), without_id };
         self.proceed(now)
     }
 
@@ -411,6 +429,7 @@ impl Machine for Probe {
         };
         let names = head.headers.keys().map(HeaderName::as_str).filter(tells);
         self.evidence.limit_headers.extend(names.map(str::to_owned));
+        self.content_type = content_type_of(head);
     }
 
     fn may_resend(&self) -> bool {
@@ -444,6 +463,15 @@ fn failed(error: &Error) -> Answer {
         may_be_executed: error.execution() != Execution::NotExecuted,
         retry_after: error.retry_after(),
     })
+}
+
+/// What the report calls a `Content-Type`. It repeats no words of the server.
+fn content_type_of(head: &Parts) -> &'static str {
+    let Some(value) = head.headers.get(CONTENT_TYPE) else { return "no content-type" };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let known = ["application/json", "application/problem+json", "text/html", "text/plain"];
+    let known = known.into_iter().find(|known| essence.eq_ignore_ascii_case(known));
+    known.unwrap_or("another content-type")
 }
 
 /// The purchase of an order. Its metadata shows any change of keys and values.
@@ -506,12 +534,14 @@ macro_rules! wrong {
 }
 
 wrong! { WrongValue { start_date: &'static str } GET "/v1/records" }
+wrong! { WrongLimit { limit: u32 } GET "/v1/records" }
 wrong! { WrongMethod {} GET "/v1/plant_tree" }
 wrong! { NoSuchPath {} GET "/v1/oneclick_probe_no_such_path" }
 
 fn wrong_request(wrong: Wrong) -> Option<ApiRequest> {
     Some(match wrong {
         Wrong::Value => ApiRequest::of(&WrongValue { start_date: "yesterday" }),
+        Wrong::Limit => ApiRequest::of(&WrongLimit { limit: 1_001 }),
         Wrong::Key => {
             let key = ApiKey::new("oneclick_probe_no_such_key").ok()?;
             ApiRequest::of(&GetAccount).with_key(key)

@@ -1,4 +1,5 @@
-//! How often to retry a call, and how long to wait before each retry.
+//! How often to retry a call, and how long to wait before each retry. Whether a failure may be
+//! retried at all is decided by `Error::classify`.
 
 use std::time::Duration;
 

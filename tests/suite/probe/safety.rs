@@ -1,5 +1,7 @@
 //! The probe on accounts that others use, at any time of day, and at servers that fail.
 
+use std::iter;
+
 use chrono::{NaiveTime, TimeDelta};
 use oneclick_emulator::LedgerEntry;
 use oneclick_proto::{Cents, DonateMoney, Machine, Metadata, PlantTree, RetryPolicy, Step, Trees};
@@ -359,8 +361,10 @@ fn totals_out_of_range_cause_no_panic() {
 /// Every dimension of the independent server at once, with faults in every second world.
 #[test]
 fn in_no_world_is_a_purchase_of_others_cancelled_or_one_of_the_probe_forgotten() {
-    let seed = RandomState::new().hash_one("probe") >> 16;
-    for run in 0..200 {
+    let random = RandomState::new().hash_one("probe") >> 16;
+    // In this world, others buy in the whole second that is the time of a receipt.
+    let known = (17_181_496_073_375, 176);
+    for (seed, run) in iter::once(known).chain((0..200).map(|run| (random, run))) {
         let mut dimensions = Dimensions::random(&mut Dice::new(seed ^ run));
         if run % 2 == 0 {
             dimensions.odds = Odds::default();

@@ -66,10 +66,6 @@ fn settled(
     now: Duration,
 ) -> Settled {
     match conclusion {
-        // A purchase that was never sent is absent without a wait.
-        Conclusion::NotYet if purchase.state.sends() == 0 => {
-            Settled::Absent(Box::new(VerifiedPurchase::cleared(purchase)))
-        }
         Conclusion::Absent if purchase.state.may_send() => {
             Settled::Absent(Box::new(VerifiedPurchase::cleared(purchase)))
         }
@@ -118,7 +114,9 @@ impl Machine for Settlement {
         }
         let mut error = Some(error);
         let unreadable = |purchase: OpenPurchase| {
-            let conclusion = if purchase.is_late(now) {
+            let conclusion = if purchase.state.sends() == 0 {
+                Conclusion::Absent
+            } else if purchase.is_late(now) {
                 Conclusion::Unresolved(UnresolvedReason::Unreadable, Vec::new())
             } else {
                 Conclusion::NotYet

@@ -156,6 +156,24 @@ impl VerifiedPurchase {
         Self::from_parts(PurchaseState::unknown(intent, &purchase), purchase)
     }
 
+    /// A purchase for an intent that was stored this long ago, and whose state may be older
+    /// than what was done: the store was restored from a backup, for instance. The machine
+    /// looks for the purchase first. It sends the purchase if it is absent
+    /// [`absence_after`](VerifyPolicy::absence_after) from now.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn look_first(
+        intent: &Intent,
+        purchase: impl Into<Purchase>,
+        existed: Duration,
+    ) -> Result<Self, InvalidValue> {
+        let purchase = purchase.into();
+        let machine = Self::from_parts(PurchaseState::maybe_sent(intent, &purchase), purchase)?;
+        let open = OpenPurchase { existed: Some(existed), ..machine.open };
+        Ok(Self { open, ..machine })
+    }
+
     fn from_parts(state: PurchaseState, purchase: Purchase) -> Result<Self, InvalidValue> {
         let mut metadata = purchase.metadata().clone();
         let before = metadata.insert(Intent::METADATA_KEY, state.marker()).map_err(|invalid| {
@@ -209,7 +227,7 @@ impl VerifiedPurchase {
         }
         self.open.state.count_send(clock.map(|clock| (clock.earliest(now), clock.latest(now))));
         self.phase = Phase::Buy { sent: now };
-        (self.failure, self.open.looking, self.looks) = (None, None, 0);
+        (self.failure, self.open.looking, self.open.given_up, self.looks) = (None, None, None, 0);
         Next::Send(self.open.purchase.request(), self)
     }
 

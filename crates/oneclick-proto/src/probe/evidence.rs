@@ -1,6 +1,7 @@
 //! What the server responded.
 
 use std::collections::BTreeSet;
+use std::ptr;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -23,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) answered: Duration,
     /// The `Date` of the response.
     pub(super) date: Option<DateTime<Utc>>,
+    /// The `Content-Type` of the response.
+    pub(super) content_type: &'static str,
     pub(super) answer: Answer,
 }
 
@@ -241,7 +244,9 @@ impl Evidence {
     pub(super) fn id(&self, order: usize) -> Option<ImpactId> {
         let sent = |(sent, receipt): (usize, _)| (sent == order).then_some(receipt);
         let own = self.receipts().filter_map(sent).find(|receipt| ORDERS[order].is_of(receipt));
-        if let Some(own) = own.filter(|_| !self.crossed) {
+        // A server that cuts times may find a purchase of others by a whole second.
+        let is_safe = |own: &&Receipt| is_precise(own) || !self.has_stranger_in_second_of(own);
+        if let Some(own) = own.filter(|_| !self.crossed).filter(is_safe) {
             return Some(ImpactId::from(own));
         }
         let intent = self.intents[order].marker();
@@ -252,6 +257,18 @@ impl Evidence {
         let mut receipts = self.receipts().map(|(_, receipt)| receipt);
         let same = |receipt: &&Receipt| ORDERS[order].is_of(receipt) && same_time(receipt, marked);
         receipts.find(same).or(Some(marked)).map(ImpactId::from)
+    }
+
+    /// Whether a list shows a purchase of others in the second of a receipt.
+    fn has_stranger_in_second_of(&self, receipt: &Receipt) -> bool {
+        let second = |row: &Receipt| row.time_utc.datetime().timestamp();
+        self.pages().any(|page| {
+            let mut near = page.items.iter().filter(|row| second(row) == second(receipt));
+            near.any(|row| {
+                let mut orders = 0..ORDERS.len();
+                !orders.any(|order| self.rows(order, page).any(|ours| ptr::eq(ours, row)))
+            })
+        })
     }
 
     /// Whether the receipt of another purchase arrived: one of another kind or amount, or one

@@ -18,7 +18,8 @@ use super::report::{Certainty, Finding, Measured, ProbeReport};
 pub(super) fn report(evidence: &Evidence) -> ProbeReport {
     let delays = times::delays(evidence);
     let missing = times::missing(evidence);
-    let date = times::date_ahead(evidence);
+    let dates = times::dates_ahead(evidence);
+    let furthest = dates.iter().copied().max_by_key(|millis| millis.unsigned_abs());
     let measured = Measured {
         delays: u32::try_from(delays.len()).unwrap_or(u32::MAX),
         median_delay_ms: delays.get(delays.len() / 2).copied().map(millis),
@@ -27,7 +28,7 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         looked_for_ms: missing.iter().max().copied().map(millis),
         clock_ahead_seconds: times::clock_ahead(evidence),
         // Away from zero, so that a tolerance made from it is not too small.
-        date_ahead_seconds: date.map(|millis| millis.signum() * ((millis.abs() + 999) / 1_000)),
+        date_ahead_seconds: furthest.map(|millis| millis.signum() * ((millis.abs() + 999) / 1_000)),
         largest_page: evidence.pages().map(|page| page.items.len() as u64).max(),
         cursor_age_seconds: lists::cursor_age(evidence).map(|age| age.as_secs()),
     };
@@ -50,7 +51,7 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         lists::cursors(evidence),
         times::visibility(evidence, &delays),
         times::clock(&measured),
-        times::date_header(evidence, date),
+        times::date_header(evidence, dates.get(dates.len() / 2).copied()),
         purchases::receipts(evidence),
         purchases::cancellation(evidence),
         purchases::cancel_repeat(evidence),

@@ -128,18 +128,20 @@ pub(super) enum TrackedBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
     Value,
+    Limit,
     Key,
     Path,
     Method,
 }
 
 impl Wrong {
-    pub(super) const ALL: [Self; 4] = [Self::Value, Self::Key, Self::Path, Self::Method];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Value, Self::Limit, Self::Key, Self::Path, Self::Method];
 
     /// The status that it is expected to get.
     pub(super) const fn status(self) -> u16 {
         match self {
-            Self::Value => 400,
+            Self::Value | Self::Limit => 400,
             Self::Key => 401,
             Self::Path => 404,
             Self::Method => 405,

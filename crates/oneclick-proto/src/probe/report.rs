@@ -80,7 +80,7 @@ pub struct Measured {
     pub looked_for_ms: Option<u64>,
     /// How far the server's times are ahead of the client's clock, in seconds.
     pub clock_ahead_seconds: Option<i64>,
-    /// How far `Date` is ahead of `time_utc`, in seconds.
+    /// How far `Date` is ahead of `time_utc` where they differ most, in seconds.
     pub date_ahead_seconds: Option<i64>,
     /// The largest number of rows on a page.
     pub largest_page: Option<u64>,

@@ -9,7 +9,7 @@ use super::rules::{Conclusion, Evidence, TrackResult, conclude, span};
 use super::{Look, PurchaseState, VerifyPolicy};
 use crate::Error;
 use crate::purchase::Purchase;
-use crate::value::{ImpactId, UserId};
+use crate::value::{ImpactId, Timestamp, UserId};
 
 /// A purchase whose outcome is not known yet, and all that is known about it.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub(crate) struct OpenPurchase {
     pub(crate) clock: Option<ServerClock>,
     /// The account's id, once it is known.
     pub(crate) account: Option<UserId>,
+    /// For how long the intent had existed when this process began to look for it, if its
+    /// purchase may have been sent without a trace in the state.
+    pub(crate) existed: Option<Duration>,
     /// When this process began to look for it.
     pub(crate) looking: Option<Duration>,
     /// When this process gave up its latest request to buy.
@@ -41,6 +44,7 @@ impl OpenPurchase {
             policy: VerifyPolicy::STANDARD,
             clock: None,
             account: None,
+            existed: None,
             looking: None,
             given_up: None,
             seen_before: false,
@@ -50,12 +54,22 @@ impl OpenPurchase {
     }
 
     /// Stores the server's time from a response. A purchase that was sent at an unknown
-    /// time counts as given up now.
+    /// time counts as given up now. One that was given up in this process gets the latest
+    /// time that any response shows for that moment, since a cache may have returned an
+    /// old response with an old `Date`.
     pub(crate) fn note_date(&mut self, date: Option<DateTime<Utc>>, now: Duration) {
         let Some(clock) = ServerClock::new(date, now) else { return };
         self.clock = Some(clock);
-        if self.state.sends > 0 && self.state.until.is_none() {
-            self.state.until = Some(clock.latest(now).into());
+        if let Some(existed) = self.existed.take() {
+            let passed = now.saturating_sub(self.looking.unwrap_or(now));
+            let since = clock.earliest(now).checked_sub_signed(span(existed + passed));
+            self.state.from = since.map(Timestamp::from);
+        }
+        let until = clock.latest(self.given_up.unwrap_or(now));
+        let known = self.state.latest_send();
+        let later = self.given_up.is_some() && known < Some(until);
+        if self.state.sends > 0 && (known.is_none() || later) {
+            self.state.until = Some(until.into());
         }
     }
 

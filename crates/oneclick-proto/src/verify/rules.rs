@@ -9,9 +9,9 @@
 //!   server's time.
 //! * **R2** If an intent is resumed without its stored state, it counts as sent as often
 //!   as allowed, at an unknown time. It is looked for and never sent.
-//! * **R3** A receipt confirms the purchase if its kind, amount and customer match and
-//!   its time lies between request and response by the server's clock:
-//!   [`receipt_confirms`].
+//! * **R3** A receipt confirms the purchase if its kind, amount and customer match, it does
+//!   not show the marker of another intent, and its time lies between request and response
+//!   by the server's clock: [`receipt_confirms`].
 //! * **R4** Any other 2xx response leaves the purchase unknown.
 //! * **R5** A failure to connect, a 307, a 308 and a listed 4xx with the API's own error
 //!   prove that nothing was executed. They do not count as a send.
@@ -32,7 +32,8 @@
 //!   is in whole seconds is tracked only if every purchase must be listed: late, with
 //!   whole and readable lists.
 //! * **R13** If nothing is found, and less than `absence_after` has passed since the
-//!   purchase was given up, the outcome is not known yet.
+//!   purchase was given up, the outcome is not known yet. If it was never sent, it is
+//!   absent.
 //! * **R14** A purchase is absent only if each list was read as a whole.
 //! * **R15** It is absent only if both lists were read, without filters and from early
 //!   enough.
@@ -245,8 +246,12 @@ pub(crate) fn receipt_confirms(
         let asked = purchase.customer().map(|asked| folded(asked.customer_email.as_str()));
         asked == Some(folded(shown.customer_email.as_str()))
     });
+    // The API is not known to return metadata here. If it does, the marker decides.
+    let same_intent = intact_marker(receipt)
+        .is_none_or(|marker| purchase.metadata().get(Intent::METADATA_KEY) == Some(marker));
     receipt.impact == purchase.impact()
         && same_customer
+        && same_intent
         && (sent - tolerance..=received + tolerance).contains(&time)
 }
 
@@ -262,15 +267,17 @@ pub(crate) fn conclude(
     if !ours.is_empty() {
         return conclude_found(purchase, &ours, evidence);
     }
-    // R13
-    if !evidence.late {
+    let malformed = &evidence.rows.malformed;
+    let is_malformed = malformed.iter().any(|row| contains_marker(row, marker));
+    // R13. What never left cannot arrive later, and is none of the candidates.
+    let never_sent = state.sends() == 0;
+    if !evidence.late && !never_sent {
         return Conclusion::NotYet;
     }
-    let malformed = &evidence.rows.malformed;
-    if malformed.iter().any(|row| contains_marker(row, marker)) {
+    if is_malformed {
         return Conclusion::Unresolved(UnresolvedReason::Malformed, Vec::new());
     }
-    if state.is_dismissed() {
+    if never_sent || state.is_dismissed() {
         return Conclusion::Absent;
     }
     if evidence.seen_before {
@@ -285,7 +292,7 @@ pub(crate) fn conclude(
     let unclear = evidence.rows.unclear().map(|row| &row.receipt);
     let candidates: Vec<_> = unclear
         .filter(|row| since.is_none_or(|since| row.time_utc.datetime() >= since))
-        .filter(|row| is_as_asked(row, purchase))
+        .filter(|row| is_as_asked(row, purchase) || lacks_amount(row, purchase))
         .map(ImpactId::from)
         .collect();
     if !candidates.is_empty() {
@@ -356,10 +363,12 @@ fn identifies_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
         let coarse = row.coarse || other.coarse;
         if coarse { apart <= TimeDelta::seconds(1) } else { apart < TimeDelta::milliseconds(1) }
     };
-    // The row of the same purchase on the other list.
+    // The row of the same purchase on the other list, if it lost the marker.
     let twin = |other: &Row| {
         let coarse = row.coarse || other.coarse;
-        other.list != row.list && other.receipt.impact == row.receipt.impact && !coarse
+        let of_another = intact_marker(&other.receipt).is_some();
+        let same_impact = other.receipt.impact == row.receipt.impact;
+        other.list != row.list && same_impact && !of_another && !coarse
     };
     let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
     let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);
@@ -375,12 +384,21 @@ fn at(row: &Row) -> DateTime<Utc> {
 /// Whether a row may be the purchase: kind and amount match, and it does not certainly
 /// belong to another customer.
 fn is_as_asked(receipt: &Receipt, purchase: &Purchase) -> bool {
-    receipt.impact == purchase.impact()
-        && receipt.customer.as_ref().is_none_or(|shown| {
-            purchase.customer().is_some_and(|asked| {
-                may_be_the_same(shown.customer_email.as_str(), &asked.customer_email)
-            })
+    receipt.impact == purchase.impact() && may_be_of_customer(receipt, purchase)
+}
+
+/// Whether a row lost its amount, so that it may be any purchase of this customer. Nothing is
+/// bought with an amount of zero.
+fn lacks_amount(receipt: &Receipt, purchase: &Purchase) -> bool {
+    receipt.impact.amount == 0 && may_be_of_customer(receipt, purchase)
+}
+
+fn may_be_of_customer(receipt: &Receipt, purchase: &Purchase) -> bool {
+    receipt.customer.as_ref().is_none_or(|shown| {
+        purchase.customer().is_some_and(|asked| {
+            may_be_the_same(shown.customer_email.as_str(), &asked.customer_email)
         })
+    })
 }
 
 /// The marker of a row, if it is intact (R8).

@@ -31,7 +31,8 @@ pub struct PurchaseState {
     allowed: u32,
     /// The server's time before the first of them left; `None` if it is not known.
     pub(crate) from: Option<Timestamp>,
-    /// The server's time when the latest of them was given up or, before that, left.
+    /// The server's time when the latest of them was given up or, before that, left; `None` if
+    /// it is not known.
     pub(crate) until: Option<Timestamp>,
     review: Review,
 }
@@ -71,6 +72,11 @@ impl PurchaseState {
     /// its state (R2).
     pub(crate) fn unknown(intent: &Intent, purchase: &Purchase) -> Self {
         Self { sends: Self::MAX_SENDS, ..Self::new(intent, purchase) }
+    }
+
+    /// The state of an intent that was perhaps sent once, at an unknown time.
+    pub(crate) fn maybe_sent(intent: &Intent, purchase: &Purchase) -> Self {
+        Self { sends: 1, ..Self::new(intent, purchase) }
     }
 
     /// Refuses the state of another intent, kind, amount or customer.
@@ -132,13 +138,12 @@ impl PurchaseState {
 
     /// Counts one more send, between two bounds of the server's time if it is known (R1).
     pub(crate) fn count_send(&mut self, time: Option<(DateTime<Utc>, DateTime<Utc>)>) {
-        if let Some((earliest, latest)) = time {
-            // Rows from before a dismissal are no candidates for this send.
-            if self.sends == 0 || self.is_dismissed() {
-                self.from = Some(earliest.into());
-            }
-            self.until = Some(latest.into());
+        // Rows from before a dismissal are no candidates for this send.
+        if self.sends == 0 || self.is_dismissed() {
+            self.from = time.map(|(earliest, _)| earliest.into()).or_else(|| self.from.take());
         }
+        // The time of an earlier send would make this one seem to be given up long ago.
+        self.until = time.map(|(_, latest)| latest.into());
         self.sends = self.sends.saturating_add(1);
         self.review = Review::None;
     }
@@ -152,9 +157,10 @@ impl PurchaseState {
     /// The server's time when the latest purchase was given up or, before that, left.
     /// [`VerifyPolicy::absence_after`](super::VerifyPolicy::absence_after) counts from it.
     ///
-    /// `None` if no response had a `Date`. Only a run whose
-    /// [`patience`](super::VerifyPolicy::patience) is longer than `absence_after` can then
-    /// find out that nothing was bought.
+    /// `None` if no response since then had a `Date`, and none in the process before it left.
+    /// As long as none has one, only a run whose
+    /// [`patience`](super::VerifyPolicy::patience) is longer than `absence_after` can find out
+    /// that nothing was bought.
     #[must_use]
     pub fn latest_send(&self) -> Option<DateTime<Utc>> {
         self.until.as_ref().map(Timestamp::datetime)
@@ -196,6 +202,17 @@ impl From<Version> for u32 {
 mod tests {
     use super::*;
     use crate::{CaptureCarbon, Pounds};
+
+    #[test]
+    fn r1_a_send_at_an_unknown_time_has_not_the_time_of_an_earlier_one() {
+        let purchase = CaptureCarbon::new(Pounds::of::<1>()).into();
+        let mut state = PurchaseState::new(&Intent::new("shop", "order-1"), &purchase);
+        let time = DateTime::UNIX_EPOCH;
+        state.count_send(Some((time, time)));
+        state.count_send(None);
+        // The first of them left no earlier than before, but the second was not given up then.
+        assert_eq!((state.earliest_send(), state.latest_send()), (Some(time), None));
+    }
 
     #[test]
     fn a_state_is_small_and_another_version_is_refused() {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use oneclick_proto::{
-    Customer, Intent, Machine, Outcome, PlantTree, Purchase, PurchaseState, Settled, Settlement,
-    Trees, UnresolvedReason, VerifiedPurchase,
+    Call, Customer, Intent, Machine, Outcome, PlantTree, Purchase, PurchaseState, Settled,
+    Settlement, Trees, UnresolvedReason, VerifiedPurchase,
 };
 
 use super::verified_purchase::{Fate, World};
@@ -202,4 +202,20 @@ fn a_purchase_that_was_never_sent_is_absent_at_once() {
     let settled = settle(&mut world, &[stored]);
     assert!(matches!(&*settled, [Settled::Absent(_)]), "{settled:?}");
     assert!(world.now < began + Duration::from_secs(1), "there is no wait");
+}
+
+/// No connection was made, and others have bought the same since.
+#[test]
+fn a_purchase_that_never_left_is_absent_whatever_the_lists_show() {
+    let mut world = World::new(&[Fate::NeverConnected, Fate::Answered]);
+    let purchase = VerifiedPurchase::new(&intent(0), tree(0)).unwrap();
+    let Outcome::NotBought(not) = world.drive(purchase, |_| {}) else { panic!("not bought") };
+    assert!(not.state.sends() == 0 && not.state.latest_send().is_some());
+    world.drive(Call::new(PlantTree::new(Trees::of::<5>())), |()| {}).unwrap();
+    world.now += 2 * LATE;
+    for failing_reads in [0, 1_000] {
+        world.failing_reads = failing_reads;
+        let settled = settle(&mut world, std::slice::from_ref(&not.state));
+        assert!(matches!(&*settled, [Settled::Absent(_)]), "{settled:?}");
+    }
 }

@@ -397,6 +397,31 @@ fn r2_without_its_state_a_purchase_is_looked_for_and_never_sent() {
 }
 
 #[test]
+fn a_purchase_that_may_have_left_without_a_trace_is_looked_for_first() {
+    let look_first = |existed| VerifiedPurchase::look_first(&intent(), tree(), existed).unwrap();
+
+    // It had left.
+    let mut world = World::new(&[Fate::LostAfter(0)]);
+    confirmed(world.run(new()));
+    world.now += LATE;
+    confirmed(world.run(look_first(LATE * 2)));
+    assert_eq!((world.sends(), world.bought.len()), (1, 1));
+
+    // It had not. It is absent `absence_after` from now, however old the intent is.
+    let mut world = World::new(&[Fate::Answered]);
+    let began = world.time();
+    let existed = Duration::from_secs(7_200);
+    let pending = pending(world.run(look_first(existed)));
+    assert_eq!((pending.state.sends(), world.sends()), (1, 0));
+    let since = pending.state.earliest_send().unwrap();
+    let existed = TimeDelta::from_std(existed).unwrap();
+    assert!((began - existed - since).abs() < TimeDelta::seconds(3), "{since}");
+    world.now += LATE;
+    confirmed(world.run(resume(pending.state)));
+    assert_eq!((world.sends(), world.bought.len()), (1, 1));
+}
+
+#[test]
 fn r3_the_receipt_of_another_purchase_does_not_confirm() {
     for change in [
         (|receipt| receipt["tree_planted"] = 6.into()) as fn(&mut Value),
@@ -676,6 +701,68 @@ fn r13_absence_is_counted_by_the_servers_clock_across_processes() {
 }
 
 /// A stale replica may hide the record again, but it was bought nevertheless.
+#[test]
+fn r13_a_send_at_an_unknown_time_is_not_given_up_when_an_earlier_one_was() {
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::LostAfter(600)]);
+    // Responses have no `Date` any more, and the process dies after it sent once more.
+    world.dates = false;
+    let api = Api::sandbox("test_key").unwrap();
+    let purchase = resume(state).policy(VerifyPolicy::STANDARD.patience(2 * LATE));
+    let mut step = purchase.start(&api, RetryPolicy::NEVER, 0, world.now);
+    let stored = loop {
+        step = match step {
+            Step::Send(request, sent) => {
+                let stored = sent.may_buy().then(|| sent.state().clone());
+                let outcome = world.handle(&request);
+                if let Some(stored) = stored {
+                    break stored;
+                }
+                sent.finish(outcome, world.now)
+            }
+            Step::Wait(wait, waiting) => {
+                world.now += wait;
+                waiting.wake(world.now)
+            }
+            Step::Done(outcome) => panic!("{outcome}"),
+        };
+    };
+    assert_eq!((stored.sends(), world.bought.len()), (2, 1));
+    world.dates = true;
+    let left = pending(world.run(resume(stored)));
+    world.now += left.after;
+    confirmed(world.run(resume(left.state)));
+}
+
+/// A cache returns the account of a quarter of an hour ago, with its `Date`.
+#[test]
+fn r13_an_old_date_before_the_purchase_does_not_make_it_late() {
+    let mut world = World::new(&[Fate::LostAfter(300)]);
+    let api = Api::sandbox("test_key").unwrap();
+    let mut step = new().start(&api, RetryPolicy::NEVER, 0, world.now);
+    let left = loop {
+        step = match step {
+            Step::Send(request, sent) => {
+                let now = world.now;
+                if request.uri().path() == "/v1/whoami" {
+                    world.now -= Duration::from_secs(990);
+                }
+                let outcome = world.handle(&request);
+                world.now = now;
+                sent.finish(outcome, now)
+            }
+            Step::Wait(wait, waiting) => {
+                world.now += wait;
+                waiting.wake(world.now)
+            }
+            Step::Done(outcome) => break pending(outcome),
+        };
+    };
+    let again = pending(world.run(resume(left.state)));
+    world.now += again.after;
+    confirmed(world.run(resume(again.state)));
+    assert_eq!(world.sends(), 1);
+}
+
 #[test]
 fn r13_a_record_that_was_seen_and_is_gone_is_left_to_a_person() {
     let policy = VerifyPolicy::STANDARD.absence_after(MINUTE / 2);

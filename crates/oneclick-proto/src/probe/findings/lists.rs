@@ -1,5 +1,6 @@
 //! What the options of a list do: filters, order, dates, limit and cursor.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, Utc};
@@ -74,22 +75,45 @@ pub(super) fn sort_order(evidence: &Evidence) -> Finding {
     let both = |one: &[_], other: &[_]| [one, other].concat();
     let (newest, oldest) = (both(&first, &second), both(&ascending, &next));
     let reversed: Vec<_> = ascending.iter().rev().copied().collect();
+    let pages = [&first, &second, &ascending, &next];
+    let coarse = pages.iter().any(|page| is_coarse(page));
     match () {
-        () if descends(&newest) && !descends(&ascending) => {
+        // Rows without order may come in one order by chance, but not in both.
+        () if descends(&newest) && oldest.is_sorted() => {
             seen(subject, "honoured", "two pages of three rows in each order")
         }
-        () if ascends(&newest) => {
+        () if descends(&newest) && descends(&oldest) => {
+            seen(subject, "ignored", "oldest first was asked for, newest first came")
+        }
+        () if ascends(&newest) && begins_with_oldest(evidence, &newest, coarse) => {
             seen(subject, "ignored", "newest first was asked for, oldest first came")
         }
-        () if ascends(&oldest) && descends(&first) && first == reversed => {
+        () if ascends(&oldest)
+            && descends(&first)
+            && first == reversed
+            && begins_with_oldest(evidence, &oldest, coarse) =>
+        {
             seen(subject, "within_page", "each page is newest first, the next one is newer")
         }
         () if newest.len() < 4 => unknown(subject, "the pages have too few rows"),
-        () if [first, second, ascending, next].iter().any(|page| is_coarse(page)) => {
-            unknown(subject, "times in whole seconds do not show the order")
-        }
+        () if coarse => unknown(subject, "times in whole seconds do not show the order"),
+        () if shows_late(evidence) => unknown(subject, "records show late, which hides the order"),
         () => seen(subject, "unordered", "two pages of three rows in each order"),
     }
+}
+
+/// Whether ascending times are the oldest of all that the lists show. A few rows of a list
+/// without order may ascend by chance, but are hardly the oldest ones.
+fn begins_with_oldest(evidence: &Evidence, ascending: &[DateTime<Utc>], coarse: bool) -> bool {
+    // A time may be written with milliseconds here and microseconds there.
+    let mark = |time: &DateTime<Utc>| {
+        if coarse { time.timestamp() } else { time.timestamp_millis() }
+    };
+    let Some(last) = ascending.last().map(mark) else { return false };
+    let oldest: BTreeSet<_> = ascending.iter().map(mark).collect();
+    let pages = evidence.newest(Question::Own(View::Newest));
+    let mut known = pages.flat_map(|(_, page)| times(page));
+    known.all(|time| mark(&time) > last || oldest.contains(&mark(&time)))
 }
 
 pub(super) fn times(page: &Rows) -> Vec<DateTime<Utc>> {
@@ -115,9 +139,23 @@ pub(super) fn bounds(evidence: &Evidence, subject: &str, view: View) -> Finding 
     let Some(page) = evidence.page(Question::Own(view)) else {
         return unknown(subject, "the day of the purchases, or its list, could not be read");
     };
-    let shown = (0..ORDERS.len()).any(|order| evidence.shows(order, page));
-    let value = if shown { "inclusive" } else { "exclusive" };
-    seen(subject, value, "a list that begins or ends with the day of the purchases")
+    let basis = "a list that begins or ends with the day of the purchases";
+    let is_missing = |order| {
+        let receipt = evidence.receipt(order);
+        receipt.is_some_and(|receipt| would_show(page, receipt)) && is_listed(evidence, order)
+    };
+    match () {
+        () if (0..ORDERS.len()).any(|order| evidence.shows(order, page)) => {
+            seen(subject, "inclusive", basis)
+        }
+        () if (0..ORDERS.len()).any(is_missing) => seen(subject, "exclusive", basis),
+        () => unknown(subject, "the page ends before the purchases"),
+    }
+}
+
+/// Whether an earlier page showed an order.
+fn is_listed(evidence: &Evidence, order: usize) -> bool {
+    evidence.newest(Question::Own(View::Newest)).any(|(_, page)| evidence.shows(order, page))
 }
 
 pub(super) fn days(evidence: &Evidence) -> Finding {

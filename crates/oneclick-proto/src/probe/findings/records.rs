@@ -133,7 +133,7 @@ fn form(receipt: &Timestamp, record: &Timestamp) -> &'static str {
         () if sent == shown => "same",
         () if whole && before < after => "seconds_rounded",
         () if whole => "seconds_cut",
-        () if before == after => "offset",
+        () if before == after && sent.ends_with('Z') != shown.ends_with('Z') => "offset",
         () if before.timestamp_millis() == after.timestamp_millis() => "microseconds",
         () => "another_time",
     }

@@ -9,12 +9,16 @@ use crate::probe::report::Finding;
 pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
     let subject = match wrong {
         Wrong::Value => "wrong_value",
+        Wrong::Limit => "wrong_limit",
         Wrong::Key => "wrong_key",
         Wrong::Path => "wrong_path",
         Wrong::Method => "wrong_method",
     };
-    match evidence.answers(Question::Wrong(wrong)).next().map(|exchange| &exchange.answer) {
-        Some(Answer::Failed(failure)) => {
+    let Some(exchange) = evidence.answers(Question::Wrong(wrong)).next() else {
+        return unknown(subject, "it was not asked");
+    };
+    match &exchange.answer {
+        Answer::Failed(failure) => {
             let Some(status) = failure.status else {
                 return unknown(subject, "no response arrived");
             };
@@ -24,10 +28,9 @@ pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
                 (false, false) => "without JSON",
             };
             let value = if status == wrong.status() { "refused" } else { "refused_otherwise" };
-            seen(subject, value, format!("{status} {body}"))
+            seen(subject, value, format!("{status} {body}, {}", exchange.content_type))
         }
-        Some(_) => seen(subject, "accepted", "a 2xx response"),
-        None => unknown(subject, "it was not asked"),
+        _ => seen(subject, "accepted", "a 2xx response"),
     }
 }
 

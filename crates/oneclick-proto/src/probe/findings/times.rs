@@ -152,8 +152,8 @@ pub(super) fn date_header(evidence: &Evidence, ahead: Option<i64>) -> Finding {
 /// little later.
 const DATE_TOLERANCE: i64 = 1_500;
 
-/// How far `Date` is ahead of the times of receipts, in milliseconds: the median.
-pub(super) fn date_ahead(evidence: &Evidence) -> Option<i64> {
+/// How far `Date` is ahead of the times of receipts, in milliseconds and ascending order.
+pub(super) fn dates_ahead(evidence: &Evidence) -> Vec<i64> {
     let mut ahead: Vec<_> = evidence
         .exchanges
         .iter()
@@ -165,7 +165,7 @@ pub(super) fn date_ahead(evidence: &Evidence) -> Option<i64> {
         })
         .collect();
     ahead.sort_unstable();
-    ahead.get(ahead.len() / 2).copied()
+    ahead
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::value::{Customer, Timestamp};
+use crate::value::{Customer, Metadata, Timestamp};
 use crate::{CustomerRecord, PlantTree, Record, Trees};
 
 const MARKER: &str = "1eccac8f9ea6039e0e21dd62b2285a8d";
@@ -151,6 +151,13 @@ fn r3_a_receipt_confirms_only_its_own_purchase() {
     assert!(!confirms(&ada, &for_customer("zo\u{eb}@example.com")));
     // A receipt without a customer does not contradict the request.
     assert!(confirms(&receipt("12:00:01.500"), &for_customer("ada@example.com")));
+    // Neither does one with a marker that is ours or damaged.
+    let mine = Metadata::from_pairs([(Intent::METADATA_KEY, MARKER)]).unwrap();
+    let mine = tree().with_metadata(mine);
+    let shows = |marker: &str| own("12:00:01.500", json!({"oneclick_intent": marker})).1;
+    assert!(confirms(&shows(MARKER), &mine));
+    assert!(confirms(&shows(&MARKER[..20]), &mine));
+    assert!(!confirms(&shows(&"0".repeat(32)), &mine));
 }
 
 #[test]
@@ -293,6 +300,10 @@ fn r12_a_row_is_not_tracked_if_another_row_has_its_time() {
     let twin = customers("12:00:01.500", "ada@example.com", json!(null));
     let known = Known::of([mine(), twin]);
     known.gives(&for_customer("ada@example.com"), &format!("track {ID}"));
+    // Not if it has the marker of another intent.
+    let other = json!({"oneclick_intent": "0".repeat(32)});
+    let twin = customers("12:00:01.500", "ada@example.com", other);
+    Known::of([mine(), twin]).gives(&for_customer("ada@example.com"), "SameTime 1");
 }
 
 #[test]
@@ -339,6 +350,25 @@ fn r13_a_missing_row_means_nothing_before_absence_counts() {
 }
 
 #[test]
+fn r13_a_purchase_that_was_never_sent_is_absent_at_once() {
+    let mut state = sent(&tree());
+    state.sends = 0;
+    let unmarked = || Known::of([own("12:00:01.500", json!(null))]);
+    for known in [unmarked(), unmarked().early(), Known { whole: false, ..unmarked() }] {
+        assert!(matches!(known.conclude_state(&tree(), &state), Conclusion::Absent));
+    }
+    // A record contradicts the state.
+    let marked = || Known::of([]).with_malformed(marked());
+    for known in [marked(), marked().early()] {
+        let conclusion = known.conclude_state(&tree(), &state);
+        assert!(
+            matches!(conclusion, Conclusion::Unresolved(UnresolvedReason::Malformed, _)),
+            "{conclusion:?}"
+        );
+    }
+}
+
+#[test]
 fn r14_r15_absence_requires_that_both_lists_were_read_as_a_whole() {
     Known { whole: false, ..Known::of([]) }.gives(&tree(), "TooManyRecords 0");
 }
@@ -353,6 +383,12 @@ fn r16_a_row_that_may_be_ours_prevents_absence() {
     let mut six = own("12:00:01.500", json!(null));
     six.1.impact.amount = 6;
     Known::of([six]).gives(&tree(), "absent");
+    // A row without an amount, or with an amount of zero, may be any purchase.
+    for amount in [json!({}), json!({"waste_removed": 0}), json!({"tree_planted": null})] {
+        let mut lacking = json!({"user_id": "U1", "time_utc": "2025-03-12T12:00:01.500Z"});
+        lacking.as_object_mut().unwrap().extend(amount.as_object().unwrap().clone());
+        Known::of([row(lacking)]).gives(&tree(), "Candidates 1");
+    }
 
     let ada = |email: &str| Known::of([customers("12:00:01.500", email, json!(null))]);
     for email in ["ada@example.com", "ADA@example.com", "ada+x@Example.com", "ädä@example.com"] {

@@ -1,0 +1,118 @@
+//! What can go wrong with a store.
+
+use std::error::Error;
+use std::fmt;
+
+use oneclick_proto::InvalidValue;
+
+use crate::Status;
+
+/// A failure of the outbox. Nothing was bought because of it, and nothing that was bought is
+/// forgotten.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OutboxError {
+    /// The database failed. What it did not commit did not happen.
+    Database(rusqlite::Error),
+    /// The tables are missing: call [`migrate`](crate::migrate) first.
+    NoTables,
+    /// The tables are of a newer version of this crate.
+    #[non_exhaustive]
+    NewerTables {
+        /// Their version.
+        version: u32,
+    },
+    /// The key stands for another purchase.
+    #[non_exhaustive]
+    OtherPurchase {
+        /// The namespace of the intent.
+        namespace: String,
+        /// The key of the intent.
+        key: String,
+    },
+    /// The purchase cannot carry the marker of its intent.
+    Invalid(InvalidValue),
+    /// A stored purchase or state cannot be read.
+    #[non_exhaustive]
+    Unreadable {
+        /// The id of the intent.
+        id: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No intent has this id or key.
+    NoSuchIntent,
+    /// The status of the intent does not allow this.
+    #[non_exhaustive]
+    WrongStatus {
+        /// Its status.
+        status: Status,
+    },
+    /// The store belongs to another account or another API.
+    #[non_exhaustive]
+    OtherAccount {
+        /// What the store belongs to.
+        expected: String,
+        /// What the client's key belongs to.
+        got: String,
+    },
+    /// The API refused the client's key, or could not be asked whose it is.
+    Account(Box<oneclick_proto::Error>),
+}
+
+impl fmt::Display for OutboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(error) => write!(f, "the outbox's database failed: {error}"),
+            Self::NoTables => f.write_str("the database has no tables of an outbox: migrate it"),
+            Self::NewerTables { version } => write!(
+                f,
+                "the outbox's tables have version {version}, which this version of the program \
+                 does not know: use a newer one"
+            ),
+            Self::OtherPurchase { namespace, key } => write!(
+                f,
+                "the intent {key:?} of {namespace:?} stands for another purchase: use another \
+                 key, or the same purchase"
+            ),
+            Self::Invalid(error) => error.fmt(f),
+            Self::Unreadable { id, reason } => {
+                write!(f, "what is stored of intent {id} cannot be read: {reason}")
+            }
+            Self::NoSuchIntent => f.write_str("the outbox has no such intent"),
+            Self::WrongStatus { status } => {
+                write!(f, "this is not possible while the intent is {status}")
+            }
+            Self::OtherAccount { expected, got } => write!(
+                f,
+                "the outbox belongs to {expected}, and this key to {got}: use the right key, or \
+                 another database"
+            ),
+            Self::Account(error) => {
+                write!(f, "the account of the key could not be determined: {error}")
+            }
+        }
+    }
+}
+
+impl Error for OutboxError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Database(error) => error.source(),
+            Self::Invalid(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OutboxError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<InvalidValue> for OutboxError {
+    fn from(error: InvalidValue) -> Self {
+        Self::Invalid(error)
+    }
+}

@@ -1,0 +1,142 @@
+//! An intent as the outbox stores it, and what can be said of it.
+
+use std::fmt;
+
+use oneclick_proto::{ImpactId, ImpactKind, Purchase};
+use serde::{Deserialize, Serialize};
+
+/// Declares the states of an intent with their names in the database.
+macro_rules! statuses {
+    ($($(#[$meta:meta])* $status:ident = $name:literal,)*) => {
+        /// How far an intent has come.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Status {
+            $($(#[$meta])* $status,)*
+        }
+
+        impl Status {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$status,)*];
+
+            /// The name, as it stands in the database.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$status => $name,)*
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    /// It waits for a worker. Nothing has left.
+    Ready = "ready",
+    /// A worker has it. Nothing has left.
+    Claimed = "claimed",
+    /// A purchase may have left, and its outcome is not known yet.
+    Open = "open",
+    /// It was bought.
+    Bought = "bought",
+    /// The API refused it, and would refuse it again. Nothing was bought.
+    Refused = "refused",
+    /// It was bought and has been cancelled since.
+    Cancelled = "cancelled",
+    /// A person has to look at it.
+    Unresolved = "unresolved",
+    /// A person has dropped it.
+    Dropped = "dropped",
+}
+
+impl Status {
+    /// Whether no worker takes an intent with this status.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Ready | Self::Claimed | Self::Open)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What was bought for an intent. It names no customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Bought {
+    /// The id of the impact.
+    #[serde(flatten)]
+    pub id: ImpactId,
+    /// The kind of impact.
+    pub kind: ImpactKind,
+    /// The amount, in the unit of the kind.
+    pub amount: i64,
+}
+
+/// An intent in the outbox.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The number of the intent in this outbox.
+    pub id: i64,
+    /// The namespace of its key.
+    pub namespace: String,
+    /// Its key, unique in its namespace.
+    pub key: String,
+    /// The purchase; `None` once it was erased.
+    pub purchase: Option<Purchase>,
+    /// How far it has come.
+    pub status: Status,
+    /// When it was stored, by the machine's time of day, in RFC 3339.
+    pub enqueued_at: String,
+    /// When it got its final status.
+    pub done_at: Option<String>,
+    /// How many purchases for it may have left.
+    pub sends: u32,
+    /// What was bought.
+    pub bought: Option<Bought>,
+    /// Why it is not bought, or not known to be. It holds no personal data.
+    pub problem: Option<String>,
+    /// The impacts that may be it, if a person has to look at it.
+    pub found: Vec<ImpactId>,
+}
+
+/// Something that happened to an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// When, by the machine's time of day, in RFC 3339.
+    pub at: String,
+    /// How often the intent had been taken by a worker then.
+    pub epoch: i64,
+    /// What happened, in words. It holds no personal data.
+    pub what: String,
+}
+
+/// How many intents there are, and what holds them back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Those that wait for a worker or are held by one that has sent nothing.
+    pub ready: u64,
+    /// When the oldest of those was stored.
+    pub oldest: Option<String>,
+    /// Those whose purchase may have left, and whose outcome is not known.
+    pub open: u64,
+    /// Those that were bought.
+    pub bought: u64,
+    /// Those that the API refused.
+    pub refused: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
+    /// Those that a person has to look at.
+    pub unresolved: u64,
+    /// Those that a person has dropped.
+    pub dropped: u64,
+    /// Why no worker sends anything; `None` if they do.
+    pub paused: Option<String>,
+}

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod carry;
+mod clock;
+mod error;
+mod intent;
+mod outbox;
+mod sqlite;
+mod worker;
+
+pub use clock::{Clock, Now};
+pub use error::OutboxError;
+pub use intent::{Bought, Counts, Entry, Event, Status};
+pub use outbox::Outbox;
+pub use rusqlite;
+pub use sqlite::{Enqueued, enqueue, migrate};
+pub use worker::{Stop, Worker};

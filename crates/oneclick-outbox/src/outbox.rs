@@ -1,0 +1,204 @@
+//! The outbox, as a shop and the people who operate it see it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use oneclick_proto::{ImpactId, Purchase, PurchaseState};
+use rusqlite::Connection;
+
+use crate::clock::Clock;
+use crate::error::OutboxError;
+use crate::intent::{Bought, Counts, Entry, Event, Status};
+use crate::sqlite::{Enqueued, Store, Written, migrate};
+
+/// The intents of one account in an `SQLite` database. It is cheap to clone.
+///
+/// Several processes may use one database on one machine. Do not put it on a network file
+/// system, where `SQLite`'s locks cannot be relied on.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    pub(crate) store: Arc<Store>,
+}
+
+impl Outbox {
+    /// The outbox in a database file, which may be your application's own. Creates the file
+    /// and the tables if they are missing.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or its tables are of a newer version of this crate.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OutboxError> {
+        let mut connection = Connection::open(path)?;
+        migrate(&mut connection)?;
+        Self::new(connection)
+    }
+
+    /// The outbox over a connection of its own, after [`migrate`].
+    ///
+    /// # Errors
+    /// [`OutboxError::NoTables`] before [`migrate`]; the database fails.
+    pub fn new(connection: Connection) -> Result<Self, OutboxError> {
+        Self::with_clock(connection, Clock::system())
+    }
+
+    /// The same with a clock of your own, for tests on a virtual time.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(connection: Connection, clock: Clock) -> Result<Self, OutboxError> {
+        Ok(Self { store: Arc::new(Store::new(connection, clock)?) })
+    }
+
+    /// Stores an intent in a transaction of its own. To store it together with an order, use
+    /// [`enqueue`](crate::enqueue) in the order's transaction.
+    ///
+    /// # Errors
+    /// As [`enqueue`](crate::enqueue).
+    pub fn enqueue(
+        &self,
+        namespace: &str,
+        key: &str,
+        purchase: impl Into<Purchase>,
+    ) -> Result<Enqueued, OutboxError> {
+        self.store.enqueue(namespace, key, &purchase.into())
+    }
+
+    /// The intent with this key.
+    ///
+    /// # Errors
+    /// The database fails, or what is stored cannot be read.
+    pub fn find(&self, namespace: &str, key: &str) -> Result<Option<Entry>, OutboxError> {
+        self.store.find(namespace, key)
+    }
+
+    /// The intent with this number.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn entry(&self, id: i64) -> Result<Option<Entry>, OutboxError> {
+        self.store.entry(id)
+    }
+
+    /// Up to `limit` intents with a number above `after`, in order of their numbers; only those
+    /// with a status, if one is given.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn list(
+        &self,
+        status: impl Into<Option<Status>>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, OutboxError> {
+        self.store.list(status.into(), after, limit)
+    }
+
+    /// What happened to an intent, oldest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn events(&self, id: i64) -> Result<Vec<Event>, OutboxError> {
+        self.store.events(id)
+    }
+
+    /// How many intents there are with each status, and whether workers are paused.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn counts(&self) -> Result<Counts, OutboxError> {
+        self.store.counts()
+    }
+
+    /// Keeps all workers from sending anything, until [`resume`](Self::resume). A purchase that
+    /// is under way goes on.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn pause(&self, reason: &str) -> Result<(), OutboxError> {
+        self.store.pause(Some(reason))
+    }
+
+    /// Lets workers go on after [`pause`](Self::pause), or after a key was refused.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn resume(&self) -> Result<(), OutboxError> {
+        self.store.pause(None)
+    }
+
+    /// Has an unresolved or refused intent tried again. Call this only after a person has made
+    /// sure that nothing was bought for it: the impacts that were [found](Entry::found) are
+    /// taken to be other purchases.
+    ///
+    /// # Errors
+    /// [`OutboxError::WrongStatus`] for an intent that is neither.
+    pub fn retry(&self, id: i64) -> Result<(), OutboxError> {
+        self.store.decide(id, &[Status::Unresolved, Status::Refused], |_, state| {
+            let state = state.map(|mut state: PurchaseState| {
+                state.allow_another();
+                state
+            });
+            let status = match &state {
+                Some(state) if state.sends() > 0 => Status::Open,
+                _ => Status::Ready,
+            };
+            Ok(Written { state, ..self.written(status, "a person has it tried again") })
+        })
+    }
+
+    /// Says that an unresolved intent was bought as this impact.
+    ///
+    /// # Errors
+    /// [`OutboxError::WrongStatus`] for an intent that is not unresolved.
+    pub fn bought_as(&self, id: i64, impact: &ImpactId) -> Result<(), OutboxError> {
+        self.store.decide(id, &[Status::Unresolved], |entry, state| {
+            let purchase = entry.purchase.as_ref();
+            let bought = purchase.map(Purchase::impact).ok_or(OutboxError::Unreadable {
+                id,
+                reason: "its request is of a newer version".to_owned(),
+            })?;
+            let bought = Bought { id: impact.clone(), kind: bought.kind, amount: bought.amount };
+            let what = format!("a person says that it was bought as {impact}");
+            Ok(Written { state, bought: Some(bought), ..self.written(Status::Bought, &what) })
+        })
+    }
+
+    /// Drops an intent that waits or is unresolved: nothing is sent for it any more. What was
+    /// bought for it stays bought.
+    ///
+    /// # Errors
+    /// [`OutboxError::WrongStatus`] while a worker has it, while its outcome is open, or if it
+    /// has a final status.
+    pub fn drop_intent(&self, id: i64) -> Result<(), OutboxError> {
+        self.store.decide(id, &[Status::Ready, Status::Unresolved], |entry, state| {
+            let problem = entry.problem.clone();
+            Ok(Written { state, problem, ..self.written(Status::Dropped, "a person dropped it") })
+        })
+    }
+
+    /// Erases the requests, and with them all personal data, of intents that have had a final
+    /// status for at least this long. Their keys, and what became of them, stay, so that none of
+    /// them is bought again. Unresolved intents keep their request. Returns how many were erased.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn erase_requests(&self, older_than: Duration) -> Result<u64, OutboxError> {
+        let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
+        let Some(before) = Utc::now().checked_sub_signed(age) else { return Ok(0) };
+        self.store.erase(&before.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+
+    fn written(&self, status: Status, what: &str) -> Written {
+        Written {
+            status,
+            due: self.store.now().since_boot,
+            tries: 0,
+            state: None,
+            bought: None,
+            problem: None,
+            found: Vec::new(),
+            what: what.to_owned(),
+        }
+    }
+}

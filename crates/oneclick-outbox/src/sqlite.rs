@@ -1,0 +1,745 @@
+//! The store: every statement that reads or writes the tables.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use oneclick_proto::{ImpactId, Intent, Purchase, PurchaseState, VerifiedPurchase};
+use rusqlite::{
+    Connection, OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, Now};
+use crate::error::OutboxError;
+use crate::intent::{Bought, Counts, Entry, Event, Status};
+
+/// The steps of the schema. The number of those that were taken is its version.
+const MIGRATIONS: [&str; 1] = [include_str!("sqlite/001.sql")];
+
+/// How long to wait for another connection's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Creates the outbox's tables in a database, or brings them up to date. Call it when your
+/// program starts; it is safe if several processes do so at once. All names begin with
+/// `oneclick_outbox_`.
+///
+/// # Errors
+/// The database fails, or has the tables of a newer version of this crate.
+pub fn migrate(connection: &mut Connection) -> Result<(), OutboxError> {
+    let busy = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
+    connection.busy_timeout(BUSY)?;
+    let result = migrate_once(connection);
+    connection.busy_timeout(Duration::from_millis(u64::from(busy)))?;
+    result
+}
+
+fn migrate_once(connection: &mut Connection) -> Result<(), OutboxError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = version(&tx)?;
+    let missing = MIGRATIONS.get(version as usize..);
+    for step in missing.ok_or(OutboxError::NewerTables { version })? {
+        tx.execute_batch(step)?;
+    }
+    tx.execute(
+        "INSERT INTO oneclick_outbox_meta (name, value) VALUES ('schema_version', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [MIGRATIONS.len().to_string()],
+    )?;
+    Ok(tx.commit()?)
+}
+
+/// The version of the tables; 0 without them.
+fn version(connection: &Connection) -> Result<u32, OutboxError> {
+    let exists = connection.query_row(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'oneclick_outbox_meta'",
+        [],
+        |row| row.get::<_, u32>(0),
+    )?;
+    if exists == 0 {
+        return Ok(0);
+    }
+    let version = connection.query_row(
+        "SELECT CAST(value AS INTEGER) FROM oneclick_outbox_meta WHERE name = 'schema_version'",
+        [],
+        |row| row.get(0),
+    );
+    Ok(version.optional()?.unwrap_or_default())
+}
+
+/// A request as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Request<P> {
+    v: u32,
+    #[serde(flatten)]
+    purchase: P,
+}
+
+/// The version of [`Request`].
+const REQUEST: u32 = 1;
+
+/// An intent that was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Enqueued {
+    /// The number of the intent.
+    pub id: i64,
+    /// Whether it is new; `false` if the same intent had been stored before.
+    pub is_new: bool,
+}
+
+/// Stores an intent inside your own transaction, so that it exists exactly if the order does.
+///
+/// The namespace tells apart the shops that share an account, and the key is what is to be
+/// bought once, such as `order-123`. Never make a key from the time: each retry would be a
+/// purchase of its own. The same key with the same purchase is the intent that exists.
+///
+/// # Errors
+/// [`OutboxError::OtherPurchase`] if the key stands for another purchase,
+/// [`OutboxError::Invalid`] if the metadata have no room for the intent's marker, and
+/// [`OutboxError::NoTables`] before [`migrate`].
+pub fn enqueue(
+    transaction: &Transaction<'_>,
+    namespace: &str,
+    key: &str,
+    purchase: impl Into<Purchase>,
+) -> Result<Enqueued, OutboxError> {
+    enqueue_at(transaction, &Clock::system().now(), namespace, key, &purchase.into())
+}
+
+pub(crate) fn enqueue_at(
+    connection: &Connection,
+    now: &Now,
+    namespace: &str,
+    key: &str,
+    purchase: &Purchase,
+) -> Result<Enqueued, OutboxError> {
+    let intent = Intent::new(namespace, key);
+    // Whatever cannot be sent is refused now, and not later by a worker.
+    let _checked = VerifiedPurchase::new(&intent, purchase.clone())?;
+    if version(connection)? == 0 {
+        return Err(OutboxError::NoTables);
+    }
+    let request = json(&Request { v: REQUEST, purchase });
+    // The marker is the same for both, so the digest tells nobody's address apart from here.
+    let digest = Intent::new(intent.marker(), &request).marker().to_owned();
+    let inserted = connection
+        .query_row(
+            "INSERT INTO oneclick_outbox_intent
+                 (namespace, key, request, digest, enqueued_at, enqueued, due)
+             VALUES (:namespace, :key, :request, :digest, :at, :now, :now)
+             ON CONFLICT (namespace, key) DO NOTHING RETURNING id",
+            named_params! {
+                ":namespace": namespace, ":key": key, ":request": request, ":digest": digest,
+                ":at": wall(), ":now": millis(now.since_boot),
+            },
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(id) = inserted {
+        note(connection, id, 0, "stored")?;
+        return Ok(Enqueued { id, is_new: true });
+    }
+    let (id, stored): (i64, String) = connection.query_row(
+        "SELECT id, digest FROM oneclick_outbox_intent WHERE namespace = ?1 AND key = ?2",
+        params![namespace, key],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if stored == digest {
+        Ok(Enqueued { id, is_new: false })
+    } else {
+        Err(OutboxError::OtherPurchase { namespace: namespace.to_owned(), key: key.to_owned() })
+    }
+}
+
+/// A row that this process holds until its lease ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) id: i64,
+    pub(crate) epoch: i64,
+    pub(crate) intent: Intent,
+    pub(crate) purchase: Purchase,
+    pub(crate) state: Option<PurchaseState>,
+    pub(crate) tries: u32,
+    /// How long ago it was stored. `None` if the machine has started since.
+    pub(crate) age: Option<Duration>,
+    /// The same by the time of day, at least.
+    pub(crate) wall_age: Duration,
+}
+
+/// Whether a purchase may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permit {
+    Granted,
+    /// All workers are paused.
+    Paused,
+    /// The lease is over, or another worker has the row.
+    Lost,
+}
+
+/// What is written when a worker lets a row go.
+pub(crate) struct Written {
+    pub(crate) status: Status,
+    /// When the next worker may take it.
+    pub(crate) due: Duration,
+    pub(crate) tries: u32,
+    pub(crate) state: Option<PurchaseState>,
+    pub(crate) bought: Option<Bought>,
+    pub(crate) problem: Option<String>,
+    pub(crate) found: Vec<ImpactId>,
+    pub(crate) what: String,
+}
+
+/// The tables of one database, and the clock of its machine.
+pub(crate) struct Store {
+    connection: Mutex<Connection>,
+    clock: Clock,
+    /// When it was opened, to the millisecond.
+    opened: Duration,
+}
+
+impl Store {
+    /// Takes a connection of its own to a database with the tables.
+    pub(crate) fn new(mut connection: Connection, clock: Clock) -> Result<Self, OutboxError> {
+        connection.busy_timeout(BUSY)?;
+        match version(&connection)? {
+            0 => return Err(OutboxError::NoTables),
+            version if version as usize > MIGRATIONS.len() => {
+                return Err(OutboxError::NewerTables { version });
+            }
+            version if (version as usize) < MIGRATIONS.len() => migrate(&mut connection)?,
+            _ => {}
+        }
+        // A permit that is lost with the power could let a purchase be sent twice.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let opened = duration(millis(clock.now().since_boot));
+        let store = Self { connection: Mutex::new(connection), clock, opened };
+        store.adopt()?;
+        Ok(store)
+    }
+
+    /// Since when no copy can have taken the place of the database.
+    pub(crate) fn opened(&self) -> Duration {
+        self.opened
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs statements in one transaction that may write.
+    fn write<T>(
+        &self,
+        run: impl FnOnce(&Transaction<'_>) -> Result<T, OutboxError>,
+    ) -> Result<T, OutboxError> {
+        let mut connection = self.connection();
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = run(&tx)?;
+        tx.commit()?;
+        Ok(result)
+    }
+
+    /// After a start of the machine, no earlier deadline means anything: nobody holds a row.
+    fn adopt(&self) -> Result<(), OutboxError> {
+        let boot = self.now().boot;
+        self.write(|tx| {
+            if meta(tx, "boot")?.as_deref() == Some(&*boot) {
+                return Ok(());
+            }
+            tx.execute(
+                "UPDATE oneclick_outbox_intent SET due = 0, enqueued = -1
+                 WHERE status IN ('ready', 'claimed', 'open')",
+                [],
+            )?;
+            tx.execute("UPDATE oneclick_outbox_gate SET not_before = 0", [])?;
+            set_meta(tx, "boot", &boot)
+        })
+    }
+
+    /// Binds the store to an account, or refuses another one than it is bound to.
+    pub(crate) fn bind(&self, account: &str) -> Result<(), OutboxError> {
+        self.write(|tx| match meta(tx, "account")? {
+            None => set_meta(tx, "account", account),
+            Some(bound) if bound == account => Ok(()),
+            Some(bound) => {
+                Err(OutboxError::OtherAccount { expected: bound, got: account.to_owned() })
+            }
+        })
+    }
+
+    pub(crate) fn enqueue(
+        &self,
+        namespace: &str,
+        key: &str,
+        purchase: &Purchase,
+    ) -> Result<Enqueued, OutboxError> {
+        let now = self.now();
+        self.write(|tx| enqueue_at(tx, &now, namespace, key, purchase))
+    }
+
+    /// Takes up to `limit` rows that are due; none while the gate is closed. Half of them may
+    /// be open ones.
+    pub(crate) fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Held>, OutboxError> {
+        let now = self.now();
+        self.write(|tx| {
+            let gate = gate(tx)?;
+            if gate.paused.is_some() || gate.not_before > now.since_boot {
+                return Ok(Vec::new());
+            }
+            // After failures, one of them finds out whether the API is back.
+            let limit = if gate.failures > 0 { limit.min(1) } else { limit };
+            let due = |statuses: &str, limit: usize| {
+                let sql = format!(
+                    "SELECT id FROM oneclick_outbox_intent
+                     WHERE status {statuses} AND due <= ?1 ORDER BY due, id LIMIT ?2"
+                );
+                let mut statement = tx.prepare(&sql)?;
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let ids = statement.query_map(params![millis(now.since_boot), limit], |row| {
+                    row.get::<_, i64>(0)
+                })?;
+                ids.collect::<Result<Vec<_>, _>>()
+            };
+            let mut ids = due("= 'open'", limit.div_ceil(2))?;
+            ids.extend(due("IN ('ready', 'claimed')", limit - ids.len())?);
+            if ids.len() < limit {
+                let open = due("= 'open'", limit - ids.len() + limit.div_ceil(2))?;
+                let more: Vec<_> = open.into_iter().filter(|id| !ids.contains(id)).collect();
+                ids.extend(more);
+            }
+            ids.truncate(limit);
+            let held = ids.into_iter().map(|id| hold(tx, id, &now, lease));
+            Ok(held.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        })
+    }
+
+    /// Takes a row whether or not it is due, unless another worker holds it.
+    pub(crate) fn claim_one(&self, id: i64, lease: Duration) -> Result<Option<Held>, OutboxError> {
+        let now = self.now();
+        self.write(|tx| {
+            let row = tx.query_row(
+                "SELECT status, held = 1 AND due > ?2 FROM oneclick_outbox_intent WHERE id = ?1",
+                params![id, millis(now.since_boot)],
+                |row| Ok((status(row, 0)?, row.get(1)?)),
+            );
+            match row.optional()?.ok_or(OutboxError::NoSuchIntent)? {
+                (status, _) if status.is_final() => Err(OutboxError::WrongStatus { status }),
+                (_, true) => Ok(None),
+                _ => hold(tx, id, &now, lease),
+            }
+        })
+    }
+
+    /// Notes that a purchase is about to leave. It may leave only if this is granted.
+    pub(crate) fn permit(
+        &self,
+        held: &Held,
+        state: &PurchaseState,
+        lease: Duration,
+    ) -> Result<Permit, OutboxError> {
+        let now = self.now();
+        self.write(|tx| {
+            if gate(tx)?.paused.is_some() {
+                return Ok(Permit::Paused);
+            }
+            let written = tx.execute(
+                "UPDATE oneclick_outbox_intent SET status = 'open', state = :state, due = :until
+                 WHERE id = :id AND epoch = :epoch AND due > :now
+                   AND status IN ('claimed', 'open')",
+                named_params! {
+                    ":id": held.id, ":epoch": held.epoch, ":state": json(state),
+                    ":now": millis(now.since_boot), ":until": millis(now.since_boot + lease),
+                },
+            )?;
+            if written == 0 {
+                return Ok(Permit::Lost);
+            }
+            note(tx, held.id, held.epoch, "a purchase may leave now")?;
+            Ok(Permit::Granted)
+        })
+    }
+
+    /// Extends the lease; `false` if the row is no longer this worker's.
+    pub(crate) fn renew(&self, held: &Held, lease: Duration) -> Result<bool, OutboxError> {
+        let now = self.now();
+        self.write(|tx| {
+            let written = tx.execute(
+                "UPDATE oneclick_outbox_intent SET due = :until
+                 WHERE id = :id AND epoch = :epoch AND due > :now
+                   AND status IN ('claimed', 'open')",
+                named_params! {
+                    ":id": held.id, ":epoch": held.epoch,
+                    ":now": millis(now.since_boot), ":until": millis(now.since_boot + lease),
+                },
+            )?;
+            Ok(written == 1)
+        })
+    }
+
+    /// Writes what became of a row and lets it go. If another worker has taken it since, only
+    /// the event is written, for a person to see; the result is then `false`.
+    pub(crate) fn finish(&self, held: &Held, written: &Written) -> Result<bool, OutboxError> {
+        self.write(|tx| {
+            let found = (!written.found.is_empty()).then(|| json(&written.found));
+            let rows = tx.execute(
+                "UPDATE oneclick_outbox_intent
+                 SET held = 0, status = :status, due = :due, tries = :tries, state = :state,
+                     bought = :bought, problem = :problem, found = :found, done_at = :done
+                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
+                named_params! {
+                    ":id": held.id, ":epoch": held.epoch, ":status": written.status.as_str(),
+                    ":due": millis(written.due), ":tries": written.tries,
+                    ":state": written.state.as_ref().map(json),
+                    ":bought": written.bought.as_ref().map(json),
+                    ":problem": written.problem, ":found": found,
+                    ":done": written.status.is_final().then(wall),
+                },
+            )?;
+            let what = if rows == 1 {
+                written.what.clone()
+            } else {
+                format!("too late, another worker has it: {}", written.what)
+            };
+            note(tx, held.id, held.epoch, &what)?;
+            Ok(rows == 1)
+        })
+    }
+
+    /// Opens the gate after a success.
+    pub(crate) fn gate_open(&self) -> Result<(), OutboxError> {
+        let closed = gate(&self.connection())?.failures > 0;
+        if closed {
+            self.write(|tx| {
+                tx.execute("UPDATE oneclick_outbox_gate SET failures = 0, not_before = 0", [])?;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Holds back all workers: for `wait` after a rate limit, otherwise longer each time.
+    pub(crate) fn gate_close(&self, wait: Option<Duration>) -> Result<(), OutboxError> {
+        let now = self.now().since_boot;
+        self.write(|tx| {
+            let gate = gate(tx)?;
+            let grown = Duration::from_secs(1 << gate.failures.min(8)).min(LONGEST_GATE);
+            let until = millis(now + wait.unwrap_or(grown)).max(millis(gate.not_before));
+            tx.execute(
+                "UPDATE oneclick_outbox_gate SET failures = failures + 1, not_before = ?1",
+                [until],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Pauses all workers, or lets them go on.
+    pub(crate) fn pause(&self, reason: Option<&str>) -> Result<(), OutboxError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE oneclick_outbox_gate SET paused = ?1, failures = 0, not_before = 0",
+                [reason],
+            )?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn find(&self, namespace: &str, key: &str) -> Result<Option<Entry>, OutboxError> {
+        let connection = self.connection();
+        let sql = format!("{ENTRY} WHERE namespace = ?1 AND key = ?2");
+        let row = connection.query_row(&sql, params![namespace, key], |row| Ok(entry(row)));
+        row.optional()?.transpose()
+    }
+
+    pub(crate) fn entry(&self, id: i64) -> Result<Option<Entry>, OutboxError> {
+        let connection = self.connection();
+        let row = connection
+            .query_row(&format!("{ENTRY} WHERE id = ?1"), [id], |row| Ok(entry(row)))
+            .optional()?;
+        row.transpose()
+    }
+
+    /// Up to `limit` intents after one with the id `after`.
+    pub(crate) fn list(
+        &self,
+        status: Option<Status>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, OutboxError> {
+        let connection = self.connection();
+        let sql =
+            format!("{ENTRY} WHERE id > ?1 AND (?2 IS NULL OR status = ?2) ORDER BY id LIMIT ?3");
+        let mut statement = connection.prepare(&sql)?;
+        let status = status.map(Status::as_str);
+        let rows = statement.query_map(params![after, status, limit], |row| Ok(entry(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    pub(crate) fn events(&self, id: i64) -> Result<Vec<Event>, OutboxError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare(
+            "SELECT at, epoch, what FROM oneclick_outbox_event WHERE intent = ?1 ORDER BY id",
+        )?;
+        let events = statement.query_map([id], |row| {
+            Ok(Event { at: row.get(0)?, epoch: row.get(1)?, what: row.get(2)? })
+        })?;
+        Ok(events.collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) fn counts(&self) -> Result<Counts, OutboxError> {
+        let connection = self.connection();
+        let mut counts = Counts { paused: gate(&connection)?.paused, ..Counts::default() };
+        let mut statement = connection.prepare(
+            "SELECT status, count(*), min(enqueued_at) FROM oneclick_outbox_intent GROUP BY status",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (number, oldest): (i64, String) = (row.get(1)?, row.get(2)?);
+            let number = u64::try_from(number).unwrap_or_default();
+            match status(row, 0)? {
+                Status::Ready | Status::Claimed => {
+                    counts.ready += number;
+                    counts.oldest = counts.oldest.into_iter().chain([oldest]).min();
+                }
+                Status::Open => counts.open = number,
+                Status::Bought => counts.bought = number,
+                Status::Refused => counts.refused = number,
+                Status::Cancelled => counts.cancelled = number,
+                Status::Unresolved => counts.unresolved = number,
+                Status::Dropped => counts.dropped = number,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// A person's decision about a row: changes it if its status is one of `from`.
+    pub(crate) fn decide(
+        &self,
+        id: i64,
+        from: &[Status],
+        decide: impl FnOnce(&Entry, Option<PurchaseState>) -> Result<Written, OutboxError>,
+    ) -> Result<(), OutboxError> {
+        self.write(|tx| {
+            let sql = format!("{ENTRY} WHERE id = ?1");
+            let row = tx.query_row(&sql, [id], |row| {
+                let epoch = row.get::<_, i64>("epoch")?;
+                Ok((entry(row), stored_state(row, id), epoch))
+            });
+            let (entry, state, epoch) = row.optional()?.ok_or(OutboxError::NoSuchIntent)?;
+            let entry = entry?;
+            if !from.contains(&entry.status) {
+                return Err(OutboxError::WrongStatus { status: entry.status });
+            }
+            let written = decide(&entry, state?)?;
+            tx.execute(
+                "UPDATE oneclick_outbox_intent
+                 SET held = 0, status = :status, due = :due, tries = 0, state = :state, bought = :bought,
+                     problem = :problem, found = NULL, done_at = :done, epoch = epoch + 1
+                 WHERE id = :id",
+                named_params! {
+                    ":id": id, ":status": written.status.as_str(), ":due": millis(written.due),
+                    ":state": written.state.as_ref().map(json),
+                    ":bought": written.bought.as_ref().map(json), ":problem": written.problem,
+                    ":done": written.status.is_final().then(wall),
+                },
+            )?;
+            note(tx, id, epoch, &written.what)
+        })
+    }
+
+    /// Erases the requests of intents that had a final status before `before`; the keys and
+    /// what became of them stay.
+    pub(crate) fn erase(&self, before: &str) -> Result<u64, OutboxError> {
+        self.write(|tx| {
+            let rows = tx.execute(
+                "UPDATE oneclick_outbox_intent SET request = NULL
+                 WHERE request IS NOT NULL AND done_at < ?1
+                   AND status IN ('bought', 'refused', 'cancelled', 'dropped')",
+                [before],
+            )?;
+            Ok(u64::try_from(rows).unwrap_or(u64::MAX))
+        })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// The longest time for which failures close the gate.
+const LONGEST_GATE: Duration = Duration::from_secs(120);
+
+const ENTRY: &str = "SELECT id, namespace, key, request, status, enqueued_at, done_at, state, \
+                     bought, problem, found, epoch FROM oneclick_outbox_intent";
+
+struct Gate {
+    not_before: Duration,
+    failures: u32,
+    paused: Option<String>,
+}
+
+fn gate(connection: &Connection) -> Result<Gate, OutboxError> {
+    Ok(connection.query_row(
+        "SELECT not_before, failures, paused FROM oneclick_outbox_gate",
+        [],
+        |row| {
+            let not_before = duration(row.get(0)?);
+            Ok(Gate { not_before, failures: row.get(1)?, paused: row.get(2)? })
+        },
+    )?)
+}
+
+/// Takes a row that is not final.
+fn hold(
+    tx: &Transaction<'_>,
+    id: i64,
+    now: &Now,
+    lease: Duration,
+) -> Result<Option<Held>, OutboxError> {
+    let row = tx.query_row(
+        "UPDATE oneclick_outbox_intent
+         SET status = CASE status WHEN 'open' THEN 'open' ELSE 'claimed' END,
+             epoch = epoch + 1, held = 1, due = ?2
+         WHERE id = ?1 AND status IN ('ready', 'claimed', 'open')
+         RETURNING id, epoch, namespace, key, request, state, tries, enqueued, enqueued_at",
+        params![id, millis(now.since_boot + lease)],
+        |row| {
+            let request: String = row.get("request")?;
+            let intent =
+                Intent::new(&row.get::<_, String>("namespace")?, &row.get::<_, String>("key")?);
+            let enqueued: i64 = row.get("enqueued")?;
+            let age = (enqueued >= 0).then(|| now.since_boot.saturating_sub(duration(enqueued)));
+            Ok((
+                intent,
+                request,
+                age,
+                stored_state(row, id),
+                row.get("epoch")?,
+                row.get("tries")?,
+                row.get("enqueued_at")?,
+            ))
+        },
+    );
+    let Some((intent, request, age, state, epoch, tries, enqueued_at)) = row.optional()? else {
+        return Ok(None);
+    };
+    let enqueued_at: String = enqueued_at;
+    let read = |request: &str| serde_json::from_str::<Request<Purchase>>(request);
+    let purchase = match (read(&request), &state) {
+        (Ok(Request { v: REQUEST, purchase }), Ok(_)) => purchase,
+        // What this version cannot read is left for a person, and keeps nobody else waiting.
+        (Ok(Request { v, .. }), _) => return unreadable(tx, id, epoch, &format!("version {v}")),
+        (Err(error), _) => return unreadable(tx, id, epoch, &error.to_string()),
+    };
+    let state = match state {
+        Ok(state) => state,
+        Err(error) => return unreadable(tx, id, epoch, &error.to_string()),
+    };
+    let wall_age = chrono::DateTime::parse_from_rfc3339(&enqueued_at)
+        .ok()
+        .and_then(|at| (Utc::now() - at.to_utc()).to_std().ok())
+        .unwrap_or_default();
+    Ok(Some(Held { id, epoch, intent, purchase, state, tries, age, wall_age }))
+}
+
+fn unreadable(
+    tx: &Transaction<'_>,
+    id: i64,
+    epoch: i64,
+    reason: &str,
+) -> Result<Option<Held>, OutboxError> {
+    let problem = format!("what is stored cannot be read: {reason}");
+    tx.execute(
+        "UPDATE oneclick_outbox_intent SET status = 'unresolved', problem = ?2, done_at = ?3
+         WHERE id = ?1",
+        params![id, problem, wall()],
+    )?;
+    note(tx, id, epoch, &problem)?;
+    Ok(None)
+}
+
+fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
+    let id: i64 = row.get("id")?;
+    let unreadable =
+        |error: serde_json::Error| OutboxError::Unreadable { id, reason: error.to_string() };
+    let request: Option<String> = row.get("request")?;
+    // A request of a newer version is shown without its purchase.
+    let request = request.and_then(|text| serde_json::from_str::<Request<Purchase>>(&text).ok());
+    let bought: Option<String> = row.get("bought")?;
+    let found: Option<String> = row.get("found")?;
+    let parse = |text: String| serde_json::from_str::<Vec<ImpactId>>(&text).map_err(unreadable);
+    Ok(Entry {
+        id,
+        namespace: row.get("namespace")?,
+        key: row.get("key")?,
+        purchase: request.map(|request| request.purchase),
+        status: status(row, "status")?,
+        enqueued_at: row.get("enqueued_at")?,
+        done_at: row.get("done_at")?,
+        sends: stored_state(row, id).ok().flatten().map_or(0, |state| state.sends()),
+        bought: bought.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?,
+        problem: row.get("problem")?,
+        found: found.map(parse).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn stored_state(row: &Row<'_>, id: i64) -> Result<Option<PurchaseState>, OutboxError> {
+    let text: Option<String> = row.get("state")?;
+    let parse = |text: String| serde_json::from_str(&text);
+    text.map(parse)
+        .transpose()
+        .map_err(|error| OutboxError::Unreadable { id, reason: error.to_string() })
+}
+
+fn status(row: &Row<'_>, column: impl rusqlite::RowIndex) -> rusqlite::Result<Status> {
+    let name: String = row.get(column)?;
+    let status = Status::ALL.iter().find(|status| status.as_str() == name);
+    status.copied().ok_or(rusqlite::Error::InvalidQuery)
+}
+
+fn meta(connection: &Connection, name: &str) -> Result<Option<String>, OutboxError> {
+    let sql = "SELECT value FROM oneclick_outbox_meta WHERE name = ?1";
+    Ok(connection.query_row(sql, [name], |row| row.get(0)).optional()?)
+}
+
+fn set_meta(connection: &Connection, name: &str, value: &str) -> Result<(), OutboxError> {
+    connection.execute(
+        "INSERT INTO oneclick_outbox_meta (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [name, value],
+    )?;
+    Ok(())
+}
+
+fn note(connection: &Connection, id: i64, epoch: i64, what: &str) -> Result<(), OutboxError> {
+    connection.execute(
+        "INSERT INTO oneclick_outbox_event (intent, at, epoch, what) VALUES (?1, ?2, ?3, ?4)",
+        params![id, wall(), epoch, what],
+    )?;
+    Ok(())
+}
+
+/// The time of day, for people.
+fn wall() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    // These types have no maps with keys that are no texts, so this cannot fail.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+}

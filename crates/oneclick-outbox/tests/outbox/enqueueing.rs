@@ -1,0 +1,99 @@
+//! Intents are stored with the order, once.
+
+use std::thread;
+
+use oneclick_outbox::{OutboxError, enqueue};
+use oneclick_proto::{Customer, Metadata};
+
+use crate::*;
+
+#[test]
+fn an_intent_exists_exactly_if_the_order_does() {
+    let world = World::new("transaction");
+    let mut shop = Connection::open(&world.path).unwrap();
+    shop.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY)").unwrap();
+    for (order, commits) in [(1, true), (2, false)] {
+        let tx = shop.transaction().unwrap();
+        tx.execute("INSERT INTO orders VALUES (?1)", [order]).unwrap();
+        enqueue(&tx, "shop", &format!("order-{order}"), trees(1)).unwrap();
+        if commits {
+            tx.commit().unwrap();
+        }
+    }
+    let outbox = Outbox::open(&world.path).unwrap();
+    assert_eq!(outbox.counts().unwrap().ready, 1);
+    assert!(outbox.find("shop", "order-2").unwrap().is_none());
+}
+
+#[test]
+fn a_key_stands_for_one_purchase() {
+    let world = World::new("key");
+    let outbox = world.process();
+    let first = outbox.enqueue("shop", "order-1", trees(5)).unwrap();
+    let again = outbox.enqueue("shop", "order-1", trees(5)).unwrap();
+    assert!(first.is_new && !again.is_new);
+    assert_eq!(first.id, again.id);
+
+    let ada = Customer::new("ada@example.com").unwrap();
+    let tagged = Metadata::from_pairs([("order", "1")]).unwrap();
+    for other in [trees(6), trees(5).customer(ada), trees(5).metadata(tagged)] {
+        let error = outbox.enqueue("shop", "order-1", other).unwrap_err();
+        assert!(matches!(error, OutboxError::OtherPurchase { .. }), "{error}");
+    }
+    assert!(outbox.enqueue("other shop", "order-1", trees(6)).unwrap().is_new);
+}
+
+#[test]
+fn an_erased_request_is_still_told_from_another() {
+    let world = World::new("erased");
+    let outbox = world.process();
+    let ada = || trees(5).customer(Customer::new("ada@example.com").unwrap());
+    outbox.enqueue("shop", "order-1", ada()).unwrap();
+    world.settle(&outbox);
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(outbox.erase_requests(Duration::ZERO).unwrap(), 1);
+
+    let database = fs::read(&world.path).unwrap();
+    let vacuumed = Connection::open(&world.path).unwrap();
+    vacuumed.execute_batch("VACUUM").unwrap();
+    let after = fs::read(&world.path).unwrap();
+    let holds_address = |bytes: &[u8]| bytes.windows(15).any(|part| part == b"ada@example.com");
+    assert!(!holds_address(&after), "an address outlived its request");
+    assert!(!database.is_empty());
+
+    assert_eq!(entry(&outbox, "order-1").purchase, None);
+    assert!(!outbox.enqueue("shop", "order-1", ada()).unwrap().is_new);
+    assert!(outbox.enqueue("shop", "order-1", trees(5)).is_err());
+    world.settle(&outbox);
+    assert_eq!(world.bought(), 1);
+}
+
+#[test]
+fn many_processes_create_the_tables_at_once() {
+    let path = env::temp_dir().join(format!("oneclick-outbox-{}-migrate.db", process::id()));
+    let _ = fs::remove_file(&path);
+    thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| Outbox::open(&path).unwrap());
+        }
+    });
+    Outbox::open(&path).unwrap().enqueue("shop", "order-1", trees(1)).unwrap();
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_database_without_tables_or_of_a_newer_version_is_refused() {
+    let mut empty = Connection::open_in_memory().unwrap();
+    let tx = empty.transaction().unwrap();
+    let error = enqueue(&tx, "shop", "order-1", trees(1)).unwrap_err();
+    assert!(matches!(error, OutboxError::NoTables), "{error}");
+    drop(tx);
+    assert!(matches!(Outbox::new(empty).unwrap_err(), OutboxError::NoTables));
+
+    let world = World::new("newer");
+    let newer = Connection::open(&world.path).unwrap();
+    let set = "UPDATE oneclick_outbox_meta SET value = '9' WHERE name = 'schema_version'";
+    newer.execute(set, []).unwrap();
+    let error = Outbox::open(&world.path).unwrap_err();
+    assert!(matches!(error, OutboxError::NewerTables { version: 9, .. }), "{error}");
+}

@@ -1,0 +1,237 @@
+//! Workers buy each intent once, whatever the server does.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oneclick_emulator::RetryAfter;
+use oneclick_outbox::OutboxError;
+use oneclick_proto::AsyncClient;
+
+use crate::*;
+
+#[test]
+fn each_intent_is_bought_once() {
+    let world = World::new("once");
+    let outbox = world.process();
+    for order in 1..=20 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(order)).unwrap();
+    }
+    let several = Worker::new(&outbox, World::client(world.emulator.clone())).concurrency(4);
+    several.run_until_idle().unwrap();
+    assert_eq!(world.bought(), 20);
+    let entry = entry(&outbox, "order-7");
+    assert_eq!((entry.status, entry.sends), (Status::Bought, 1));
+    assert_eq!(entry.bought.unwrap().amount, 7);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_async_worker_does_the_same() {
+    let world = World::new("async");
+    let outbox = world.process();
+    for order in 1..=20 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(order)).unwrap();
+    }
+    world.inject(Fault::ApplyThenDrop, 3);
+    let client = AsyncClient::with_transport(Api::sandbox(KEY).unwrap(), world.emulator.clone());
+    let worker = Worker::new(&outbox, client);
+    worker.run_until_idle().await.unwrap();
+    world.advance(Duration::from_secs(30));
+    worker.run_until_idle().await.unwrap();
+    assert_eq!((world.bought(), outbox.counts().unwrap().bought), (20, 20));
+}
+
+#[test]
+fn a_lost_response_is_looked_for_and_nothing_is_bought_twice() {
+    for (name, fault) in [
+        ("applied", Fault::ApplyThenDrop),
+        ("error", Fault::ApplyThenError),
+        ("late", Fault::DropThenApply { millis: 5_000 }),
+    ] {
+        let world = World::new(name);
+        let outbox = world.process();
+        outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+        world.inject(fault, 1);
+        world.settle(&outbox);
+        assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1), "{name}");
+    }
+}
+
+#[test]
+fn a_purchase_that_was_not_made_is_sent_again_only_long_after() {
+    let world = World::new("absent");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    world.inject(Fault::DropBefore, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(status(&outbox, "order-1"), Status::Open);
+    for _ in 0..(ABSENCE.as_secs() / 30 - 2) {
+        world.advance(Duration::from_secs(30));
+        world.worker(&outbox).run_until_idle().unwrap();
+        assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Open, 0));
+    }
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
+}
+
+#[test]
+fn what_is_absent_twice_is_left_to_a_person() {
+    let world = World::new("twice");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.inject(Fault::DropBefore, 2);
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Unresolved, 0));
+    assert_eq!(entry(&outbox, "order-1").sends, 2);
+    outbox.retry(id).unwrap();
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
+}
+
+#[test]
+fn a_rate_limit_holds_back_all_intents_and_then_they_go_on() {
+    let world = World::new("limit");
+    let outbox = world.process();
+    for order in 1..=5 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let busy = Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(40)) };
+    world.inject(busy, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    let began = BlockingTransport::now(&world.emulator);
+    assert_eq!(world.bought(), 0);
+    while BlockingTransport::now(&world.emulator) < began + Duration::from_secs(35) {
+        world.advance(Duration::from_secs(5));
+        world.worker(&outbox).run_until_idle().unwrap();
+        assert_eq!(world.bought(), 0);
+    }
+    world.settle(&outbox);
+    assert_eq!((world.bought(), outbox.counts().unwrap().bought), (5, 5));
+}
+
+#[test]
+fn one_bad_intent_is_refused_and_the_others_go_on() {
+    let world = World::new("refused");
+    let outbox = world.process();
+    for order in 1..=3 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let client = World::client(Refusing::new(&world, 400));
+    Worker::new(&outbox, client).concurrency(1).run_until_idle().unwrap();
+    let refused = entry(&outbox, "order-1");
+    assert_eq!(refused.status, Status::Refused);
+    assert!(refused.problem.unwrap().contains("400"));
+    assert_eq!((outbox.counts().unwrap().refused, world.bought()), (1, 2));
+}
+
+#[test]
+fn a_refused_key_pauses_and_refuses_nobody() {
+    let world = World::new("key-refused");
+    let outbox = world.process();
+    for order in 1..=3 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let client = World::client(Refusing::new(&world, 401));
+    Worker::new(&outbox, client).concurrency(1).run_until_idle().unwrap();
+    let counts = outbox.counts().unwrap();
+    assert_eq!((counts.ready, counts.refused, world.bought()), (3, 0, 0));
+    assert!(counts.paused.unwrap().contains("401"));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(world.bought(), 0);
+    outbox.resume().unwrap();
+    world.settle(&outbox);
+    assert_eq!(world.bought(), 3);
+}
+
+#[test]
+fn an_outage_loses_nothing() {
+    let world = World::new("outage");
+    let outbox = world.process();
+    for order in 1..=10 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let down = World::client(Unreachable(world.emulator.clone()));
+    let worker = Worker::new(&outbox, down).concurrency(2);
+    for _ in 0..48 {
+        world.advance(Duration::from_secs(3_600));
+        worker.run_until_idle().unwrap();
+    }
+    let counts = outbox.counts().unwrap();
+    assert_eq!((counts.ready + counts.open, world.bought()), (10, 0));
+    world.settle(&outbox);
+    assert_eq!((outbox.counts().unwrap().bought, world.bought()), (10, 10));
+}
+
+#[test]
+fn the_key_of_another_account_is_refused() {
+    let world = World::new("account");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    world.worker(&outbox).run_until_idle().unwrap();
+    outbox.enqueue("shop", "order-2", trees(1)).unwrap();
+    for api in [
+        Api::sandbox("test_another").unwrap(),
+        Api::with_base_url("http://127.0.0.1:1", KEY).unwrap(),
+    ] {
+        let other = BlockingClient::with_transport(api, world.emulator.clone());
+        let error = Worker::new(&outbox, other).run_until_idle().unwrap_err();
+        assert!(matches!(error, OutboxError::OtherAccount { .. }), "{error}");
+    }
+    assert_eq!((status(&outbox, "order-2"), world.bought()), (Status::Ready, 1));
+}
+
+/// The emulator, which refuses the first purchase in the API's own words.
+#[derive(Clone)]
+struct Refusing {
+    emulator: InMemory,
+    status: u16,
+    refused: Arc<AtomicBool>,
+}
+
+impl Refusing {
+    fn new(world: &World, status: u16) -> Self {
+        Self { emulator: world.emulator.clone(), status, refused: Arc::default() }
+    }
+}
+
+impl BlockingTransport for Refusing {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        if request.method() == Method::GET || self.refused.swap(true, Ordering::Relaxed) {
+            return BlockingTransport::send(&self.emulator, request);
+        }
+        let kind = if self.status == 401 { "key_error" } else { "invalid_request_error" };
+        let body = format!(r#"{{"type":"{kind}","message":"no"}}"#).into_bytes();
+        Ok(Response::builder().status(self.status).body(body).unwrap())
+    }
+
+    fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(&self.emulator, duration);
+    }
+
+    fn now(&self) -> Duration {
+        BlockingTransport::now(&self.emulator)
+    }
+}
+
+/// The emulator, of which only `whoami` can be reached.
+#[derive(Clone)]
+struct Unreachable(InMemory);
+
+impl BlockingTransport for Unreachable {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        if request.uri().path() == "/v1/whoami" {
+            return BlockingTransport::send(&self.0, request);
+        }
+        Err(TransportError::connect("no route"))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(&self.0, duration);
+    }
+
+    fn now(&self) -> Duration {
+        BlockingTransport::now(&self.0)
+    }
+}
