@@ -106,7 +106,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn every_file_that_the_architecture_names_exists() {
     let text = page("ARCHITECTURE.md");
     let mut places = vec![root()];
-    for name in ["proto", "emulator", "cli"] {
+    for name in ["proto", "emulator", "outbox", "cli"] {
         let place = root().join(format!("crates/oneclick-{name}"));
         places.extend([place.join("src"), place]);
     }
