@@ -327,6 +327,10 @@ pub(super) fn outcome(
     now: Duration,
 ) -> Outcome {
     let after = open.until_late(now).saturating_add(CLOCK_MARGIN);
+    // R6. A rate limit in the API's own words was not counted at all (R5).
+    let is_unclear_limit = error
+        .as_ref()
+        .is_some_and(|error| error.is_rate_limit() && error.execution() == Execution::Unknown);
     let error = error.or(open.tracking_failure);
     let mut state = open.state;
     match conclusion {
@@ -340,9 +344,7 @@ pub(super) fn outcome(
             Outcome::Pending(Pending { after, error, state })
         }
         Conclusion::Absent => {
-            // R6. A rate limit in the API's own words was not counted at all (R5).
-            let unclear = |error: &Error| error.execution() == Execution::Unknown;
-            if error.as_ref().is_some_and(|error| error.is_rate_limit() && unclear(error)) {
+            if is_unclear_limit {
                 state.sends = state.sends.saturating_sub(1);
             }
             not_bought(state, error)
