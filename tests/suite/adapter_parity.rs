@@ -1,4 +1,5 @@
-//! All three adapters return the same error for the same failure.
+//! All three adapters return the same error for the same failure. For a test of one behaviour
+//! over all of them, see `behaviours!` in `main.rs`.
 
 use oneclick_emulator::Server;
 use oneclick_proto::{Api, Error, TransportOptions};
