@@ -10,8 +10,8 @@ mod times;
 use std::time::Duration;
 
 use super::consequences::consequences;
-use super::evidence::Evidence;
-use super::plan::{View, Wrong};
+use super::evidence::{Evidence, Failure};
+use super::plan::{FIRST, Question, TAGGED_ORDER, TrackedBy, View, Wrong};
 use super::report::{Certainty, Finding, Measured, ProbeReport};
 
 /// The report about all that was seen.
@@ -53,11 +53,27 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         times::clock(&measured),
         times::date_header(evidence, dates.get(dates.len() / 2).copied()),
         purchases::receipts(evidence),
-        purchases::cancellation(evidence),
+        // A server may know a purchase no sooner than its record shows.
+        times::unless_late(
+            evidence,
+            purchases::cancellation(evidence),
+            &["refused"],
+            (FIRST, Question::Cancel(FIRST)),
+        ),
         purchases::cancel_repeat(evidence),
-        purchases::records_afterwards(evidence),
+        times::unless_late(
+            evidence,
+            purchases::records_afterwards(evidence),
+            &["goes"],
+            (FIRST, Question::Own(View::Afterwards)),
+        ),
         purchases::tracked_from(evidence),
-        purchases::track_by(evidence),
+        times::unless_late(
+            evidence,
+            purchases::track_by(evidence),
+            &["account", "customer", "neither"],
+            (TAGGED_ORDER, Question::Track(TAGGED_ORDER, TrackedBy::Account)),
+        ),
         records::other_rows(evidence),
         records::other_software(evidence),
         responses::limit_headers(evidence),
@@ -92,6 +108,12 @@ fn likely(subject: &str, value: &str, basis: impl Into<String>) -> Finding {
 
 fn unknown(subject: &str, reason: &str) -> Finding {
     finding(subject, Finding::UNKNOWN, Certainty::Unknown, reason)
+}
+
+/// The status of a response that refuses the request itself. The others say that something is
+/// wrong with the server, or that it is busy, and tell nothing of the request.
+fn refusal(failure: Failure) -> Option<u16> {
+    failure.status.filter(|status| (400..500).contains(status) && ![408, 425, 429].contains(status))
 }
 
 fn millis(duration: Duration) -> u64 {

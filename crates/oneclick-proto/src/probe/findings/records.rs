@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use super::lists::{is_ordinary, would_show};
+use super::times::must_show;
 use super::{likely, seen, unknown};
 use crate::endpoint::Receipt;
 use crate::probe::evidence::{Evidence, Rows};
@@ -150,9 +151,10 @@ pub(super) fn listed_in(evidence: &Evidence) -> Finding {
                 if evidence.shows(order, page) {
                     return Some(true);
                 }
-                let bought = evidence.bought_at(order).is_some_and(|at| exchange.asked >= at);
                 let receipt = evidence.receipt(order);
-                if bought && receipt.is_some_and(|receipt| would_show(page, receipt)) {
+                if must_show(evidence, order, exchange.asked)
+                    && receipt.is_some_and(|receipt| would_show(page, receipt))
+                {
                     shown = Some(false);
                 }
             }
@@ -166,7 +168,7 @@ pub(super) fn listed_in(evidence: &Evidence) -> Finding {
         (Some(false), Some(true)) => seen(subject, "customer_records", basis),
         (Some(true), Some(false)) => seen(subject, "records", basis),
         (Some(true), Some(true)) => seen(subject, "both", basis),
-        _ => unknown(subject, "the purchases for customers were found in no list"),
+        _ => unknown(subject, "the lists do not show where the purchases for customers are"),
     }
 }
 

@@ -90,6 +90,36 @@ pub(super) fn shows_late(evidence: &Evidence) -> bool {
     shown(evidence).iter().any(|shown| !shown.at_once) || came_and_went(evidence)
 }
 
+/// Whether a record has to show in what is asked at this time, unless the request hides it:
+/// a page showed it before, or every record showed at once.
+pub(super) fn must_show(evidence: &Evidence, order: usize, asked: Duration) -> bool {
+    if came_and_went(evidence) {
+        return false;
+    }
+    let before = evidence.exchanges.iter().filter(|exchange| exchange.answered <= asked);
+    let was_there = before.filter_map(Exchange::page).any(|page| evidence.shows(order, page));
+    let bought = evidence.bought_at(order).is_some_and(|bought| bought <= asked);
+    let shown = shown(evidence);
+    was_there || (bought && !shown.is_empty() && shown.iter().all(|shown| shown.at_once))
+}
+
+/// A finding, unless it is one of these values and a record that shows late, or comes and
+/// goes, would explain it too.
+pub(super) fn unless_late(
+    evidence: &Evidence,
+    finding: Finding,
+    values: &[&str],
+    (order, question): (usize, Question),
+) -> Finding {
+    let asked = evidence.answers(question).map(|exchange| exchange.asked).min();
+    if !values.contains(&&*finding.value)
+        || asked.is_some_and(|asked| must_show(evidence, order, asked))
+    {
+        return finding;
+    }
+    unknown(&finding.subject, "records show late, or come and go, which looks the same")
+}
+
 /// Whether a record was there in one reading and missing in a later one.
 pub(super) fn came_and_went(evidence: &Evidence) -> bool {
     (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_none()).any(|order| {

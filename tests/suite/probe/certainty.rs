@@ -1,0 +1,161 @@
+//! What the probe does not say as certain, since a response would look the same otherwise.
+
+use http::Uri;
+use oneclick_proto::{Machine, PlantTree, RetryPolicy, Step, Trees};
+
+use super::*;
+
+type Reply = Result<Response<Vec<u8>>, TransportError>;
+
+/// Probes an emulator whose exchanges a function carries out.
+fn probe_altered(
+    emulator: &InMemory,
+    exchange: impl Fn(&InMemory, Request<Vec<u8>>) -> Reply,
+) -> ProbeReport {
+    let api = Api::sandbox("test_probe").unwrap();
+    let now = || BlockingTransport::now(emulator);
+    let probe = Probe::new(&api, emulator.time()).unwrap();
+    let mut step = probe.start(&api, RetryPolicy::NEVER, BlockingTransport::seed(emulator), now());
+    loop {
+        step = match step {
+            Step::Send(request, sent) => sent.finish(exchange(emulator, request), now()),
+            Step::Wait(wait, waiting) => {
+                BlockingTransport::sleep(emulator, wait);
+                waiting.wake(now())
+            }
+            Step::Done(report) => return report,
+        };
+    }
+}
+
+fn pass(emulator: &InMemory, request: Request<Vec<u8>>) -> Reply {
+    BlockingTransport::send(emulator, request)
+}
+
+fn respond(status: u16, content_type: &str, body: &str) -> Reply {
+    let response = Response::builder().status(status).header("content-type", content_type);
+    Ok(response.body(body.as_bytes().to_vec()).unwrap())
+}
+
+/// Sends requests without some options of the query.
+fn without_options(
+    names: &'static [&'static str],
+) -> impl Fn(&InMemory, Request<Vec<u8>>) -> Reply {
+    move |emulator, mut request| {
+        let uri = request.uri().to_string();
+        if let Some((path, query)) = uri.split_once('?') {
+            let is_kept = |pair: &&str| {
+                let name = pair.split('=').next().unwrap_or_default();
+                // The wrong request keeps its error.
+                pair.contains("yesterday") || !names.contains(&name)
+            };
+            let kept: Vec<_> = query.split('&').filter(is_kept).collect();
+            *request.uri_mut() = format!("{path}?{}", kept.join("&")).parse::<Uri>().unwrap();
+        }
+        pass(emulator, request)
+    }
+}
+
+/// The value of a finding and how sure it is.
+fn found<'a>(report: &'a ProbeReport, subject: &str) -> (&'a str, Certainty) {
+    let finding = report.finding(subject).unwrap();
+    (&finding.value, finding.certainty)
+}
+
+#[test]
+fn records_that_show_late_change_no_other_finding() {
+    let usual = probe(&emulator(Behaviour::new()));
+    let about_time = ["visibility", "track_from"];
+    let mut mistakes = Vec::new();
+    for kind in ["after", "replicas"] {
+        for millis in [1_000, 3_000, 5_000, 8_000, 10_000, 12_000, 20_000, 60_000, 120_000] {
+            let late = json!({kind: {"millis": millis}});
+            let report = probe(&emulator(behaviour(&[("visibility", &late)])));
+            for finding in &report.findings {
+                let wanted = &usual.finding(&finding.subject).unwrap().value;
+                if finding.certainty != Certainty::Unknown
+                    && finding.value != *wanted
+                    && !about_time.contains(&&*finding.subject)
+                {
+                    mistakes.push(format!("{late}: {wanted}, not {finding:?}"));
+                }
+            }
+            let neither = "Impacts of customers cannot be tracked";
+            if report.consequences.iter().any(|sentence| sentence.contains(neither)) {
+                mistakes.push(format!("{late}: {neither}"));
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+#[test]
+fn a_refused_address_is_named_and_the_others_make_nothing_certain() {
+    for (mark, wanted) in
+        [("+Tag", "tag: refused with 400"), ("bücher", "domain: refused with 400")]
+    {
+        let report = probe_altered(&InMemory::new(), |emulator, request| {
+            if String::from_utf8_lossy(request.body()).contains(mark) {
+                return respond(400, "application/json", r#"{"type":"t","message":"m"}"#);
+            }
+            pass(emulator, request)
+        });
+        assert_eq!(found(&report, "address"), ("kept", Certainty::Likely), "{mark}");
+        let basis = &report.finding("address").unwrap().basis;
+        assert!(basis.contains(wanted), "{basis}");
+    }
+}
+
+#[test]
+fn the_address_of_another_customer_is_not_taken_for_one_of_the_probe() {
+    for stranger in ["butcher@shop.example", "probe.adams@example.com"] {
+        let report = probe_altered(&InMemory::new(), |emulator, request| {
+            let path = request.uri().path().to_owned();
+            let list = json!({"customers": [{
+                "customer_id": "C1", "customer_email": stranger,
+                "onboarded_on": "2025-01-01T00:00:00.000Z",
+            }]});
+            match &*path {
+                "/v1/customers" => respond(200, "application/json", &list.to_string()),
+                "/v1/customer_records" => {
+                    respond(200, "application/json", r#"{"customer_records":[]}"#)
+                }
+                "/v1/plant_tree" => {
+                    let response = pass(emulator, request)?;
+                    let mut receipt: Value = serde_json::from_slice(response.body()).unwrap();
+                    receipt.as_object_mut().unwrap().remove("customer");
+                    Ok(response.map(|_| receipt.to_string().into_bytes()))
+                }
+                _ => pass(emulator, request),
+            }
+        });
+        assert_eq!(found(&report, "address").1, Certainty::Unknown, "{stranger}");
+    }
+}
+
+#[test]
+fn a_filter_by_address_that_is_ignored_is_said_to_be() {
+    let report = probe_altered(&InMemory::new(), without_options(&["customer_email"]));
+    for subject in ["address_filter", "filter_by_sent_address"] {
+        assert_eq!(found(&report, subject), ("ignored", Certainty::Seen), "{subject}");
+    }
+}
+
+#[test]
+fn dates_that_are_ignored_are_not_said_to_be_inclusive_for_certain() {
+    let dates: &[_] = &["start_date", "end_date"];
+    let report = probe_altered(&InMemory::new(), without_options(dates));
+    for subject in dates {
+        assert_eq!(found(&report, subject), ("inclusive", Certainty::Likely), "{subject}");
+    }
+    // Purchases of earlier days tell more.
+    for (names, wanted) in [(&["end_date"] as &[_], "inclusive"), (&["start_date"], "ignored")] {
+        let emulator = InMemory::new();
+        let api = Api::sandbox("test_probe").unwrap();
+        let client = BlockingClient::with_transport(api, emulator.clone());
+        client.send(PlantTree::new(Trees::of::<1>())).unwrap();
+        emulator.advance(Duration::from_secs(2 * 86_400));
+        let report = probe_altered(&emulator, without_options(names));
+        assert_eq!(found(&report, "start_date"), (wanted, Certainty::Seen));
+    }
+}
