@@ -159,3 +159,35 @@ fn dates_that_are_ignored_are_not_said_to_be_inclusive_for_certain() {
         assert_eq!(found(&report, "start_date"), (wanted, Certainty::Seen));
     }
 }
+
+#[test]
+fn a_cancellation_is_refused_only_if_a_status_refuses_it() {
+    let unknown = (Finding::UNKNOWN, Certainty::Unknown);
+    let refused = ("refused", Certainty::Seen);
+    for (status, wanted) in [
+        (503, unknown),
+        (429, unknown),
+        (307, unknown),
+        (202, unknown),
+        (409, refused),
+        (404, refused),
+    ] {
+        let report = probe_altered(&InMemory::new(), |emulator, request| {
+            if request.uri().path() == "/v1/cancel_impact" {
+                return respond(status, "application/json", "");
+            }
+            pass(emulator, request)
+        });
+        assert_eq!(found(&report, "cancel"), wanted, "{status}");
+    }
+}
+
+#[test]
+fn an_impact_that_was_not_cancelled_does_not_tell_when_a_cancellation_takes_effect() {
+    for _ in 0..5 {
+        let (crossed, others) = (json!("crossed"), json!("buys_the_same"));
+        let switches = [("receipt", &crossed), ("other_software", &others)];
+        let report = probe(&emulator(behaviour(&switches)));
+        assert_ne!(found(&report, "cancel").0, "later");
+    }
+}
