@@ -191,3 +191,34 @@ fn an_impact_that_was_not_cancelled_does_not_tell_when_a_cancellation_takes_effe
         assert_ne!(found(&report, "cancel").0, "later");
     }
 }
+
+#[test]
+fn a_success_for_a_wrong_request_is_not_a_refusal() {
+    let wrong = |request: &Request<Vec<u8>>| {
+        request.uri().path().contains("no_such_path")
+            || (request.method() == "GET" && request.uri().path() == "/v1/plant_tree")
+    };
+    for (status, wanted) in [
+        (200, ("accepted", Certainty::Likely)),
+        (302, ("redirected", Certainty::Seen)),
+        (410, ("refused_otherwise", Certainty::Seen)),
+        (503, (Finding::UNKNOWN, Certainty::Unknown)),
+    ] {
+        let report = probe_altered(&InMemory::new(), |emulator, request| {
+            if wrong(&request) {
+                return respond(status, "text/html", "<html>");
+            }
+            pass(emulator, request)
+        });
+        for subject in ["wrong_path", "wrong_method"] {
+            assert_eq!(found(&report, subject), wanted, "{subject}: {status}");
+        }
+    }
+    let report = probe_altered(&InMemory::new(), |emulator, request| {
+        if wrong(&request) {
+            return respond(200, "application/json", r#"{"type":"error","message":"no"}"#);
+        }
+        pass(emulator, request)
+    });
+    assert_eq!(found(&report, "wrong_path").1, Certainty::Likely);
+}
