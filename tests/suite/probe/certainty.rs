@@ -222,3 +222,16 @@ fn a_success_for_a_wrong_request_is_not_a_refusal() {
     });
     assert_eq!(found(&report, "wrong_path").1, Certainty::Likely);
 }
+
+#[test]
+fn purchases_without_receipts_do_not_mean_that_no_record_was_seen() {
+    let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let is_purchase = request.method() == "POST" && request.uri().path() != "/v1/cancel_impact";
+        let response = pass(emulator, request)?;
+        if is_purchase { respond(204, "application/json", "") } else { Ok(response) }
+    });
+    assert_eq!(found(&report, "metadata_in_records").0, "kept");
+    let said = |text: &str| report.consequences.iter().any(|sentence| sentence.contains(text));
+    assert!(!said("no record was seen"), "{:?}", report.consequences);
+    assert!(!said("for certain"), "{:?}", report.consequences);
+}
