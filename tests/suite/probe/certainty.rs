@@ -192,6 +192,112 @@ fn an_impact_that_was_not_cancelled_does_not_tell_when_a_cancellation_takes_effe
     }
 }
 
+/// Changes the rows of both lists of records.
+fn with_rows(
+    change: impl Fn(Vec<Value>) -> Vec<Value>,
+) -> impl Fn(&InMemory, Request<Vec<u8>>) -> Reply {
+    move |emulator, request| {
+        let response = pass(emulator, request)?;
+        let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
+            return Ok(response);
+        };
+        for list in ["user_records", "customer_records"] {
+            if let Some(rows) = body.get_mut(list).and_then(Value::as_array_mut) {
+                *rows = change(std::mem::take(rows));
+            }
+        }
+        Ok(response.map(|_| body.to_string().into_bytes()))
+    }
+}
+
+#[test]
+fn metadata_that_are_kept_may_be_cut_where_they_are_longer() {
+    let report = probe(&emulator(Behaviour::new()));
+    for subject in ["metadata_in_records", "metadata_in_customer_records"] {
+        assert_eq!(found(&report, subject), ("kept", Certainty::Likely));
+    }
+}
+
+#[test]
+fn metadata_of_others_are_not_taken_for_altered_ones() {
+    let report = probe_altered(
+        &InMemory::new(),
+        with_rows(|rows| {
+            let with_note = |mut row: Value| {
+                if let Some(metadata) = row.get_mut("metadata") {
+                    *metadata = json!({"shop": "x"});
+                }
+                row
+            };
+            rows.into_iter().map(with_note).collect()
+        }),
+    );
+    for subject in ["metadata_in_records", "metadata_in_customer_records"] {
+        assert_eq!(found(&report, subject).1, Certainty::Unknown, "{subject}");
+    }
+}
+
+/// Some records have a time that is a little later, as those of others would.
+#[test]
+fn a_record_of_another_time_does_not_mean_whole_seconds() {
+    let report = probe_altered(
+        &InMemory::new(),
+        with_rows(|rows| {
+            let later = |mut row: Value| {
+                row.as_object_mut().unwrap().remove("metadata");
+                if row["tree_planted"].is_u64() {
+                    let time: DateTime<Utc> = row["time_utc"].as_str().unwrap().parse().unwrap();
+                    let time = time + chrono::TimeDelta::milliseconds(123);
+                    row["time_utc"] = json!(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+                }
+                row
+            };
+            rows.into_iter().map(later).collect()
+        }),
+    );
+    assert_ne!(found(&report, "time_utc").0, "changing");
+    assert!(!report.consequences.iter().any(|sentence| sentence.contains("whole seconds")));
+}
+
+#[test]
+fn a_purchase_just_before_the_probe_is_not_one_of_other_software() {
+    for millis in [1, 100, 900, 1_900] {
+        for marked in [true, false] {
+            let emulator = InMemory::new();
+            let form = json!(if marked { "kept" } else { "dropped" });
+            emulator.emulator().set_behaviour(behaviour(&[("metadata", &form)]));
+            let api = Api::sandbox("test_probe").unwrap();
+            let client = BlockingClient::with_transport(api, emulator.clone());
+            client.send(PlantTree::new(Trees::of::<1>())).unwrap();
+            emulator.advance(Duration::from_millis(millis));
+            let report = probe_altered(&emulator, pass);
+            assert_ne!(found(&report, "other_software").0, "buys_meanwhile", "{millis} {marked}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_listed_twice_are_no_purchases_of_others() {
+    let twice = |rows: Vec<Value>| rows.into_iter().flat_map(|row| [row.clone(), row]).collect();
+    let report = probe_altered(&InMemory::new(), with_rows(twice));
+    assert_eq!(found(&report, "other_software").1, Certainty::Unknown);
+}
+
+#[test]
+fn a_cursor_on_each_page_does_not_mean_a_cap() {
+    let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let response = pass(emulator, request)?;
+        let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
+            return Ok(response);
+        };
+        if body.get("user_records").is_some() && body.get("cursor").is_none() {
+            body["cursor"] = json!("MA==");
+        }
+        Ok(response.map(|_| body.to_string().into_bytes()))
+    });
+    assert_ne!(found(&report, "limit").0, "capped");
+}
+
 #[test]
 fn a_success_for_a_wrong_request_is_not_a_refusal() {
     let wrong = |request: &Request<Vec<u8>>| {
@@ -234,4 +340,19 @@ fn purchases_without_receipts_do_not_mean_that_no_record_was_seen() {
     let said = |text: &str| report.consequences.iter().any(|sentence| sentence.contains(text));
     assert!(!said("no record was seen"), "{:?}", report.consequences);
     assert!(!said("for certain"), "{:?}", report.consequences);
+}
+
+#[test]
+fn an_old_receipt_does_not_put_the_clock_wrong() {
+    let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let response = pass(emulator, request)?;
+        let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
+            return Ok(response);
+        };
+        if body["tree_planted"] == 1 && body.get("cancelled_on").is_none() {
+            body["time_utc"] = json!("2020-01-01T00:00:00.000Z");
+        }
+        Ok(response.map(|_| body.to_string().into_bytes()))
+    });
+    assert_eq!(found(&report, "clock").0, "same");
 }

@@ -18,6 +18,7 @@ use super::report::{Certainty, Finding, Measured, ProbeReport};
 pub(super) fn report(evidence: &Evidence) -> ProbeReport {
     let delays = times::delays(evidence);
     let missing = times::missing(evidence);
+    let timing = times::Timing::of(evidence);
     let dates = times::dates_ahead(evidence);
     let furthest = dates.iter().copied().max_by_key(|millis| millis.unsigned_abs());
     let measured = Measured {
@@ -36,16 +37,16 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         records::metadata(evidence, "metadata_in_records", false),
         records::metadata(evidence, "metadata_in_customer_records", true),
         customers::address(evidence),
-        customers::address_filter(evidence),
-        customers::sent_address(evidence),
+        customers::address_filter(evidence, &timing),
+        customers::sent_address(evidence, &timing),
         records::user_id(evidence),
         records::time_utc(evidence),
-        records::listed_in(evidence),
-        lists::filter_by(evidence),
-        lists::unknown_filter(evidence),
+        records::listed_in(evidence, &timing),
+        lists::filter_by(evidence, &timing),
+        lists::unknown_filter(evidence, &timing),
         lists::sort_order(evidence),
-        lists::bounds(evidence, "start_date", View::Since),
-        lists::bounds(evidence, "end_date", View::Until),
+        lists::bounds(evidence, &timing, "start_date", View::Since),
+        lists::bounds(evidence, &timing, "end_date", View::Until),
         lists::days(evidence),
         lists::limit(evidence),
         lists::cursors(evidence),
@@ -54,21 +55,21 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         times::date_header(evidence, dates.get(dates.len() / 2).copied()),
         purchases::receipts(evidence),
         // A server may know a purchase no sooner than its record shows.
-        times::unless_late(
+        timing.unless_late(
             evidence,
             purchases::cancellation(evidence),
             &["refused"],
             (FIRST, Question::Cancel(FIRST)),
         ),
         purchases::cancel_repeat(evidence),
-        times::unless_late(
+        timing.unless_late(
             evidence,
             purchases::records_afterwards(evidence),
             &["goes"],
             (FIRST, Question::Own(View::Afterwards)),
         ),
         purchases::tracked_from(evidence),
-        times::unless_late(
+        timing.unless_late(
             evidence,
             purchases::track_by(evidence),
             &["account", "customer", "neither"],

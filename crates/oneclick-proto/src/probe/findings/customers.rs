@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::times::{came_and_went, must_show};
+use super::times::Timing;
 use super::{likely, refusal, seen, unknown};
 use crate::probe::evidence::{Answer, Evidence};
 use crate::probe::plan::{Address, INTERNATIONAL, ORDERS, Question, TAGGED, TAGGED_ORDER, View};
@@ -96,7 +96,7 @@ fn is_form_of(sent: &str, address: &str) -> bool {
 }
 
 /// How the filter `customer_email` compares.
-pub(super) fn address_filter(evidence: &Evidence) -> Finding {
+pub(super) fn address_filter(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "address_filter";
     let (Some(stored), Some(found)) =
         (evidence.stored_address(TAGGED), customers(evidence, Address::AsStored))
@@ -111,13 +111,11 @@ pub(super) fn address_filter(evidence: &Evidence) -> Finding {
     let is_filtered = all.iter().any(|address| is_other(&address));
     let late = "the list of customers may show them late";
     match (found.is_empty(), customers(evidence, Address::OtherCase)) {
-        (true, _) if all.contains(&stored) && !came_and_went(evidence) => {
+        (true, _) if all.contains(&stored) && !timing.came_and_went => {
             seen(subject, "finds_nothing", "the stored address finds no customer")
         }
         (true, _) => unknown(subject, late),
-        (false, Some(other)) if other.is_empty() && came_and_went(evidence) => {
-            unknown(subject, late)
-        }
+        (false, Some(other)) if other.is_empty() && timing.came_and_went => unknown(subject, late),
         (false, Some(other)) if other.is_empty() => {
             seen(subject, "exact", "only the address as it is stored finds the customer")
         }
@@ -132,7 +130,7 @@ pub(super) fn address_filter(evidence: &Evidence) -> Finding {
 }
 
 /// Whether the address as it was sent finds the customer's records.
-pub(super) fn sent_address(evidence: &Evidence) -> Finding {
+pub(super) fn sent_address(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "filter_by_sent_address";
     let question = Question::ForCustomers(View::OfTagged);
     let asked = evidence.answers(question).map(|exchange| exchange.asked).max();
@@ -142,7 +140,8 @@ pub(super) fn sent_address(evidence: &Evidence) -> Finding {
     // Whether the list without the filter shows an order, and showed it before.
     let is_listed = |order: usize| {
         let mut pages = evidence.newest(Question::ForCustomers(View::Newest));
-        pages.any(|(_, page)| evidence.shows(order, page)) && must_show(evidence, order, asked)
+        pages.any(|(_, page)| evidence.shows(order, page))
+            && timing.must_show(evidence, order, asked)
     };
     let mut others = (0..ORDERS.len())
         .filter(|order| ORDERS[*order].customer.is_some_and(|customer| customer != TAGGED));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::times::{must_show, shows_late};
+use super::times::{Timing, shows_late};
 use super::{finding, likely, seen, unknown};
 use crate::endpoint::Receipt;
 use crate::probe::evidence::{Answer, Evidence, Failure, Rows, is_undamaged};
@@ -13,10 +13,10 @@ use crate::probe::plan::{ORDERS, Question, View};
 use crate::probe::report::{Certainty, Finding};
 use crate::value::ImpactKind;
 
-pub(super) fn filter_by(evidence: &Evidence) -> Finding {
+pub(super) fn filter_by(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "filter_by";
     let listed = (0..5).filter(|order| ORDERS[*order].kind != ImpactKind::CoralRestored);
-    let mut values: Vec<_> = listed.filter_map(|order| filtered(evidence, order)).collect();
+    let mut values: Vec<_> = listed.filter_map(|order| filtered(evidence, timing, order)).collect();
     let basis = format!("the lists of {} of the kinds in the reference", values.len());
     values.sort_unstable();
     values.dedup();
@@ -27,10 +27,10 @@ pub(super) fn filter_by(evidence: &Evidence) -> Finding {
     }
 }
 
-pub(super) fn unknown_filter(evidence: &Evidence) -> Finding {
+pub(super) fn unknown_filter(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "unknown_filter";
     let coral = (0..5).find(|order| ORDERS[*order].kind == ImpactKind::CoralRestored);
-    let coral = coral.and_then(|order| filtered(evidence, order));
+    let coral = coral.and_then(|order| filtered(evidence, timing, order));
     let nonsense = match evidence.page(Question::Own(View::UnknownKind)) {
         None => match evidence.failure(Question::Own(View::UnknownKind)) {
             Some(Failure { status: Some(400), .. }) => "is refused",
@@ -47,7 +47,7 @@ pub(super) fn unknown_filter(evidence: &Evidence) -> Finding {
 }
 
 /// The effect of a filter for the kind of an order; `None` if it cannot be told.
-fn filtered(evidence: &Evidence, order: usize) -> Option<&'static str> {
+fn filtered(evidence: &Evidence, timing: &Timing, order: usize) -> Option<&'static str> {
     let question = Question::Own(View::Kind(order));
     if let Some(failure) = evidence.failure(question) {
         return (failure.status == Some(400)).then_some("refused");
@@ -55,7 +55,7 @@ fn filtered(evidence: &Evidence, order: usize) -> Option<&'static str> {
     let page = evidence.page(question)?;
     let asked = evidence.answers(question).map(|exchange| exchange.asked).max()?;
     let kind = &ORDERS[order].kind;
-    let must_show = |order| must_show(evidence, order, asked);
+    let must_show = |order| timing.must_show(evidence, order, asked);
     let rows = page.items.iter().filter(|row| is_ordinary(row));
     let kinds: Vec<_> = rows.map(|row| &row.impact.kind).collect();
     let own = (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_none());
@@ -146,7 +146,7 @@ fn is_coarse(times: &[DateTime<Utc>]) -> bool {
 }
 
 /// Whether a bound includes its day.
-pub(super) fn bounds(evidence: &Evidence, subject: &str, view: View) -> Finding {
+pub(super) fn bounds(evidence: &Evidence, timing: &Timing, subject: &str, view: View) -> Finding {
     let question = Question::Own(view);
     let (Some(page), Some(day)) = (evidence.page(question), evidence.server_day()) else {
         return unknown(subject, "the day of the purchases, or its list, could not be read");
@@ -156,7 +156,7 @@ pub(super) fn bounds(evidence: &Evidence, subject: &str, view: View) -> Finding 
         let receipt = evidence.receipt(order);
         receipt.is_some_and(|receipt| would_show(page, receipt))
             && is_listed(evidence, order)
-            && asked.is_some_and(|asked| must_show(evidence, order, asked))
+            && asked.is_some_and(|asked| timing.must_show(evidence, order, asked))
     };
     let shows = (0..ORDERS.len()).any(|order| evidence.shows(order, page));
     // Days begin at most 14 hours earlier than those of UTC.
@@ -214,17 +214,36 @@ pub(super) fn days(evidence: &Evidence) -> Finding {
 pub(super) fn limit(evidence: &Evidence) -> Finding {
     let subject = "limit";
     let one = evidence.page(Question::Own(View::One)).map(|page| times(page).len());
-    let newest = evidence.newest(Question::Own(View::Newest)).last().map(|(_, page)| page);
-    let Some(newest) = newest else { return unknown(subject, "the lists could not be read") };
-    let rows = newest.items.len();
+    if evidence.newest(Question::Own(View::Newest)).next().is_none() {
+        return unknown(subject, "the lists could not be read");
+    }
     if one.is_some_and(|rows| rows > 1) {
         return seen(subject, "ignored", "a page of one row was asked for, more came");
     }
-    // The newest page was asked for with a limit of 1,000.
-    if newest.cursor.is_some() && rows < 999 {
-        return seen(subject, "capped", format!("a page ends after {rows} rows"));
+    // Pages that were asked for with a limit of 1,000.
+    let kinds = (0..5).map(View::Kind);
+    let views =
+        [View::Newest, View::UnknownKind, View::Since, View::Until].into_iter().chain(kinds);
+    let pages = views.flat_map(|view| evidence.newest(Question::Own(view)));
+    let sizes =
+        pages.map(|(_, page)| (page.items.len() + page.malformed.len(), page.cursor.is_some()));
+    let sizes: Vec<_> = sizes.collect();
+    let largest = sizes.iter().map(|(rows, _)| *rows).max().unwrap_or_default();
+    let short = sizes.iter().filter(|(rows, cursor)| *cursor && *rows < 998);
+    let ends = short.map(|(rows, _)| *rows);
+    match (ends.clone().min(), ends.max()) {
+        (Some(least), Some(most)) if least == most && most == largest && most > 0 => {
+            // A cursor may come with each page, so another page has to come without.
+            let basis = format!("a page ends after {most} rows");
+            if sizes.iter().any(|(_, cursor)| !cursor) {
+                seen(subject, "capped", basis)
+            } else {
+                likely(subject, "capped", basis)
+            }
+        }
+        (Some(_), _) => unknown(subject, "pages of several lengths have a cursor"),
+        _ => likely(subject, "honoured", format!("pages of up to {largest} rows")),
     }
-    likely(subject, "honoured", format!("pages of up to {rows} rows"))
 }
 
 pub(super) fn cursors(evidence: &Evidence) -> Finding {
