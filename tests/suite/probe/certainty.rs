@@ -1,7 +1,7 @@
 //! What the probe does not say as certain, since a response would look the same otherwise.
 
 use http::Uri;
-use oneclick_proto::{Machine, PlantTree, RetryPolicy, Step, Trees};
+use oneclick_proto::{Machine, Metadata as Note, PlantTree, RetryPolicy, Step, Trees};
 
 use super::*;
 
@@ -355,4 +355,24 @@ fn an_old_receipt_does_not_put_the_clock_wrong() {
         Ok(response.map(|_| body.to_string().into_bytes()))
     });
     assert_eq!(found(&report, "clock").0, "same");
+}
+
+#[test]
+fn metadata_of_an_equal_purchase_do_not_make_those_of_the_probe_strange() {
+    let emulator = InMemory::new();
+    let api = Api::sandbox("test_probe").unwrap();
+    let client = BlockingClient::with_transport(api, emulator.clone());
+    let note = Note::from_pairs([("order_id", "A-77")]).unwrap();
+    client.send(PlantTree::new(Trees::of::<1>()).metadata(note)).unwrap();
+    let without_ours = |mut row: Value| {
+        if row["metadata"].get("oneclick_intent").is_some() {
+            row.as_object_mut().unwrap().remove("metadata");
+        }
+        row
+    };
+    let report = probe_altered(
+        &emulator,
+        with_rows(move |rows| rows.into_iter().map(without_ours).collect()),
+    );
+    assert_ne!(found(&report, "other_software").0, "buys_meanwhile");
 }

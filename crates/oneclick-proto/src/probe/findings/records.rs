@@ -283,7 +283,14 @@ fn strangers(evidence: &Evidence, page: &Rows) -> usize {
         let marker = evidence.intents[order].marker();
         let marked = page.items.iter().filter(|row| is_ours(row, marker));
         // An equal purchase just before the probe may be taken for its own, which is later.
-        let rows = marked.chain(evidence.rows(order, page));
+        // Others may have metadata where the rows of the probe show none.
+        let receipt = evidence.receipt(order).map(|receipt| receipt.time_utc.datetime());
+        let is_near = |row: &&Receipt| {
+            let apart = receipt.map(|time| (row.time_utc.datetime() - time).abs());
+            ORDERS[order].is_of(row) && apart.is_some_and(|apart| apart <= TimeDelta::seconds(3))
+        };
+        let near = page.items.iter().filter(is_near);
+        let rows = marked.chain(near).chain(evidence.rows(order, page));
         rows.map(|row| row.time_utc.datetime()).max()
     };
     let own: Vec<_> = (0..ORDERS.len()).filter_map(own).collect();
