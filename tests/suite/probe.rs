@@ -1,5 +1,6 @@
 //! The probe: what it says of servers whose behaviour is known.
 
+mod certainty;
 mod safety;
 
 use std::collections::BTreeSet;

@@ -21,10 +21,13 @@ use crate::output;
 use crate::session::{self, Session};
 
 pub(crate) fn run(session: &Session, args: &ProbeArgs) -> Result<(), Failure> {
-    let probe = Probe::new(session.client.api(), Utc::now())?;
+    // Refuses production before anything is sent or asked.
+    drop(Probe::new(session.client.api(), Utc::now())?);
     let account = session.client.whoami()?;
     announce(session);
     buy::confirm(session, args.yes, "buy and cancel this", &account)?;
+    // The answer may have taken long, and the server's clock is compared with this time.
+    let probe = Probe::new(session.client.api(), Utc::now())?;
     let report = drive(session, probe);
     if args.save {
         save(session, &account, &report)?;

@@ -78,6 +78,17 @@ fn a_live_key_is_refused_and_a_key_without_a_prefix_asks() {
     assert!(server.emulator().account("test_command").is_none());
 }
 
+/// The responses to the requests before the first purchase, and a person, may take long.
+#[test]
+fn the_clock_is_compared_with_the_time_at_which_the_probe_begins() {
+    let server = Server::start().unwrap();
+    let slow = FaultRule::new(Fault::LateResponse { millis: 3_000 });
+    server.emulator().inject(slow.on("/v1/whoami").times(1));
+    let report = report(&Setup::at(&server));
+    let ahead = report["measured"]["clock_ahead_seconds"].as_i64().unwrap();
+    assert!(ahead < 2, "{ahead} s");
+}
+
 #[test]
 fn what_could_not_be_cancelled_is_said_with_its_id() {
     let server = Server::start().unwrap();

@@ -10,14 +10,15 @@ mod times;
 use std::time::Duration;
 
 use super::consequences::consequences;
-use super::evidence::Evidence;
-use super::plan::{View, Wrong};
+use super::evidence::{Evidence, Failure};
+use super::plan::{FIRST, Question, TAGGED_ORDER, TrackedBy, View, Wrong};
 use super::report::{Certainty, Finding, Measured, ProbeReport};
 
 /// The report about all that was seen.
 pub(super) fn report(evidence: &Evidence) -> ProbeReport {
     let delays = times::delays(evidence);
     let missing = times::missing(evidence);
+    let timing = times::Timing::of(evidence);
     let dates = times::dates_ahead(evidence);
     let furthest = dates.iter().copied().max_by_key(|millis| millis.unsigned_abs());
     let measured = Measured {
@@ -36,16 +37,16 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         records::metadata(evidence, "metadata_in_records", false),
         records::metadata(evidence, "metadata_in_customer_records", true),
         customers::address(evidence),
-        customers::address_filter(evidence),
-        customers::sent_address(evidence),
+        customers::address_filter(evidence, &timing),
+        customers::sent_address(evidence, &timing),
         records::user_id(evidence),
         records::time_utc(evidence),
-        records::listed_in(evidence),
-        lists::filter_by(evidence),
-        lists::unknown_filter(evidence),
+        records::listed_in(evidence, &timing),
+        lists::filter_by(evidence, &timing),
+        lists::unknown_filter(evidence, &timing),
         lists::sort_order(evidence),
-        lists::bounds(evidence, "start_date", View::Since),
-        lists::bounds(evidence, "end_date", View::Until),
+        lists::bounds(evidence, &timing, "start_date", View::Since),
+        lists::bounds(evidence, &timing, "end_date", View::Until),
         lists::days(evidence),
         lists::limit(evidence),
         lists::cursors(evidence),
@@ -53,11 +54,27 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         times::clock(&measured),
         times::date_header(evidence, dates.get(dates.len() / 2).copied()),
         purchases::receipts(evidence),
-        purchases::cancellation(evidence),
+        // A server may know a purchase no sooner than its record shows.
+        timing.unless_late(
+            evidence,
+            purchases::cancellation(evidence),
+            &["refused"],
+            (FIRST, Question::Cancel(FIRST)),
+        ),
         purchases::cancel_repeat(evidence),
-        purchases::records_afterwards(evidence),
+        timing.unless_late(
+            evidence,
+            purchases::records_afterwards(evidence),
+            &["goes"],
+            (FIRST, Question::Own(View::Afterwards)),
+        ),
         purchases::tracked_from(evidence),
-        purchases::track_by(evidence),
+        timing.unless_late(
+            evidence,
+            purchases::track_by(evidence),
+            &["account", "customer", "neither"],
+            (TAGGED_ORDER, Question::Track(TAGGED_ORDER, TrackedBy::Account)),
+        ),
         records::other_rows(evidence),
         records::other_software(evidence),
         responses::limit_headers(evidence),
@@ -92,6 +109,12 @@ fn likely(subject: &str, value: &str, basis: impl Into<String>) -> Finding {
 
 fn unknown(subject: &str, reason: &str) -> Finding {
     finding(subject, Finding::UNKNOWN, Certainty::Unknown, reason)
+}
+
+/// The status of a response that refuses the request itself. The others say that something is
+/// wrong with the server, or that it is busy, and tell nothing of the request.
+fn refusal(failure: Failure) -> Option<u16> {
+    failure.status.filter(|status| (400..500).contains(status) && ![408, 425, 429].contains(status))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -3,58 +3,69 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::times::shows_late;
+use super::times::{Timing, shows_late};
 use super::{finding, likely, seen, unknown};
 use crate::endpoint::Receipt;
-use crate::probe::evidence::{Answer, Evidence, Rows, is_undamaged};
+use crate::probe::evidence::{Answer, Evidence, Failure, Rows, is_undamaged};
 use crate::probe::plan::{ORDERS, Question, View};
 use crate::probe::report::{Certainty, Finding};
 use crate::value::ImpactKind;
 
-pub(super) fn filter_by(evidence: &Evidence) -> Finding {
+pub(super) fn filter_by(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "filter_by";
     let listed = (0..5).filter(|order| ORDERS[*order].kind != ImpactKind::CoralRestored);
-    let mut values: Vec<_> = listed
-        .filter_map(|order| {
-            filtered(evidence, Question::Own(View::Kind(order)), &ORDERS[order].kind)
-        })
-        .collect();
+    let mut values: Vec<_> = listed.filter_map(|order| filtered(evidence, timing, order)).collect();
+    let basis = format!("the lists of {} of the kinds in the reference", values.len());
+    values.sort_unstable();
     values.dedup();
     match values[..] {
-        [] => unknown(subject, "the lists could not be read"),
-        [value] => seen(subject, value, "a list for each of the kinds in the reference"),
-        _ => seen(subject, "changing", "a list for each of the kinds in the reference"),
+        [] => unknown(subject, "no list could be read that would show it"),
+        [value] => seen(subject, value, basis),
+        _ => seen(subject, "changing", format!("{basis}: {}", values.join(", "))),
     }
 }
 
-pub(super) fn unknown_filter(evidence: &Evidence) -> Finding {
+pub(super) fn unknown_filter(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "unknown_filter";
     let coral = (0..5).find(|order| ORDERS[*order].kind == ImpactKind::CoralRestored);
-    let coral = coral.and_then(|order| {
-        filtered(evidence, Question::Own(View::Kind(order)), &ImpactKind::CoralRestored)
-    });
-    let nonsense = ImpactKind::from("oneclick_probe");
-    let nonsense = filtered(evidence, Question::Own(View::UnknownKind), &nonsense);
-    let Some(coral) = coral else { return unknown(subject, "the list could not be read") };
-    let nonsense = nonsense.unwrap_or(Finding::UNKNOWN);
-    seen(subject, coral, format!("coral_restored; a name that is no kind: {nonsense}"))
+    let coral = coral.and_then(|order| filtered(evidence, timing, order));
+    let nonsense = match evidence.page(Question::Own(View::UnknownKind)) {
+        None => match evidence.failure(Question::Own(View::UnknownKind)) {
+            Some(Failure { status: Some(400), .. }) => "is refused",
+            _ => "gets an unknown answer",
+        },
+        Some(page) if page.items.iter().any(is_ordinary) => "gets all kinds",
+        Some(_) => "gets no row",
+    };
+    let Some(coral) = coral else {
+        return unknown(subject, "no list could be read that would show it");
+    };
+    let basis = format!("filter_by=coral_restored; a name that is of no kind {nonsense}");
+    seen(subject, coral, basis)
 }
 
-/// The effect of a filter for a kind that was bought.
-fn filtered(evidence: &Evidence, question: Question, kind: &ImpactKind) -> Option<&'static str> {
+/// The effect of a filter for the kind of an order; `None` if it cannot be told.
+fn filtered(evidence: &Evidence, timing: &Timing, order: usize) -> Option<&'static str> {
+    let question = Question::Own(View::Kind(order));
     if let Some(failure) = evidence.failure(question) {
         return (failure.status == Some(400)).then_some("refused");
     }
     let page = evidence.page(question)?;
+    let asked = evidence.answers(question).map(|exchange| exchange.asked).max()?;
+    let kind = &ORDERS[order].kind;
+    let must_show = |order| timing.must_show(evidence, order, asked);
     let rows = page.items.iter().filter(|row| is_ordinary(row));
     let kinds: Vec<_> = rows.map(|row| &row.impact.kind).collect();
-    Some(match () {
-        () if kinds.iter().any(|found| *found != kind) => "everything",
-        () if kinds.is_empty() => "empty",
-        () => "honoured",
-    })
+    let own = (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_none());
+    // Records of another kind, which the list shows without the filter.
+    let mut others = own.filter(|order| ORDERS[*order].kind != *kind);
+    match () {
+        () if kinds.iter().any(|found| *found != kind) => Some("everything"),
+        () if kinds.is_empty() => must_show(order).then_some("empty"),
+        () => others.any(must_show).then_some("honoured"),
+    }
 }
 
 /// Whether a row is of a known kind, and not one that a server adds to each page.
@@ -135,21 +146,42 @@ fn is_coarse(times: &[DateTime<Utc>]) -> bool {
 }
 
 /// Whether a bound includes its day.
-pub(super) fn bounds(evidence: &Evidence, subject: &str, view: View) -> Finding {
-    let Some(page) = evidence.page(Question::Own(view)) else {
+pub(super) fn bounds(evidence: &Evidence, timing: &Timing, subject: &str, view: View) -> Finding {
+    let question = Question::Own(view);
+    let (Some(page), Some(day)) = (evidence.page(question), evidence.server_day()) else {
         return unknown(subject, "the day of the purchases, or its list, could not be read");
     };
-    let basis = "a list that begins or ends with the day of the purchases";
+    let asked = evidence.answers(question).map(|exchange| exchange.asked).max();
     let is_missing = |order| {
         let receipt = evidence.receipt(order);
-        receipt.is_some_and(|receipt| would_show(page, receipt)) && is_listed(evidence, order)
+        receipt.is_some_and(|receipt| would_show(page, receipt))
+            && is_listed(evidence, order)
+            && asked.is_some_and(|asked| timing.must_show(evidence, order, asked))
     };
+    let shows = (0..ORDERS.len()).any(|order| evidence.shows(order, page));
+    // Days begin at most 14 hours earlier than those of UTC.
+    let too_old = |time: &DateTime<Utc>| {
+        let begin = day.and_time(NaiveTime::MIN).and_utc();
+        view == View::Since && *time < begin - TimeDelta::hours(14)
+    };
+    let without_bound = || evidence.newest(Question::Own(View::Newest)).map(|(_, page)| page);
     match () {
-        () if (0..ORDERS.len()).any(|order| evidence.shows(order, page)) => {
-            seen(subject, "inclusive", basis)
+        () if times(page).iter().any(too_old) => {
+            seen(subject, "ignored", "rows of earlier days came")
         }
-        () if (0..ORDERS.len()).any(is_missing) => seen(subject, "exclusive", basis),
-        () => unknown(subject, "the page ends before the purchases"),
+        () if shows
+            && page.cursor.is_none()
+            && without_bound().flat_map(times).any(|time| too_old(&time)) =>
+        {
+            seen(subject, "inclusive", "the day of the purchases came, and no earlier one")
+        }
+        () if shows => {
+            likely(subject, "inclusive", "the day of the purchases came, as it would unfiltered")
+        }
+        () if (0..ORDERS.len()).any(is_missing) => {
+            seen(subject, "exclusive", "the day of the purchases did not come")
+        }
+        () => unknown(subject, "the page ends before the purchases, or records show late"),
     }
 }
 
@@ -182,17 +214,36 @@ pub(super) fn days(evidence: &Evidence) -> Finding {
 pub(super) fn limit(evidence: &Evidence) -> Finding {
     let subject = "limit";
     let one = evidence.page(Question::Own(View::One)).map(|page| times(page).len());
-    let newest = evidence.newest(Question::Own(View::Newest)).last().map(|(_, page)| page);
-    let Some(newest) = newest else { return unknown(subject, "the lists could not be read") };
-    let rows = newest.items.len();
+    if evidence.newest(Question::Own(View::Newest)).next().is_none() {
+        return unknown(subject, "the lists could not be read");
+    }
     if one.is_some_and(|rows| rows > 1) {
         return seen(subject, "ignored", "a page of one row was asked for, more came");
     }
-    // The newest page was asked for with a limit of 1,000.
-    if newest.cursor.is_some() && rows < 999 {
-        return seen(subject, "capped", format!("a page ends after {rows} rows"));
+    // Pages that were asked for with a limit of 1,000.
+    let kinds = (0..5).map(View::Kind);
+    let views =
+        [View::Newest, View::UnknownKind, View::Since, View::Until].into_iter().chain(kinds);
+    let pages = views.flat_map(|view| evidence.newest(Question::Own(view)));
+    let sizes =
+        pages.map(|(_, page)| (page.items.len() + page.malformed.len(), page.cursor.is_some()));
+    let sizes: Vec<_> = sizes.collect();
+    let largest = sizes.iter().map(|(rows, _)| *rows).max().unwrap_or_default();
+    let short = sizes.iter().filter(|(rows, cursor)| *cursor && *rows < 998);
+    let ends = short.map(|(rows, _)| *rows);
+    match (ends.clone().min(), ends.max()) {
+        (Some(least), Some(most)) if least == most && most == largest && most > 0 => {
+            // A cursor may come with each page, so another page has to come without.
+            let basis = format!("a page ends after {most} rows");
+            if sizes.iter().any(|(_, cursor)| !cursor) {
+                seen(subject, "capped", basis)
+            } else {
+                likely(subject, "capped", basis)
+            }
+        }
+        (Some(_), _) => unknown(subject, "pages of several lengths have a cursor"),
+        _ => likely(subject, "honoured", format!("pages of up to {largest} rows")),
     }
-    likely(subject, "honoured", format!("pages of up to {rows} rows"))
 }
 
 pub(super) fn cursors(evidence: &Evidence) -> Finding {

@@ -1,10 +1,11 @@
 //! Receipts, cancellations and tracking.
 
 use super::times::came_and_went;
-use super::{likely, seen, unknown};
-use crate::probe::evidence::{Answer, Evidence};
+use super::{likely, refusal, seen, unknown};
+use crate::probe::evidence::{Answer, Evidence, Failure};
 use crate::probe::plan::{FIRST, ORDERS, Question, TAGGED_ORDER, TrackedBy, View};
 use crate::probe::report::Finding;
+use crate::value::ImpactId;
 
 pub(super) fn receipts(evidence: &Evidence) -> Finding {
     let subject = "receipt";
@@ -43,10 +44,11 @@ pub(super) fn cancellation(evidence: &Evidence) -> Finding {
     let cancelled = evidence.answers(Question::Cancel(FIRST)).next();
     let Some(cancelled) = cancelled else { return unknown(subject, "nothing was cancelled") };
     if let Answer::Failed(failure) = cancelled.answer {
-        return match failure.status {
-            Some(status) => seen(subject, "refused", format!("the status is {status}")),
-            None => unknown(subject, "no response arrived"),
-        };
+        return refused(subject, failure);
+    }
+    let tracked = evidence.receipt(FIRST).map(ImpactId::from);
+    if tracked.is_none() || tracked != evidence.id(FIRST) {
+        return unknown(subject, "the tracked impact is another one than the cancelled one");
     }
     let since = cancelled.answered;
     let tracked = evidence.answers(Question::Track(FIRST, TrackedBy::Account));
@@ -81,11 +83,19 @@ pub(super) fn cancel_repeat(evidence: &Evidence) -> Finding {
         Some(Answer::Cancellation(_)) => {
             seen(subject, "all_fields", "the second response has the amount")
         }
-        Some(Answer::Failed(failure)) => match failure.status {
-            Some(status) => seen(subject, "refused", format!("the status is {status}")),
-            None => unknown(subject, "no response arrived"),
-        },
+        Some(Answer::Failed(failure)) => refused(subject, *failure),
         _ => unknown(subject, "nothing was cancelled"),
+    }
+}
+
+/// The failure of a cancellation.
+fn refused(subject: &str, failure: Failure) -> Finding {
+    match (refusal(failure), failure.status) {
+        (Some(status), _) => seen(subject, "refused", format!("the status is {status}")),
+        (None, Some(status)) => {
+            unknown(subject, &format!("the status {status} does not say whether it was refused"))
+        }
+        (None, None) => unknown(subject, "no response arrived"),
     }
 }
 

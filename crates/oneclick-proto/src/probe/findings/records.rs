@@ -1,9 +1,10 @@
 //! What records show, beside the receipts of the same purchases.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::lists::{is_ordinary, would_show};
+use super::times::Timing;
 use super::{likely, seen, unknown};
 use crate::endpoint::Receipt;
 use crate::probe::evidence::{Evidence, Rows};
@@ -11,6 +12,7 @@ use crate::probe::plan::{ORDERS, Question, TAGGED_ORDER, View};
 use crate::probe::purchase;
 use crate::probe::report::Finding;
 use crate::value::{ImpactKind, Timestamp};
+use crate::verify::is_ours;
 
 /// The metadata of records, beside what was sent.
 pub(super) fn metadata(evidence: &Evidence, subject: &str, for_customers: bool) -> Finding {
@@ -19,6 +21,7 @@ pub(super) fn metadata(evidence: &Evidence, subject: &str, for_customers: bool) 
         let row = move |order| evidence.row(order, page).map(move |row| (order, row));
         (0..ORDERS.len()).filter_map(row)
     });
+    let rows = rows.filter(|(order, row)| may_be_sent(evidence, *order, row));
     let values: Vec<_> = rows.map(|(order, row)| change(evidence, order, row)).collect();
     let Some(first) = values.first() else {
         return unknown(subject, "no record of a purchase was found in this list");
@@ -26,7 +29,43 @@ pub(super) fn metadata(evidence: &Evidence, subject: &str, for_customers: bool) 
     if values.iter().any(|value| value != first) {
         return seen(subject, "changing", "the metadata of the records differ in their form");
     }
-    seen(subject, first, format!("{} readings of records", values.len()))
+    let basis = format!("{} readings of records", values.len());
+    if *first == "kept" {
+        // Longer values may be cut.
+        let sent = purchase(0, evidence);
+        let sent = sent.iter().flat_map(|purchase| purchase.metadata().iter());
+        let longest = sent.map(|(_, value)| value.chars().count()).max();
+        let longest = longest.unwrap_or_default();
+        return likely(
+            subject,
+            first,
+            format!("{basis}, with values of up to {longest} characters"),
+        );
+    }
+    seen(subject, first, basis)
+}
+
+/// Whether the metadata of a row may be those that were sent. Without the marker, a row may be
+/// that of an equal purchase of others.
+fn may_be_sent(evidence: &Evidence, order: usize, row: &Receipt) -> bool {
+    let plain = |text: &str| {
+        let letters = text.chars().filter(char::is_ascii_alphanumeric);
+        letters.collect::<String>().to_lowercase()
+    };
+    let mut shown = row.extra.get("metadata").map(|text| plain(&text.to_string()));
+    for (key, value) in row.metadata.iter() {
+        let text = shown.get_or_insert_default();
+        text.push_str(&plain(key));
+        text.push_str(&plain(value.as_str().unwrap_or_default()));
+    }
+    let sent = purchase(order, evidence);
+    let mut sent = sent.iter().flat_map(|purchase| purchase.metadata().iter());
+    shown.is_none_or(|shown| {
+        sent.any(|(key, value)| {
+            let begin: String = plain(value).chars().take(8).collect();
+            shown.contains(&plain(key)) || shown.contains(&begin)
+        })
+    })
 }
 
 /// How the metadata of a record differ from what was sent.
@@ -107,16 +146,27 @@ pub(super) fn time_utc(evidence: &Evidence) -> Finding {
     let subject = "time_utc";
     // A time that happens to be a whole second is the same in several forms.
     let tells = |receipt: &Receipt| receipt.time_utc.datetime().timestamp_subsec_nanos() != 0;
+    let mut marked = false;
     let mut values: Vec<_> = pairs(evidence)
         .filter(|(_, receipt, _)| tells(receipt))
-        .map(|(_, receipt, row)| form(&receipt.time_utc, &row.time_utc))
+        .map(|(order, receipt, row)| {
+            marked |= is_ours(row, evidence.intents[order].marker());
+            form(&receipt.time_utc, &row.time_utc)
+        })
         .collect();
     let readings = values.len();
     values.sort_unstable();
     values.dedup();
+    // An equal purchase of others may have been taken for one of the probe.
+    if !marked && values.len() > 1 {
+        values.retain(|value| *value != "another_time");
+    }
     let basis = format!("{readings} records beside their receipts");
     match values[..] {
         [] => unknown(subject, "no record was found for a receipt"),
+        ["another_time"] if !marked => {
+            likely(subject, "another_time", format!("{basis}, which may be those of others"))
+        }
         [value] => seen(subject, value, basis),
         // A time that is rounded down is also cut.
         ["seconds_cut", "seconds_rounded"] => seen(subject, "seconds_rounded", basis),
@@ -139,7 +189,7 @@ fn form(receipt: &Timestamp, record: &Timestamp) -> &'static str {
     }
 }
 
-pub(super) fn listed_in(evidence: &Evidence) -> Finding {
+pub(super) fn listed_in(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "listed_in";
     // Whether the list shows such a purchase; `None` if no page would show it.
     let shows = |question| {
@@ -150,9 +200,10 @@ pub(super) fn listed_in(evidence: &Evidence) -> Finding {
                 if evidence.shows(order, page) {
                     return Some(true);
                 }
-                let bought = evidence.bought_at(order).is_some_and(|at| exchange.asked >= at);
                 let receipt = evidence.receipt(order);
-                if bought && receipt.is_some_and(|receipt| would_show(page, receipt)) {
+                if timing.must_show(evidence, order, exchange.asked)
+                    && receipt.is_some_and(|receipt| would_show(page, receipt))
+                {
                     shown = Some(false);
                 }
             }
@@ -166,7 +217,7 @@ pub(super) fn listed_in(evidence: &Evidence) -> Finding {
         (Some(false), Some(true)) => seen(subject, "customer_records", basis),
         (Some(true), Some(false)) => seen(subject, "records", basis),
         (Some(true), Some(true)) => seen(subject, "both", basis),
-        _ => unknown(subject, "the purchases for customers were found in no list"),
+        _ => unknown(subject, "the lists do not show where the purchases for customers are"),
     }
 }
 
@@ -210,20 +261,49 @@ fn malformed(fields: &Map<String, Value>) -> &'static str {
 
 pub(super) fn other_software(evidence: &Evidence) -> Finding {
     let subject = "other_software";
-    let Some(began) = evidence.began() else { return unknown(subject, "nothing was bought") };
-    let since = began - TimeDelta::seconds(2);
-    let strangers = |page: &Rows| {
-        let recent = page.items.iter().filter(|row| is_ordinary(row));
-        let recent = recent.filter(|row| row.time_utc.datetime() >= since);
-        let ours = (0..ORDERS.len()).filter(|order| evidence.shows(*order, page)).count();
-        recent.count().saturating_sub(ours)
+    if evidence.maybe_bought().next().is_none() {
+        return unknown(subject, "nothing was bought");
+    }
+    let count = evidence.pages().map(|page| strangers(evidence, page)).max();
+    match count {
+        None => unknown(subject, "the lists could not be read"),
+        Some(0) if evidence.pages().any(|page| distinct(page).count() < page.items.len()) => {
+            unknown(subject, "rows are listed twice, and some may be those of others")
+        }
+        Some(0) => likely(subject, "none", "no other purchase while the probe ran"),
+        Some(count) => {
+            seen(subject, "buys_meanwhile", format!("{count} records of other purchases"))
+        }
+    }
+}
+
+/// How many rows of others a page shows that were bought after the first one of the probe.
+fn strangers(evidence: &Evidence, page: &Rows) -> usize {
+    let own = |order: usize| {
+        let marker = evidence.intents[order].marker();
+        let marked = page.items.iter().filter(|row| is_ours(row, marker));
+        // An equal purchase just before the probe may be taken for its own, which is later.
+        // Others may have metadata where the rows of the probe show none.
+        let receipt = evidence.receipt(order).map(|receipt| receipt.time_utc.datetime());
+        let is_near = |row: &&Receipt| {
+            let apart = receipt.map(|time| (row.time_utc.datetime() - time).abs());
+            ORDERS[order].is_of(row) && apart.is_some_and(|apart| apart <= TimeDelta::seconds(3))
+        };
+        let near = page.items.iter().filter(is_near);
+        let rows = marked.chain(near).chain(evidence.rows(order, page));
+        rows.map(|row| row.time_utc.datetime()).max()
     };
-    let count = evidence.pages().map(strangers).max().unwrap_or_default();
-    if count > 0 {
-        return seen(subject, "buys_meanwhile", format!("{count} records of other purchases"));
-    }
-    if evidence.pages().next().is_none() {
-        return unknown(subject, "the lists could not be read");
-    }
-    likely(subject, "none", "no other purchase while the probe ran")
+    let own: Vec<_> = (0..ORDERS.len()).filter_map(own).collect();
+    let Some(first) = own.iter().min() else { return 0 };
+    // A time may be rounded in one row and not in another.
+    let is_later = |time: DateTime<Utc>| time > *first + TimeDelta::seconds(1);
+    let rows = distinct(page).filter(|row| is_later(row.time_utc.datetime()));
+    let ours = own.iter().filter(|time| is_later(**time)).count();
+    rows.count().saturating_sub(ours)
+}
+
+/// The rows of a page that differ.
+fn distinct(page: &Rows) -> impl Iterator<Item = &Receipt> {
+    let rows = page.items.iter().enumerate().filter(|(_, row)| is_ordinary(row));
+    rows.filter(|(at, row)| !page.items[..*at].contains(row)).map(|(_, row)| row)
 }

@@ -27,10 +27,18 @@ pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
                 (false, true) => "with other JSON",
                 (false, false) => "without JSON",
             };
-            let value = if status == wrong.status() { "refused" } else { "refused_otherwise" };
-            seen(subject, value, format!("{status} {body}, {}", exchange.content_type))
+            let basis = format!("{status} {body}, {}", exchange.content_type);
+            match status {
+                _ if status == wrong.status() => seen(subject, "refused", basis),
+                // A server that is busy or out of order says nothing of the request.
+                408 | 425 | 429 | 502..=504 => unknown(subject, &basis),
+                200..=299 => likely(subject, "accepted", basis),
+                300..=399 => seen(subject, "redirected", basis),
+                _ => seen(subject, "refused_otherwise", basis),
+            }
         }
-        _ => seen(subject, "accepted", "a 2xx response"),
+        // The body may still tell of an error.
+        _ => likely(subject, "accepted", "a 2xx response with JSON"),
     }
 }
 

@@ -14,7 +14,11 @@ pub(super) fn visibility(evidence: &Evidence, delays: &[Duration]) -> Finding {
     let subject = "visibility";
     let shown = shown(evidence);
     let Some(worst) = delays.last() else {
-        return unknown(subject, "no record of a purchase was found");
+        let reason = match evidence.receipts().next() {
+            Some(_) => "no record of a purchase was found",
+            None => "no receipt arrived, from which the time would count",
+        };
+        return unknown(subject, reason);
     };
     let missing = missing(evidence).len();
     let basis = format!(
@@ -90,6 +94,51 @@ pub(super) fn shows_late(evidence: &Evidence) -> bool {
     shown(evidence).iter().any(|shown| !shown.at_once) || came_and_went(evidence)
 }
 
+/// What is known of the time that records take to show.
+pub(super) struct Timing {
+    /// Whether all records showed at the first reading after their purchase.
+    at_once: bool,
+    /// Whether a record was there in one reading and missing in a later one.
+    pub(super) came_and_went: bool,
+}
+
+impl Timing {
+    pub(super) fn of(evidence: &Evidence) -> Self {
+        let shown = shown(evidence);
+        let at_once = !shown.is_empty() && shown.iter().all(|shown| shown.at_once);
+        Self { at_once, came_and_went: came_and_went(evidence) }
+    }
+
+    /// Whether a record has to show in what is asked at this time, unless the request hides
+    /// it: a page showed it before, or every record showed at once.
+    pub(super) fn must_show(&self, evidence: &Evidence, order: usize, asked: Duration) -> bool {
+        let was_there = || {
+            let before = evidence.exchanges.iter().filter(|exchange| exchange.answered <= asked);
+            before.filter_map(Exchange::page).any(|page| evidence.shows(order, page))
+        };
+        let bought = || evidence.bought_at(order).is_some_and(|bought| bought <= asked);
+        !self.came_and_went && ((self.at_once && bought()) || was_there())
+    }
+
+    /// A finding, unless it is one of these values and a record that shows late, or comes and
+    /// goes, would explain it too.
+    pub(super) fn unless_late(
+        &self,
+        evidence: &Evidence,
+        finding: Finding,
+        values: &[&str],
+        (order, question): (usize, Question),
+    ) -> Finding {
+        let asked = evidence.answers(question).map(|exchange| exchange.asked).min();
+        if !values.contains(&&*finding.value)
+            || asked.is_some_and(|asked| self.must_show(evidence, order, asked))
+        {
+            return finding;
+        }
+        unknown(&finding.subject, "records show late, or come and go, which looks the same")
+    }
+}
+
 /// Whether a record was there in one reading and missing in a later one.
 pub(super) fn came_and_went(evidence: &Evidence) -> bool {
     (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_none()).any(|order| {
@@ -116,15 +165,19 @@ pub(super) fn clock(measured: &Measured) -> Finding {
     }
 }
 
-/// How far the server's times are ahead of the client's clock.
+/// How far the server's times are ahead of the client's clock: the median, since a receipt may
+/// be that of an older purchase.
 pub(super) fn clock_ahead(evidence: &Evidence) -> Option<i64> {
     let began = evidence.exchanges.first()?.asked;
-    evidence.exchanges.iter().find_map(|exchange| {
+    let ahead = evidence.exchanges.iter().filter_map(|exchange| {
         let Answer::Receipt(receipt, _) = &exchange.answer else { return None };
         let client = evidence.client_clock
             + TimeDelta::from_std(exchange.asked.saturating_sub(began)).ok()?;
         Some((receipt.time_utc.datetime() - client).num_seconds())
-    })
+    });
+    let mut ahead: Vec<_> = ahead.collect();
+    ahead.sort_unstable();
+    ahead.get(ahead.len() / 2).copied()
 }
 
 pub(super) fn date_header(evidence: &Evidence, ahead: Option<i64>) -> Finding {
