@@ -182,6 +182,10 @@ impl Known {
     /// Corrects the report if the response to a purchase contradicts it.
     pub(crate) fn compare(&self, purchase: &Purchase, response: &Response<Vec<u8>>) {
         let Some((path, report)) = &self.report else { return };
+        // The body of a failure is no receipt, whatever it looks like.
+        if !response.status().is_success() {
+            return;
+        }
         let Ok(receipt) = serde_json::from_slice::<Receipt>(response.body()) else { return };
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use oneclick_emulator::behaviour::{DateHeader, MetadataForm, ReceiptForm};
-use oneclick_emulator::{Behaviour, Fault, FaultRule, Server};
+use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 use serde_json::Value;
 
 use super::support::{Setup, as_production, finished, wait_until_bought};
@@ -85,7 +85,7 @@ fn what_could_not_be_cancelled_is_said_with_its_id() {
         FaultRule::new(Fault::Gateway {
             status: 403,
             applied: false,
-            body: oneclick_emulator::GatewayBody::Html,
+            body: GatewayBody::Html,
         })
         .on("/v1/cancel_impact"),
     );
@@ -146,4 +146,20 @@ fn later_purchases_use_what_was_saved_until_a_response_contradicts_it() {
     let bought = setup.run(&["plant", "5"]);
     assert_eq!(bought.code, 0, "{}", bought.stderr);
     assert!(bought.stderr.contains("is not a report of this version"), "{}", bought.stderr);
+}
+
+#[test]
+fn a_failure_that_looks_like_a_receipt_corrects_nothing() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let path = saved(&setup).unwrap();
+    let report = fs::read_to_string(&path).unwrap();
+    // The receipt of something else, with a status that makes it none.
+    server.emulator().set_behaviour(Behaviour::new().receipt(ReceiptForm::Crossed));
+    let failure = Fault::Gateway { status: 500, applied: true, body: GatewayBody::Own };
+    server.emulator().inject(FaultRule::new(failure).on("/v1/plant_tree").times(1));
+    let bought = setup.run(&["plant", "5", "--wait", "5"]);
+    assert!(!bought.stderr.contains("was corrected"), "{}", bought.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), report);
 }
