@@ -36,6 +36,10 @@ pub struct ProbeReport {
     /// The ids of those that could not be cancelled. They are not part of the document.
     #[serde(skip)]
     pub not_cancelled: Vec<ImpactId>,
+    /// Ids of receipts that may be those of purchases of others, so they were not cancelled.
+    /// They are not part of the document.
+    #[serde(skip)]
+    pub doubtful: Vec<ImpactId>,
 }
 
 /// The value that a server takes where the reference is silent.
