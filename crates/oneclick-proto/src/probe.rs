@@ -35,8 +35,9 @@ use crate::{
     PlantTree, Purchase, Reason, RestoreCoral, TrackImpact,
 };
 
-/// The most requests that a probe makes, with retries and cancellations.
-const MAX_REQUESTS: u32 = 99;
+/// The most requests that a probe makes, with retries and cancellations. The program asks for
+/// the account before, which takes up to three attempts: together they stay below 100.
+const MAX_REQUESTS: u32 = 96;
 /// After how many failures in a row a probe asks nothing more, and repeats no cancellation.
 const MAX_FAILURES: u32 = 4;
 /// The longest `Retry-After` that is respected.

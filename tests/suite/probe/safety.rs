@@ -180,7 +180,7 @@ fn no_retry_policy_and_no_failures_lead_to_a_hundred_requests() {
             Ok(Response::builder().status(503).body(Vec::new()).unwrap())
         });
         let case = format!("seed {seed}, run {run}, {percent} %, {retry:?}");
-        assert!(requests < 100, "{case}: {requests} requests");
+        assert!(requests <= 96, "{case}: {requests} requests");
         assert_eq!(report.requests, requests, "{case}");
         let bought = emulator.emulator().account("test_probe").is_some();
         let (ours, others) = if bought { ledgers(&emulator) } else { (Vec::new(), Vec::new()) };
@@ -599,7 +599,7 @@ fn each_cancellation_is_tried_whatever_fails() {
             }
         });
         assert_eq!(tried(&requests), 20, "{failure}");
-        assert!(report.requests < 100, "{failure}: {} requests", report.requests);
+        assert!(report.requests <= 96, "{failure}: {} requests", report.requests);
         let left = match failure {
             "503 once" => 0..1,
             // Each has an effect, and the requests do not suffice to repeat each.
