@@ -25,6 +25,7 @@ pub use self::report::{Certainty, Finding, Measured, ProbeReport};
 use crate::api::{Api, ApiKey, ConfigError};
 use crate::endpoint::{Endpoint, Page, Receipt};
 use crate::machine::{ApiRequest, ApiResult, Machine, Next};
+use crate::retry::retry_after;
 use crate::value::{
     Cents, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind, Limit, Metadata, Pounds,
     SortOrder, Trees,
@@ -40,7 +41,7 @@ use crate::{
 const MAX_REQUESTS: u32 = 96;
 /// After how many failures in a row a probe asks nothing more, and repeats no cancellation.
 const MAX_FAILURES: u32 = 4;
-/// The longest `Retry-After` that is respected.
+/// The longest `Retry-After` that is waited for. A longer one ends the probe.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// How long to wait for records that do not show yet, and for a cancellation to take effect.
 const PATIENCE: [Duration; 5] = [
@@ -89,6 +90,8 @@ pub struct Probe {
     cancelled: Vec<usize>,
     /// The order and the id of each attempt at a cancellation.
     attempts: Vec<(usize, ImpactId)>,
+    /// How long the latest response asks to wait, although it is no failure.
+    asked_wait: Option<Duration>,
     /// The `Content-Type` of the latest response.
     content_type: &'static str,
 }
@@ -150,6 +153,7 @@ impl Probe {
             remaining: Remaining::default(),
             cancelled: Vec::new(),
             attempts: Vec::new(),
+            asked_wait: None,
             content_type: "",
         })
     }
@@ -499,6 +503,12 @@ impl Probe {
         by_us && is_of_id(cancellation, id) && named.unwrap_or_else(is_only)
     }
 
+    /// Ends the probe without another request: the server asks to wait for too long.
+    fn stop(&mut self) {
+        self.queue.clear();
+        self.stage = Stage::Done;
+    }
+
     fn report(mut self) -> ProbeReport {
         self.evidence.crossed = self.evidence.crossed_receipts();
         let mut report = findings::report(&self.evidence);
@@ -540,6 +550,7 @@ impl Machine for Probe {
                 if let Question::Cancel(order) = question {
                     self.attempts.extend(self.evidence.id(order).map(|id| (order, id)));
                 }
+                self.asked_wait = None;
                 self.asked = Some((question, now));
                 self.content_type = "no content-type";
                 // Until its response arrives, a purchase has no id.
@@ -553,8 +564,14 @@ impl Machine for Probe {
         let Some((question, asked)) = self.asked.take() else { return self.proceed(now) };
         let date = result.date();
         let answer = self.read(question, result).unwrap_or_else(|error| failed(&error));
-        if let Answer::Failed(Failure { retry_after: Some(wait), .. }) = answer {
-            self.queue.push_front(Question::RetryAfter(wait.min(MAX_RETRY_AFTER)));
+        let asked_wait = match &answer {
+            Answer::Failed(failure) => failure.retry_after,
+            _ => None,
+        };
+        match asked_wait.or(self.asked_wait) {
+            Some(wait) if wait > MAX_RETRY_AFTER => self.stop(),
+            Some(wait) if !wait.is_zero() => self.queue.push_front(Question::RetryAfter(wait)),
+            _ => {}
         }
         self.note(question, &answer);
         let content_type = self.content_type;
@@ -569,6 +586,7 @@ impl Machine for Probe {
         };
         let names = head.headers.keys().map(HeaderName::as_str).filter(tells);
         self.evidence.limit_headers.extend(names.map(str::to_owned));
+        self.asked_wait = head.status.is_success().then(|| retry_after(&head.headers)).flatten();
         self.content_type = content_type_of(head);
     }
 

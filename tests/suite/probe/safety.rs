@@ -3,6 +3,7 @@
 use std::iter;
 
 use chrono::{NaiveTime, TimeDelta};
+use http::{HeaderValue, StatusCode};
 use oneclick_emulator::LedgerEntry;
 use oneclick_proto::{
     CancelImpact, Cents, DonateMoney, ImpactId, Machine, Metadata, PlantTree, RetryPolicy, Step,
@@ -623,4 +624,45 @@ fn a_cancellation_that_was_not_the_probes_does_not_count() {
         })
     });
     assert_eq!(report.remaining, 20);
+}
+
+#[test]
+fn a_wait_that_is_too_long_ends_the_probe_and_names_what_was_bought() {
+    for status in [429, 503, 200] {
+        let emulator = InMemory::new();
+        let mut asked = false;
+        let (report, requests) = instead(&emulator, |emulator, request| {
+            assert!(!asked, "{status}: {}", request.uri());
+            asked = is_purchase(request, "/v1/donate_money", 5);
+            if !asked {
+                return None;
+            }
+            let mut reply = BlockingTransport::send(emulator, request.clone()).unwrap();
+            *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+            reply.headers_mut().insert("retry-after", HeaderValue::from_static("3600"));
+            Some(Ok(reply))
+        });
+        assert_eq!(tried(&requests), 0, "{status}");
+        assert!(report.not_cancelled.len() >= 11, "{status}: {:?}", report.not_cancelled);
+        let remaining = usize::try_from(report.remaining).unwrap();
+        assert!(count_active(&ledgers(&emulator).0) <= remaining, "{status}");
+    }
+}
+
+#[test]
+fn a_wait_that_a_successful_response_asks_for_is_kept() {
+    let emulator = InMemory::new();
+    let mut until = Duration::ZERO;
+    let (report, _) = instead(&emulator, |emulator, request| {
+        let now = BlockingTransport::now(emulator);
+        assert!(now >= until, "{} is asked {:?} too early", request.uri(), until - now);
+        is_purchase(request, "/v1/donate_money", 5).then(|| {
+            let mut reply = BlockingTransport::send(emulator, request.clone()).unwrap();
+            until = BlockingTransport::now(emulator) + Duration::from_secs(40);
+            reply.headers_mut().insert("retry-after", HeaderValue::from_static("40"));
+            Ok(reply)
+        })
+    });
+    assert!(!until.is_zero());
+    assert_eq!(report.remaining, 0);
 }
