@@ -581,11 +581,8 @@ impl Machine for Probe {
     }
 
     fn observe(&mut self, head: &Parts) {
-        let tells = |name: &&str| {
-            *name == "retry-after" || name.contains("ratelimit") || name.contains("quota")
-        };
-        let names = head.headers.keys().map(HeaderName::as_str).filter(tells);
-        self.evidence.limit_headers.extend(names.map(str::to_owned));
+        let names = head.headers.keys().map(HeaderName::as_str).filter_map(limit_header);
+        self.evidence.limit_headers.extend(names);
         self.asked_wait = head.status.is_success().then(|| retry_after(&head.headers)).flatten();
         self.content_type = content_type_of(head);
     }
@@ -628,6 +625,30 @@ fn failed(error: &Error) -> Answer {
         may_be_executed: error.execution() != Execution::NotExecuted,
         retry_after: error.retry_after(),
     })
+}
+
+/// What the report calls a header that tells of a limit; `None` for any other header. The name
+/// may hold a secret, so it repeats no words of the server.
+fn limit_header(name: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 14] = [
+        "retry-after",
+        "ratelimit",
+        "ratelimit-limit",
+        "ratelimit-policy",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "x-rate-limit-limit",
+        "x-rate-limit-remaining",
+        "x-rate-limit-reset",
+        "x-quota-limit",
+        "x-quota-remaining",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == name);
+    let tells = ["ratelimit", "rate-limit", "quota"].iter().any(|word| name.contains(word));
+    known.or_else(|| tells.then_some("another header"))
 }
 
 /// What the report calls a `Content-Type`. It repeats no words of the server.

@@ -104,7 +104,7 @@ pub(super) struct Evidence {
     /// records count too.
     pub(super) crossed: Option<&'static str>,
     /// The names of headers that tell of limits.
-    pub(super) limit_headers: BTreeSet<String>,
+    pub(super) limit_headers: BTreeSet<&'static str>,
     /// What `/v1/records` and `/v1/customer_records` show of the metadata.
     shown: [Shown; 2],
     /// The row with the marker of each order in any spelling. A row in whole seconds is the
