@@ -163,8 +163,15 @@ impl Known {
     pub(crate) fn load(session: &Session, account: &Account) -> Self {
         let none = Self { report: None };
         let Some(path) = path(session, account) else { return none };
-        let Ok(text) = fs::read_to_string(&path) else { return none };
-        match serde_json::from_str::<ProbeReport>(&text) {
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return none,
+            Err(error) => {
+                warn(&path, &format!("could not be read ({error}) and is ignored"));
+                return none;
+            }
+        };
+        match serde_json::from_slice::<ProbeReport>(&bytes) {
             Ok(report) if report.version == ProbeReport::VERSION => {
                 Self { report: Some((path, RefCell::new(report))) }
             }
@@ -227,9 +234,13 @@ fn write(path: &Path, report: &ProbeReport) -> Result<(), Failure> {
         .map_err(|error| Failure::machine(path.display(), error))
 }
 
-/// The file of the report for an API and an account; `None` without a folder of the user.
+/// The file of the report for an API, its environment and an account; `None` without a folder
+/// of the user.
 fn path(session: &Session, account: &Account) -> Option<PathBuf> {
+    // As with the intents: one name for all spellings of a URL, and another one for production.
+    let server = session.intents.strip_prefix(&session.all_intents).ok();
+    let server = server.and_then(Path::to_str).filter(|name| !name.is_empty());
     // Both are texts of servers, which need not be file names.
-    let name = Intent::new(&session.api_name, account.user_id.as_str());
+    let name = Intent::new(server.unwrap_or(&session.api_name), account.user_id.as_str());
     Some(session.probes.as_ref()?.join(format!("probes/{}.json", name.marker())))
 }

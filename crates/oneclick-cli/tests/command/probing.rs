@@ -163,3 +163,42 @@ fn a_failure_that_looks_like_a_receipt_corrects_nothing() {
     assert!(!bought.stderr.contains("was corrected"), "{}", bought.stderr);
     assert_eq!(fs::read_to_string(&path).unwrap(), report);
 }
+
+#[test]
+fn a_report_that_cannot_be_read_is_warned_of() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let path = saved(&setup).unwrap();
+    fs::write(&path, b"{\"version\":1,\xff}").unwrap();
+    let warned = setup.run(&["plant", "1"]);
+    assert!(warned.stderr.contains("is ignored"), "{}", warned.stderr);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let warned = setup.run(&["plant", "1"]);
+    assert!(warned.stderr.contains("could not be read"), "{}", warned.stderr);
+}
+
+#[test]
+fn a_report_belongs_to_a_server_in_any_spelling_and_to_one_environment() {
+    let server = Server::start().unwrap();
+    let mut setup = Setup::at(&server);
+    let spelled = format!("{}/", server.base_url().replace("http://", "HTTP://"));
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let path = saved(&setup).unwrap();
+    fs::write(&path, "{}").unwrap();
+    setup.url = spelled;
+    let warned = setup.run(&["plant", "1"]);
+    assert!(warned.stderr.contains("is ignored"), "{}", warned.stderr);
+    // The same server and account behind a proxy, with a key of either environment.
+    setup.url = as_production(&server);
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let files = fs::read_dir(setup.home.join(".config/oneclick/probes")).unwrap();
+    for file in files {
+        fs::write(file.unwrap().path(), "{}").unwrap();
+    }
+    assert!(setup.run(&["plant", "1"]).stderr.contains("is ignored"));
+    setup.key = "live_command";
+    let live = setup.run(&["plant", "1", "--yes"]);
+    assert_eq!((live.code, &*live.stderr), (0, ""));
+}
