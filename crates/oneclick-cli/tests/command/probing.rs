@@ -82,12 +82,8 @@ fn a_live_key_is_refused_and_a_key_without_a_prefix_asks() {
 fn what_could_not_be_cancelled_is_said_with_its_id() {
     let server = Server::start().unwrap();
     server.emulator().inject(
-        FaultRule::new(Fault::Gateway {
-            status: 403,
-            applied: false,
-            body: GatewayBody::Html,
-        })
-        .on("/v1/cancel_impact"),
+        FaultRule::new(Fault::Gateway { status: 403, applied: false, body: GatewayBody::Html })
+            .on("/v1/cancel_impact"),
     );
     let setup = Setup::at(&server);
     let left = setup.run(&["probe", "--quiet"]);
@@ -146,6 +142,79 @@ fn later_purchases_use_what_was_saved_until_a_response_contradicts_it() {
     let bought = setup.run(&["plant", "5"]);
     assert_eq!(bought.code, 0, "{}", bought.stderr);
     assert!(bought.stderr.contains("is not a report of this version"), "{}", bought.stderr);
+}
+
+/// A server that refuses everything on a path.
+fn refuse(server: &Server, path: &str, status: u16) {
+    let refusal = Fault::Gateway { status, applied: false, body: GatewayBody::ApiError };
+    server.emulator().inject(FaultRule::new(refusal).on(path));
+}
+
+#[test]
+fn what_is_left_is_named_where_nothing_can_be_printed() {
+    let server = Server::start().unwrap();
+    refuse(&server, "/v1/cancel_impact", 409);
+    let setup = Setup::at(&server);
+    for arguments in [&["probe", "--quiet"][..], &["probe", "--quiet", "--json"]] {
+        // Its other end is closed at once.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = setup.command(arguments).stdout(writer).stderr(Stdio::piped()).spawn();
+        let left = finished(&child.unwrap().wait_with_output().unwrap());
+        assert_eq!(left.code, 4, "{}", left.stderr);
+        assert_eq!(left.stderr.lines().count(), 21, "{}", left.stderr);
+    }
+}
+
+#[test]
+fn what_is_left_is_named_where_the_report_cannot_be_saved() {
+    let server = Server::start().unwrap();
+    refuse(&server, "/v1/cancel_impact", 409);
+    let setup = Setup::at(&server);
+    let child = setup.command(&["probe", "--save", "--quiet"]).stderr(Stdio::piped()).spawn();
+    wait_until_bought(&server);
+    // It was writable before the first purchase.
+    let folder = setup.home.join(".config/oneclick/probes");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "").unwrap();
+    let left = finished(&child.unwrap().wait_with_output().unwrap());
+    assert_eq!(left.code, 4, "{}", left.stderr);
+    assert!(left.stderr.contains("20 of the 20 purchases may remain"), "{}", left.stderr);
+    assert_eq!(left.stderr.lines().count(), 22, "{}", left.stderr);
+}
+
+#[test]
+fn nothing_is_bought_where_the_report_cannot_be_saved() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    fs::write(setup.home.join(".config"), "a file").unwrap();
+    let refused = setup.run(&["probe", "--save"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("probes"), "{}", refused.stderr);
+    let emulator = server.emulator();
+    assert!(emulator.account("test_command").is_none_or(|account| account.ledger().count() == 0));
+}
+
+#[test]
+fn a_probe_that_saw_nothing_keeps_an_earlier_report() {
+    let server = Server::start().unwrap();
+    server.emulator().set_behaviour(Behaviour::new().receipt(ReceiptForm::Crossed));
+    let setup = Setup::at(&server);
+    let first = setup.run(&["probe", "--save"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let path = saved(&setup).unwrap();
+    let careful = fs::read_to_string(&path).unwrap();
+    for (status, code) in [(400, 5), (503, 4)] {
+        for path in ["plant_tree", "clean_ocean", "capture_carbon", "restore_coral", "donate_money"]
+        {
+            refuse(&server, &format!("/v1/{path}"), status);
+        }
+        let failed = setup.run(&["probe", "--save", "--quiet"]);
+        assert_eq!(failed.code, code, "{status}: {}", failed.stderr);
+        assert!(failed.stderr.contains("was not saved"), "{status}: {}", failed.stderr);
+        assert_eq!(fs::read_to_string(&path).unwrap(), careful, "{status}");
+        server.emulator().clear_faults();
+    }
 }
 
 #[test]
