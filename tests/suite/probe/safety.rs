@@ -522,9 +522,6 @@ fn without_markers_no_purchase_with_an_equal_one_beside_it_is_cancelled() {
 
 #[test]
 fn an_id_in_whole_seconds_is_not_cancelled_where_others_buy_the_same() {
-    let emulator = InMemory::new();
-    let form = json!("dropped");
-    emulator.emulator().set_behaviour(behaviour(&[("metadata", &form)]));
     // Cuts the milliseconds of every time.
     let cut = |body: &[u8]| {
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -536,17 +533,35 @@ fn an_id_in_whole_seconds_is_not_cancelled_where_others_buy_the_same() {
         });
         cut.into_bytes()
     };
-    let (report, requests) = instead(&emulator, |emulator, request| {
-        if is_cancellation(request) {
-            return Some(empty(404));
-        }
-        if request.method() == "POST" {
-            BlockingTransport::send(emulator, request.clone()).unwrap();
-        }
-        let reply = BlockingTransport::send(emulator, request.clone());
-        Some(reply.map(|reply| reply.map(|body| cut(&body))))
-    });
-    assert_eq!((tried(&requests), report.remaining), (0, 20));
+    // The others buy all that the probe buys, or only what it buys for a customer, for
+    // themselves: that is in the other list.
+    for all in [true, false] {
+        let emulator = InMemory::new();
+        let form = json!("dropped");
+        emulator.emulator().set_behaviour(behaviour(&[("metadata", &form)]));
+        let mut others = BTreeSet::new();
+        let (report, requests) = instead(&emulator, |emulator, request| {
+            if is_cancellation(request) {
+                return Some(empty(404));
+            }
+            if request.method() == "POST" && (all || is_purchase(request, "/v1/plant_tree", 3)) {
+                let mut body = body_of(request);
+                for field in ["customer_email", "customer_name", "notify"] {
+                    body.as_object_mut().unwrap().remove(field);
+                }
+                let other = request.clone().map(|_| body.to_string().into_bytes());
+                let other = BlockingTransport::send(emulator, other).unwrap();
+                let other: Value = serde_json::from_slice(&cut(other.body())).unwrap();
+                others.insert(other["time_utc"].to_string());
+            }
+            let reply = BlockingTransport::send(emulator, request.clone());
+            Some(reply.map(|reply| reply.map(|body| cut(&body))))
+        });
+        let cancelled = requests.iter().filter(|request| is_cancellation(request));
+        let mut cancelled = cancelled.map(|request| body_of(request)["time_utc"].to_string());
+        assert!(cancelled.all(|time| !others.contains(&time)), "{all}: {others:?}");
+        assert_eq!((others.is_empty(), report.remaining), (false, 20), "{all}");
+    }
 }
 
 #[test]

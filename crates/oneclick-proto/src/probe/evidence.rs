@@ -304,9 +304,12 @@ impl Evidence {
         let receipt = self.receipt_in_response(order)?;
         let is_only = |page: &Rows| {
             let mut rows = page.items.iter().filter(|row| self.may_be_of(order, row));
-            rows.next().is_none_or(|row| same_time(row, receipt)) && rows.next().is_none()
+            let in_doubt = |row: &Receipt| !is_precise(row) && self.is_in_both_lists(order);
+            rows.next().is_none_or(|row| same_time(row, receipt) && !in_doubt(row))
+                && rows.next().is_none()
         };
         let is_safe = self.crossed.is_none()
+            && (is_precise(receipt) || !self.is_in_both_lists(order))
             && !self.is_older_than_its_request(order, receipt)
             && self.pages().all(is_only);
         is_safe.then_some(receipt)
@@ -316,6 +319,14 @@ impl Evidence {
     pub(super) fn receipt_in_response(&self, order: usize) -> Option<&Receipt> {
         let mut receipts = self.receipts().filter(|(sent, _)| *sent == order);
         receipts.find_map(|(_, receipt)| ORDERS[order].is_of(receipt).then_some(receipt))
+    }
+
+    /// Whether both lists show what can be an order: one purchase in both, or two.
+    fn is_in_both_lists(&self, order: usize) -> bool {
+        let shows = |page: &&Rows| page.items.iter().any(|row| self.may_be_of(order, row));
+        let mut pages = self.pages().filter(shows).map(|page| page.for_customers);
+        let Some(first) = pages.next() else { return false };
+        pages.any(|list| list != first)
     }
 
     /// Whether a row of this time, kind and amount can be that of an order.
@@ -351,7 +362,10 @@ impl Evidence {
             let near = |row: &&Receipt| millis(row).abs_diff(millis(receipt)) < 1_000;
             page.items.iter().filter(near).any(|row| {
                 let mut orders = 0..ORDERS.len();
-                !orders.any(|order| self.row(order, page).is_some_and(|ours| ptr::eq(ours, row)))
+                !orders.any(|order| {
+                    let is_ours = self.row(order, page).is_some_and(|ours| ptr::eq(ours, row));
+                    is_ours && !self.is_in_both_lists(order)
+                })
             })
         })
     }
