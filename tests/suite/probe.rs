@@ -570,7 +570,9 @@ fn the_policy_is_never_less_careful_than_the_standard_one() {
         let policy = report.policy();
         assert!(policy.absence_after >= standard.absence_after, "{switch} = {setting}");
         assert!(policy.clock_tolerance >= standard.clock_tolerance, "{switch} = {setting}");
-        assert_eq!(policy.confirm_by_receipt, setting != "crossed", "{switch} = {setting}");
+        let wider = policy.clock_tolerance > standard.clock_tolerance;
+        let confirms = setting != "crossed" && !wider;
+        assert_eq!(policy.confirm_by_receipt, confirms, "{switch} = {setting}");
     }
     let apart = json!({"apart": {"seconds": 30}});
     let report = probe(&emulator(behaviour(&[("date", &apart)])));
@@ -588,7 +590,7 @@ fn a_retry_after_that_is_too_long_for_a_retry_is_respected() {
 }
 
 /// Other software buys the same as the probe. With crossed receipts, those of its purchases
-/// arrive. Without metadata and with crossed receipts, nobody can tell the purchases apart.
+/// arrive. Without metadata, nobody can tell the purchases apart.
 #[test]
 fn a_probe_cancels_nothing_of_others() {
     for (metadata, receipt) in [("kept", "own"), ("kept", "crossed"), ("dropped", "own")] {
@@ -604,8 +606,13 @@ fn a_probe_cancels_nothing_of_others() {
         let (ours, of_others): (Vec<_>, Vec<_>) =
             ledger.partition(|entry| !entry.receipt.metadata.is_empty());
         assert!(of_others.iter().all(|entry| entry.cancelled_on.is_none()), "{switches:?}");
-        assert!(ours.iter().all(|entry| entry.cancelled_on.is_some()), "{switches:?}");
-        assert_eq!(report.remaining, 0, "{switches:?}");
+        let left = if metadata == "dropped" { 20 } else { 0 };
+        let active = ours.iter().filter(|entry| entry.cancelled_on.is_none()).count();
+        assert_eq!(
+            (active, usize::try_from(report.remaining).unwrap()),
+            (left, left),
+            "{switches:?}"
+        );
         let found = &report.finding("receipt").unwrap().value;
         assert_eq!(found == "of_another_purchase", receipt == "crossed", "{switches:?}");
     }

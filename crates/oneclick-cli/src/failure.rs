@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     Cancelled(String),
     /// This many rows of a list could not be read.
     MissingRows(usize),
+    /// A probe could not find what it was asked for; the text says why.
+    NotProbed(String),
     /// A problem of this machine: a file, a socket, a terminal.
     Machine(String),
     /// The reader of standard output closed it.
@@ -54,7 +56,7 @@ impl Failure {
                 _ => 5,
             },
             Self::Unknown(..) | Self::Unresolved(..) => 4,
-            Self::NotFound(_) | Self::MissingRows(_) => 5,
+            Self::NotFound(_) | Self::MissingRows(_) | Self::NotProbed(_) => 5,
             Self::Cancelled(_) => 6,
             // As if SIGPIPE had ended it.
             Self::Closed => 141,
@@ -77,7 +79,8 @@ impl Failure {
             | Self::Machine(text)
             | Self::Unknown(text, _)
             | Self::Unresolved(text, ..)
-            | Self::Cancelled(text) => text.clone(),
+            | Self::Cancelled(text)
+            | Self::NotProbed(text) => text.clone(),
             Self::Call(error) => explain(error),
             Self::NotBought(error) => format!("nothing was bought: {}", explain(error)),
             Self::NotFound(text) => format!("not found: {text}"),

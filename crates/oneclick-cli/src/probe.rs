@@ -10,7 +10,8 @@ use http::Response;
 use http::header::DATE;
 use oneclick_ureq::probe::{Certainty, Finding, Remaining};
 use oneclick_ureq::{
-    Account, BlockingTransport, Intent, Probe, ProbeReport, Purchase, Receipt, Step, VerifyPolicy,
+    Account, BlockingTransport, ImpactId, Intent, Probe, ProbeReport, Purchase, Receipt, Step,
+    VerifyPolicy,
 };
 
 use crate::args::ProbeArgs;
@@ -21,23 +22,27 @@ use crate::output;
 use crate::session::{self, Session};
 
 pub(crate) fn run(session: &Session, args: &ProbeArgs) -> Result<(), Failure> {
-    // Refuses production before anything is sent or asked.
-    drop(Probe::new(session.client.api(), Utc::now())?);
+    // It refuses production before anything is asked.
+    let _ = Probe::new(session.client.api(), Utc::now())?;
     let account = session.client.whoami()?;
+    if args.save {
+        check_folder(&file(session, &account)?)?;
+    }
     announce(session);
     buy::confirm(session, args.yes, "buy and cancel this", &account)?;
-    // The answer may have taken long, and the server's clock is compared with this time.
-    let probe = Probe::new(session.client.api(), Utc::now())?;
-    let report = drive(session, probe);
-    if args.save {
-        save(session, &account, &report)?;
-    }
-    if args.json {
-        output::json(&report)?;
-    } else {
-        print(&report)?;
-    }
-    remaining(&report)
+    // The clock is compared with the server's, so it is read after the question.
+    let report = drive(session, Probe::new(session.client.api(), Utc::now())?);
+    let left = Remaining::from(&report);
+    // An interruption still names what is left.
+    let _unfinished = (report.remaining > 0).then(|| interrupt::set_unfinished(text_of(&left)));
+    let saved = if args.save { save(session, &account, &report) } else { Ok(()) };
+    let printed = if args.json { output::json(&report) } else { print(&report) };
+    // What is left is named whatever else fails, and decides the exit code.
+    let results = [remaining(&report, left), saved, printed, bought(&report)];
+    let mut failures = results.into_iter().filter_map(Result::err);
+    let Some(first) = failures.next() else { return Ok(()) };
+    failures.for_each(|failure| failure.print(false));
+    Err(first)
 }
 
 /// Says what will be bought.
@@ -75,7 +80,7 @@ fn drive(session: &Session, probe: Probe) -> ProbeReport {
             Step::Send(request, sent) => {
                 requests += 1;
                 spinner.set_message(format!("request {requests}"));
-                unfinished = Some(interrupt::set_unfinished(left(sent.state())));
+                unfinished = Some(interrupt::set_unfinished(text_of(sent.state())));
                 sent.finish(transport.send(request), transport.now())
             }
             Step::Wait(wait, waiting) => {
@@ -86,28 +91,43 @@ fn drive(session: &Session, probe: Probe) -> ProbeReport {
         };
         drop(unfinished.take());
         if let Step::Wait(_, waiting) = &step {
-            unfinished = Some(interrupt::set_unfinished(left(waiting.state())));
+            unfinished = Some(interrupt::set_unfinished(text_of(waiting.state())));
         }
     }
 }
 
 /// What is not cancelled yet.
-fn left(remaining: &Remaining) -> String {
-    let ids: Vec<_> = remaining.ids.iter().map(ToString::to_string).collect();
-    let mut text = match &*ids {
-        [] => "no impact that is known is left".to_owned(),
-        ids => format!(
-            "{} impacts are not cancelled; cancel each with `oneclick cancel ID`: {}",
-            ids.len(),
-            ids.join(" "),
-        ),
+fn text_of(left: &Remaining) -> String {
+    let text = |ids: &[ImpactId]| {
+        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        ids.join(" ")
     };
-    if remaining.without_id > 0 {
-        let more = remaining.without_id;
-        write!(text, "; {more} more may have been bought: look for them with `oneclick records`")
-            .unwrap_or_default();
+    let mut parts = Vec::new();
+    if !left.ids.is_empty() {
+        parts.push(format!(
+            "{} impacts are not cancelled; cancel each with `oneclick cancel ID`: {}",
+            left.ids.len(),
+            text(&left.ids),
+        ));
     }
-    text
+    if !left.doubtful.is_empty() {
+        parts.push(format!("{}: {}", doubtful(left.doubtful.len()), text(&left.doubtful)));
+    }
+    if left.without_id > 0 {
+        let more = left.without_id;
+        parts.push(format!(
+            "{more} more may have been bought: look for them with `oneclick records`"
+        ));
+    }
+    if parts.is_empty() { "no impact that is known is left".to_owned() } else { parts.join("; ") }
+}
+
+/// What to do with ids that may be those of others.
+fn doubtful(count: usize) -> String {
+    format!(
+        "{count} receipts may be those of purchases of others, so look at each with `oneclick track \
+         ID` and at `oneclick records` before you cancel it"
+    )
 }
 
 fn print(report: &ProbeReport) -> Result<(), Failure> {
@@ -142,17 +162,34 @@ fn print(report: &ProbeReport) -> Result<(), Failure> {
 }
 
 /// Fails if something that was bought may remain.
-fn remaining(report: &ProbeReport) -> Result<(), Failure> {
+fn remaining(report: &ProbeReport, left: Remaining) -> Result<(), Failure> {
     if report.remaining == 0 {
         return Ok(());
     }
-    let ids = report.not_cancelled.clone();
-    let text = format!(
-        "{} of the {} purchases may remain; cancel each of these with `oneclick cancel ID`, and \
-         look for others with `oneclick records`",
-        report.remaining, report.bought,
-    );
+    let mut text = format!("{} of the {} purchases may remain", report.remaining, report.bought);
+    if left.without_id > 0 {
+        let more = left.without_id;
+        write!(text, "; {more} have no known id: look for them with `oneclick records`")
+            .unwrap_or_default();
+    }
+    if !left.doubtful.is_empty() {
+        let count = left.doubtful.len();
+        write!(text, "; {}: the last {count} of these", doubtful(count)).unwrap_or_default();
+    }
+    if !left.ids.is_empty() {
+        let which = if left.doubtful.is_empty() { "each of these" } else { "each of the others" };
+        write!(text, "; cancel {which} with `oneclick cancel ID`").unwrap_or_default();
+    }
+    let ids = left.ids.into_iter().chain(left.doubtful).collect();
     Err(Failure::Unresolved(text, ids, None))
+}
+
+/// Fails if a probe could buy nothing, and so knows next to nothing.
+fn bought(report: &ProbeReport) -> Result<(), Failure> {
+    if report.bought > 0 {
+        return Ok(());
+    }
+    Err(Failure::NotProbed("nothing could be bought, so nearly nothing is known".to_owned()))
 }
 
 /// What a saved report says of this API and account.
@@ -166,8 +203,15 @@ impl Known {
     pub(crate) fn load(session: &Session, account: &Account) -> Self {
         let none = Self { report: None };
         let Some(path) = path(session, account) else { return none };
-        let Ok(text) = fs::read_to_string(&path) else { return none };
-        match serde_json::from_str::<ProbeReport>(&text) {
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return none,
+            Err(error) => {
+                warn(&path, &format!("could not be read ({error}) and is ignored"));
+                return none;
+            }
+        };
+        match serde_json::from_slice::<ProbeReport>(&bytes) {
             Ok(report) if report.version == ProbeReport::VERSION => {
                 Self { report: Some((path, RefCell::new(report))) }
             }
@@ -185,6 +229,10 @@ impl Known {
     /// Corrects the report if the response to a purchase contradicts it.
     pub(crate) fn compare(&self, purchase: &Purchase, response: &Response<Vec<u8>>) {
         let Some((path, report)) = &self.report else { return };
+        // The body of a failure is no receipt, whatever it looks like.
+        if !response.status().is_success() {
+            return;
+        }
         let Ok(receipt) = serde_json::from_slice::<Receipt>(response.body()) else { return };
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -206,12 +254,30 @@ fn warn(path: &Path, problem: &str) {
     output::notice(false, &text);
 }
 
-/// Keeps the report for later purchases.
+/// Keeps the report for later purchases. A probe that saw no receipt or no record knows less
+/// than an earlier one may have known, so it replaces nothing.
 fn save(session: &Session, account: &Account, report: &ProbeReport) -> Result<(), Failure> {
-    let path = path(session, account).ok_or_else(|| session::no_home(session::CONFIG_HOME))?;
+    let receipts = report.finding("receipt");
+    let saw_receipts = receipts.is_some_and(|found| found.certainty != Certainty::Unknown);
+    if !saw_receipts || report.measured.delays == 0 {
+        return Err(Failure::NotProbed(
+            "the report was not saved, because the probe saw no receipts or no records".to_owned(),
+        ));
+    }
+    let path = file(session, account)?;
     write(&path, report)?;
     output::notice(session.quiet, &format!("saved as {}", path.display()));
     Ok(())
+}
+
+/// Fails if a report could not be written, before anything is bought for it.
+fn check_folder(path: &Path) -> Result<(), Failure> {
+    let new = path.with_extension("new");
+    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+    folder
+        .and_then(|()| fs::write(&new, ""))
+        .and_then(|()| fs::remove_file(&new))
+        .map_err(|error| Failure::machine(path.display(), error))
 }
 
 fn write(path: &Path, report: &ProbeReport) -> Result<(), Failure> {
@@ -226,9 +292,17 @@ fn write(path: &Path, report: &ProbeReport) -> Result<(), Failure> {
         .map_err(|error| Failure::machine(path.display(), error))
 }
 
-/// The file of the report for an API and an account; `None` without a folder of the user.
+fn file(session: &Session, account: &Account) -> Result<PathBuf, Failure> {
+    path(session, account).ok_or_else(|| session::no_home(session::CONFIG_HOME))
+}
+
+/// The file of the report for an API, its environment and an account; `None` without a folder
+/// of the user.
 fn path(session: &Session, account: &Account) -> Option<PathBuf> {
+    // As with the intents: one name for all spellings of a URL, and another one for production.
+    let server = session.intents.strip_prefix(&session.all_intents).ok();
+    let server = server.and_then(Path::to_str).filter(|name| !name.is_empty());
     // Both are texts of servers, which need not be file names.
-    let name = Intent::new(&session.api_name, account.user_id.as_str());
+    let name = Intent::new(server.unwrap_or(&session.api_name), account.user_id.as_str());
     Some(session.probes.as_ref()?.join(format!("probes/{}.json", name.marker())))
 }

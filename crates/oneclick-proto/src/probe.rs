@@ -17,27 +17,31 @@ use http::{HeaderName, Method};
 use serde::Serialize;
 use serde_json::Value;
 
-use self::evidence::{Answer, Evidence, Exchange, Failure, Rows, has_fraction};
+use self::evidence::{
+    Answer, Evidence, Exchange, Failure, Rows, has_fraction, is_for_customer, is_of_id,
+};
 use self::plan::{Address, FIRST, ORDERS, Question, TAGGED, TrackedBy, View, Wrong};
 pub use self::report::{Certainty, Finding, Measured, ProbeReport};
 use crate::api::{Api, ApiKey, ConfigError};
 use crate::endpoint::{Endpoint, Page, Receipt};
 use crate::machine::{ApiRequest, ApiResult, Machine, Next};
+use crate::retry::retry_after;
 use crate::value::{
     Cents, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind, Limit, Metadata, Pounds,
     SortOrder, Trees,
 };
 use crate::{
-    CancelImpact, CaptureCarbon, CleanOcean, DonateMoney, Error, Execution, GetAccount,
-    GetDailyTotals, Intent, ListCustomerRecords, ListCustomers, ListRecords, PlantTree, Purchase,
-    Reason, RestoreCoral, TrackImpact,
+    CancelImpact, CancelMessage, Cancellation, CaptureCarbon, CleanOcean, DonateMoney, Error,
+    Execution, GetAccount, GetDailyTotals, Intent, ListCustomerRecords, ListCustomers, ListRecords,
+    PlantTree, Purchase, Reason, RestoreCoral, TrackImpact,
 };
 
-/// The most requests that a probe makes, with retries and cancellations.
-const MAX_REQUESTS: u32 = 99;
-/// After how many failures in a row a probe asks nothing more, and then cancels no more.
+/// The most requests that a probe makes, with retries and cancellations. The program asks for
+/// the account before, which takes up to three attempts: together they stay below 100.
+const MAX_REQUESTS: u32 = 96;
+/// After how many failures in a row a probe asks nothing more, and repeats no cancellation.
 const MAX_FAILURES: u32 = 4;
-/// The longest `Retry-After` that is respected.
+/// The longest `Retry-After` that is waited for. A longer one ends the probe.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// How long to wait for records that do not show yet, and for a cancellation to take effect.
 const PATIENCE: [Duration; 5] = [
@@ -80,8 +84,14 @@ pub struct Probe {
     requests: u32,
     /// How many answers in a row were failures.
     failures: u32,
+    /// How many requests were failures, of which some were repeated.
+    all_failures: usize,
     remaining: Remaining,
     cancelled: Vec<usize>,
+    /// The order and the id of each attempt at a cancellation.
+    attempts: Vec<(usize, ImpactId)>,
+    /// How long the latest response asks to wait, although it is no failure.
+    asked_wait: Option<Duration>,
     /// The `Content-Type` of the latest response.
     content_type: &'static str,
 }
@@ -92,8 +102,20 @@ pub struct Probe {
 pub struct Remaining {
     /// The ids of purchases.
     pub ids: Vec<ImpactId>,
+    /// Ids of receipts that may be those of purchases of others, so the probe does not cancel
+    /// them. Look at each before you do.
+    pub doubtful: Vec<ImpactId>,
     /// How many more may have been bought, whose ids no response has shown.
     pub without_id: usize,
+}
+
+impl From<&ProbeReport> for Remaining {
+    fn from(report: &ProbeReport) -> Self {
+        let (ids, doubtful) = (report.not_cancelled.clone(), report.doubtful.clone());
+        let remaining = usize::try_from(report.remaining).unwrap_or(usize::MAX);
+        let without_id = remaining.saturating_sub(ids.len() + doubtful.len());
+        Self { ids, doubtful, without_id }
+    }
 }
 
 /// What the questions in the queue are for. The number counts the waits.
@@ -103,6 +125,9 @@ enum Stage {
     WaitingForRecords(usize),
     CancellingFirst(usize),
     Cancelling,
+    CancellingAgain,
+    /// Whether the cancellations took effect.
+    Checking(usize),
     Done,
 }
 
@@ -124,8 +149,11 @@ impl Probe {
             evidence: Evidence::new(now),
             requests: 0,
             failures: 0,
+            all_failures: 0,
             remaining: Remaining::default(),
             cancelled: Vec::new(),
+            attempts: Vec::new(),
+            asked_wait: None,
             content_type: "",
         })
     }
@@ -145,18 +173,21 @@ impl Probe {
             Stage::WaitingForRecords(waits) => match PATIENCE.get(waits) {
                 Some(wait) if !given_up && self.awaits_records() => {
                     self.queue.extend([Question::Wait(*wait), Question::Own(View::Newest)]);
+                    if self.awaits_markers() {
+                        self.queue.push_back(Question::ForCustomers(View::Newest));
+                    }
                     Stage::WaitingForRecords(waits + 1)
                 }
                 _ => {
                     self.failures = 0;
-                    self.evidence.crossed = self.evidence.has_crossed_receipts();
+                    self.evidence.crossed = self.evidence.crossed_receipts();
                     self.queue.push_back(Question::Cancel(FIRST));
                     self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
                     Stage::CancellingFirst(0)
                 }
             },
             Stage::CancellingFirst(waits) => match PATIENCE.get(waits) {
-                Some(wait) if self.awaits_cancellation() => {
+                Some(wait) if self.shows_no_effect() => {
                     self.queue.push_back(Question::Wait(*wait));
                     self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
                     Stage::CancellingFirst(waits + 1)
@@ -165,11 +196,34 @@ impl Probe {
                     self.queue.push_back(Question::CancelAgain);
                     let others = (0..ORDERS.len()).filter(|order| *order != FIRST);
                     self.queue.extend(others.map(Question::Cancel));
-                    self.queue.push_back(Question::Own(View::Afterwards));
                     Stage::Cancelling
                 }
             },
-            Stage::Cancelling => Stage::Done,
+            Stage::Cancelling => {
+                self.failures = 0;
+                let orders = 0..ORDERS.len();
+                let again: Vec<_> = orders.filter(|order| self.may_cancel_again(*order)).collect();
+                self.queue.extend(again.into_iter().map(Question::Cancel));
+                self.queue.push_back(Question::Own(View::Afterwards));
+                Stage::CancellingAgain
+            }
+            Stage::CancellingAgain => {
+                self.failures = 0;
+                let unseen = self.shows_no_effect() || !self.cancelled.contains(&FIRST);
+                let witness = self.witness().filter(|_| unseen);
+                let track = |order| Question::Track(order, TrackedBy::Account);
+                self.queue.extend(witness.map(track));
+                // If it is the first one, all the waits have been.
+                Stage::Checking(if witness == Some(FIRST) { PATIENCE.len() } else { 0 })
+            }
+            Stage::Checking(waits) => match (PATIENCE.get(waits), self.witness()) {
+                (Some(wait), Some(witness)) if self.shows_no_effect() => {
+                    self.queue.push_back(Question::Wait(*wait));
+                    self.queue.push_back(Question::Track(witness, TrackedBy::Account));
+                    Stage::Checking(waits + 1)
+                }
+                _ => Stage::Done,
+            },
             Stage::Done => return false,
         };
         true
@@ -182,41 +236,105 @@ impl Probe {
             self.evidence.newest(newest).any(|(_, page)| self.evidence.shows(order, page))
         };
         let own = |order: &usize| ORDERS[*order].customer.is_none();
-        self.evidence.maybe_bought().filter(own).any(|order| !seen(order))
+        self.evidence.maybe_bought().filter(own).any(|order| !seen(order)) || self.awaits_markers()
     }
 
-    /// Whether the first purchase was cancelled, and tracking does not show it yet.
-    fn awaits_cancellation(&self) -> bool {
-        let tracked = Question::Track(FIRST, TrackedBy::Account);
-        let last = self.evidence.answers(tracked).next_back();
-        let active = last.is_some_and(|exchange| {
-            matches!(&exchange.answer, Answer::Tracking(tracking) if tracking.cancelled_on.is_none())
-        });
-        self.cancelled.contains(&FIRST) && active
+    /// Whether the record of a purchase for a customer is needed to cancel it.
+    fn awaits_markers(&self) -> bool {
+        let evidence = &self.evidence;
+        let awaited = |order| evidence.shows_markers_like(order) && evidence.id(order).is_none();
+        evidence.maybe_bought().filter(|order| is_for_customer(*order)).any(awaited)
+    }
+
+    /// The cancelled purchase that shows whether cancellations take effect.
+    fn witness(&self) -> Option<usize> {
+        let first = self.cancelled.contains(&FIRST).then_some(FIRST);
+        first.or_else(|| self.cancelled.first().copied())
+    }
+
+    /// Whether tracking shows the witness, and not that it is cancelled.
+    fn shows_no_effect(&self) -> bool {
+        let Some(witness) = self.witness() else { return false };
+        let cancelled = |exchange: &&Exchange| matches!(exchange.answer, Answer::Cancellation(_));
+        let cancelled = self.evidence.answers(Question::Cancel(witness)).find(cancelled);
+        let since = cancelled.map_or(Duration::MAX, |exchange| exchange.answered);
+        let tracked = self.evidence.answers(Question::Track(witness, TrackedBy::Account));
+        let effects: Vec<_> = tracked
+            .filter(|exchange| exchange.asked >= since)
+            .filter_map(|exchange| match &exchange.answer {
+                Answer::Tracking(tracking) => Some(tracking.cancelled_on.is_some()),
+                _ => None,
+            })
+            .collect();
+        !effects.is_empty() && !effects.contains(&true)
     }
 
     /// Whether a question must be left out, so that the cancellations remain possible.
     fn is_left_out(&self, question: Question) -> bool {
-        let cancellation = matches!(question, Question::Cancel(_));
-        let after_asking = matches!(self.stage, Stage::CancellingFirst(_) | Stage::Cancelling);
-        let given_up = self.failures >= MAX_FAILURES && (after_asking || !cancellation);
+        // Each purchase gets one attempt at its cancellation, whatever fails.
+        let first_attempt =
+            matches!(question, Question::Cancel(_)) && self.stage != Stage::CancellingAgain;
+        let given_up = self.failures >= MAX_FAILURES && !first_attempt;
         given_up || !self.can_afford(question)
     }
 
-    /// Whether one more request for a question leaves enough for the other cancellations.
+    /// Whether one more request for a question leaves one for each cancellation that was not
+    /// tried yet, and where requests fail, another one for its repetition.
     fn can_afford(&self, question: Question) -> bool {
         let reserve = (0..ORDERS.len()).filter(|order| match question {
             Question::Cancel(this) if this == *order => false,
             Question::Buy(this) if this == *order => true,
-            _ => self.remains(*order),
+            _ => self.awaits_attempt(*order),
         });
-        (self.requests as usize).saturating_add(reserve.count()) < MAX_REQUESTS as usize
+        let mut reserve = reserve.count();
+        if !matches!(question, Question::Cancel(_)) {
+            // A few failures promise more of them.
+            reserve += reserve.min(self.all_failures.saturating_mul(4));
+        }
+        (self.requests as usize).saturating_add(reserve) < MAX_REQUESTS as usize
     }
 
-    /// Whether an order may have been bought and is not cancelled.
-    fn remains(&self, order: usize) -> bool {
+    /// Whether the cancellation of an order is still to be tried.
+    fn awaits_attempt(&self, order: usize) -> bool {
+        let over = matches!(self.stage, Stage::CancellingAgain | Stage::Checking(_) | Stage::Done);
+        let tried = self.attempts.iter().any(|(tried, _)| *tried == order);
+        !over && !tried && self.evidence.maybe_bought().any(|bought| bought == order)
+    }
+
+    /// Whether a cancellation that failed may succeed when it is repeated.
+    fn may_cancel_again(&self, order: usize) -> bool {
+        let last = self.evidence.answers(Question::Cancel(order)).next_back();
+        let may_succeed = |exchange: &Exchange| match &exchange.answer {
+            Answer::Failed(failure) => failure
+                .status
+                .is_none_or(|status| matches!(status, 200..=299 | 408 | 425 | 429 | 500..)),
+            _ => false,
+        };
+        !self.cancelled.contains(&order) && last.is_none_or(may_succeed)
+    }
+
+    /// Whether an order may have been bought and still stands. If one cancellation shows no
+    /// effect, none counts.
+    fn stands(&self, order: usize) -> bool {
         let mut bought = self.evidence.maybe_bought();
-        bought.any(|bought| bought == order) && !self.cancelled.contains(&order)
+        let cancelled = self.cancelled.contains(&order) && !self.shows_no_effect();
+        bought.any(|bought| bought == order) && !cancelled
+    }
+
+    /// What is not cancelled yet.
+    fn left(&self) -> Remaining {
+        let mut left = Remaining::default();
+        for order in (0..ORDERS.len()).filter(|order| self.stands(*order)) {
+            let doubtful = || self.evidence.receipt_in_response(order).map(ImpactId::from);
+            if let Some(id) = self.evidence.id(order) {
+                left.ids.push(id);
+            } else if let Some(id) = doubtful() {
+                left.doubtful.push(id);
+            } else {
+                left.without_id += 1;
+            }
+        }
+        left
     }
 
     /// The request of a question; `None` if it needs what no response has shown.
@@ -243,7 +361,8 @@ impl Probe {
                 Some(ApiRequest::of(&GetDailyTotals::default().dates(self.recent())))
             }
             Question::Track(order, by) => {
-                let mut id = ImpactId::from(evidence.receipt(order)?);
+                let receipt = || evidence.receipt(order).map(ImpactId::from);
+                let mut id = evidence.id(order).or_else(receipt)?;
                 if by == TrackedBy::Customer {
                     id = ImpactId::new(evidence.customer_id()?, id.time_utc);
                 }
@@ -344,7 +463,7 @@ impl Probe {
     fn note(&mut self, question: Question, answer: &Answer) {
         match (question, answer) {
             (Question::Cancel(order), Answer::Cancellation(cancellation))
-                if ORDERS[order].is_cancelled_by(cancellation) =>
+                if self.is_cancelled_by(order, cancellation) =>
             {
                 self.cancelled.push(order);
             }
@@ -358,17 +477,48 @@ impl Probe {
             }
             _ => false,
         };
-        self.failures = if failed && !expected { self.failures + 1 } else { 0 };
+        let failed = failed && !expected;
+        self.failures = if failed { self.failures + 1 } else { 0 };
+        self.all_failures += usize::from(failed);
     }
 
-    fn report(self) -> ProbeReport {
+    /// Whether a response says that the latest attempt, or an earlier one of this probe,
+    /// cancelled an order.
+    fn is_cancelled_by(&self, order: usize, cancellation: &Cancellation) -> bool {
+        let Some(attempt) = self.attempts.last() else { return false };
+        let id = &attempt.1;
+        let tried_before = self.attempts.iter().filter(|earlier| *earlier == attempt).count() > 1;
+        let by_us = match cancellation.message {
+            CancelMessage::Cancelled => true,
+            // On the first attempt, it is a purchase that somebody else cancelled.
+            CancelMessage::AlreadyCancelled => tried_before,
+            _ => false,
+        };
+        // Two purchases in one second may have the same id.
+        let is_only = || {
+            let mut orders = (0..ORDERS.len()).filter(|other| *other != order);
+            !orders.any(|other| self.evidence.id(other).as_ref() == Some(id))
+        };
+        let named = ORDERS[order].is_named_by(cancellation);
+        by_us && is_of_id(cancellation, id) && named.unwrap_or_else(is_only)
+    }
+
+    /// Ends the probe without another request: the server asks to wait for too long.
+    fn stop(&mut self) {
+        self.queue.clear();
+        self.stage = Stage::Done;
+    }
+
+    fn report(mut self) -> ProbeReport {
+        self.evidence.crossed = self.evidence.crossed_receipts();
         let mut report = findings::report(&self.evidence);
         report.requests = self.requests;
-        let bought: Vec<_> = self.evidence.maybe_bought().collect();
-        let remaining = bought.iter().filter(|order| !self.cancelled.contains(order)).count();
-        report.bought = u32::try_from(bought.len()).unwrap_or(u32::MAX);
-        report.remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-        report.not_cancelled = self.remaining.ids;
+        let Remaining { ids, doubtful, without_id } = self.left();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        report.bought = count(self.evidence.maybe_bought().count());
+        report.remaining = count(ids.len() + doubtful.len() + without_id);
+        report.not_cancelled = ids;
+        report.doubtful = doubtful;
         report
     }
 }
@@ -397,6 +547,10 @@ impl Machine for Probe {
             }
             if let Some(request) = self.request(question) {
                 self.requests += 1;
+                if let Question::Cancel(order) = question {
+                    self.attempts.extend(self.evidence.id(order).map(|id| (order, id)));
+                }
+                self.asked_wait = None;
                 self.asked = Some((question, now));
                 self.content_type = "no content-type";
                 // Until its response arrives, a purchase has no id.
@@ -410,34 +564,42 @@ impl Machine for Probe {
         let Some((question, asked)) = self.asked.take() else { return self.proceed(now) };
         let date = result.date();
         let answer = self.read(question, result).unwrap_or_else(|error| failed(&error));
-        if let Answer::Failed(Failure { retry_after: Some(wait), .. }) = answer {
-            self.queue.push_front(Question::RetryAfter(wait.min(MAX_RETRY_AFTER)));
+        let asked_wait = match &answer {
+            Answer::Failed(failure) => failure.retry_after,
+            _ => None,
+        };
+        match asked_wait.or(self.asked_wait) {
+            Some(wait) if wait > MAX_RETRY_AFTER => self.stop(),
+            Some(wait) if !wait.is_zero() => self.queue.push_front(Question::RetryAfter(wait)),
+            _ => {}
         }
         self.note(question, &answer);
         let content_type = self.content_type;
         self.evidence.add(Exchange { question, asked, answered: now, date, content_type, answer });
-        let orders = (0..ORDERS.len()).filter(|order| self.remains(*order));
-        let orders: Vec<_> = orders.map(|order| self.evidence.id(order)).collect();
-        let without_id = orders.iter().filter(|id| id.is_none()).count();
-        self.remaining = Remaining { ids: orders.into_iter().flatten().collect(), without_id };
+        self.remaining = self.left();
         self.proceed(now)
     }
 
     fn observe(&mut self, head: &Parts) {
-        let tells = |name: &&str| {
-            *name == "retry-after" || name.contains("ratelimit") || name.contains("quota")
-        };
-        let names = head.headers.keys().map(HeaderName::as_str).filter(tells);
-        self.evidence.limit_headers.extend(names.map(str::to_owned));
+        let names = head.headers.keys().map(HeaderName::as_str).filter_map(limit_header);
+        self.evidence.limit_headers.extend(names);
+        self.asked_wait = head.status.is_success().then(|| retry_after(&head.headers)).flatten();
         self.content_type = content_type_of(head);
     }
 
     fn may_resend(&self) -> bool {
-        self.asked.is_some_and(|(question, _)| self.can_afford(question))
+        let affordable = self.asked.is_some_and(|(question, _)| self.can_afford(question));
+        affordable && self.failures < MAX_FAILURES
     }
 
     fn before_resend(&mut self, _: Duration) {
         self.requests += 1;
+        self.all_failures += 1;
+        if let (Some((Question::Cancel(_), _)), Some(attempt)) =
+            (self.asked, self.attempts.last().cloned())
+        {
+            self.attempts.push(attempt);
+        }
     }
 
     fn personal(&self) -> Vec<String> {
@@ -463,6 +625,30 @@ fn failed(error: &Error) -> Answer {
         may_be_executed: error.execution() != Execution::NotExecuted,
         retry_after: error.retry_after(),
     })
+}
+
+/// What the report calls a header that tells of a limit; `None` for any other header. The name
+/// may hold a secret, so it repeats no words of the server.
+fn limit_header(name: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 14] = [
+        "retry-after",
+        "ratelimit",
+        "ratelimit-limit",
+        "ratelimit-policy",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "x-rate-limit-limit",
+        "x-rate-limit-remaining",
+        "x-rate-limit-reset",
+        "x-quota-limit",
+        "x-quota-remaining",
+    ];
+    let known = KNOWN.into_iter().find(|known| *known == name);
+    let tells = ["ratelimit", "rate-limit", "quota"].iter().any(|word| name.contains(word));
+    known.or_else(|| tells.then_some("another header"))
 }
 
 /// What the report calls a `Content-Type`. It repeats no words of the server.

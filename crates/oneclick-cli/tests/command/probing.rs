@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use oneclick_emulator::behaviour::{DateHeader, MetadataForm, ReceiptForm};
-use oneclick_emulator::{Behaviour, Fault, FaultRule, Server};
+use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 use serde_json::Value;
 
 use super::support::{Setup, as_production, finished, wait_until_bought};
@@ -93,12 +93,8 @@ fn the_clock_is_compared_with_the_time_at_which_the_probe_begins() {
 fn what_could_not_be_cancelled_is_said_with_its_id() {
     let server = Server::start().unwrap();
     server.emulator().inject(
-        FaultRule::new(Fault::Gateway {
-            status: 403,
-            applied: false,
-            body: oneclick_emulator::GatewayBody::Html,
-        })
-        .on("/v1/cancel_impact"),
+        FaultRule::new(Fault::Gateway { status: 403, applied: false, body: GatewayBody::Html })
+            .on("/v1/cancel_impact"),
     );
     let setup = Setup::at(&server);
     let left = setup.run(&["probe", "--quiet"]);
@@ -157,4 +153,132 @@ fn later_purchases_use_what_was_saved_until_a_response_contradicts_it() {
     let bought = setup.run(&["plant", "5"]);
     assert_eq!(bought.code, 0, "{}", bought.stderr);
     assert!(bought.stderr.contains("is not a report of this version"), "{}", bought.stderr);
+}
+
+/// A server that refuses everything on a path.
+fn refuse(server: &Server, path: &str, status: u16) {
+    let refusal = Fault::Gateway { status, applied: false, body: GatewayBody::ApiError };
+    server.emulator().inject(FaultRule::new(refusal).on(path));
+}
+
+#[test]
+fn what_is_left_is_named_where_nothing_can_be_printed() {
+    let server = Server::start().unwrap();
+    refuse(&server, "/v1/cancel_impact", 409);
+    let setup = Setup::at(&server);
+    for arguments in [&["probe", "--quiet"][..], &["probe", "--quiet", "--json"]] {
+        // Its other end is closed at once.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = setup.command(arguments).stdout(writer).stderr(Stdio::piped()).spawn();
+        let left = finished(&child.unwrap().wait_with_output().unwrap());
+        assert_eq!(left.code, 4, "{}", left.stderr);
+        assert_eq!(left.stderr.lines().count(), 21, "{}", left.stderr);
+    }
+}
+
+#[test]
+fn what_is_left_is_named_where_the_report_cannot_be_saved() {
+    let server = Server::start().unwrap();
+    refuse(&server, "/v1/cancel_impact", 409);
+    let setup = Setup::at(&server);
+    let child = setup.command(&["probe", "--save", "--quiet"]).stderr(Stdio::piped()).spawn();
+    wait_until_bought(&server);
+    // It was writable before the first purchase.
+    let folder = setup.home.join(".config/oneclick/probes");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "").unwrap();
+    let left = finished(&child.unwrap().wait_with_output().unwrap());
+    assert_eq!(left.code, 4, "{}", left.stderr);
+    assert!(left.stderr.contains("20 of the 20 purchases may remain"), "{}", left.stderr);
+    assert_eq!(left.stderr.lines().count(), 22, "{}", left.stderr);
+}
+
+#[test]
+fn nothing_is_bought_where_the_report_cannot_be_saved() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    fs::write(setup.home.join(".config"), "a file").unwrap();
+    let refused = setup.run(&["probe", "--save"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("probes"), "{}", refused.stderr);
+    let emulator = server.emulator();
+    assert!(emulator.account("test_command").is_none_or(|account| account.ledger().count() == 0));
+}
+
+#[test]
+fn a_probe_that_saw_nothing_keeps_an_earlier_report() {
+    let server = Server::start().unwrap();
+    server.emulator().set_behaviour(Behaviour::new().receipt(ReceiptForm::Crossed));
+    let setup = Setup::at(&server);
+    let first = setup.run(&["probe", "--save"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let path = saved(&setup).unwrap();
+    let careful = fs::read_to_string(&path).unwrap();
+    for (status, code) in [(400, 5), (503, 4)] {
+        for path in ["plant_tree", "clean_ocean", "capture_carbon", "restore_coral", "donate_money"]
+        {
+            refuse(&server, &format!("/v1/{path}"), status);
+        }
+        let failed = setup.run(&["probe", "--save", "--quiet"]);
+        assert_eq!(failed.code, code, "{status}: {}", failed.stderr);
+        assert!(failed.stderr.contains("was not saved"), "{status}: {}", failed.stderr);
+        assert_eq!(fs::read_to_string(&path).unwrap(), careful, "{status}");
+        server.emulator().clear_faults();
+    }
+}
+
+#[test]
+fn a_failure_that_looks_like_a_receipt_corrects_nothing() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let path = saved(&setup).unwrap();
+    let report = fs::read_to_string(&path).unwrap();
+    // The receipt of something else, with a status that makes it none.
+    server.emulator().set_behaviour(Behaviour::new().receipt(ReceiptForm::Crossed));
+    let failure = Fault::Gateway { status: 500, applied: true, body: GatewayBody::Own };
+    server.emulator().inject(FaultRule::new(failure).on("/v1/plant_tree").times(1));
+    let bought = setup.run(&["plant", "5", "--wait", "5"]);
+    assert!(!bought.stderr.contains("was corrected"), "{}", bought.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), report);
+}
+
+#[test]
+fn a_report_that_cannot_be_read_is_warned_of() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let path = saved(&setup).unwrap();
+    fs::write(&path, b"{\"version\":1,\xff}").unwrap();
+    let warned = setup.run(&["plant", "1"]);
+    assert!(warned.stderr.contains("is ignored"), "{}", warned.stderr);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let warned = setup.run(&["plant", "1"]);
+    assert!(warned.stderr.contains("could not be read"), "{}", warned.stderr);
+}
+
+#[test]
+fn a_report_belongs_to_a_server_in_any_spelling_and_to_one_environment() {
+    let server = Server::start().unwrap();
+    let mut setup = Setup::at(&server);
+    let spelled = format!("{}/", server.base_url().replace("http://", "HTTP://"));
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let path = saved(&setup).unwrap();
+    fs::write(&path, "{}").unwrap();
+    setup.url = spelled;
+    let warned = setup.run(&["plant", "1"]);
+    assert!(warned.stderr.contains("is ignored"), "{}", warned.stderr);
+    // The same server and account behind a proxy, with a key of either environment.
+    setup.url = as_production(&server);
+    assert_eq!(setup.run(&["probe", "--save", "--quiet"]).code, 0);
+    let files = fs::read_dir(setup.home.join(".config/oneclick/probes")).unwrap();
+    for file in files {
+        fs::write(file.unwrap().path(), "{}").unwrap();
+    }
+    assert!(setup.run(&["plant", "1"]).stderr.contains("is ignored"));
+    setup.key = "live_command";
+    let live = setup.run(&["plant", "1", "--yes"]);
+    assert_eq!((live.code, &*live.stderr), (0, ""));
 }

@@ -11,10 +11,13 @@ use super::plan::{ORDERS, Order, Question, TAGGED, TAGGED_ORDER, View};
 use crate::endpoint::{Page, Receipt};
 use crate::value::{Cursor, Impact, ImpactId, UserId};
 use crate::verify::is_ours;
-use crate::{CancelMessage, Cancellation, CustomerSummary, DailyTotals, Intent, Tracking};
+use crate::{Cancellation, CustomerSummary, DailyTotals, Intent, Tracking};
 
 /// How far the time of a record may be from that of its receipt.
 const SAME_PURCHASE: TimeDelta = TimeDelta::seconds(3);
+/// How far a receipt may be dated before its request: a `Date` is in whole seconds, and the
+/// servers of an API need not agree to the second.
+const BEFORE_REQUEST: TimeDelta = TimeDelta::seconds(2);
 
 /// A question and its answer.
 pub(super) struct Exchange {
@@ -47,10 +50,12 @@ fn is_precise(row: &Receipt) -> bool {
     row.time_utc.datetime().timestamp_subsec_nanos() != 0
 }
 
-/// Whether two times are the same to the millisecond.
+/// Whether two times may be those of one purchase: the same to the millisecond, or to the
+/// second if one of them is in whole seconds.
 fn same_time(one: &Receipt, other: &Receipt) -> bool {
     let millis = |row: &Receipt| row.time_utc.datetime().timestamp_millis();
-    millis(one) == millis(other)
+    let apart = millis(one).abs_diff(millis(other));
+    apart == 0 || (apart < 1_000 && !(is_precise(one) && is_precise(other)))
 }
 
 /// What a list shows of the metadata of this run.
@@ -95,19 +100,24 @@ pub(super) struct Evidence {
     /// The intent of each order, whose marker its metadata carry.
     pub(super) intents: Vec<Intent>,
     pub(super) exchanges: Vec<Exchange>,
-    /// Whether receipts of other purchases arrived. Once all is asked, the records count too.
-    pub(super) crossed: bool,
+    /// Why receipts of other purchases must have arrived, if they did. Once all is asked, the
+    /// records count too.
+    pub(super) crossed: Option<&'static str>,
     /// The names of headers that tell of limits.
-    pub(super) limit_headers: BTreeSet<String>,
+    pub(super) limit_headers: BTreeSet<&'static str>,
     /// What `/v1/records` and `/v1/customer_records` show of the metadata.
     shown: [Shown; 2],
+    /// The row with the marker of each order in any spelling. A row in whole seconds is the
+    /// second choice, since its time decides.
+    marked: Vec<Option<Receipt>>,
 }
 
 impl Evidence {
     pub(super) fn new(client_clock: DateTime<Utc>) -> Self {
         let key = |order| format!("{}:{order}", client_clock.to_rfc3339());
         let intent = |order| Intent::new("oneclick probe", &key(order));
-        Self { client_clock, intents: (0..ORDERS.len()).map(intent).collect(), ..Self::default() }
+        let intents = (0..ORDERS.len()).map(intent).collect();
+        Self { client_clock, intents, marked: vec![None; ORDERS.len()], ..Self::default() }
     }
 
     pub(super) fn add(&mut self, exchange: Exchange) {
@@ -122,13 +132,23 @@ impl Evidence {
             } else {
                 Shown::Nothing
             };
+            let ours = rows().filter(|(order, row)| self.is_of_this_run(*order, row));
+            let ours: Vec<_> = ours.map(|(order, row)| (order, row.clone())).collect();
             let list = &mut self.shown[usize::from(page.for_customers)];
             *list = shown.max(*list);
+            for (order, row) in ours {
+                let known = &mut self.marked[order];
+                if known.as_ref().is_none_or(|known| !is_precise(known) && is_precise(&row)) {
+                    *known = Some(row);
+                }
+            }
         }
         if let (Question::Buy(order), Answer::Receipt(receipt, _)) =
             (exchange.question, &exchange.answer)
         {
-            self.crossed |= !ORDERS[order].is_of(receipt);
+            if !ORDERS[order].is_of(receipt) {
+                self.crossed = Some("a receipt of another kind or amount");
+            }
         }
         self.exchanges.push(exchange);
     }
@@ -137,6 +157,11 @@ impl Evidence {
     fn is_marked(&self, order: usize, row: &Receipt) -> bool {
         let marker = row.metadata.get(Intent::METADATA_KEY);
         ORDERS[order].is_of(row) && marker == Some(self.intents[order].marker())
+    }
+
+    /// Whether a row has the marker of an order in any spelling.
+    fn is_of_this_run(&self, order: usize, row: &Receipt) -> bool {
+        ORDERS[order].is_of(row) && is_ours(row, self.intents[order].marker())
     }
 
     /// The answers to a question.
@@ -211,6 +236,8 @@ impl Evidence {
         page.items.iter().filter(move |row| {
             let time = row.time_utc.datetime();
             let near = match receipt {
+                // The marker is enough, and the receipt may be that of another purchase.
+                _ if shown == Shown::Marker => true,
                 Some(receipt) => (time - receipt).abs() <= SAME_PURCHASE,
                 None => began.is_some_and(|began| time >= began - SAME_PURCHASE),
             };
@@ -239,45 +266,148 @@ impl Evidence {
         self.exchanges.iter().filter_map(Exchange::page)
     }
 
-    /// The id of an order, to cancel it. Without a receipt, or if receipts are those of other
-    /// purchases, a record has to show the marker, so that nobody else's purchase is cancelled.
+    /// The id by which an order may be cancelled. Nothing else decides that.
+    ///
+    /// A receipt may be that of another purchase: other software buys the same, and a cache
+    /// returns an old one. A cancellation cannot be taken back, so in doubt there is no id:
+    /// - Where the lists show our markers, only the row with the marker counts, and a receipt
+    ///   of the same time, since its form of the id is the one that the API knows.
+    /// - Where they do not, only the receipt counts that came in response to the order. It may
+    ///   not be older than its request, and no record may be a second candidate.
+    /// - An id in whole seconds may be that of any purchase in that second.
     pub(super) fn id(&self, order: usize) -> Option<ImpactId> {
-        let sent = |(sent, receipt): (usize, _)| (sent == order).then_some(receipt);
-        let own = self.receipts().filter_map(sent).find(|receipt| ORDERS[order].is_of(receipt));
-        // A server that cuts times may find a purchase of others by a whole second.
-        let is_safe = |own: &&Receipt| is_precise(own) || !self.has_stranger_in_second_of(own);
-        if let Some(own) = own.filter(|_| !self.crossed).filter(is_safe) {
-            return Some(ImpactId::from(own));
-        }
-        let intent = self.intents[order].marker();
-        // A time in whole seconds may be that of another purchase.
-        let marked =
-            |row: &&Receipt| ORDERS[order].is_of(row) && is_precise(row) && is_ours(row, intent);
-        let marked = self.pages().flat_map(|page| &page.items).find(marked)?;
-        let mut receipts = self.receipts().map(|(_, receipt)| receipt);
-        let same = |receipt: &&Receipt| ORDERS[order].is_of(receipt) && same_time(receipt, marked);
-        receipts.find(same).or(Some(marked)).map(ImpactId::from)
+        let names_one = |id: &&Receipt| is_precise(id) || !self.has_stranger_in_second_of(id);
+        let id = if self.shows_markers_like(order) {
+            let marked = self.marked[order].as_ref()?;
+            let mut receipts = self.receipts().map(|(_, receipt)| receipt);
+            let same =
+                |receipt: &&Receipt| ORDERS[order].is_of(receipt) && same_time(receipt, marked);
+            if is_precise(marked) {
+                receipts.find(same).filter(names_one).or(Some(marked))
+            } else {
+                self.only_receipt(order).filter(same)
+            }
+        } else {
+            self.only_receipt(order)
+        };
+        id.filter(names_one).map(ImpactId::from)
     }
 
-    /// Whether a list shows a purchase of others in the second of a receipt.
+    /// Whether the lists show the markers of such orders: for a customer or not.
+    pub(super) fn shows_markers_like(&self, order: usize) -> bool {
+        let alike = |other: &usize| is_for_customer(*other) == is_for_customer(order);
+        (0..ORDERS.len()).filter(alike).any(|other| self.marked[other].is_some())
+    }
+
+    /// The receipt in response to an order, if no other purchase can have got it.
+    fn only_receipt(&self, order: usize) -> Option<&Receipt> {
+        let receipt = self.receipt_in_response(order)?;
+        let is_only = |page: &Rows| {
+            let mut rows = page.items.iter().filter(|row| self.may_be_of(order, row));
+            let in_doubt = |row: &Receipt| !is_precise(row) && self.is_in_both_lists(order);
+            rows.next().is_none_or(|row| same_time(row, receipt) && !in_doubt(row))
+                && rows.next().is_none()
+        };
+        let is_safe = self.crossed.is_none()
+            && (is_precise(receipt) || !self.is_in_both_lists(order))
+            && !self.is_older_than_its_request(order, receipt)
+            && self.pages().all(is_only);
+        is_safe.then_some(receipt)
+    }
+
+    /// The receipt in response to an order, if it is of the same kind and amount.
+    pub(super) fn receipt_in_response(&self, order: usize) -> Option<&Receipt> {
+        let mut receipts = self.receipts().filter(|(sent, _)| *sent == order);
+        receipts.find_map(|(_, receipt)| ORDERS[order].is_of(receipt).then_some(receipt))
+    }
+
+    /// Whether both lists show what can be an order: one purchase in both, or two.
+    fn is_in_both_lists(&self, order: usize) -> bool {
+        let shows = |page: &&Rows| page.items.iter().any(|row| self.may_be_of(order, row));
+        let mut pages = self.pages().filter(shows).map(|page| page.for_customers);
+        let Some(first) = pages.next() else { return false };
+        pages.any(|list| list != first)
+    }
+
+    /// Whether a row of this time, kind and amount can be that of an order.
+    fn may_be_of(&self, order: usize, row: &Receipt) -> bool {
+        let since = |began| row.time_utc.datetime() >= began - SAME_PURCHASE;
+        ORDERS[order].is_of(row) && self.began().is_none_or(since)
+    }
+
+    /// Whether a receipt is dated before its order left, by the latest `Date` or the latest
+    /// receipt before it.
+    fn is_older_than_its_request(&self, order: usize, receipt: &Receipt) -> bool {
+        let bought = |exchange: &Exchange| exchange.question == Question::Buy(order);
+        let Some(at) = self.exchanges.iter().position(bought) else { return false };
+        let (before, left) = (&self.exchanges[..at], &self.exchanges[at]);
+        let since = |exchange: &Exchange| {
+            TimeDelta::from_std(left.asked.saturating_sub(exchange.answered)).unwrap_or_default()
+        };
+        let by_date = |exchange: &Exchange| exchange.date?.checked_add_signed(since(exchange));
+        let by_receipt = |exchange: &Exchange| match &exchange.answer {
+            Answer::Receipt(earlier, _) => Some(earlier.time_utc.datetime()),
+            _ => None,
+        };
+        let latest =
+            [before.iter().rev().find_map(by_date), before.iter().rev().find_map(by_receipt)];
+        let time = receipt.time_utc.datetime();
+        latest.into_iter().flatten().any(|known| known - time > BEFORE_REQUEST)
+    }
+
+    /// Whether a list shows a purchase of others in the second of a receipt, or one that may be.
     fn has_stranger_in_second_of(&self, receipt: &Receipt) -> bool {
-        let second = |row: &Receipt| row.time_utc.datetime().timestamp();
+        let millis = |row: &Receipt| row.time_utc.datetime().timestamp_millis();
         self.pages().any(|page| {
-            let mut near = page.items.iter().filter(|row| second(row) == second(receipt));
-            near.any(|row| {
+            let near = |row: &&Receipt| millis(row).abs_diff(millis(receipt)) < 1_000;
+            page.items.iter().filter(near).any(|row| {
                 let mut orders = 0..ORDERS.len();
-                !orders.any(|order| self.rows(order, page).any(|ours| ptr::eq(ours, row)))
+                !orders.any(|order| {
+                    let is_ours = self.row(order, page).is_some_and(|ours| ptr::eq(ours, row));
+                    is_ours && !self.is_in_both_lists(order)
+                })
             })
         })
     }
 
-    /// Whether the receipt of another purchase arrived: one of another kind or amount, or one
-    /// with another time than the record with the marker.
-    pub(super) fn has_crossed_receipts(&self) -> bool {
-        self.receipts().any(|(order, receipt)| {
-            let rows = self.pages().filter_map(|page| self.row(order, page));
-            let marked = |row: &&Receipt| is_precise(row) && self.is_marked(order, row);
-            !ORDERS[order].is_of(receipt) || rows.filter(marked).any(|row| !same_time(receipt, row))
+    /// Why receipts of other purchases must have arrived: one is of another kind or amount, or
+    /// has another time than the record with the marker or than its response.
+    pub(super) fn crossed_receipts(&self) -> Option<&'static str> {
+        let of_another_record = |(order, receipt): (usize, &Receipt)| {
+            self.marked[order].as_ref().is_some_and(|row| !same_time(receipt, row))
+        };
+        if self.crossed.is_some() {
+            self.crossed
+        } else if self.receipts().any(of_another_record) {
+            Some("a record with the marker has another time")
+        } else if self.has_receipt_out_of_step() {
+            Some("a receipt has another time than its response")
+        } else {
+            None
+        }
+    }
+
+    /// Whether the time of a receipt is far from that of its response, compared with the
+    /// others. The clocks of the server and the client need not agree for that.
+    fn has_receipt_out_of_step(&self) -> bool {
+        let ahead = |exchange: &Exchange| match &exchange.answer {
+            Answer::Receipt(receipt, _) => {
+                let answered = i64::try_from(exchange.answered.as_millis()).unwrap_or(i64::MAX);
+                let took = exchange.answered.saturating_sub(exchange.asked);
+                let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+                let time = receipt.time_utc.datetime().timestamp_millis();
+                Some((time.saturating_sub(answered), took))
+            }
+            _ => None,
+        };
+        let ahead: Vec<_> = self.exchanges.iter().filter_map(ahead).collect();
+        let mut sorted: Vec<_> = ahead.iter().map(|(ahead, _)| *ahead).collect();
+        sorted.sort_unstable();
+        let Some(median) = sorted.get(sorted.len() / 2) else { return false };
+        let tolerated = SAME_PURCHASE.num_milliseconds();
+        ahead.iter().any(|(ahead, took)| {
+            let apart = ahead.saturating_sub(*median);
+            apart > tolerated || apart < -took.saturating_add(tolerated)
         })
     }
 
@@ -364,16 +494,28 @@ impl Order {
         self.is_impact(&row.impact)
     }
 
-    /// Whether a cancellation is one of this order, and not of another impact.
-    pub(super) fn is_cancelled_by(&self, cancellation: &Cancellation) -> bool {
-        let unnamed = cancellation.impact.kind.as_str().is_empty();
-        let first = cancellation.message == CancelMessage::Cancelled;
-        self.is_impact(&cancellation.impact) || (unnamed && first)
+    /// Whether a cancellation names this order; `None` if it names no impact.
+    pub(super) fn is_named_by(&self, cancellation: &Cancellation) -> Option<bool> {
+        let impact = &cancellation.impact;
+        (!impact.kind.as_str().is_empty()).then(|| self.is_impact(impact))
     }
 
     fn is_impact(&self, impact: &Impact) -> bool {
         impact.kind == self.kind && impact.amount == i64::from(self.amount)
     }
+}
+
+/// Whether a cancellation is that of an id.
+pub(super) fn is_of_id(cancellation: &Cancellation, id: &ImpactId) -> bool {
+    let (shown, asked) = (cancellation.user_id.as_str(), id.user_id.as_str());
+    let time = |time: DateTime<Utc>| time.timestamp_millis();
+    shown.eq_ignore_ascii_case(asked)
+        && time(cancellation.time_utc.datetime()) == time(id.time_utc.datetime())
+}
+
+/// Whether an order is for a customer, whose purchases may be in another list.
+pub(super) fn is_for_customer(order: usize) -> bool {
+    ORDERS[order].customer.is_some()
 }
 
 /// Whether no text of a row lost characters.

@@ -90,6 +90,7 @@ pub(super) fn report(evidence: &Evidence) -> ProbeReport {
         bought: 0,
         remaining: 0,
         not_cancelled: Vec::new(),
+        doubtful: Vec::new(),
     };
     report.consequences = consequences(&report);
     report

@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ImpactId, Purchase, Receipt, VerifyPolicy};
 
+/// The value of `receipt` with which no receipt confirms.
+const OF_ANOTHER_PURCHASE: &str = "of_another_purchase";
+/// The largest tolerance, whatever a single `Date` says: with a larger one, a look would read
+/// the records of more than a week.
+const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 86_400);
+
 /// What a [`Probe`](super::Probe) found: a table of findings, and what follows from them.
 ///
 /// Its JSON names no key, address or id, so it can be published.
@@ -30,6 +36,10 @@ pub struct ProbeReport {
     /// The ids of those that could not be cancelled. They are not part of the document.
     #[serde(skip)]
     pub not_cancelled: Vec<ImpactId>,
+    /// Ids of receipts that may be those of purchases of others, so they were not cancelled.
+    /// They are not part of the document.
+    #[serde(skip)]
+    pub doubtful: Vec<ImpactId>,
 }
 
 /// The value that a server takes where the reference is silent.
@@ -98,42 +108,39 @@ impl ProbeReport {
         self.findings.iter().find(|finding| finding.subject == subject)
     }
 
-    /// Corrects what the response to a later purchase contradicts: a receipt of something
-    /// else, or a `Date` further from `time_utc` than the policy tolerates. Returns the
-    /// subjects that were corrected.
+    /// Corrects what the successful response to a later purchase contradicts: its receipt is
+    /// of something else, or its time is further from `Date` than the policy tolerates. From
+    /// then on, no receipt confirms. Returns the subjects that were corrected.
     pub fn correct(
         &mut self,
         purchase: &Purchase,
         receipt: &Receipt,
         date: Option<DateTime<Utc>>,
     ) -> Vec<&'static str> {
-        let mut corrected = Vec::new();
-        let crossed = "of_another_purchase";
-        if receipt.impact != purchase.impact() && !self.is("receipt", crossed) {
-            self.replace("receipt", crossed);
-            corrected.push("receipt");
+        // A far time is that of an old receipt, or of a clock that jumped. A wider tolerance
+        // would let the next old receipt confirm, so the tolerance stays.
+        let tolerance = self.policy().clock_tolerance;
+        let is_far = |date: DateTime<Utc>| {
+            let apart = date.signed_duration_since(receipt.time_utc.datetime()).num_seconds();
+            apart.unsigned_abs() > tolerance.as_secs()
+        };
+        let contradicted = receipt.impact != purchase.impact() || date.is_some_and(is_far);
+        if !contradicted || self.is("receipt", OF_ANOTHER_PURCHASE) {
+            return Vec::new();
         }
-        let ahead = date.map(|date| (date - receipt.time_utc.datetime()).num_seconds());
-        let tolerance = self.policy().clock_tolerance.as_secs();
-        if let Some(ahead) = ahead.filter(|ahead| ahead.unsigned_abs() > tolerance) {
-            self.measured.date_ahead_seconds = Some(ahead);
-            self.replace("date", "apart");
-            corrected.push("date");
-        }
-        corrected
-    }
-
-    fn replace(&mut self, subject: &str, value: &str) {
-        let found = self.findings.iter_mut().filter(|finding| finding.subject == subject);
-        for finding in found {
-            value.clone_into(&mut finding.value);
-            finding.certainty = Certainty::Seen;
-            "the response to a later purchase".clone_into(&mut finding.basis);
-        }
+        self.findings.retain(|finding| finding.subject != "receipt");
+        self.findings.push(Finding {
+            subject: "receipt".to_owned(),
+            value: OF_ANOTHER_PURCHASE.to_owned(),
+            certainty: Certainty::Seen,
+            basis: "the response to a later purchase".to_owned(),
+        });
+        vec!["receipt"]
     }
 
     fn is(&self, subject: &str, value: &str) -> bool {
-        self.finding(subject).is_some_and(|finding| finding.value == value)
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.subject == subject && finding.value == value)
     }
 
     /// The policy for verified purchases at this server. It is never less careful than
@@ -145,11 +152,13 @@ impl ProbeReport {
         let Measured { worst_delay_ms, looked_for_ms, .. } = self.measured;
         let delay = worst_delay_ms.max(looked_for_ms).unwrap_or_default().saturating_mul(10);
         let apart = self.measured.date_ahead_seconds.unwrap_or_default().unsigned_abs();
+        let apart = Duration::from_secs(apart.saturating_mul(3)).min(MAX_TOLERANCE);
+        let tolerance = standard.clock_tolerance.max(apart);
+        // A wider tolerance finds more records, and would also accept older receipts.
+        let is_wider = tolerance > standard.clock_tolerance;
         standard
             .absence_after(standard.absence_after.saturating_add(Duration::from_millis(delay)))
-            .clock_tolerance(
-                standard.clock_tolerance.max(Duration::from_secs(apart.saturating_mul(3))),
-            )
-            .confirm_by_receipt(!self.is("receipt", "of_another_purchase"))
+            .clock_tolerance(tolerance)
+            .confirm_by_receipt(!is_wider && !self.is("receipt", OF_ANOTHER_PURCHASE))
     }
 }

@@ -29,8 +29,8 @@ pub(super) fn receipts(evidence: &Evidence) -> Finding {
     match () {
         () if receipts == 0 => unknown(subject, "no receipt arrived"),
         () if crossed > 0 => seen(subject, "of_another_purchase", basis(crossed)),
-        () if evidence.crossed => {
-            seen(subject, "of_another_purchase", "a record with the marker has another time")
+        () if evidence.crossed.is_some() => {
+            seen(subject, "of_another_purchase", evidence.crossed.unwrap_or_default())
         }
         () if bare > 0 => seen(subject, "without_customer", basis(bare)),
         () if fraction > 0 => seen(subject, "amount_as_fraction", basis(fraction)),

@@ -47,6 +47,6 @@ pub(super) fn limit_headers(evidence: &Evidence) -> Finding {
     if evidence.limit_headers.is_empty() {
         return likely(subject, "none", format!("{} responses", evidence.exchanges.len()));
     }
-    let names: Vec<_> = evidence.limit_headers.iter().map(String::as_str).collect();
+    let names: Vec<_> = evidence.limit_headers.iter().copied().collect();
     seen(subject, "present", names.join(", "))
 }
