@@ -37,8 +37,8 @@ pub(super) fn consequences(report: &ProbeReport) -> Vec<String> {
     let Measured { missing, looked_for_ms, worst_delay_ms, .. } = report.measured;
     match worst_delay_ms {
         _ if missing > 0 => say(&format!(
-            "Unsafe: {missing} records did not show within {} ms. If one takes longer than the time below, \
-             a purchase may be made twice.",
+            "Unsafe: {missing} records did not show within {} ms. If one takes longer than the \
+             time below, a purchase may be made twice.",
             looked_for_ms.unwrap_or_default(),
         )),
         Some(worst) => say(&format!(

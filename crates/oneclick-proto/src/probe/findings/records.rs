@@ -289,8 +289,8 @@ fn strangers(evidence: &Evidence, page: &Rows) -> usize {
             let apart = receipt.map(|time| (row.time_utc.datetime() - time).abs());
             ORDERS[order].is_of(row) && apart.is_some_and(|apart| apart <= TimeDelta::seconds(3))
         };
-        let near = page.items.iter().filter(is_near);
-        let rows = marked.chain(near).chain(evidence.rows(order, page));
+        let similar = page.items.iter().filter(is_near);
+        let rows = marked.chain(similar).chain(evidence.rows(order, page));
         rows.map(|row| row.time_utc.datetime()).max()
     };
     let own: Vec<_> = (0..ORDERS.len()).filter_map(own).collect();
