@@ -32,6 +32,7 @@ fn pass(emulator: &InMemory, request: Request<Vec<u8>>) -> Reply {
     BlockingTransport::send(emulator, request)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what an exchange returns")]
 fn respond(status: u16, content_type: &str, body: &str) -> Reply {
     let response = Response::builder().status(status).header("content-type", content_type);
     Ok(response.body(body.as_bytes().to_vec()).unwrap())

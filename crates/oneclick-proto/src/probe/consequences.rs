@@ -46,8 +46,10 @@ pub(super) fn consequences(report: &ProbeReport) -> Vec<String> {
              time below, because a request can be under way for long."
         )),
         None if records_seen => {
-            say("How long a record takes to show is not known: a missing record still counts only \
-             after the time below.")
+            say(
+                "How long a record takes to show is not known: a missing record still counts only \
+                 after the time below.",
+            );
         }
         None => say("Unsafe: no record was seen, so a lost purchase may not be found."),
     }

@@ -280,8 +280,8 @@ pub(super) fn other_software(evidence: &Evidence) -> Finding {
 /// How many rows of others a page shows that were bought after the first one of the probe.
 fn strangers(evidence: &Evidence, page: &Rows) -> usize {
     let own = |order: usize| {
-        let marker = evidence.intents[order].marker();
-        let marked = page.items.iter().filter(|row| is_ours(row, marker));
+        let intent = evidence.intents[order].marker();
+        let marked = page.items.iter().filter(|row| is_ours(row, intent));
         // An equal purchase just before the probe may be taken for its own, which is later.
         // Others may have metadata where the rows of the probe show none.
         let receipt = evidence.receipt(order).map(|receipt| receipt.time_utc.datetime());
