@@ -125,8 +125,8 @@ fn text_of(left: &Remaining) -> String {
 /// What to do with ids that may be those of others.
 fn doubtful(count: usize) -> String {
     format!(
-        "{count} receipts may be those of purchases of others, so look at each with `oneclick track \
-         ID` and at `oneclick records` before you cancel it"
+        "{count} may be those of purchases of others, because no record shows the probe's marker, \
+         or others bought the same: look at each with `oneclick track ID` before you cancel it"
     )
 }
 

@@ -167,11 +167,12 @@ fn what_is_left_is_named_where_nothing_can_be_printed() {
     refuse(&server, "/v1/cancel_impact", 409);
     let setup = Setup::at(&server);
     for arguments in [&["probe", "--quiet"][..], &["probe", "--quiet", "--json"]] {
+        let mut child = setup.command(arguments);
+        child.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
         // Its other end is closed at once.
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let child = setup.command(arguments).stdout(writer).stderr(Stdio::piped()).spawn();
-        let left = finished(&child.unwrap().wait_with_output().unwrap());
+        drop(child.stdout.take());
+        let left = finished(&child.wait_with_output().unwrap());
         assert_eq!(left.code, 4, "{}", left.stderr);
         assert_eq!(left.stderr.lines().count(), 21, "{}", left.stderr);
     }

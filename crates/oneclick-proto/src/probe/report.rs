@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::consequences::consequences;
 use crate::{ImpactId, Purchase, Receipt, VerifyPolicy};
 
 /// The value of `receipt` with which no receipt confirms.
@@ -135,6 +136,7 @@ impl ProbeReport {
             certainty: Certainty::Seen,
             basis: "the response to a later purchase".to_owned(),
         });
+        self.consequences = consequences(self);
         vec!["receipt"]
     }
 

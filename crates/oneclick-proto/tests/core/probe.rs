@@ -166,6 +166,8 @@ fn an_old_receipt_lets_no_later_one_confirm() {
     let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     let day_old = receipt(1, now - TimeDelta::days(1));
     assert_eq!(report.correct(&purchase, &day_old, Some(now)), ["receipt"]);
+    let said = report.consequences.join("\n");
+    assert!(said.contains("only a record confirms"), "{said}");
     let policy = report.policy();
     assert_eq!(policy, VerifyPolicy::STANDARD.confirm_by_receipt(false));
     assert!(report.correct(&purchase, &day_old, Some(now)).is_empty());
