@@ -57,8 +57,8 @@ const PATIENCE: [Duration; 5] = [
 ///
 /// It makes 20 of the smallest purchases, three of them for addresses under `example.com`
 /// and none with an e-mail to the customer. It reads the lists, tracks, asks wrongly on
-/// purpose, and cancels what it bought. That takes fewer than 100 requests, and half a minute
-/// at a server that shows records at once.
+/// purpose, and cancels what it bought. That takes fewer than 100 requests, and about ten
+/// seconds at a server that is near and shows records at once.
 ///
 /// [`state`](Machine::state) holds what is not cancelled yet. If you stop the machine, cancel
 /// it with [`CancelImpact`].

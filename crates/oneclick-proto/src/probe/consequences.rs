@@ -27,8 +27,12 @@ pub(super) fn consequences(report: &ProbeReport) -> Vec<String> {
     }
     match value("receipt") {
         "of_another_purchase" => say(
-            "Unsafe: a receipt may be that of another purchase: with this policy, only a record confirms.",
+            "Unsafe: a receipt may be that of another purchase. With this policy, only a record \
+             confirms.",
         ),
+        _ if !report.policy().confirm_by_receipt => {
+            say("Date and time_utc are far apart: with this policy, only a record confirms.");
+        }
         "own" => say("A receipt confirms a purchase at once."),
         _ => {}
     }
