@@ -174,6 +174,8 @@ mod tests {
             "secret@example.com;bob@example.com",
             "secret,bob@example.com",
             "secret@example/com",
+            "secret@[127.0.0.1",
+            "secret@127.0.0.1]",
             "secret@exa mple.com",
             "secret\u{200b}@example.com",
             "\u{feff}secret@example.com",
