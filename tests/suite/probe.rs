@@ -15,8 +15,8 @@ use http::{Request, Response};
 use oneclick_emulator::{Behaviour, Fault, FaultRule, InMemory, RetryAfter, Server};
 use oneclick_proto::probe::{Certainty, Finding};
 use oneclick_proto::{
-    Api, BlockingClient, BlockingTransport, ConfigError, Probe, ProbeReport, TransportError,
-    VerifyPolicy,
+    Api, BlockingClient, BlockingTransport, ConfigError, Machine, Probe, ProbeReport, RetryPolicy,
+    Step, TransportError, VerifyPolicy,
 };
 use serde_json::{Value, json};
 
@@ -433,6 +433,31 @@ fn mistakes_at_the_independent_server(seed: u64) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// A response, or none.
+type Sent = Result<Response<Vec<u8>>, TransportError>;
+
+/// Probes an emulator whose exchanges a function carries out.
+fn probe_altered(
+    emulator: &InMemory,
+    retry: RetryPolicy,
+    mut exchange: impl FnMut(&InMemory, Request<Vec<u8>>) -> Sent,
+) -> ProbeReport {
+    let api = Api::sandbox("test_probe").unwrap();
+    let now = || BlockingTransport::now(emulator);
+    let seed = BlockingTransport::seed(emulator);
+    let mut step = Probe::new(&api, emulator.time()).unwrap().start(&api, retry, seed, now());
+    loop {
+        step = match step {
+            Step::Send(request, sent) => sent.finish(exchange(emulator, request), now()),
+            Step::Wait(wait, waiting) => {
+                BlockingTransport::sleep(emulator, wait);
+                waiting.wake(now())
+            }
+            Step::Done(report) => return report,
+        };
+    }
 }
 
 /// How a server fails.

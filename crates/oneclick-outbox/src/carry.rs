@@ -57,7 +57,7 @@ pub(crate) enum Departure {
 
 impl<'a> Carried<'a> {
     pub(crate) fn new(store: &'a Store, held: Held, terms: Terms) -> Self {
-        let lease_ends = store.now().since_boot + terms.lease;
+        let lease_ends = store.now().since_boot.saturating_add(terms.lease);
         Self { store, held, terms, permitted: None, lease_ends }
     }
 
@@ -118,7 +118,7 @@ impl<'a> Carried<'a> {
         if !granted {
             return Ok(Departure::LetGo);
         }
-        self.lease_ends = now + lease;
+        self.lease_ends = now.saturating_add(lease);
         Ok(Departure::Send)
     }
 
@@ -148,9 +148,20 @@ impl<'a> Carried<'a> {
         };
         let (state, tries) = (state.clone(), *tries);
         let due = self.store.now().since_boot;
-        let written = Written { due, tries, state, ..written(status, "let go before it was sent") };
+        let written =
+            Written { tries, state, ..Written::new(status, due, "let go before it was sent") };
         self.store.finish(&self.held, &written)?;
         Ok(status)
+    }
+
+    /// Leaves an intent to a person that cannot even be started: its state is that of another
+    /// purchase, for instance.
+    pub(crate) fn give_up(self, error: &OutboxError) -> Result<Status, OutboxError> {
+        let (state, problem) = (self.held.state.clone(), Some(error.to_string()));
+        let now = self.store.now().since_boot;
+        let written = Written::new(Status::Unresolved, now, "it cannot be started");
+        self.store.finish(&self.held, &Written { state, problem, ..written })?;
+        Ok(Status::Unresolved)
     }
 
     /// Writes the outcome.
@@ -173,7 +184,7 @@ fn conclusion(outcome: Outcome, held: &Held, now: Duration) -> (Written, Gate) {
     let tries = held.tries.saturating_add(1);
     let what = outcome.to_string();
     let gate = gate(&outcome);
-    let base = written(Status::Unresolved, &what);
+    let base = Written::new(Status::Unresolved, now, &what);
     let written = match outcome {
         Outcome::Confirmed(receipt) => {
             let id = ImpactId::from(&receipt);
@@ -183,7 +194,7 @@ fn conclusion(outcome: Outcome, held: &Held, now: Duration) -> (Written, Gate) {
         }
         // A key that is refused today may be replaced, so it is no fault of the intent.
         Outcome::Refused(_) if matches!(gate, Gate::Pause(_)) => {
-            Written { status: Status::Ready, due: now, tries: held.tries, ..base }
+            Written { status: Status::Ready, tries: held.tries, ..base }
         }
         Outcome::Refused(_) => Written { status: Status::Refused, problem: Some(what), ..base },
         Outcome::NotBought(NotBought { state, .. }) if state.may_send() => {
@@ -230,23 +241,11 @@ fn gate(outcome: &Outcome) -> Gate {
         _ if error.is_rate_limit() => Gate::Close(error.retry_after()),
         Some(500..) => Gate::Close(error.retry_after()),
         None if is_out_of_reach(error) => Gate::Close(None),
-        _ => Gate::Same,
+        Some(_) => Gate::Open,
+        None => Gate::Same,
     }
 }
 
 fn is_out_of_reach(error: &Error) -> bool {
     error.is_connect() || error.is_timeout()
-}
-
-fn written(status: Status, what: &str) -> Written {
-    Written {
-        status,
-        due: Duration::ZERO,
-        tries: 0,
-        state: None,
-        bought: None,
-        problem: None,
-        found: Vec::new(),
-        what: what.to_owned(),
-    }
 }

@@ -132,9 +132,14 @@ impl Outbox {
     /// taken to be other purchases.
     ///
     /// # Errors
-    /// [`OutboxError::WrongStatus`] for an intent that is neither.
+    /// [`OutboxError::WrongStatus`] for an intent that is neither;
+    /// [`OutboxError::Unreadable`] once its request was erased.
     pub fn retry(&self, id: i64) -> Result<(), OutboxError> {
-        self.store.decide(id, &[Status::Unresolved, Status::Refused], |_, state| {
+        self.store.decide(id, &[Status::Unresolved, Status::Refused], |entry, state| {
+            if entry.purchase.is_none() {
+                let reason = "its request was erased, or is of a newer version".to_owned();
+                return Err(OutboxError::Unreadable { id, reason });
+            }
             let state = state.map(|mut state: PurchaseState| {
                 state.allow_another();
                 state
@@ -190,15 +195,6 @@ impl Outbox {
     }
 
     fn written(&self, status: Status, what: &str) -> Written {
-        Written {
-            status,
-            due: self.store.now().since_boot,
-            tries: 0,
-            state: None,
-            bought: None,
-            problem: None,
-            found: Vec::new(),
-            what: what.to_owned(),
-        }
+        Written::new(status, self.store.now().since_boot, what)
     }
 }

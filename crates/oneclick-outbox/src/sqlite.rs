@@ -78,6 +78,10 @@ struct Request<P> {
 
 /// The version of [`Request`].
 const REQUEST: u32 = 1;
+/// How many rows that cannot be read one claim passes over.
+const MAX_UNREADABLE: u32 = 100;
+/// For how long an older worker leaves a request of a newer version alone.
+const LEAVE: Duration = Duration::from_secs(60);
 
 /// An intent that was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +98,9 @@ pub struct Enqueued {
 /// The namespace tells apart the shops that share an account, and the key is what is to be
 /// bought once, such as `order-123`. Never make a key from the time: each retry would be a
 /// purchase of its own. The same key with the same purchase is the intent that exists.
+///
+/// Begin the transaction with [`TransactionBehavior::Immediate`]: one that has read before
+/// fails at once where another connection is writing, without a wait.
 ///
 /// # Errors
 /// [`OutboxError::OtherPurchase`] if the key stands for another purchase,
@@ -118,8 +125,12 @@ pub(crate) fn enqueue_at(
     let intent = Intent::new(namespace, key);
     // Whatever cannot be sent is refused now, and not later by a worker.
     let _checked = VerifiedPurchase::new(&intent, purchase.clone())?;
-    if version(connection)? == 0 {
-        return Err(OutboxError::NoTables);
+    match version(connection)? {
+        0 => return Err(OutboxError::NoTables),
+        version if version as usize > MIGRATIONS.len() => {
+            return Err(OutboxError::NewerTables { version });
+        }
+        _ => {}
     }
     let request = json(&Request { v: REQUEST, purchase });
     // The marker is the same for both, so the digest tells nobody's address apart from here.
@@ -192,6 +203,21 @@ pub(crate) struct Written {
     pub(crate) what: String,
 }
 
+impl Written {
+    pub(crate) fn new(status: Status, due: Duration, what: &str) -> Self {
+        Self {
+            status,
+            due,
+            tries: 0,
+            state: None,
+            bought: None,
+            problem: None,
+            found: Vec::new(),
+            what: what.to_owned(),
+        }
+    }
+}
+
 /// The tables of one database, and the clock of its machine.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
@@ -215,6 +241,8 @@ impl Store {
         // A permit that is lost with the power could let a purchase be sent twice.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is erased is overwritten in the file.
+        connection.pragma_update(None, "secure_delete", true)?;
         let opened = duration(millis(clock.now().since_boot));
         let store = Self { connection: Mutex::new(connection), clock, opened };
         store.adopt()?;
@@ -284,39 +312,42 @@ impl Store {
         self.write(|tx| enqueue_at(tx, &now, namespace, key, purchase))
     }
 
-    /// Takes up to `limit` rows that are due; none while the gate is closed. Half of them may
-    /// be open ones.
-    pub(crate) fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Held>, OutboxError> {
+    /// Takes a row that is due; none while the gate is closed. `open_first` should alternate, so
+    /// that neither a backlog nor what is open keeps the other from its turn.
+    pub(crate) fn claim(
+        &self,
+        open_first: bool,
+        lease: Duration,
+    ) -> Result<Option<Held>, OutboxError> {
         let now = self.now();
         self.write(|tx| {
             let gate = gate(tx)?;
             if gate.paused.is_some() || gate.not_before > now.since_boot {
-                return Ok(Vec::new());
+                return Ok(None);
             }
-            // After failures, one of them finds out whether the API is back.
-            let limit = if gate.failures > 0 { limit.min(1) } else { limit };
-            let due = |statuses: &str, limit: usize| {
+            let due = |statuses: &str| {
                 let sql = format!(
                     "SELECT id FROM oneclick_outbox_intent
-                     WHERE status {statuses} AND due <= ?1 ORDER BY due, id LIMIT ?2"
+                     WHERE status {statuses} AND due <= ?1 ORDER BY due, id LIMIT 1"
                 );
-                let mut statement = tx.prepare(&sql)?;
-                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-                let ids = statement.query_map(params![millis(now.since_boot), limit], |row| {
-                    row.get::<_, i64>(0)
-                })?;
-                ids.collect::<Result<Vec<_>, _>>()
+                tx.query_row(&sql, [millis(now.since_boot)], |row| row.get::<_, i64>(0)).optional()
             };
-            let mut ids = due("= 'open'", limit.div_ceil(2))?;
-            ids.extend(due("IN ('ready', 'claimed')", limit - ids.len())?);
-            if ids.len() < limit {
-                let open = due("= 'open'", limit - ids.len() + limit.div_ceil(2))?;
-                let more: Vec<_> = open.into_iter().filter(|id| !ids.contains(id)).collect();
-                ids.extend(more);
+            let (open, ready) = ("= 'open'", "IN ('ready', 'claimed')");
+            let (first, second) = if open_first { (open, ready) } else { (ready, open) };
+            // A row that this version cannot read is out of the way then, and the next one is taken.
+            for _ in 0..MAX_UNREADABLE {
+                let Some(id) = due(first)?.map_or_else(|| due(second), |id| Ok(Some(id)))? else {
+                    return Ok(None);
+                };
+                let Some(held) = hold(tx, id, &now, lease)? else { continue };
+                // After failures, a single intent finds out whether the API is back.
+                if gate.failures > 0 {
+                    let until = millis(now.since_boot + gate.grown_wait());
+                    tx.execute("UPDATE oneclick_outbox_gate SET not_before = ?1", [until])?;
+                }
+                return Ok(Some(held));
             }
-            ids.truncate(limit);
-            let held = ids.into_iter().map(|id| hold(tx, id, &now, lease));
-            Ok(held.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            Ok(None)
         })
     }
 
@@ -354,7 +385,7 @@ impl Store {
                  WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch, ":state": json(state),
-                    ":until": millis(now.since_boot + lease),
+                    ":until": millis(now.since_boot.saturating_add(lease)),
                 },
             )?;
             if written == 0 {
@@ -374,7 +405,7 @@ impl Store {
                  WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch,
-                    ":until": millis(now.since_boot + lease),
+                    ":until": millis(now.since_boot.saturating_add(lease)),
                 },
             )?;
             Ok(written == 1)
@@ -427,8 +458,8 @@ impl Store {
         let now = self.now().since_boot;
         self.write(|tx| {
             let gate = gate(tx)?;
-            let grown = Duration::from_secs(1 << gate.failures.min(8)).min(LONGEST_GATE);
-            let until = millis(now + wait.unwrap_or(grown)).max(millis(gate.not_before));
+            let wait = wait.map_or_else(|| gate.grown_wait(), |wait| wait.min(LONGEST_RETRY_AFTER));
+            let until = millis(now + wait).max(millis(gate.not_before));
             tx.execute(
                 "UPDATE oneclick_outbox_gate SET failures = failures + 1, not_before = ?1",
                 [until],
@@ -574,6 +605,8 @@ impl fmt::Debug for Store {
 
 /// The longest time for which failures close the gate.
 const LONGEST_GATE: Duration = Duration::from_secs(120);
+/// The longest `Retry-After` that is waited for before the API is asked again.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 const ENTRY: &str = "SELECT id, namespace, key, request, status, enqueued_at, done_at, state, \
                      bought, problem, found, epoch FROM oneclick_outbox_intent";
@@ -582,6 +615,13 @@ struct Gate {
     not_before: Duration,
     failures: u32,
     paused: Option<String>,
+}
+
+impl Gate {
+    /// How long the failures so far close it.
+    fn grown_wait(&self) -> Duration {
+        Duration::from_secs(1 << self.failures.min(8)).min(LONGEST_GATE)
+    }
 }
 
 fn gate(connection: &Connection) -> Result<Gate, OutboxError> {
@@ -608,9 +648,9 @@ fn hold(
              epoch = epoch + 1, held = 1, due = ?2
          WHERE id = ?1 AND status IN ('ready', 'claimed', 'open')
          RETURNING id, epoch, namespace, key, request, state, tries, enqueued, enqueued_at",
-        params![id, millis(now.since_boot + lease)],
+        params![id, millis(now.since_boot.saturating_add(lease))],
         |row| {
-            let request: String = row.get("request")?;
+            let request: Option<String> = row.get("request")?;
             let intent =
                 Intent::new(&row.get::<_, String>("namespace")?, &row.get::<_, String>("key")?);
             let enqueued: i64 = row.get("enqueued")?;
@@ -630,22 +670,44 @@ fn hold(
         return Ok(None);
     };
     let enqueued_at: String = enqueued_at;
-    let read = |request: &str| serde_json::from_str::<Request<Purchase>>(request);
-    let purchase = match (read(&request), &state) {
-        (Ok(Request { v: REQUEST, purchase }), Ok(_)) => purchase,
-        // What this version cannot read is left for a person, and keeps nobody else waiting.
-        (Ok(Request { v, .. }), _) => return unreadable(tx, id, epoch, &format!("version {v}")),
-        (Err(error), _) => return unreadable(tx, id, epoch, &error.to_string()),
+    let request = request.unwrap_or_default();
+    if version_of(&request).is_some_and(|version| version > REQUEST) {
+        leave(tx, id, now)?;
+        return Ok(None);
+    }
+    // What cannot be read is left for a person, and keeps no other intent waiting. The text of
+    // the error is not stored, since it may quote the request.
+    let Ok(Request { purchase, .. }) = serde_json::from_str::<Request<Purchase>>(&request) else {
+        return unreadable(tx, id, epoch, "its request is not valid");
     };
-    let state = match state {
-        Ok(state) => state,
-        Err(error) => return unreadable(tx, id, epoch, &error.to_string()),
+    let Ok(state) = state else {
+        return unreadable(tx, id, epoch, "its state is not valid");
     };
     let wall_age = chrono::DateTime::parse_from_rfc3339(&enqueued_at)
         .ok()
         .and_then(|at| (Utc::now() - at.to_utc()).to_std().ok())
         .unwrap_or_default();
     Ok(Some(Held { id, epoch, intent, purchase, state, tries, age, wall_age }))
+}
+
+/// The version of a stored request.
+fn version_of(request: &str) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    serde_json::from_str(request).ok().map(|version: Version| version.v)
+}
+
+/// Leaves a request of a newer version to a newer worker.
+fn leave(tx: &Transaction<'_>, id: i64, now: &Now) -> Result<(), OutboxError> {
+    tx.execute(
+        "UPDATE oneclick_outbox_intent
+         SET held = 0, due = ?2, status = CASE status WHEN 'open' THEN 'open' ELSE 'ready' END
+         WHERE id = ?1",
+        params![id, millis(now.since_boot + LEAVE)],
+    )?;
+    Ok(())
 }
 
 fn unreadable(
@@ -656,7 +718,7 @@ fn unreadable(
 ) -> Result<Option<Held>, OutboxError> {
     let problem = format!("what is stored cannot be read: {reason}");
     tx.execute(
-        "UPDATE oneclick_outbox_intent SET status = 'unresolved', problem = ?2, done_at = ?3
+        "UPDATE oneclick_outbox_intent SET held = 0, status = 'unresolved', problem = ?2, done_at = ?3
          WHERE id = ?1",
         params![id, problem, wall()],
     )?;

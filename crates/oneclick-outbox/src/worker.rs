@@ -121,8 +121,8 @@ impl<C> Worker<C> {
         Terms { policy, lease, send_by }
     }
 
-    fn claim(&self) -> Result<Option<Held>, OutboxError> {
-        Ok(self.outbox.store.claim(1, self.options.lease)?.pop())
+    fn claim(&self, open_first: bool) -> Result<Option<Held>, OutboxError> {
+        self.outbox.store.claim(open_first, self.options.lease)
     }
 }
 
@@ -167,12 +167,19 @@ macro_rules! worker {
                 $all(self, self.terms(), until)$($await)*
             }
 
-            /// One of the worker's loops.
-            $($async)? fn work(&self, terms: Terms, until: Until) -> Result<(), OutboxError> {
+            /// One of the worker's loops. Once one of them fails, all have `ended`.
+            $($async)? fn work(
+                &self,
+                terms: Terms,
+                until: Until,
+                ended: &Stop,
+            ) -> Result<(), OutboxError> {
                 let transport = self.client.transport();
-                let mut failures = 0;
-                while !self.stop.is_stopped() {
-                    let worked = match self.claim() {
+                let (mut failures, mut open_first) = (0, false);
+                let is_over = || self.stop.is_stopped() || ended.is_stopped();
+                while !is_over() {
+                    open_first = !open_first;
+                    let worked = match self.claim(open_first) {
                         Ok(Some(held)) => {
                             self.carry(held, terms)$($await)*.map(|_| true)
                         }
@@ -187,7 +194,7 @@ macro_rules! worker {
                         Ok(false) if until == Until::Idle => return Ok(()),
                         Ok(false) => self.options.poll,
                         Err(error) if failures + 1 >= MAX_FAILURES => {
-                            self.stop.stop();
+                            ended.stop();
                             return Err(error);
                         }
                         Err(_) => {
@@ -195,8 +202,8 @@ macro_rules! worker {
                             SLICE * 2_u32.pow(failures)
                         }
                     };
-                    let until = transport.now() + idle;
-                    while !self.stop.is_stopped() && transport.now() < until {
+                    let until = transport.now().saturating_add(idle);
+                    while !is_over() && transport.now() < until {
                         let left = until.saturating_sub(transport.now());
                         transport.sleep(left.min(SLICE))$($await)*;
                     }
@@ -223,7 +230,10 @@ macro_rules! worker {
                 let transport = self.client.transport();
                 let mut carried = Carried::new(&self.outbox.store, held, terms);
                 let (seed, now) = (transport.seed(), transport.now());
-                let mut step = carried.start(self.client.api(), seed, now)?;
+                let mut step = match carried.start(self.client.api(), seed, now) {
+                    Ok(step) => step,
+                    Err(error) => return carried.give_up(&error),
+                };
                 loop {
                     step = match step {
                         Step::Send(request, sent) => {
@@ -257,7 +267,8 @@ async fn all<T: AsyncTransport>(
     terms: Terms,
     until: Until,
 ) -> Result<(), OutboxError> {
-    let loops = (0..worker.options.concurrency).map(|_| worker.work(terms, until));
+    let ended = Stop::default();
+    let loops = (0..worker.options.concurrency).map(|_| worker.work(terms, until, &ended));
     join_all(loops).await.into_iter().collect()
 }
 
@@ -267,8 +278,9 @@ fn all_blocking<T: BlockingTransport>(
     terms: Terms,
     until: Until,
 ) -> Result<(), OutboxError> {
+    let ended = Stop::default();
     thread::scope(|scope| {
-        let start = || scope.spawn(|| worker.work(terms, until));
+        let start = || scope.spawn(|| worker.work(terms, until, &ended));
         let loops: Vec<_> = (0..worker.options.concurrency).map(|_| start()).collect();
         let join = |handle: thread::ScopedJoinHandle<'_, _>| match handle.join() {
             Ok(result) => result,

@@ -1,47 +1,22 @@
 //! What the probe does not say as certain, since a response would look the same otherwise.
 
 use http::Uri;
-use oneclick_proto::{Machine, Metadata as Note, PlantTree, RetryPolicy, Step, Trees};
+use oneclick_proto::{Metadata as Note, PlantTree, Trees};
 
 use super::*;
 
-type Reply = Result<Response<Vec<u8>>, TransportError>;
-
-/// Probes an emulator whose exchanges a function carries out.
-fn probe_altered(
-    emulator: &InMemory,
-    exchange: impl Fn(&InMemory, Request<Vec<u8>>) -> Reply,
-) -> ProbeReport {
-    let api = Api::sandbox("test_probe").unwrap();
-    let now = || BlockingTransport::now(emulator);
-    let probe = Probe::new(&api, emulator.time()).unwrap();
-    let mut step = probe.start(&api, RetryPolicy::NEVER, BlockingTransport::seed(emulator), now());
-    loop {
-        step = match step {
-            Step::Send(request, sent) => sent.finish(exchange(emulator, request), now()),
-            Step::Wait(wait, waiting) => {
-                BlockingTransport::sleep(emulator, wait);
-                waiting.wake(now())
-            }
-            Step::Done(report) => return report,
-        };
-    }
-}
-
-fn pass(emulator: &InMemory, request: Request<Vec<u8>>) -> Reply {
+fn pass(emulator: &InMemory, request: Request<Vec<u8>>) -> Sent {
     BlockingTransport::send(emulator, request)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what an exchange returns")]
-fn respond(status: u16, content_type: &str, body: &str) -> Reply {
+fn respond(status: u16, content_type: &str, body: &str) -> Sent {
     let response = Response::builder().status(status).header("content-type", content_type);
     Ok(response.body(body.as_bytes().to_vec()).unwrap())
 }
 
 /// Sends requests without some options of the query.
-fn without_options(
-    names: &'static [&'static str],
-) -> impl Fn(&InMemory, Request<Vec<u8>>) -> Reply {
+fn without_options(names: &'static [&'static str]) -> impl Fn(&InMemory, Request<Vec<u8>>) -> Sent {
     move |emulator, mut request| {
         let uri = request.uri().to_string();
         if let Some((path, query)) = uri.split_once('?') {
@@ -95,7 +70,7 @@ fn a_refused_address_is_named_and_the_others_make_nothing_certain() {
     for (mark, wanted) in
         [("+Tag", "tag: refused with 400"), ("bücher", "domain: refused with 400")]
     {
-        let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
             if String::from_utf8_lossy(request.body()).contains(mark) {
                 return respond(400, "application/json", r#"{"type":"t","message":"m"}"#);
             }
@@ -110,7 +85,7 @@ fn a_refused_address_is_named_and_the_others_make_nothing_certain() {
 #[test]
 fn the_address_of_another_customer_is_not_taken_for_one_of_the_probe() {
     for stranger in ["butcher@shop.example", "probe.adams@example.com"] {
-        let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
             let path = request.uri().path().to_owned();
             let list = json!({"customers": [{
                 "customer_id": "C1", "customer_email": stranger,
@@ -136,7 +111,8 @@ fn the_address_of_another_customer_is_not_taken_for_one_of_the_probe() {
 
 #[test]
 fn a_filter_by_address_that_is_ignored_is_said_to_be() {
-    let report = probe_altered(&InMemory::new(), without_options(&["customer_email"]));
+    let report =
+        probe_altered(&InMemory::new(), RetryPolicy::NEVER, without_options(&["customer_email"]));
     for subject in ["address_filter", "filter_by_sent_address"] {
         assert_eq!(found(&report, subject), ("ignored", Certainty::Seen), "{subject}");
     }
@@ -145,7 +121,7 @@ fn a_filter_by_address_that_is_ignored_is_said_to_be() {
 #[test]
 fn dates_that_are_ignored_are_not_said_to_be_inclusive_for_certain() {
     let dates: &[_] = &["start_date", "end_date"];
-    let report = probe_altered(&InMemory::new(), without_options(dates));
+    let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, without_options(dates));
     for subject in dates {
         assert_eq!(found(&report, subject), ("inclusive", Certainty::Likely), "{subject}");
     }
@@ -156,7 +132,7 @@ fn dates_that_are_ignored_are_not_said_to_be_inclusive_for_certain() {
         let client = BlockingClient::with_transport(api, emulator.clone());
         client.send(PlantTree::new(Trees::of::<1>())).unwrap();
         emulator.advance(Duration::from_secs(2 * 86_400));
-        let report = probe_altered(&emulator, without_options(names));
+        let report = probe_altered(&emulator, RetryPolicy::NEVER, without_options(names));
         assert_eq!(found(&report, "start_date"), (wanted, Certainty::Seen));
     }
 }
@@ -173,7 +149,7 @@ fn a_cancellation_is_refused_only_if_a_status_refuses_it() {
         (409, refused),
         (404, refused),
     ] {
-        let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
             if request.uri().path() == "/v1/cancel_impact" {
                 return respond(status, "application/json", "");
             }
@@ -196,7 +172,7 @@ fn an_impact_that_was_not_cancelled_does_not_tell_when_a_cancellation_takes_effe
 /// Changes the rows of both lists of records.
 fn with_rows(
     change: impl Fn(Vec<Value>) -> Vec<Value>,
-) -> impl Fn(&InMemory, Request<Vec<u8>>) -> Reply {
+) -> impl Fn(&InMemory, Request<Vec<u8>>) -> Sent {
     move |emulator, request| {
         let response = pass(emulator, request)?;
         let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
@@ -223,6 +199,7 @@ fn metadata_that_are_kept_may_be_cut_where_they_are_longer() {
 fn metadata_of_others_are_not_taken_for_altered_ones() {
     let report = probe_altered(
         &InMemory::new(),
+        RetryPolicy::NEVER,
         with_rows(|rows| {
             let with_note = |mut row: Value| {
                 if let Some(metadata) = row.get_mut("metadata") {
@@ -243,6 +220,7 @@ fn metadata_of_others_are_not_taken_for_altered_ones() {
 fn a_record_of_another_time_does_not_mean_whole_seconds() {
     let report = probe_altered(
         &InMemory::new(),
+        RetryPolicy::NEVER,
         with_rows(|rows| {
             let later = |mut row: Value| {
                 row.as_object_mut().unwrap().remove("metadata");
@@ -271,7 +249,7 @@ fn a_purchase_just_before_the_probe_is_not_one_of_other_software() {
             let client = BlockingClient::with_transport(api, emulator.clone());
             client.send(PlantTree::new(Trees::of::<1>())).unwrap();
             emulator.advance(Duration::from_millis(millis));
-            let report = probe_altered(&emulator, pass);
+            let report = probe_altered(&emulator, RetryPolicy::NEVER, pass);
             assert_ne!(found(&report, "other_software").0, "buys_meanwhile", "{millis} {marked}");
         }
     }
@@ -280,13 +258,13 @@ fn a_purchase_just_before_the_probe_is_not_one_of_other_software() {
 #[test]
 fn rows_that_are_listed_twice_are_no_purchases_of_others() {
     let twice = |rows: Vec<Value>| rows.into_iter().flat_map(|row| [row.clone(), row]).collect();
-    let report = probe_altered(&InMemory::new(), with_rows(twice));
+    let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, with_rows(twice));
     assert_eq!(found(&report, "other_software").1, Certainty::Unknown);
 }
 
 #[test]
 fn a_cursor_on_each_page_does_not_mean_a_cap() {
-    let report = probe_altered(&InMemory::new(), |emulator, request| {
+    let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
         let response = pass(emulator, request)?;
         let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
             return Ok(response);
@@ -311,7 +289,7 @@ fn a_success_for_a_wrong_request_is_not_a_refusal() {
         (410, ("refused_otherwise", Certainty::Seen)),
         (503, (Finding::UNKNOWN, Certainty::Unknown)),
     ] {
-        let report = probe_altered(&InMemory::new(), |emulator, request| {
+        let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
             if wrong(&request) {
                 return respond(status, "text/html", "<html>");
             }
@@ -321,7 +299,7 @@ fn a_success_for_a_wrong_request_is_not_a_refusal() {
             assert_eq!(found(&report, subject), wanted, "{subject}: {status}");
         }
     }
-    let report = probe_altered(&InMemory::new(), |emulator, request| {
+    let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
         if wrong(&request) {
             return respond(200, "application/json", r#"{"type":"error","message":"no"}"#);
         }
@@ -332,7 +310,7 @@ fn a_success_for_a_wrong_request_is_not_a_refusal() {
 
 #[test]
 fn purchases_without_receipts_do_not_mean_that_no_record_was_seen() {
-    let report = probe_altered(&InMemory::new(), |emulator, request| {
+    let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
         let is_purchase = request.method() == "POST" && request.uri().path() != "/v1/cancel_impact";
         let response = pass(emulator, request)?;
         if is_purchase { respond(204, "application/json", "") } else { Ok(response) }
@@ -345,7 +323,7 @@ fn purchases_without_receipts_do_not_mean_that_no_record_was_seen() {
 
 #[test]
 fn an_old_receipt_does_not_put_the_clock_wrong() {
-    let report = probe_altered(&InMemory::new(), |emulator, request| {
+    let report = probe_altered(&InMemory::new(), RetryPolicy::NEVER, |emulator, request| {
         let response = pass(emulator, request)?;
         let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else {
             return Ok(response);
@@ -373,6 +351,7 @@ fn metadata_of_an_equal_purchase_do_not_make_those_of_the_probe_strange() {
     };
     let report = probe_altered(
         &emulator,
+        RetryPolicy::NEVER,
         with_rows(move |rows| rows.into_iter().map(without_ours).collect()),
     );
     assert_ne!(found(&report, "other_software").0, "buys_meanwhile");

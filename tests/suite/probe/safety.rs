@@ -5,38 +5,10 @@ use std::iter;
 use chrono::{NaiveTime, TimeDelta};
 use http::{HeaderValue, StatusCode};
 use oneclick_emulator::LedgerEntry;
-use oneclick_proto::{
-    CancelImpact, Cents, DonateMoney, ImpactId, Machine, Metadata, PlantTree, RetryPolicy, Step,
-    Trees,
-};
+use oneclick_proto::{CancelImpact, Cents, DonateMoney, ImpactId, Metadata, PlantTree, Trees};
 
 use super::*;
 use crate::unkind_server::Odds;
-
-/// A response, or none.
-type Reply = Result<Response<Vec<u8>>, TransportError>;
-
-/// Probes an emulator whose exchanges a function carries out.
-fn probe_altered(
-    emulator: &InMemory,
-    retry: RetryPolicy,
-    mut exchange: impl FnMut(&InMemory, Request<Vec<u8>>) -> Reply,
-) -> ProbeReport {
-    let api = Api::sandbox("test_probe").unwrap();
-    let now = || BlockingTransport::now(emulator);
-    let seed = BlockingTransport::seed(emulator);
-    let mut step = Probe::new(&api, emulator.time()).unwrap().start(&api, retry, seed, now());
-    loop {
-        step = match step {
-            Step::Send(request, sent) => sent.finish(exchange(emulator, request), now()),
-            Step::Wait(wait, waiting) => {
-                BlockingTransport::sleep(emulator, wait);
-                waiting.wake(now())
-            }
-            Step::Done(report) => return report,
-        };
-    }
-}
 
 /// A client of the same account.
 fn client_of(emulator: &InMemory) -> BlockingClient<InMemory> {
@@ -396,7 +368,7 @@ fn in_no_world_is_a_purchase_of_others_cancelled_or_one_of_the_probe_forgotten()
 /// What a function carries out instead of the emulator; `None` if the emulator does.
 fn instead(
     emulator: &InMemory,
-    mut reply: impl FnMut(&InMemory, &Request<Vec<u8>>) -> Option<Reply>,
+    mut reply: impl FnMut(&InMemory, &Request<Vec<u8>>) -> Option<Sent>,
 ) -> (ProbeReport, Vec<Request<Vec<u8>>>) {
     let mut requests = Vec::new();
     let report = probe_altered(emulator, RetryPolicy::STANDARD, |emulator, request| {

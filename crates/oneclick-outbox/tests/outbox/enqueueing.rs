@@ -49,17 +49,14 @@ fn an_erased_request_is_still_told_from_another() {
     let outbox = world.process();
     let ada = || trees(5).customer(Customer::new("ada@example.com").unwrap());
     outbox.enqueue("shop", "order-1", ada()).unwrap();
+    assert!(fs::read(&world.path).unwrap().windows(15).any(|part| part == b"ada@example.com"));
     world.settle(&outbox);
     thread::sleep(Duration::from_millis(5));
     assert_eq!(outbox.erase_requests(Duration::ZERO).unwrap(), 1);
 
     let database = fs::read(&world.path).unwrap();
-    let vacuumed = Connection::open(&world.path).unwrap();
-    vacuumed.execute_batch("VACUUM").unwrap();
-    let after = fs::read(&world.path).unwrap();
-    let holds_address = |bytes: &[u8]| bytes.windows(15).any(|part| part == b"ada@example.com");
-    assert!(!holds_address(&after), "an address outlived its request");
-    assert!(!database.is_empty());
+    let address = b"ada@example.com";
+    assert!(!database.windows(address.len()).any(|part| part == address), "an address remains");
 
     assert_eq!(entry(&outbox, "order-1").purchase, None);
     assert!(!outbox.enqueue("shop", "order-1", ada()).unwrap().is_new);

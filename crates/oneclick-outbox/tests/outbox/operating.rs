@@ -90,3 +90,16 @@ fn lists_go_on_where_they_ended() {
     assert_eq!(keys(outbox.list(Status::Bought, last, 3).unwrap()), ["order-4", "order-5"]);
     assert_eq!(keys(outbox.list(None, last, 3).unwrap()), ["order-4", "order-5", "order-6"]);
 }
+
+#[test]
+fn an_intent_whose_request_was_erased_is_not_tried_again() {
+    let world = World::new("erased-retry");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    let database = Connection::open(&world.path).unwrap();
+    let refuse = "UPDATE oneclick_outbox_intent SET status = 'refused', request = NULL";
+    database.execute(refuse, []).unwrap();
+    let error = outbox.retry(id).unwrap_err();
+    assert!(matches!(error, OutboxError::Unreadable { .. }), "{error}");
+    assert_eq!(status(&outbox, "order-1"), Status::Refused);
+}

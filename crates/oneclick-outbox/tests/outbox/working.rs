@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use oneclick_emulator::RetryAfter;
 use oneclick_outbox::OutboxError;
-use oneclick_proto::AsyncClient;
+use oneclick_proto::{AsyncClient, Customer};
 
 use crate::*;
 
@@ -161,6 +161,120 @@ fn an_outage_loses_nothing() {
 }
 
 #[test]
+fn no_retry_after_holds_everything_back_for_ever() {
+    let world = World::new("hostile-limit");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    world.inject(Fault::RateLimited { retry_after: Some(RetryAfter::Seconds(u32::MAX)) }, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    world.advance(Duration::from_secs(3_601));
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
+}
+
+/// What one row needs is never a reason to stop for the others.
+#[test]
+fn an_intent_that_cannot_be_read_is_left_to_a_person_and_the_others_go_on() {
+    let world = World::new("poison");
+    let outbox = world.process();
+    for order in 1..=5 {
+        let ada = Customer::new("ada@example.com").unwrap();
+        outbox.enqueue("shop", &format!("order-{order}"), trees(order).customer(ada)).unwrap();
+    }
+    let database = Connection::open(&world.path).unwrap();
+    let state = r#"{"version":1,"marker":"0","kind":"tree_planted","amount":1,"customer":null,
+        "sends":1,"allowed":2,"from":null,"until":null,"review":"none"}"#;
+    for (order, column, value) in [
+        (1, "request", None),
+        (2, "request", Some(r#"{"v":1,"action":"plant_tree","amount":"ada@example.com"}"#)),
+        (3, "state", Some("{}")),
+        (4, "state", Some(state)),
+    ] {
+        let set = format!("UPDATE oneclick_outbox_intent SET {column} = ?1 WHERE id = ?2");
+        database.execute(&set, (value, order)).unwrap();
+    }
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!((status(&outbox, "order-5"), world.bought()), (Status::Bought, 1));
+    for order in 1..=4 {
+        let (status, problem): (String, String) = database
+            .query_row(
+                "SELECT status, problem FROM oneclick_outbox_intent WHERE id = ?1",
+                [order],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(status, "unresolved", "order {order}: {problem}");
+        let events = outbox.events(order).unwrap();
+        assert!(!format!("{problem} {events:?}").contains("ada@"), "{problem} {events:?}");
+    }
+}
+
+#[test]
+fn a_request_of_a_newer_version_is_left_to_a_newer_worker() {
+    let world = World::new("newer-request");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    let database = Connection::open(&world.path).unwrap();
+    let set = |request: &str| {
+        let update = "UPDATE oneclick_outbox_intent SET request = ?1, due = 0";
+        database.execute(update, [request]).unwrap();
+    };
+    set(r#"{"v":2,"action":"plant_tree","amount":1,"novelty":true}"#);
+    for _ in 0..3 {
+        world.worker(&outbox).run_until_idle().unwrap();
+        world.advance(Duration::from_secs(100));
+    }
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Ready, 0));
+    set(r#"{"v":1,"action":"plant_tree","amount":1}"#);
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
+}
+
+#[test]
+fn what_is_open_and_what_is_new_take_turns() {
+    let world = World::new("turns");
+    let outbox = world.process();
+    for order in 1..=20 {
+        outbox.enqueue("shop", &format!("open-{order}"), trees(1)).unwrap();
+    }
+    world.inject(Fault::DropBefore, 20);
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(outbox.counts().unwrap().open, 20);
+    for order in 1..=20 {
+        outbox.enqueue("shop", &format!("new-{order}"), trees(1)).unwrap();
+    }
+    world.advance(Duration::from_secs(400));
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let counter = Counting { emulator: world.emulator.clone(), paths: Arc::clone(&sent) };
+    let worker = Worker::new(&outbox, World::client(counter)).concurrency(1);
+    worker.run_until_idle().unwrap();
+    let paths = sent.lock().unwrap().clone();
+    let first_new = paths.iter().position(|path| path == "/v1/plant_tree").unwrap();
+    let last_new = paths.iter().rposition(|path| path == "/v1/plant_tree").unwrap();
+    let looks = paths[first_new..last_new].iter().filter(|path| path.contains("records")).count();
+    assert!(first_new < 6 && looks >= 19, "{paths:?}");
+}
+
+#[test]
+fn after_failures_one_intent_at_a_time_finds_out() {
+    let world = World::new("one-at-a-time");
+    let outbox = world.process();
+    for order in 1..=8 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let down = Unreachable(world.emulator.clone());
+    Worker::new(&outbox, World::client(down.clone())).concurrency(1).run_until_idle().unwrap();
+    let tried = || {
+        let tried = |order| outbox.events(order).unwrap().len() > 1;
+        (1..=8).filter(|order| tried(*order)).count()
+    };
+    assert_eq!(tried(), 1);
+    world.advance(Duration::from_secs(10));
+    Worker::new(&outbox, World::client(down)).concurrency(8).run_until_idle().unwrap();
+    assert!(tried() <= 2, "{}", tried());
+}
+
+#[test]
 fn the_key_of_another_account_is_refused() {
     let world = World::new("account");
     let outbox = world.process();
@@ -202,6 +316,30 @@ impl BlockingTransport for Refusing {
         let kind = if self.status == 401 { "key_error" } else { "invalid_request_error" };
         let body = format!(r#"{{"type":"{kind}","message":"no"}}"#).into_bytes();
         Ok(Response::builder().status(self.status).body(body).unwrap())
+    }
+
+    fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(&self.emulator, duration);
+    }
+
+    fn now(&self) -> Duration {
+        BlockingTransport::now(&self.emulator)
+    }
+}
+
+/// The emulator, and the paths of the requests to it.
+#[derive(Clone)]
+struct Counting {
+    emulator: InMemory,
+    paths: Arc<Mutex<Vec<String>>>,
+}
+
+impl BlockingTransport for Counting {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        self.paths.lock().unwrap().push(request.uri().path().to_owned());
+        BlockingTransport::send(&self.emulator, request)
     }
 
     fn sleep(&self, duration: Duration) {

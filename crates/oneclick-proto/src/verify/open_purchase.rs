@@ -62,7 +62,8 @@ impl OpenPurchase {
         self.clock = Some(clock);
         if let Some(existed) = self.existed.take() {
             let passed = now.saturating_sub(self.looking.unwrap_or(now));
-            let since = clock.earliest(now).checked_sub_signed(span(existed + passed));
+            let since =
+                clock.earliest(now).checked_sub_signed(span(existed.saturating_add(passed)));
             self.state.from = since.map(Timestamp::from);
         }
         let until = clock.latest(self.given_up.unwrap_or(now));

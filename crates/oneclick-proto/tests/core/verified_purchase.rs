@@ -405,6 +405,7 @@ fn a_purchase_that_may_have_left_without_a_trace_is_looked_for_first() {
     confirmed(world.run(new()));
     world.now += LATE;
     confirmed(world.run(look_first(LATE * 2)));
+    confirmed(world.run(look_first(Duration::MAX)));
     assert_eq!((world.sends(), world.bought.len()), (1, 1));
 
     // It had not. It is absent `absence_after` from now, however old the intent is.
