@@ -536,6 +536,47 @@ fn an_id_in_whole_seconds_is_not_cancelled_where_others_buy_the_same() {
     }
 }
 
+/// One time in a thousand is in a whole second on a server that counts milliseconds.
+#[test]
+fn a_purchase_on_a_whole_second_by_chance_is_cancelled() {
+    // With such a `Date`, each receipt seems to be older than its request.
+    let emulator = || {
+        let emulator = InMemory::new();
+        let apart = json!({"apart": {"seconds": 200}});
+        emulator.emulator().set_behaviour(behaviour(&[("date", &apart)]));
+        emulator
+    };
+    let (usual, _) = instead(&emulator(), |_, _| None);
+    for order in 0..20 {
+        let emulator = emulator();
+        let mut bought = 0;
+        let (report, _) = instead(&emulator, |emulator, request| {
+            if request.method() == "POST" && !is_cancellation(request) {
+                if bought == order {
+                    // The request takes another millisecond.
+                    let next = emulator.time().timestamp_millis() / 1_000 * 1_000 + 1_999;
+                    emulator.set_time(DateTime::from_timestamp_millis(next).unwrap());
+                }
+                bought += 1;
+            }
+            None
+        });
+        let (ours, _) = ledgers(&emulator);
+        let whole =
+            |entry: &&LedgerEntry| entry.receipt.time_utc.datetime().timestamp_subsec_millis() == 0;
+        assert_eq!(ours.iter().filter(whole).count(), 1, "{order}");
+        assert_eq!((report.remaining, report.doubtful.len()), (0, 0), "{order}");
+        let values = |report: &ProbeReport| -> Vec<_> {
+            report
+                .findings
+                .iter()
+                .map(|found| (found.subject.clone(), found.value.clone()))
+                .collect()
+        };
+        assert_eq!(values(&report), values(&usual), "{order}");
+    }
+}
+
 #[test]
 fn a_cancellation_that_is_only_claimed_leaves_all_purchases_named() {
     for claim in ["its own id", "another id", "later"] {

@@ -18,6 +18,8 @@ const SAME_PURCHASE: TimeDelta = TimeDelta::seconds(3);
 /// How far a receipt may be dated before its request: a `Date` is in whole seconds, and the
 /// servers of an API need not agree to the second.
 const BEFORE_REQUEST: TimeDelta = TimeDelta::seconds(2);
+/// How many receipts with fractions of a second show that a server counts them.
+const FRACTIONS_EXPECTED: usize = 10;
 
 /// A question and its answer.
 pub(super) struct Exchange {
@@ -46,7 +48,7 @@ pub(super) enum Answer {
 }
 
 /// Whether a time has fractions of a second.
-fn is_precise(row: &Receipt) -> bool {
+fn has_fraction_of_second(row: &Receipt) -> bool {
     row.time_utc.datetime().timestamp_subsec_nanos() != 0
 }
 
@@ -55,7 +57,7 @@ fn is_precise(row: &Receipt) -> bool {
 fn same_time(one: &Receipt, other: &Receipt) -> bool {
     let millis = |row: &Receipt| row.time_utc.datetime().timestamp_millis();
     let apart = millis(one).abs_diff(millis(other));
-    apart == 0 || (apart < 1_000 && !(is_precise(one) && is_precise(other)))
+    apart == 0 || (apart < 1_000 && !(has_fraction_of_second(one) && has_fraction_of_second(other)))
 }
 
 /// What a list shows of the metadata of this run.
@@ -138,7 +140,9 @@ impl Evidence {
             *list = shown.max(*list);
             for (order, row) in ours {
                 let known = &mut self.marked[order];
-                if known.as_ref().is_none_or(|known| !is_precise(known) && is_precise(&row)) {
+                if known.as_ref().is_none_or(|known| {
+                    !has_fraction_of_second(known) && has_fraction_of_second(&row)
+                }) {
                     *known = Some(row);
                 }
             }
@@ -276,13 +280,14 @@ impl Evidence {
     ///   not be older than its request, and no record may be a second candidate.
     /// - An id in whole seconds may be that of any purchase in that second.
     pub(super) fn id(&self, order: usize) -> Option<ImpactId> {
-        let names_one = |id: &&Receipt| is_precise(id) || !self.has_stranger_in_second_of(id);
+        let names_one =
+            |id: &&Receipt| has_fraction_of_second(id) || !self.has_stranger_in_second_of(id);
         let id = if self.shows_markers_like(order) {
             let marked = self.marked[order].as_ref()?;
             let mut receipts = self.receipts().map(|(_, receipt)| receipt);
             let same =
                 |receipt: &&Receipt| ORDERS[order].is_of(receipt) && same_time(receipt, marked);
-            if is_precise(marked) {
+            if self.is_precise(marked) {
                 receipts.find(same).filter(names_one).or(Some(marked))
             } else {
                 self.only_receipt(order).filter(same)
@@ -291,6 +296,17 @@ impl Evidence {
             self.only_receipt(order)
         };
         id.filter(names_one).map(ImpactId::from)
+    }
+
+    /// Whether a time names its millisecond. One in a thousand has no fraction by chance, so
+    /// a single one among the receipts is no sign of a server that counts in whole seconds.
+    fn is_precise(&self, row: &Receipt) -> bool {
+        let receipts = self.receipts().map(|(_, receipt)| receipt);
+        let (fractions, whole): (Vec<_>, Vec<_>) =
+            receipts.partition(|receipt| has_fraction_of_second(receipt));
+        let is_only = |only: &Receipt| only.time_utc.datetime() == row.time_utc.datetime();
+        has_fraction_of_second(row)
+            || (fractions.len() >= FRACTIONS_EXPECTED && matches!(*whole, [only] if is_only(only)))
     }
 
     /// Whether the lists show the markers of such orders: for a customer or not.
@@ -304,12 +320,12 @@ impl Evidence {
         let receipt = self.receipt_in_response(order)?;
         let is_only = |page: &Rows| {
             let mut rows = page.items.iter().filter(|row| self.may_be_of(order, row));
-            let in_doubt = |row: &Receipt| !is_precise(row) && self.is_in_both_lists(order);
+            let in_doubt = |row: &Receipt| !self.is_precise(row) && self.is_in_both_lists(order);
             rows.next().is_none_or(|row| same_time(row, receipt) && !in_doubt(row))
                 && rows.next().is_none()
         };
         let is_safe = self.crossed.is_none()
-            && (is_precise(receipt) || !self.is_in_both_lists(order))
+            && (self.is_precise(receipt) || !self.is_in_both_lists(order))
             && !self.is_older_than_its_request(order, receipt)
             && self.pages().all(is_only);
         is_safe.then_some(receipt)
