@@ -109,8 +109,8 @@ fn all_intents() -> Result<PathBuf, Failure> {
 fn server_name(base_url: &BaseUrl, production: bool) -> String {
     // An account can have the same id in both environments, also behind one proxy.
     let environment = if production { "production" } else { "sandbox" };
-    let url = normalized(base_url);
-    if [BaseUrl::production(), BaseUrl::sandbox()].iter().any(|known| normalized(known) == url) {
+    let url = base_url.normalized();
+    if [BaseUrl::production(), BaseUrl::sandbox()].iter().any(|known| known.normalized() == url) {
         return environment.to_owned();
     }
     let encoded = |byte: u8| match byte {
@@ -121,22 +121,6 @@ fn server_name(base_url: &BaseUrl, production: bool) -> String {
     let name = format!("{environment}-{}", url.bytes().map(encoded).collect::<String>());
     // A file name can have 255 bytes.
     if name.len() > 200 { Intent::new("server", &name).marker().to_owned() } else { name }
-}
-
-/// The URL in one of the forms that lead to the same server: with the port, and the host in
-/// small letters and without the root's dot.
-fn normalized(base_url: &BaseUrl) -> String {
-    let url = base_url.to_string();
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
-        _ => (authority, None),
-    };
-    let host = host.trim_end_matches('.').to_lowercase();
-    let usual: u16 = if base_url.is_https() { 443 } else { 80 };
-    let port = port.unwrap_or(usual);
-    format!("{scheme}://{host}:{port}{path}")
 }
 
 /// The API that the command line and the environment name.

@@ -1,15 +1,16 @@
-//! Carries out one intent that this process holds: permit, send, look, and what is written.
+//! Carries out intents that this process holds: permit, send, look, and what is written.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use oneclick_proto::{
-    Api, Error, ImpactId, Machine, NotBought, Outcome, Pending, PurchaseState, RetryPolicy, Sent,
-    Step, TransportError, Unresolved, VerifiedPurchase, VerifyPolicy,
+    Cancellation, Error, ImpactId, NotBought, Outcome, Pending, PurchaseState, Sent, Settled,
+    Settlement, TransportError, Unresolved, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 
 use crate::error::OutboxError;
 use crate::intent::{Bought, Status};
-use crate::sqlite::{Held, Permit, Store, Written};
+use crate::sqlite::{Audited, Held, Permit, Store, Written};
 
 /// How a worker goes about its intents.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,17 @@ enum Gate {
     Same,
 }
 
+impl Gate {
+    fn apply(self, store: &Store) -> Result<(), OutboxError> {
+        match self {
+            Self::Open => store.gate_open(),
+            Self::Close(wait) => store.gate_close(wait),
+            Self::Pause(reason) => store.pause(Some(&reason)),
+            Self::Same => Ok(()),
+        }
+    }
+}
+
 /// An intent that this process holds, while its purchase is driven.
 pub(crate) struct Carried<'a> {
     store: &'a Store,
@@ -53,6 +65,8 @@ pub(crate) enum Departure {
     Send,
     /// Do not send it, and write what [`Carried::let_go`] writes.
     LetGo,
+    /// Do not send it, and write what [`Carried::drop_it`] writes.
+    Drop,
 }
 
 impl<'a> Carried<'a> {
@@ -61,13 +75,8 @@ impl<'a> Carried<'a> {
         Self { store, held, terms, permitted: None, lease_ends }
     }
 
-    /// The first step. Nothing is retried beneath it: whoever waits lets the intent go.
-    pub(crate) fn start(
-        &self,
-        api: &Api,
-        seed: u64,
-        now: Duration,
-    ) -> Result<Step<VerifiedPurchase>, OutboxError> {
+    /// The purchase. Nothing is retried beneath it: whoever waits lets the intent go.
+    pub(crate) fn purchase(&self) -> Result<VerifiedPurchase, OutboxError> {
         let Held { intent, purchase, state, age, .. } = &self.held;
         let purchase = purchase.clone();
         let began = self.store.now().since_boot;
@@ -85,8 +94,7 @@ impl<'a> Carried<'a> {
             None if is_fresh => VerifiedPurchase::new(intent, purchase),
             _ => VerifiedPurchase::look_first(intent, purchase, self.existed()),
         }?;
-        let policy = self.terms.policy.patience(Duration::ZERO);
-        Ok(machine.policy(policy).start(api, RetryPolicy::NEVER, seed, now))
+        Ok(machine.policy(self.terms.policy.patience(Duration::ZERO)))
     }
 
     /// For how long the intent has existed, at least.
@@ -105,11 +113,12 @@ impl<'a> Carried<'a> {
         let now = store.now().since_boot;
         let granted = if sent.may_buy() {
             self.permitted = Some(now);
-            let permit = store.permit(&self.held, sent.state(), lease)?;
-            if permit == Permit::Granted {
-                self.held.state = Some(sent.state().clone());
+            match store.permit(&self.held, sent.state(), lease)? {
+                Permit::Granted => self.held.state = Some(sent.state().clone()),
+                Permit::Cancelled => return Ok(Departure::Drop),
+                Permit::Paused | Permit::Lost => return Ok(Departure::LetGo),
             }
-            permit == Permit::Granted
+            true
         } else if self.lease_ends.saturating_sub(now) < lease / 2 {
             store.renew(&self.held, lease)?
         } else {
@@ -150,8 +159,14 @@ impl<'a> Carried<'a> {
         let due = self.store.now().since_boot;
         let written =
             Written { tries, state, ..Written::new(status, due, "let go before it was sent") };
-        self.store.finish(&self.held, &written)?;
-        Ok(status)
+        self.write(&written)
+    }
+
+    /// Drops an intent that a person has cancelled, and for which nothing was bought.
+    pub(crate) fn drop_it(self) -> Result<Status, OutboxError> {
+        let (state, now) = (self.held.state.clone(), self.store.now().since_boot);
+        let what = "not sent, because it was cancelled; nothing was bought";
+        self.write(&Written { state, ..Written::new(Status::Dropped, now, what) })
     }
 
     /// Leaves an intent to a person that cannot even be started: its state is that of another
@@ -160,22 +175,183 @@ impl<'a> Carried<'a> {
         let (state, problem) = (self.held.state.clone(), Some(error.to_string()));
         let now = self.store.now().since_boot;
         let written = Written::new(Status::Unresolved, now, "it cannot be started");
-        self.store.finish(&self.held, &Written { state, problem, ..written })?;
-        Ok(Status::Unresolved)
+        self.write(&Written { state, problem, ..written })
     }
 
     /// Writes the outcome.
     pub(crate) fn finish(self, outcome: Outcome) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
         let (written, gate) = conclusion(outcome, &self.held, now);
-        self.store.finish(&self.held, &written)?;
-        match gate {
-            Gate::Open => self.store.gate_open()?,
-            Gate::Close(wait) => self.store.gate_close(wait)?,
-            Gate::Pause(reason) => self.store.pause(Some(&reason))?,
-            Gate::Same => {}
+        let status = self.write(&written)?;
+        gate.apply(self.store)?;
+        Ok(status)
+    }
+
+    pub(crate) fn id(&self) -> i64 {
+        self.held.id
+    }
+
+    fn write(&self, written: &Written) -> Result<Status, OutboxError> {
+        let status = self.store.finish(&[(&self.held, written)])?;
+        Ok(status.first().copied().unwrap_or(written.status))
+    }
+
+    /// What is to be cancelled: the impact that was bought.
+    pub(crate) fn impact(&self) -> Option<ImpactId> {
+        self.held.bought.as_ref().map(|bought| bought.id.clone())
+    }
+
+    /// Writes what became of a cancellation.
+    pub(crate) fn cancelled(
+        self,
+        result: Result<Cancellation, Error>,
+    ) -> Result<Status, OutboxError> {
+        let now = self.store.now().since_boot;
+        let held = &self.held;
+        let (state, bought) = (held.state.clone(), held.bought.clone());
+        let base = Written { state, bought, ..Written::new(Status::Cancelling, now, "") };
+        let later = |problem: String| Written {
+            due: now + wait(held.tries),
+            tries: held.tries.saturating_add(1),
+            what: format!("not cancelled yet: {problem}"),
+            problem: Some(problem),
+            ..base.clone()
+        };
+        let id = self.impact();
+        let (written, gate) = match result {
+            // A response may be that to another request.
+            Ok(answer) if id.as_ref().is_some_and(|id| id.time_utc == answer.time_utc) => {
+                let what = format!("cancelled on {}", answer.cancelled_on);
+                let found = id.into_iter().collect();
+                (Written { status: Status::Cancelled, found, what, ..base }, Gate::Open)
+            }
+            Ok(_) => (later("the response names another impact".to_owned()), Gate::Open),
+            Err(error) if error.is_refusal() && !is_key_refused(&error) => {
+                let problem = format!("it cannot be cancelled: {error}");
+                let status = Status::Bought;
+                let what = problem.clone();
+                (Written { status, problem: Some(problem), what, ..base }, Gate::Open)
+            }
+            Err(error) => (later(error.to_string()), gate(Some(&error))),
+        };
+        let status = self.write(&written)?;
+        gate.apply(self.store)?;
+        Ok(status)
+    }
+}
+
+/// Intents that this process holds, and looks for with one walk of the lists.
+pub(crate) struct Batch<'a> {
+    store: &'a Store,
+    terms: Terms,
+    rows: VecDeque<Carried<'a>>,
+    renewed: Duration,
+}
+
+impl<'a> Batch<'a> {
+    /// The rows and their settlement. Those that cannot be started are left to a person.
+    pub(crate) fn start(
+        store: &'a Store,
+        held: Vec<Held>,
+        terms: Terms,
+    ) -> Result<(Self, Settlement), OutboxError> {
+        let renewed = store.now().since_boot;
+        let (mut rows, mut purchases) = (VecDeque::new(), Vec::new());
+        for held in held {
+            let carried = Carried::new(store, held, terms);
+            match carried.purchase() {
+                Ok(purchase) => {
+                    rows.push_back(carried);
+                    purchases.push(purchase);
+                }
+                Err(error) => {
+                    carried.give_up(&error)?;
+                }
+            }
         }
-        Ok(written.status)
+        Ok((Self { store, terms, rows, renewed }, Settlement::new(purchases)))
+    }
+
+    /// Extends the leases once half of their time is over.
+    pub(crate) fn renew(&mut self) -> Result<(), OutboxError> {
+        let now = self.store.now().since_boot;
+        if now.saturating_sub(self.renewed) > self.terms.lease / 2 {
+            self.store.renew_all(self.rows.iter().map(|row| &row.held), self.terms.lease)?;
+            self.renewed = now;
+            for row in &mut self.rows {
+                row.lease_ends = now.saturating_add(self.terms.lease);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the outcomes of the first walk, and returns the ids of the rows with one that is
+    /// final. Those that are absent stay, and are to be sent.
+    pub(crate) fn write(
+        &mut self,
+        settled: Vec<Settled>,
+    ) -> Result<(Vec<i64>, Vec<VerifiedPurchase>), OutboxError> {
+        let now = self.store.now().since_boot;
+        let (mut written, mut absent, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        let mut gate = Gate::Open;
+        for (row, settled) in std::mem::take(&mut self.rows).into_iter().zip(settled) {
+            match settled {
+                Settled::Absent(purchase) => {
+                    self.rows.push_back(row);
+                    absent.push(*purchase);
+                }
+                Settled::Done(outcome) => {
+                    let (what, of_this) = conclusion(*outcome, &row.held, now);
+                    // Only the first one has the error of the walk.
+                    if gate == Gate::Open {
+                        gate = of_this;
+                    }
+                    done.push(row);
+                    written.push(what);
+                }
+            }
+        }
+        let pairs: Vec<_> = done.iter().map(|row| &row.held).zip(&written).collect();
+        let status = self.store.finish(&pairs)?;
+        let is_final =
+            |(row, status): (&Carried<'_>, Status)| status.is_final().then_some(row.held.id);
+        let ended = done.iter().zip(status).filter_map(is_final).collect();
+        gate.apply(self.store)?;
+        Ok((ended, absent))
+    }
+
+    /// The next row to send.
+    pub(crate) fn next(&mut self) -> Option<Carried<'a>> {
+        self.rows.pop_front()
+    }
+}
+
+/// The rows to audit, with their purchases.
+pub(crate) fn to_audit(held: Vec<Held>, terms: Terms) -> (Vec<Held>, Vec<VerifiedPurchase>) {
+    let purchase = |held: Held| {
+        let (intent, purchase) = (&held.intent, held.purchase.clone());
+        let purchase = VerifiedPurchase::resume(intent, purchase, held.state.clone()?).ok()?;
+        Some((held, purchase.policy(terms.policy)))
+    };
+    held.into_iter().filter_map(purchase).unzip()
+}
+
+/// What an audit of an intent found.
+pub(crate) fn audited(settled: Settled, status: Status) -> Audited {
+    match settled {
+        Settled::Absent(_) => Audited::Nothing("no record shows it".to_owned()),
+        Settled::Done(outcome) => match *outcome {
+            Outcome::Unresolved(Unresolved {
+                reason: UnresolvedReason::BoughtTwice | UnresolvedReason::OtherPurchase,
+                found,
+                ..
+            }) => Audited::Surplus(found),
+            Outcome::Confirmed(receipt) if status == Status::Cancelled => {
+                Audited::Surplus(vec![ImpactId::from(&receipt)])
+            }
+            Outcome::Cancelled(_) => Audited::Cancelled,
+            outcome => Audited::Nothing(outcome.to_string()),
+        },
     }
 }
 
@@ -183,8 +359,11 @@ impl<'a> Carried<'a> {
 fn conclusion(outcome: Outcome, held: &Held, now: Duration) -> (Written, Gate) {
     let tries = held.tries.saturating_add(1);
     let what = outcome.to_string();
-    let gate = gate(&outcome);
-    let base = Written::new(Status::Unresolved, now, &what);
+    let gate = gate(outcome.error());
+    let sends = |state: &PurchaseState| state.sends();
+    // It was sent twice, or this worker took it over after it had left.
+    let audit = held.state.as_ref().map_or(0, sends) > 1 || held.is_resumed;
+    let base = Written { audit, ..Written::new(Status::Unresolved, now, &what) };
     let written = match outcome {
         Outcome::Confirmed(receipt) => {
             let id = ImpactId::from(&receipt);
@@ -231,19 +410,22 @@ fn wait(tries: u32) -> Duration {
     Duration::from_secs(1_u64 << tries.min(16)).min(LONGEST_WAIT)
 }
 
-fn gate(outcome: &Outcome) -> Gate {
-    let Some(error) = outcome.error() else { return Gate::Open };
+fn gate(error: Option<&Error>) -> Gate {
+    let Some(error) = error else { return Gate::Open };
     let status = error.status().map(|status| status.as_u16());
     match status {
-        Some(401 | 403) if error.error_type().is_some() => {
-            Gate::Pause(format!("the API refuses the key: {error}"))
-        }
+        _ if is_key_refused(error) => Gate::Pause(format!("the API refuses the key: {error}")),
         _ if error.is_rate_limit() => Gate::Close(error.retry_after()),
         Some(500..) => Gate::Close(error.retry_after()),
         None if is_out_of_reach(error) => Gate::Close(None),
         Some(_) => Gate::Open,
         None => Gate::Same,
     }
+}
+
+pub(crate) fn is_key_refused(error: &Error) -> bool {
+    let status = error.status().map(|status| status.as_u16());
+    matches!(status, Some(401 | 403)) && error.error_type().is_some()
 }
 
 fn is_out_of_reach(error: &Error) -> bool {

@@ -42,6 +42,8 @@ statuses! {
     Bought = "bought",
     /// The API refused it, and would refuse it again. Nothing was bought.
     Refused = "refused",
+    /// It was bought, and a worker is to cancel it.
+    Cancelling = "cancelling",
     /// It was bought and has been cancelled since.
     Cancelled = "cancelled",
     /// A person has to look at it.
@@ -54,7 +56,7 @@ impl Status {
     /// Whether no worker takes an intent with this status.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Ready | Self::Claimed | Self::Open)
+        !matches!(self, Self::Ready | Self::Claimed | Self::Open | Self::Cancelling)
     }
 }
 
@@ -103,6 +105,11 @@ pub struct Entry {
     pub problem: Option<String>,
     /// The impacts that may be it, if a person has to look at it.
     pub found: Vec<ImpactId>,
+    /// Whether it is to be cancelled as soon as it is known what was bought.
+    pub is_to_be_cancelled: bool,
+    /// The impacts that stand for it although one at most should, as an audit found. A person
+    /// cancels what is too much.
+    pub surplus: Vec<ImpactId>,
 }
 
 /// Something that happened to an intent.
@@ -127,16 +134,22 @@ pub struct Counts {
     pub oldest: Option<String>,
     /// Those whose purchase may have left, and whose outcome is not known.
     pub open: u64,
+    /// Those of them that no worker has: they are looked for later.
+    pub pending: u64,
     /// Those that were bought.
     pub bought: u64,
     /// Those that the API refused.
     pub refused: u64,
+    /// Those that are to be cancelled.
+    pub cancelling: u64,
     /// Those that were cancelled.
     pub cancelled: u64,
     /// Those that a person has to look at.
     pub unresolved: u64,
     /// Those that a person has dropped.
     pub dropped: u64,
+    /// Those that an audit found to be bought more than once.
+    pub surplus: u64,
     /// Why no worker sends anything; `None` if they do.
     pub paused: Option<String>,
 }

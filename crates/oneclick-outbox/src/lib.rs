@@ -7,6 +7,7 @@ mod error;
 mod intent;
 mod outbox;
 mod sqlite;
+mod trace;
 mod worker;
 
 pub use clock::{Clock, Now};

@@ -182,19 +182,62 @@ impl Outbox {
         })
     }
 
+    /// Cancels an intent, after a refund for instance, and returns its status then:
+    ///
+    /// - What has not left is [dropped](Status::Dropped).
+    /// - What was bought is [to be cancelled](Status::Cancelling): a worker does so.
+    /// - While its outcome is open, nothing is sent for it any more. A worker finds out whether
+    ///   it was bought, and cancels it then.
+    ///
+    /// It is safe to repeat, and does nothing to an intent that was refused.
+    ///
+    /// # Errors
+    /// [`OutboxError::WrongStatus`] for an unresolved intent, since a person has to find out
+    /// first what was bought; [`OutboxError::NoSuchIntent`].
+    pub fn cancel(&self, id: i64) -> Result<Status, OutboxError> {
+        self.store.cancel(id)
+    }
+
+    /// The intents for which more impacts stand than should. A worker audits each intent that was
+    /// sent twice, or taken over from another worker, an hour and a day after its outcome. Cancel
+    /// all but one of [`Entry::surplus`]; the next audit, an hour later, sees that.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn surplus(&self) -> Result<Vec<Entry>, OutboxError> {
+        self.store.surplus()
+    }
+
+    /// Deletes intents that have had a final status for at least this long, with all that
+    /// happened to them, and returns their namespaces and keys. **Each of these could buy again**
+    /// if it were stored again, so use [`erase_requests`](Self::erase_requests) if personal data
+    /// are the reason. Intents that are still to be audited stay.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn purge(&self, older_than: Duration) -> Result<Vec<(String, String)>, OutboxError> {
+        before(older_than).map_or(Ok(Vec::new()), |before| self.store.purge(&before))
+    }
+
     /// Erases the requests, and with them all personal data, of intents that have had a final
     /// status for at least this long. Their keys, and what became of them, stay, so that none of
-    /// them is bought again. Unresolved intents keep their request. Returns how many were erased.
+    /// them is bought again. Unresolved intents and those that are still to be audited keep their
+    /// request. Returns how many were erased.
     ///
     /// # Errors
     /// The database fails.
     pub fn erase_requests(&self, older_than: Duration) -> Result<u64, OutboxError> {
-        let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
-        let Some(before) = Utc::now().checked_sub_signed(age) else { return Ok(0) };
-        self.store.erase(&before.to_rfc3339_opts(SecondsFormat::Millis, true))
+        before(older_than).map_or(Ok(0), |before| self.store.erase(&before))
     }
 
     fn written(&self, status: Status, what: &str) -> Written {
         Written::new(status, self.store.now().since_boot, what)
     }
+}
+
+/// The time of day this long ago.
+fn before(older_than: Duration) -> Option<String> {
+    let age = TimeDelta::from_std(older_than).ok()?;
+    let before = Utc::now().checked_sub_signed(age)?;
+    Some(before.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

@@ -1,19 +1,25 @@
 //! The store: every statement that reads or writes the tables.
 
+mod claim;
+
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
-use oneclick_proto::{ImpactId, Intent, Purchase, PurchaseState, VerifiedPurchase};
+use oneclick_proto::{Intent, Purchase, PurchaseState, VerifiedPurchase};
 use rusqlite::{
     Connection, OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::claim::{AUDITS, BATCH, Claim, finish, hold};
+pub(crate) use self::claim::{Audited, Held, Permit, Work, Written};
+use crate::carry::Terms;
 use crate::clock::{Clock, Now};
 use crate::error::OutboxError;
-use crate::intent::{Bought, Counts, Entry, Event, Status};
+use crate::intent::{Counts, Entry, Event, Status};
 
 /// The steps of the schema. The number of those that were taken is its version.
 const MIGRATIONS: [&str; 1] = [include_str!("sqlite/001.sql")];
@@ -78,10 +84,6 @@ struct Request<P> {
 
 /// The version of [`Request`].
 const REQUEST: u32 = 1;
-/// How many rows that cannot be read one claim passes over.
-const MAX_UNREADABLE: u32 = 100;
-/// For how long an older worker leaves a request of a newer version alone.
-const LEAVE: Duration = Duration::from_secs(60);
 
 /// An intent that was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,60 +166,6 @@ pub(crate) fn enqueue_at(
     }
 }
 
-/// A row that this process holds until its lease ends.
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) id: i64,
-    pub(crate) epoch: i64,
-    pub(crate) intent: Intent,
-    pub(crate) purchase: Purchase,
-    pub(crate) state: Option<PurchaseState>,
-    pub(crate) tries: u32,
-    /// How long ago it was stored. `None` if the machine has started since.
-    pub(crate) age: Option<Duration>,
-    /// The same by the time of day, at least.
-    pub(crate) wall_age: Duration,
-}
-
-/// Whether a purchase may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Permit {
-    Granted,
-    /// All workers are paused.
-    Paused,
-    /// Another worker has taken the row since. As long as none has, it does not matter that the
-    /// lease is over.
-    Lost,
-}
-
-/// What is written when a worker lets a row go.
-pub(crate) struct Written {
-    pub(crate) status: Status,
-    /// When the next worker may take it.
-    pub(crate) due: Duration,
-    pub(crate) tries: u32,
-    pub(crate) state: Option<PurchaseState>,
-    pub(crate) bought: Option<Bought>,
-    pub(crate) problem: Option<String>,
-    pub(crate) found: Vec<ImpactId>,
-    pub(crate) what: String,
-}
-
-impl Written {
-    pub(crate) fn new(status: Status, due: Duration, what: &str) -> Self {
-        Self {
-            status,
-            due,
-            tries: 0,
-            state: None,
-            bought: None,
-            problem: None,
-            found: Vec::new(),
-            what: what.to_owned(),
-        }
-    }
-}
-
 /// The tables of one database, and the clock of its machine.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
@@ -276,17 +224,21 @@ impl Store {
 
     /// After a start of the machine, no earlier deadline means anything: nobody holds a row.
     fn adopt(&self) -> Result<(), OutboxError> {
-        let boot = self.now().boot;
+        let Now { boot, since_boot: now } = self.now();
         self.write(|tx| {
             if meta(tx, "boot")?.as_deref() == Some(&*boot) {
                 return Ok(());
             }
             tx.execute(
                 "UPDATE oneclick_outbox_intent SET due = 0, enqueued = -1
-                 WHERE status IN ('ready', 'claimed', 'open')",
+                 WHERE status IN ('ready', 'claimed', 'open', 'cancelling')",
                 [],
             )?;
             tx.execute("UPDATE oneclick_outbox_gate SET not_before = 0", [])?;
+            tx.execute(
+                "UPDATE oneclick_outbox_intent SET audit_at = ?1 WHERE audit_at IS NOT NULL",
+                [millis(now + AUDITS[0])],
+            )?;
             set_meta(tx, "boot", &boot)
         })
     }
@@ -312,47 +264,44 @@ impl Store {
         self.write(|tx| enqueue_at(tx, &now, namespace, key, purchase))
     }
 
-    /// Takes a row that is due; none while the gate is closed. `open_first` should alternate, so
-    /// that neither a backlog nor what is open keeps the other from its turn.
-    pub(crate) fn claim(
-        &self,
-        open_first: bool,
-        lease: Duration,
-    ) -> Result<Option<Held>, OutboxError> {
+    /// Takes what is due; nothing while the gate is closed. Each `turn` begins with something
+    /// else, so that neither a backlog nor what is open keeps the other from its turn.
+    pub(crate) fn claim(&self, turn: u32, terms: &Terms) -> Result<Option<Work>, OutboxError> {
         let now = self.now();
         self.write(|tx| {
             let gate = gate(tx)?;
             if gate.paused.is_some() || gate.not_before > now.since_boot {
                 return Ok(None);
             }
-            let due = |statuses: &str| {
-                let sql = format!(
-                    "SELECT id FROM oneclick_outbox_intent
-                     WHERE status {statuses} AND due <= ?1 ORDER BY due, id LIMIT 1"
-                );
-                tx.query_row(&sql, [millis(now.since_boot)], |row| row.get::<_, i64>(0)).optional()
+            // After failures, a single intent finds out whether the API is back.
+            let most = if gate.failures > 0 { 1 } else { BATCH };
+            let claim = Claim { now: now.clone(), opened: self.opened, terms, most };
+            let mut work = match turn % 16 {
+                0 => claim.audit(tx)?,
+                turn if turn % 2 == 1 => claim.open(tx)?,
+                _ => None,
             };
-            let (open, ready) = ("= 'open'", "IN ('ready', 'claimed')");
-            let (first, second) = if open_first { (open, ready) } else { (ready, open) };
-            // A row that this version cannot read is out of the way then, and the next one is taken.
-            for _ in 0..MAX_UNREADABLE {
-                let Some(id) = due(first)?.map_or_else(|| due(second), |id| Ok(Some(id)))? else {
-                    return Ok(None);
-                };
-                let Some(held) = hold(tx, id, &now, lease)? else { continue };
-                // After failures, a single intent finds out whether the API is back.
-                if gate.failures > 0 {
-                    let until = millis(now.since_boot + gate.grown_wait());
-                    tx.execute("UPDATE oneclick_outbox_gate SET not_before = ?1", [until])?;
+            for next in [Claim::ready, Claim::open, Claim::audit] {
+                if work.is_none() {
+                    work = next(&claim, tx)?;
                 }
-                return Ok(Some(held));
             }
-            Ok(None)
+            if work.is_some() && gate.failures > 0 {
+                let until = millis(now.since_boot + gate.grown_wait());
+                tx.execute("UPDATE oneclick_outbox_gate SET not_before = ?1", [until])?;
+            }
+            Ok(work)
         })
     }
 
+    /// Whether the gate is open.
+    pub(crate) fn is_open(&self) -> Result<bool, OutboxError> {
+        let gate = gate(&self.connection())?;
+        Ok(gate.paused.is_none() && gate.not_before <= self.now().since_boot)
+    }
+
     /// Takes a row whether or not it is due, unless another worker holds it.
-    pub(crate) fn claim_one(&self, id: i64, lease: Duration) -> Result<Option<Held>, OutboxError> {
+    pub(crate) fn claim_one(&self, id: i64, lease: Duration) -> Result<Option<Work>, OutboxError> {
         let now = self.now();
         self.write(|tx| {
             let row = tx.query_row(
@@ -363,7 +312,10 @@ impl Store {
             match row.optional()?.ok_or(OutboxError::NoSuchIntent)? {
                 (status, _) if status.is_final() => Err(OutboxError::WrongStatus { status }),
                 (_, true) => Ok(None),
-                _ => hold(tx, id, &now, lease),
+                (status, _) => Ok(hold(tx, id, &now, lease)?.map(|held| match status {
+                    Status::Cancelling => Work::Cancel(held),
+                    _ => Work::Carry(held),
+                })),
             }
         })
     }
@@ -379,6 +331,10 @@ impl Store {
         self.write(|tx| {
             if gate(tx)?.paused.is_some() {
                 return Ok(Permit::Paused);
+            }
+            let cancel = "SELECT cancel FROM oneclick_outbox_intent WHERE id = ?1";
+            if tx.query_row(cancel, [held.id], |row| row.get(0))? {
+                return Ok(Permit::Cancelled);
             }
             let written = tx.execute(
                 "UPDATE oneclick_outbox_intent SET status = 'open', state = :state, due = :until
@@ -398,46 +354,65 @@ impl Store {
 
     /// Extends the lease; `false` if the row is no longer this worker's.
     pub(crate) fn renew(&self, held: &Held, lease: Duration) -> Result<bool, OutboxError> {
-        let now = self.now();
+        Ok(self.renew_all([held], lease)? == 1)
+    }
+
+    /// Extends the leases of those rows that are still this worker's, and returns how many.
+    pub(crate) fn renew_all<'a>(
+        &self,
+        rows: impl IntoIterator<Item = &'a Held>,
+        lease: Duration,
+    ) -> Result<usize, OutboxError> {
+        let until = millis(self.now().since_boot.saturating_add(lease));
         self.write(|tx| {
-            let written = tx.execute(
-                "UPDATE oneclick_outbox_intent SET due = :until
-                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
-                named_params! {
-                    ":id": held.id, ":epoch": held.epoch,
-                    ":until": millis(now.since_boot.saturating_add(lease)),
-                },
+            let mut renew = tx.prepare(
+                "UPDATE oneclick_outbox_intent SET due = ?1
+                 WHERE id = ?2 AND epoch = ?3 AND held = 1",
             )?;
-            Ok(written == 1)
+            let mut renewed = 0;
+            for held in rows {
+                renewed += renew.execute(params![until, held.id, held.epoch])?;
+            }
+            Ok(renewed)
         })
     }
 
-    /// Writes what became of a row and lets it go. If another worker has taken it since, only
-    /// the event is written, for a person to see; the result is then `false`.
-    pub(crate) fn finish(&self, held: &Held, written: &Written) -> Result<bool, OutboxError> {
+    /// Writes what became of rows and lets them go. If another worker has taken one since, only
+    /// the event is written, for a person to see. Returns the status that each has got.
+    pub(crate) fn finish(&self, rows: &[(&Held, &Written)]) -> Result<Vec<Status>, OutboxError> {
+        let now = self.now().since_boot;
+        self.write(|tx| rows.iter().map(|(held, written)| finish(tx, held, written, now)).collect())
+    }
+
+    /// Writes what an audit found: the impacts that stand although one at most should, or that
+    /// it was cancelled.
+    pub(crate) fn audited(&self, rows: &[(&Held, Audited)]) -> Result<(), OutboxError> {
+        let now = self.now().since_boot;
         self.write(|tx| {
-            let found = (!written.found.is_empty()).then(|| json(&written.found));
-            let rows = tx.execute(
-                "UPDATE oneclick_outbox_intent
-                 SET held = 0, status = :status, due = :due, tries = :tries, state = :state,
-                     bought = :bought, problem = :problem, found = :found, done_at = :done
-                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
-                named_params! {
-                    ":id": held.id, ":epoch": held.epoch, ":status": written.status.as_str(),
-                    ":due": millis(written.due), ":tries": written.tries,
-                    ":state": written.state.as_ref().map(json),
-                    ":bought": written.bought.as_ref().map(json),
-                    ":problem": written.problem, ":found": found,
-                    ":done": written.status.is_final().then(wall),
-                },
-            )?;
-            let what = if rows == 1 {
-                written.what.clone()
-            } else {
-                format!("too late, another worker has it: {}", written.what)
-            };
-            note(tx, held.id, held.epoch, &what)?;
-            Ok(rows == 1)
+            for (held, audited) in rows {
+                let next = match audited {
+                    // What is too much is to be cancelled, which the next audit sees.
+                    Audited::Surplus(_) => Some(AUDITS[0]),
+                    _ => AUDITS.get(held.audits as usize + 1).copied(),
+                };
+                let (surplus, cancelled) = match audited {
+                    Audited::Surplus(surplus) => (Some(json(surplus)), false),
+                    Audited::Cancelled => (None, true),
+                    Audited::Nothing(_) => (None, false),
+                };
+                tx.execute(
+                    "UPDATE oneclick_outbox_intent
+                     SET audits = audits + 1, audit_at = :next, surplus = :surplus,
+                         status = CASE WHEN :cancelled THEN 'cancelled' ELSE status END
+                     WHERE id = :id",
+                    named_params! {
+                        ":id": held.id, ":next": next.map(|next| millis(now + next)), ":surplus": surplus,
+                        ":cancelled": cancelled,
+                    },
+                )?;
+                note(tx, held.id, held.epoch, &format!("audit: {audited}"))?;
+            }
+            Ok(())
         })
     }
 
@@ -525,12 +500,16 @@ impl Store {
         let connection = self.connection();
         let mut counts = Counts { paused: gate(&connection)?.paused, ..Counts::default() };
         let mut statement = connection.prepare(
-            "SELECT status, count(*), min(enqueued_at) FROM oneclick_outbox_intent GROUP BY status",
+            "SELECT status, count(*), min(enqueued_at), count(surplus),
+                    count(CASE WHEN status = 'open' AND held = 0 THEN 1 END)
+             FROM oneclick_outbox_intent GROUP BY status",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (number, oldest): (i64, String) = (row.get(1)?, row.get(2)?);
             let number = u64::try_from(number).unwrap_or_default();
+            counts.surplus += row.get::<_, u32>(3).map(u64::from)?;
+            counts.pending += row.get::<_, u32>(4).map(u64::from)?;
             match status(row, 0)? {
                 Status::Ready | Status::Claimed => {
                     counts.ready += number;
@@ -539,6 +518,7 @@ impl Store {
                 Status::Open => counts.open = number,
                 Status::Bought => counts.bought = number,
                 Status::Refused => counts.refused = number,
+                Status::Cancelling => counts.cancelling = number,
                 Status::Cancelled => counts.cancelled = number,
                 Status::Unresolved => counts.unresolved = number,
                 Status::Dropped => counts.dropped = number,
@@ -582,13 +562,77 @@ impl Store {
         })
     }
 
+    /// Cancels an intent: nothing is sent for it any more, and what was bought is cancelled.
+    pub(crate) fn cancel(&self, id: i64) -> Result<Status, OutboxError> {
+        let now = millis(self.now().since_boot);
+        self.write(|tx| {
+            let row = tx.query_row(
+                "SELECT status, epoch FROM oneclick_outbox_intent WHERE id = ?1",
+                [id],
+                |row| Ok((status(row, 0)?, row.get::<_, i64>(1)?)),
+            );
+            let (before, epoch) = row.optional()?.ok_or(OutboxError::NoSuchIntent)?;
+            let after = match before {
+                Status::Ready => Status::Dropped,
+                Status::Bought => Status::Cancelling,
+                // Whoever has it sees this before a purchase leaves, or cancels what it buys.
+                Status::Claimed | Status::Open => before,
+                Status::Unresolved => return Err(OutboxError::WrongStatus { status: before }),
+                Status::Cancelling | Status::Cancelled | Status::Refused | Status::Dropped => {
+                    return Ok(before);
+                }
+            };
+            tx.execute(
+                "UPDATE oneclick_outbox_intent
+                 SET cancel = 1, status = :status, done_at = :done,
+                     due = CASE WHEN held = 1 THEN due ELSE :now END
+                 WHERE id = :id",
+                named_params! {
+                    ":id": id, ":status": after.as_str(), ":now": now,
+                    ":done": after.is_final().then(wall),
+                },
+            )?;
+            note(tx, id, epoch, "a person cancels it")?;
+            Ok(after)
+        })
+    }
+
+    /// Intents for which more stands than should.
+    pub(crate) fn surplus(&self) -> Result<Vec<Entry>, OutboxError> {
+        let connection = self.connection();
+        let mut statement =
+            connection.prepare(&format!("{ENTRY} WHERE surplus IS NOT NULL ORDER BY id"))?;
+        let rows = statement.query_map([], |row| Ok(entry(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Deletes intents that had a final status before `before`, and returns their names.
+    pub(crate) fn purge(&self, before: &str) -> Result<Vec<(String, String)>, OutboxError> {
+        self.write(|tx| {
+            let old = "done_at < ?1 AND audit_at IS NULL
+                       AND status IN ('bought', 'refused', 'cancelled', 'dropped')";
+            tx.execute(
+                &format!(
+                    "DELETE FROM oneclick_outbox_event WHERE intent IN
+                         (SELECT id FROM oneclick_outbox_intent WHERE {old})"
+                ),
+                [before],
+            )?;
+            let mut statement = tx.prepare(&format!(
+                "DELETE FROM oneclick_outbox_intent WHERE {old} RETURNING namespace, key"
+            ))?;
+            let names = statement.query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(names.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Erases the requests of intents that had a final status before `before`; the keys and
     /// what became of them stay.
     pub(crate) fn erase(&self, before: &str) -> Result<u64, OutboxError> {
         self.write(|tx| {
             let rows = tx.execute(
                 "UPDATE oneclick_outbox_intent SET request = NULL
-                 WHERE request IS NOT NULL AND done_at < ?1
+                 WHERE request IS NOT NULL AND done_at < ?1 AND audit_at IS NULL
                    AND status IN ('bought', 'refused', 'cancelled', 'dropped')",
                 [before],
             )?;
@@ -608,8 +652,7 @@ const LONGEST_GATE: Duration = Duration::from_secs(120);
 /// The longest `Retry-After` that is waited for before the API is asked again.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
-const ENTRY: &str = "SELECT id, namespace, key, request, status, enqueued_at, done_at, state, \
-                     bought, problem, found, epoch FROM oneclick_outbox_intent";
+const ENTRY: &str = "SELECT * FROM oneclick_outbox_intent";
 
 struct Gate {
     not_before: Duration,
@@ -635,107 +678,11 @@ fn gate(connection: &Connection) -> Result<Gate, OutboxError> {
     )?)
 }
 
-/// Takes a row that is not final.
-fn hold(
-    tx: &Transaction<'_>,
-    id: i64,
-    now: &Now,
-    lease: Duration,
-) -> Result<Option<Held>, OutboxError> {
-    let row = tx.query_row(
-        "UPDATE oneclick_outbox_intent
-         SET status = CASE status WHEN 'open' THEN 'open' ELSE 'claimed' END,
-             epoch = epoch + 1, held = 1, due = ?2
-         WHERE id = ?1 AND status IN ('ready', 'claimed', 'open')
-         RETURNING id, epoch, namespace, key, request, state, tries, enqueued, enqueued_at",
-        params![id, millis(now.since_boot.saturating_add(lease))],
-        |row| {
-            let request: Option<String> = row.get("request")?;
-            let intent =
-                Intent::new(&row.get::<_, String>("namespace")?, &row.get::<_, String>("key")?);
-            let enqueued: i64 = row.get("enqueued")?;
-            let age = (enqueued >= 0).then(|| now.since_boot.saturating_sub(duration(enqueued)));
-            Ok((
-                intent,
-                request,
-                age,
-                stored_state(row, id),
-                row.get("epoch")?,
-                row.get("tries")?,
-                row.get("enqueued_at")?,
-            ))
-        },
-    );
-    let Some((intent, request, age, state, epoch, tries, enqueued_at)) = row.optional()? else {
-        return Ok(None);
-    };
-    let enqueued_at: String = enqueued_at;
-    let request = request.unwrap_or_default();
-    if version_of(&request).is_some_and(|version| version > REQUEST) {
-        leave(tx, id, now)?;
-        return Ok(None);
-    }
-    // What cannot be read is left for a person, and keeps no other intent waiting. The text of
-    // the error is not stored, since it may quote the request.
-    let Ok(Request { purchase, .. }) = serde_json::from_str::<Request<Purchase>>(&request) else {
-        return unreadable(tx, id, epoch, "its request is not valid");
-    };
-    let Ok(state) = state else {
-        return unreadable(tx, id, epoch, "its state is not valid");
-    };
-    let wall_age = chrono::DateTime::parse_from_rfc3339(&enqueued_at)
-        .ok()
-        .and_then(|at| (Utc::now() - at.to_utc()).to_std().ok())
-        .unwrap_or_default();
-    Ok(Some(Held { id, epoch, intent, purchase, state, tries, age, wall_age }))
-}
-
-/// The version of a stored request.
-fn version_of(request: &str) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Version {
-        v: u32,
-    }
-    serde_json::from_str(request).ok().map(|version: Version| version.v)
-}
-
-/// Leaves a request of a newer version to a newer worker.
-fn leave(tx: &Transaction<'_>, id: i64, now: &Now) -> Result<(), OutboxError> {
-    tx.execute(
-        "UPDATE oneclick_outbox_intent
-         SET held = 0, due = ?2, status = CASE status WHEN 'open' THEN 'open' ELSE 'ready' END
-         WHERE id = ?1",
-        params![id, millis(now.since_boot + LEAVE)],
-    )?;
-    Ok(())
-}
-
-fn unreadable(
-    tx: &Transaction<'_>,
-    id: i64,
-    epoch: i64,
-    reason: &str,
-) -> Result<Option<Held>, OutboxError> {
-    let problem = format!("what is stored cannot be read: {reason}");
-    tx.execute(
-        "UPDATE oneclick_outbox_intent SET held = 0, status = 'unresolved', problem = ?2, done_at = ?3
-         WHERE id = ?1",
-        params![id, problem, wall()],
-    )?;
-    note(tx, id, epoch, &problem)?;
-    Ok(None)
-}
-
 fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
     let id: i64 = row.get("id")?;
-    let unreadable =
-        |error: serde_json::Error| OutboxError::Unreadable { id, reason: error.to_string() };
     let request: Option<String> = row.get("request")?;
     // A request of a newer version is shown without its purchase.
     let request = request.and_then(|text| serde_json::from_str::<Request<Purchase>>(&text).ok());
-    let bought: Option<String> = row.get("bought")?;
-    let found: Option<String> = row.get("found")?;
-    let parse = |text: String| serde_json::from_str::<Vec<ImpactId>>(&text).map_err(unreadable);
     Ok(Entry {
         id,
         namespace: row.get("namespace")?,
@@ -745,14 +692,25 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
         enqueued_at: row.get("enqueued_at")?,
         done_at: row.get("done_at")?,
         sends: stored_state(row, id).ok().flatten().map_or(0, |state| state.sends()),
-        bought: bought.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?,
+        bought: parsed(row, "bought", id)?,
         problem: row.get("problem")?,
-        found: found.map(parse).transpose()?.unwrap_or_default(),
+        found: parsed(row, "found", id)?.unwrap_or_default(),
+        is_to_be_cancelled: row.get("cancel")?,
+        surplus: parsed(row, "surplus", id)?.unwrap_or_default(),
     })
 }
 
 fn stored_state(row: &Row<'_>, id: i64) -> Result<Option<PurchaseState>, OutboxError> {
-    let text: Option<String> = row.get("state")?;
+    parsed(row, "state", id)
+}
+
+/// A column with JSON.
+fn parsed<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &str,
+    id: i64,
+) -> Result<Option<T>, OutboxError> {
+    let text: Option<String> = row.get(column)?;
     let parse = |text: String| serde_json::from_str(&text);
     text.map(parse)
         .transpose()

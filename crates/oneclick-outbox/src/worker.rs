@@ -1,44 +1,53 @@
 //! Workers, which carry out the intents of an outbox.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use oneclick_proto::{
-    Account, Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, Error, Step,
-    VerifyPolicy,
+    Account, Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, CancelImpact,
+    Error, Machine, RetryPolicy, Settled, Settlement, Step, VerifiedPurchase, VerifyPolicy,
 };
 
-use crate::carry::{Carried, Departure, Terms};
+use crate::carry::{Batch, Carried, Departure, Terms, audited, is_key_refused, to_audit};
 use crate::error::OutboxError;
-use crate::intent::Status;
+use crate::intent::{Entry, Status};
 use crate::outbox::Outbox;
-use crate::sqlite::Held;
+use crate::sqlite::{Audited, Held, Work};
+use crate::trace::{self, Span, traced, traced_blocking};
 
 /// How many failures of the database in a row end a worker.
 const MAX_FAILURES: u32 = 5;
 /// How often a worker that sleeps sees whether it is to stop.
 const SLICE: Duration = Duration::from_millis(100);
+/// The longest wait for an API that cannot be reached when a worker starts.
+const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// Carries out the intents of an outbox over a client.
 ///
 /// Several workers may run on one database, in one process or in many. Each of them claims an
 /// intent for a while, notes in the database that a purchase may leave, sends it, and writes
 /// what became of it. Whatever is not known then is looked for later, by whichever worker is
-/// free.
+/// free. All intents that wait for that are looked for with one walk of the lists.
 ///
 /// The client's own retry policy is not used: a worker that would have to wait lets the intent
 /// go.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a worker does nothing until it runs"]
 pub struct Worker<C> {
     outbox: Outbox,
     client: C,
     options: Options,
+    on_outcome: Option<OnOutcome>,
+    /// When the next purchase may be claimed, if there is a rate.
+    next: Arc<Mutex<Duration>>,
     stop: Stop,
 }
+
+type OnOutcome = Arc<dyn Fn(&Entry) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug)]
 struct Options {
@@ -47,6 +56,7 @@ struct Options {
     lease: Duration,
     send_by: Duration,
     poll: Duration,
+    interval: Duration,
 }
 
 /// Stops a worker: it finishes what it has sent, and takes no more.
@@ -74,8 +84,10 @@ impl<C> Worker<C> {
             lease: Duration::from_secs(60),
             send_by: Duration::from_secs(5),
             poll: Duration::from_secs(1),
+            interval: Duration::ZERO,
         };
-        Self { outbox: outbox.clone(), client, options, stop: Stop::default() }
+        let (next, stop) = (Arc::default(), Stop::default());
+        Self { outbox: outbox.clone(), client, options, on_outcome: None, next, stop }
     }
 
     /// Sets how many intents are carried out at a time. The default is 4; 0 counts as 1.
@@ -111,6 +123,21 @@ impl<C> Worker<C> {
         self
     }
 
+    /// Sets how many intents are begun in a time at most, such as 5 in a second. By default
+    /// there is no limit but the API's own.
+    pub fn rate(mut self, intents: u32, per: Duration) -> Self {
+        self.options.interval = per / intents.max(1);
+        self
+    }
+
+    /// Calls this with each intent that gets a final status from this worker, or is left to a
+    /// person, after that is stored. If the process dies in between, it is not called, so use
+    /// [`Outbox::list`] for what must not be missed. Do not block in it.
+    pub fn on_outcome(mut self, call: impl Fn(&Entry) + Send + Sync + 'static) -> Self {
+        self.on_outcome = Some(Arc::new(call));
+        self
+    }
+
     /// A handle that stops this worker from elsewhere.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
@@ -121,15 +148,48 @@ impl<C> Worker<C> {
         Terms { policy, lease, send_by }
     }
 
-    fn claim(&self, open_first: bool) -> Result<Option<Held>, OutboxError> {
-        self.outbox.store.claim(open_first, self.options.lease)
+    /// Takes what is due, unless the rate forbids it: then the time to wait.
+    fn claim(&self, turn: u32, now: Duration) -> Result<Result<Work, Duration>, OutboxError> {
+        let Options { poll, interval, .. } = self.options;
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if *next > now {
+            return Ok(Err(next.saturating_sub(now)));
+        }
+        let work = self.outbox.store.claim(turn, &self.terms())?;
+        if matches!(work, Some(Work::Carry(_))) {
+            *next = now.saturating_add(interval);
+        }
+        Ok(work.ok_or(poll))
+    }
+
+    /// Reports the status of an intent, if it is final.
+    fn ended(&self, id: i64, status: Status) -> Result<(), OutboxError> {
+        if status.is_final() {
+            trace::ended(id, status);
+            if let Some(call) = &self.on_outcome {
+                if let Some(entry) = self.outbox.entry(id)? {
+                    call(&entry);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C> fmt::Debug for Worker<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
 /// Binds the outbox to the account of a key, or refuses another one.
 fn bind(outbox: &Outbox, api: &Api, account: Result<Account, Error>) -> Result<(), OutboxError> {
     let account = account.map_err(|error| OutboxError::Account(Box::new(error)))?;
-    outbox.store.bind(&format!("the account {} at {}", account.user_id, api.base_url()))
+    outbox.store.bind(&format!(
+        "the account {} at {}",
+        account.user_id,
+        api.base_url().normalized()
+    ))
 }
 
 /// When a loop of a worker ends.
@@ -143,13 +203,14 @@ enum Until {
 ///
 /// `$($async)? $($await)*` are `async` and `.await`, or nothing.
 macro_rules! worker {
-    ($client:ident, $transport:ident, $all:ident, [$($async:ident)?] [$($await:tt)*]) => {
+    ($client:ident, $transport:ident, $all:ident, $traced:ident, [$($async:ident)?] [$($await:tt)*]) => {
         impl<T: $transport> Worker<$client<T>> {
-            /// Works until it is [stopped](Self::stop_handle).
+            /// Works until it is [stopped](Self::stop_handle). Waits while the API cannot be
+            /// reached.
             ///
             /// # Errors
-            /// The key is of another account than the outbox, or the account cannot be asked
-            /// for; the database keeps failing.
+            /// The API refuses the key, or it is of another account than the outbox; the
+            /// database keeps failing.
             pub $($async)? fn run(&self) -> Result<(), OutboxError> {
                 self.run_until(Until::Stopped)$($await)*
             }
@@ -157,14 +218,41 @@ macro_rules! worker {
             /// Works until nothing is due, or it is stopped. What is not known yet is due later.
             ///
             /// # Errors
-            /// As [`run`](Self::run).
+            /// As [`run`](Self::run), and if the API cannot be reached.
             pub $($async)? fn run_until_idle(&self) -> Result<(), OutboxError> {
                 self.run_until(Until::Idle)$($await)*
             }
 
             $($async)? fn run_until(&self, until: Until) -> Result<(), OutboxError> {
-                bind(&self.outbox, self.client.api(), self.client.whoami()$($await)*)?;
-                $all(self, self.terms(), until)$($await)*
+                let mut wait = SLICE;
+                while !self.stop.is_stopped() {
+                    match self.bind()$($await)* {
+                        Err(OutboxError::Account(error))
+                            if until == Until::Stopped && !is_key_refused(&error) =>
+                        {
+                            wait = wait.saturating_mul(2).min(LONGEST_START);
+                            self.sleep(wait, &self.stop)$($await)*;
+                        }
+                        Err(error) => return Err(error),
+                        Ok(()) => return $all(self, self.terms(), until)$($await)*,
+                    }
+                }
+                Ok(())
+            }
+
+            /// Binds the outbox to the account of the key, or refuses another one.
+            $($async)? fn bind(&self) -> Result<(), OutboxError> {
+                bind(&self.outbox, self.client.api(), self.client.whoami()$($await)*)
+            }
+
+            /// Sleeps, but no longer than until this worker or its loops are stopped.
+            $($async)? fn sleep(&self, time: Duration, ended: &Stop) {
+                let transport = self.client.transport();
+                let until = transport.now().saturating_add(time);
+                while !self.stop.is_stopped() && !ended.is_stopped() && transport.now() < until {
+                    let left = until.saturating_sub(transport.now());
+                    transport.sleep(left.min(SLICE))$($await)*;
+                }
             }
 
             /// One of the worker's loops. Once one of them fails, all have `ended`.
@@ -174,26 +262,28 @@ macro_rules! worker {
                 until: Until,
                 ended: &Stop,
             ) -> Result<(), OutboxError> {
-                let transport = self.client.transport();
-                let (mut failures, mut open_first) = (0, false);
-                let is_over = || self.stop.is_stopped() || ended.is_stopped();
-                while !is_over() {
-                    open_first = !open_first;
-                    let worked = match self.claim(open_first) {
-                        Ok(Some(held)) => {
-                            self.carry(held, terms)$($await)*.map(|_| true)
+                let (mut failures, mut turn) = (0, 0_u32);
+                while !self.stop.is_stopped() && !ended.is_stopped() {
+                    turn = turn.wrapping_add(1);
+                    let claimed = match self.claim(turn, self.client.transport().now()) {
+                        Ok(Ok(work)) => {
+                            $traced(&Span::of(&work), || self.perform(work, terms))$($await)*
+                                .map(|_| None)
                         }
-                        Ok(None) => Ok(false),
+                        Ok(Err(wait)) => Ok(Some(wait)),
                         Err(error) => Err(error),
                     };
-                    let idle = match worked {
-                        Ok(true) => {
+                    let wait = match claimed {
+                        Ok(None) => {
                             failures = 0;
                             continue;
                         }
-                        Ok(false) if until == Until::Idle => return Ok(()),
-                        Ok(false) => self.options.poll,
-                        Err(error) if failures + 1 >= MAX_FAILURES => {
+                        // A rate makes it wait for less.
+                        Ok(Some(wait)) if until == Until::Idle && wait >= self.options.poll => {
+                            return Ok(());
+                        }
+                        Ok(Some(wait)) => wait,
+                        Err(error) if failures == MAX_FAILURES => {
                             ended.stop();
                             return Err(error);
                         }
@@ -202,11 +292,7 @@ macro_rules! worker {
                             SLICE * 2_u32.pow(failures)
                         }
                     };
-                    let until = transport.now().saturating_add(idle);
-                    while !is_over() && transport.now() < until {
-                        let left = until.saturating_sub(transport.now());
-                        transport.sleep(left.min(SLICE))$($await)*;
-                    }
+                    self.sleep(wait, ended)$($await)*;
                 }
                 Ok(())
             }
@@ -215,30 +301,139 @@ macro_rules! worker {
             /// `None` if another worker has it. For those who bring their own queue.
             ///
             /// # Errors
-            /// As [`run`](Self::run); [`OutboxError::NoSuchIntent`], or
+            /// As [`run_until_idle`](Self::run_until_idle); [`OutboxError::NoSuchIntent`], or
             /// [`OutboxError::WrongStatus`] for an intent with a final status.
             pub $($async)? fn drive(&self, id: i64) -> Result<Option<Status>, OutboxError> {
-                bind(&self.outbox, self.client.api(), self.client.whoami()$($await)*)?;
-                match self.outbox.store.claim_one(id, self.options.lease)? {
-                    Some(held) => Ok(Some(self.carry(held, self.terms())$($await)*?)),
-                    None => Ok(None),
+                self.bind()$($await)*?;
+                let Some(work) = self.outbox.store.claim_one(id, self.options.lease)? else {
+                    return Ok(None);
+                };
+                let span = Span::of(&work);
+                let status = $traced(&span, || self.perform(work, self.terms()))$($await)*?;
+                Ok(Some(status))
+            }
+
+            /// Does what was claimed. Returns the status that the last intent has then.
+            $($async)? fn perform(&self, work: Work, terms: Terms) -> Result<Status, OutboxError> {
+                let store = &self.outbox.store;
+                match work {
+                    Work::Carry(held) => {
+                        let (id, carried) = (held.id, Carried::new(store, held, terms));
+                        let status = match carried.purchase() {
+                            Ok(purchase) => self.carry(carried, purchase)$($await)*?,
+                            Err(error) => carried.give_up(&error)?,
+                        };
+                        self.ended(id, status)?;
+                        Ok(status)
+                    }
+                    Work::Cancel(held) => {
+                        let (id, carried) = (held.id, Carried::new(store, held, terms));
+                        let Some(impact) = carried.impact() else {
+                            return carried.give_up(&OutboxError::NoSuchIntent);
+                        };
+                        let once = self.client.with_retry(RetryPolicy::NEVER);
+                        let result = once.send(CancelImpact::new(impact))$($await)*;
+                        let status = carried.cancelled(result)?;
+                        self.ended(id, status)?;
+                        Ok(status)
+                    }
+                    Work::Settle(held) => self.settle(held, terms)$($await)*,
+                    Work::Audit(held) => self.audit(held, terms)$($await)*,
+                }
+            }
+
+            /// Looks for all of these with one walk of the lists, and sends what is absent.
+            $($async)? fn settle(
+                &self,
+                held: Vec<Held>,
+                terms: Terms,
+            ) -> Result<Status, OutboxError> {
+                let store = &self.outbox.store;
+                let (mut batch, settlement) = Batch::start(store, held, terms)?;
+                let settled = self.walk(settlement, || batch.renew())$($await)*?;
+                let (ended, absent) = batch.write(settled)?;
+                for id in ended {
+                    if let Some(entry) = self.outbox.entry(id)? {
+                        self.ended(id, entry.status)?;
+                    }
+                }
+                for purchase in absent {
+                    batch.renew()?;
+                    let Some(carried) = batch.next() else { break };
+                    if self.stop.is_stopped() || !store.is_open()? {
+                        carried.let_go()?;
+                        continue;
+                    }
+                    let id = carried.id();
+                    let status = self.carry(carried, purchase)$($await)*?;
+                    self.ended(id, status)?;
+                }
+                Ok(Status::Open)
+            }
+
+            /// Sees whether any of these stands more than once.
+            $($async)? fn audit(
+                &self,
+                held: Vec<Held>,
+                terms: Terms,
+            ) -> Result<Status, OutboxError> {
+                let (rows, purchases) = to_audit(held, terms);
+                let settled = self.walk(Settlement::new(purchases), || Ok(()))$($await)*?;
+                let found = rows.iter().zip(settled);
+                let found: Vec<_> =
+                    found.map(|(held, settled)| (held, audited(settled, held.status))).collect();
+                self.outbox.store.audited(&found)?;
+                for (held, audited) in &found {
+                    if matches!(audited, Audited::Surplus(_)) {
+                        self.ended(held.id, held.status)?;
+                    }
+                }
+                Ok(Status::Bought)
+            }
+
+            /// Reads the lists once. Calls `before` each request.
+            $($async)? fn walk(
+                &self,
+                settlement: Settlement,
+                mut before: impl FnMut() -> Result<(), OutboxError> + Send,
+            ) -> Result<Vec<Settled>, OutboxError> {
+                let transport = self.client.transport();
+                let (seed, now) = (transport.seed(), transport.now());
+                let api = self.client.api();
+                let mut step = settlement.start(api, RetryPolicy::NEVER, seed, now);
+                loop {
+                    step = match step {
+                        Step::Send(request, sent) => {
+                            before()?;
+                            let outcome = transport.send(request)$($await)*;
+                            sent.finish(outcome, transport.now())
+                        }
+                        Step::Wait(wait, waiting) => {
+                            transport.sleep(wait)$($await)*;
+                            waiting.wake(transport.now())
+                        }
+                        Step::Done(settled) => return Ok(settled),
+                    };
                 }
             }
 
             /// Drives the purchase of an intent that this worker holds.
-            $($async)? fn carry(&self, held: Held, terms: Terms) -> Result<Status, OutboxError> {
+            $($async)? fn carry(
+                &self,
+                mut carried: Carried<'_>,
+                purchase: VerifiedPurchase,
+            ) -> Result<Status, OutboxError> {
                 let transport = self.client.transport();
-                let mut carried = Carried::new(&self.outbox.store, held, terms);
                 let (seed, now) = (transport.seed(), transport.now());
-                let mut step = match carried.start(self.client.api(), seed, now) {
-                    Ok(step) => step,
-                    Err(error) => return carried.give_up(&error),
-                };
+                let api = self.client.api();
+                let mut step = purchase.start(api, RetryPolicy::NEVER, seed, now);
                 loop {
                     step = match step {
                         Step::Send(request, sent) => {
-                            if carried.before_send(&sent)? == Departure::LetGo {
-                                return carried.let_go();
+                            match carried.before_send(&sent)? {
+                                Departure::Send => {}
+                                Departure::LetGo => return carried.let_go(),
+                                Departure::Drop => return carried.drop_it(),
                             }
                             let outcome = match carried.check_departure(&sent) {
                                 Ok(()) => transport.send(request)$($await)*,
@@ -258,8 +453,8 @@ macro_rules! worker {
     };
 }
 
-worker!(AsyncClient, AsyncTransport, all, [async] [.await]);
-worker!(BlockingClient, BlockingTransport, all_blocking, [] []);
+worker!(AsyncClient, AsyncTransport, all, traced, [async] [.await]);
+worker!(BlockingClient, BlockingTransport, all_blocking, traced_blocking, [] []);
 
 /// Runs the loops of a worker as one future.
 async fn all<T: AsyncTransport>(

@@ -330,7 +330,8 @@ impl Error {
     }
 
     /// Whether the request was refused and would be refused again.
-    pub(crate) fn is_refusal(&self) -> bool {
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
         self.classify() == (Execution::NotExecuted, Repeat::Never)
     }
 

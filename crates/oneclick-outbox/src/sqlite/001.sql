@@ -14,7 +14,8 @@ CREATE TABLE oneclick_outbox_intent (
     -- Tells another request for the same key, also after the request was erased.
     digest TEXT NOT NULL,
     status TEXT NOT NULL DEFAULT 'ready' CHECK (status IN
-        ('ready', 'claimed', 'open', 'bought', 'refused', 'cancelled', 'unresolved', 'dropped')),
+        ('ready', 'claimed', 'open', 'bought', 'refused', 'cancelling', 'cancelled', 'unresolved',
+         'dropped')),
     -- For people, and since the machine started in milliseconds; -1 before its last start.
     enqueued_at TEXT NOT NULL,
     enqueued INTEGER NOT NULL,
@@ -36,13 +37,25 @@ CREATE TABLE oneclick_outbox_intent (
     -- The impacts that may be it.
     found TEXT,
     done_at TEXT,
+    -- Whether a person wants it cancelled, or never bought.
+    cancel INTEGER NOT NULL DEFAULT 0,
+    -- When to look whether it stands more than once, in milliseconds since the machine started.
+    -- NULL if there is no reason to, or no more.
+    audit_at INTEGER,
+    -- How often that was done.
+    audits INTEGER NOT NULL DEFAULT 0,
+    -- The impacts that stand although one at most should.
+    surplus TEXT,
     UNIQUE (namespace, key)
 ) STRICT;
 
 -- Two of them, so that neither a backlog nor what is open keeps the other from its turn.
 CREATE INDEX oneclick_outbox_ready ON oneclick_outbox_intent (due, id)
     WHERE status IN ('ready', 'claimed');
-CREATE INDEX oneclick_outbox_open ON oneclick_outbox_intent (due, id) WHERE status = 'open';
+CREATE INDEX oneclick_outbox_open ON oneclick_outbox_intent (due, id)
+    WHERE status IN ('open', 'cancelling');
+CREATE INDEX oneclick_outbox_audit ON oneclick_outbox_intent (audit_at)
+    WHERE audit_at IS NOT NULL;
 
 CREATE TABLE oneclick_outbox_event (
     id INTEGER PRIMARY KEY,

@@ -135,6 +135,14 @@ impl BaseUrl {
             || address.unwrap_or(host).parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 
+    /// One text for all spellings of the URL: with the port, and with the host in small letters
+    /// and without the dot of the root. Use it to tell servers apart, not as a URL.
+    #[must_use]
+    pub fn normalized(&self) -> String {
+        let (_, port) = self.host_and_port();
+        format!("{}://{}:{port}{}", self.scheme, self.plain_host(), self.prefix)
+    }
+
     /// The host and the port, by default that of the scheme.
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
         let usual = if self.is_https() { 443 } else { 80 };
