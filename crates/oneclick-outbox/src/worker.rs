@@ -148,18 +148,17 @@ impl<C> Worker<C> {
         Terms { policy, lease, send_by }
     }
 
-    /// Takes what is due, unless the rate forbids it: then the time to wait.
-    fn claim(&self, turn: u32, now: Duration) -> Result<Result<Work, Duration>, OutboxError> {
-        let Options { poll, interval, .. } = self.options;
+    /// Takes what is due, if the rate allows it.
+    fn claim(&self, turn: u32, now: Duration) -> Result<Claimed, OutboxError> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if *next > now {
-            return Ok(Err(next.saturating_sub(now)));
+            return Ok(Claimed::TooSoon(next.saturating_sub(now)));
         }
         let work = self.outbox.store.claim(turn, &self.terms())?;
         if matches!(work, Some(Work::Carry(_))) {
-            *next = now.saturating_add(interval);
+            *next = now.saturating_add(self.options.interval);
         }
-        Ok(work.ok_or(poll))
+        Ok(work.map_or(Claimed::Nothing, Claimed::Work))
     }
 
     /// Reports the status of an intent, if it is final.
@@ -190,6 +189,14 @@ fn bind(outbox: &Outbox, api: &Api, account: Result<Account, Error>) -> Result<(
         account.user_id,
         api.base_url().normalized()
     ))
+}
+
+enum Claimed {
+    Work(Work),
+    /// Nothing is due.
+    Nothing,
+    /// The rate allows no intent for this long.
+    TooSoon(Duration),
 }
 
 /// When a loop of a worker ends.
@@ -265,24 +272,21 @@ macro_rules! worker {
                 let (mut failures, mut turn) = (0, 0_u32);
                 while !self.stop.is_stopped() && !ended.is_stopped() {
                     turn = turn.wrapping_add(1);
-                    let claimed = match self.claim(turn, self.client.transport().now()) {
-                        Ok(Ok(work)) => {
+                    let worked = match self.claim(turn, self.client.transport().now()) {
+                        Ok(Claimed::Work(work)) => {
                             $traced(&Span::of(&work), || self.perform(work, terms))$($await)*
-                                .map(|_| None)
+                                .map(|_| Duration::ZERO)
                         }
-                        Ok(Err(wait)) => Ok(Some(wait)),
+                        Ok(Claimed::TooSoon(wait)) => Ok(wait),
+                        Ok(Claimed::Nothing) if until == Until::Idle => return Ok(()),
+                        Ok(Claimed::Nothing) => Ok(self.options.poll),
                         Err(error) => Err(error),
                     };
-                    let wait = match claimed {
-                        Ok(None) => {
+                    let wait = match worked {
+                        Ok(wait) => {
                             failures = 0;
-                            continue;
+                            wait
                         }
-                        // A rate makes it wait for less.
-                        Ok(Some(wait)) if until == Until::Idle && wait >= self.options.poll => {
-                            return Ok(());
-                        }
-                        Ok(Some(wait)) => wait,
                         Err(error) if failures == MAX_FAILURES => {
                             ended.stop();
                             return Err(error);

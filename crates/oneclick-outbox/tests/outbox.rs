@@ -92,7 +92,7 @@ impl World {
         for _ in 0..180 {
             self.worker(outbox).run_until_idle().unwrap();
             let counts = outbox.counts().unwrap();
-            if counts.ready + counts.open == 0 {
+            if counts.ready + counts.open + counts.cancelling == 0 {
                 return;
             }
             self.advance(Duration::from_secs(20));

@@ -1,7 +1,8 @@
 //! What the people who operate it can see and do.
 
+use oneclick_emulator::GatewayBody;
 use oneclick_outbox::OutboxError;
-use oneclick_proto::ImpactId;
+use oneclick_proto::{CancelImpact, ImpactId};
 
 use crate::*;
 
@@ -102,4 +103,238 @@ fn an_intent_whose_request_was_erased_is_not_tried_again() {
     let error = outbox.retry(id).unwrap_err();
     assert!(matches!(error, OutboxError::Unreadable { .. }), "{error}");
     assert_eq!(status(&outbox, "order-1"), Status::Refused);
+}
+
+/// How many purchases stand.
+fn standing(world: &World) -> usize {
+    let emulator = world.emulator.emulator();
+    let account = emulator.account(KEY);
+    account.map_or(0, |account| account.ledger().filter(|it| it.cancelled_on.is_none()).count())
+}
+
+#[test]
+fn what_has_not_left_is_dropped_when_it_is_cancelled() {
+    let world = World::new("cancel-ready");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    assert_eq!(outbox.cancel(id).unwrap(), Status::Dropped);
+    assert_eq!(outbox.cancel(id).unwrap(), Status::Dropped);
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(world.bought(), 0);
+    assert!(matches!(outbox.cancel(id + 1).unwrap_err(), OutboxError::NoSuchIntent));
+}
+
+#[test]
+fn what_was_bought_is_cancelled_and_a_lost_response_is_repeated() {
+    let world = World::new("cancel-bought");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.settle(&outbox);
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/cancel_impact").times(2);
+    world.emulator.emulator().inject(lost);
+    assert_eq!(outbox.cancel(id).unwrap(), Status::Cancelling);
+    assert_eq!(outbox.counts().unwrap().cancelling, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    let waiting = entry(&outbox, "order-1");
+    assert_eq!(waiting.status, Status::Cancelling);
+    assert!(waiting.problem.is_some());
+    world.settle(&outbox);
+    let cancelled = entry(&outbox, "order-1");
+    assert_eq!(
+        (cancelled.status, cancelled.problem, standing(&world)),
+        (Status::Cancelled, None, 0)
+    );
+    assert_eq!(cancelled.found, [cancelled.bought.unwrap().id]);
+    assert_eq!(outbox.cancel(id).unwrap(), Status::Cancelled);
+}
+
+#[test]
+fn what_is_open_is_found_and_cancelled_or_not_sent_again() {
+    for (fault, wanted) in
+        [(Fault::ApplyThenDrop, Status::Cancelled), (Fault::DropBefore, Status::Dropped)]
+    {
+        let world = World::new(wanted.as_str());
+        let outbox = world.process();
+        let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+        world.inject(fault, 1);
+        world.worker(&outbox).run_until_idle().unwrap();
+        // It is looked for at once, and found if it was made; then only this waits.
+        if wanted == Status::Dropped {
+            assert_eq!(outbox.cancel(id).unwrap(), Status::Open);
+            assert!(entry(&outbox, "order-1").is_to_be_cancelled);
+        } else {
+            outbox.cancel(id).unwrap();
+        }
+        world.settle(&outbox);
+        assert_eq!((status(&outbox, "order-1"), standing(&world)), (wanted, 0));
+        assert_eq!(world.bought(), usize::from(wanted == Status::Cancelled));
+    }
+}
+
+#[test]
+fn what_is_cancelled_while_it_is_sent_is_cancelled_afterwards() {
+    let world = World::new("cancel-sent");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    let mut transport = world.hooked();
+    let (person, mut said) = (world.process(), None);
+    transport.before = Some(super::pauses::hook(move || {
+        said.get_or_insert_with(|| person.cancel(id).unwrap());
+    }));
+    let worker = Worker::new(&outbox, World::client(transport)).concurrency(1);
+    worker.run_until_idle().unwrap();
+    assert_eq!((status(&outbox, "order-1"), standing(&world)), (Status::Cancelled, 0));
+    assert_eq!(world.bought(), 1);
+}
+
+#[test]
+fn what_the_api_does_not_cancel_stays_bought_with_the_reason() {
+    let world = World::new("cancel-refused");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.settle(&outbox);
+    let body = GatewayBody::ApiError;
+    let refused = Fault::Gateway { status: 400, applied: false, body };
+    world.emulator.emulator().inject(FaultRule::new(refused).on("/v1/cancel_impact").times(1));
+    outbox.cancel(id).unwrap();
+    world.settle(&outbox);
+    let bought = entry(&outbox, "order-1");
+    assert_eq!((bought.status, bought.is_to_be_cancelled), (Status::Bought, false));
+    assert!(bought.problem.unwrap().starts_with("it cannot be cancelled: "));
+    // A person may try again.
+    outbox.cancel(id).unwrap();
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), standing(&world)), (Status::Cancelled, 0));
+}
+
+#[test]
+fn an_unresolved_intent_is_not_cancelled() {
+    let world = World::new("cancel-unresolved");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.inject(Fault::DropBefore, 2);
+    world.settle(&outbox);
+    let error = outbox.cancel(id).unwrap_err();
+    assert!(
+        matches!(error, OutboxError::WrongStatus { status: Status::Unresolved, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_audit_shows_what_was_bought_twice_until_one_is_cancelled() {
+    let world = Arc::new(World::new("audit"));
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    outbox.enqueue("shop", "order-2", trees(2)).unwrap();
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(300));
+    assert_eq!((world.bought(), outbox.counts().unwrap().surplus), (3, 0));
+    assert!(outbox.surplus().unwrap().is_empty());
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let tell = move |entry: &Entry| tell.lock().unwrap().push((entry.id, entry.surplus.len()));
+    let worker = world.worker(&outbox).on_outcome(tell);
+    world.advance(Duration::from_secs(3_700));
+    worker.run_until_idle().unwrap();
+    let surplus = outbox.surplus().unwrap();
+    assert_eq!(surplus.len(), 1);
+    assert_eq!((&*surplus[0].key, surplus[0].surplus.len()), ("order-1", 2));
+    assert_eq!(outbox.counts().unwrap().surplus, 1);
+    assert_eq!(*told.lock().unwrap(), [(surplus[0].id, 2)]);
+
+    let one = surplus[0].surplus[0].clone();
+    // The emulator does not cancel what is older than five minutes.
+    let now = world.emulator.time();
+    world.emulator.set_time(one.time_utc.datetime());
+    World::client(world.emulator.clone()).send(CancelImpact::new(one)).unwrap();
+    world.emulator.set_time(now);
+    world.advance(Duration::from_secs(3_700));
+    worker.run_until_idle().unwrap();
+    assert_eq!((outbox.surplus().unwrap().len(), standing(&world)), (0, 2));
+    // Another audit follows after a day, and then none.
+    let events = |outbox: &Outbox| {
+        let events = outbox.events(surplus[0].id).unwrap().into_iter();
+        events.filter(|event| event.what.starts_with("audit: ")).count()
+    };
+    let before = events(&outbox);
+    for days in [1, 0, 0] {
+        world.advance(Duration::from_secs(90_000));
+        worker.run_until_idle().unwrap();
+        assert!(events(&outbox) <= before + days.max(1));
+    }
+    assert_eq!(status(&outbox, "order-1"), Status::Bought);
+}
+
+#[test]
+fn an_audit_sees_a_purchase_that_stands_although_one_was_cancelled() {
+    let world = Arc::new(World::new("audit-cancelled"));
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(150));
+    outbox.cancel(id).unwrap();
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), standing(&world)), (Status::Cancelled, 1));
+    world.advance(Duration::from_secs(3_700));
+    world.worker(&outbox).run_until_idle().unwrap();
+    let surplus = outbox.surplus().unwrap();
+    assert_eq!(surplus.len(), 1, "{:#?}", outbox.events(id));
+    assert_eq!(surplus[0].surplus.len(), 1);
+}
+
+#[test]
+fn an_audit_is_not_forgotten_when_the_machine_restarts() {
+    let world = Arc::new(World::new("audit-restart"));
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(300));
+    let emulator = world.emulator.clone();
+    let outbox = world.process_with(Clock::new(move || {
+        let now = BlockingTransport::now(&emulator);
+        // It started a little while ago.
+        Now { boot: "two".to_owned(), since_boot: now.saturating_sub(Duration::from_secs(600)) }
+    }));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert!(outbox.surplus().unwrap().is_empty());
+    world.advance(Duration::from_secs(3_700));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(outbox.surplus().unwrap().len(), 1);
+}
+
+#[test]
+fn each_outcome_is_reported_once() {
+    let world = World::new("hook");
+    let outbox = world.process();
+    for order in 1..=5 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    world.inject(Fault::DropBefore, 10);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let tell = move |entry: &Entry| tell.lock().unwrap().push((entry.id, entry.status));
+    let worker = world.worker(&outbox).on_outcome(tell);
+    for _ in 0..100 {
+        worker.run_until_idle().unwrap();
+        world.advance(Duration::from_secs(30));
+    }
+    let mut told = told.lock().unwrap().clone();
+    told.sort_by_key(|(id, _)| *id);
+    let all: Vec<_> = (1..=5).map(|id| (id, Status::Unresolved)).collect();
+    assert_eq!(told, all);
+}
+
+#[test]
+fn a_purge_names_what_could_buy_again() {
+    let world = World::new("purge");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.settle(&outbox);
+    outbox.enqueue("shop", "order-2", trees(1)).unwrap();
+    assert!(outbox.purge(Duration::from_secs(3_600)).unwrap().is_empty());
+    std::thread::sleep(Duration::from_millis(5));
+    let names = outbox.purge(Duration::ZERO).unwrap();
+    assert_eq!(names, [("shop".to_owned(), "order-1".to_owned())]);
+    assert!(outbox.entry(id).unwrap().is_none());
+    assert!(outbox.enqueue("shop", "order-1", trees(1)).unwrap().is_new);
+    assert_eq!(outbox.counts().unwrap().ready, 2);
 }

@@ -26,12 +26,12 @@ impl World {
         }
     }
 
-    fn hooked(&self) -> Hooked {
+    pub(super) fn hooked(&self) -> Hooked {
         Hooked { emulator: self.emulator.clone(), before: None, after: None }
     }
 }
 
-fn hook(run: impl FnMut() + Send + 'static) -> Hook {
+pub(super) fn hook(run: impl FnMut() + Send + 'static) -> Hook {
     Arc::new(Mutex::new(run))
 }
 
@@ -82,19 +82,9 @@ fn a_worker_that_stops_between_two_steps_buys_once() {
 fn a_worker_that_stops_as_it_sends_buys_twice_only_beyond_absence_after() {
     for pause in PAUSES {
         let world = Arc::new(World::new("sending"));
-        let stopped = Arc::clone(&world);
-        let mut transport = world.hooked();
-        let mut done = false;
-        transport.before = Some(hook(move || {
-            if !std::mem::replace(&mut done, true) {
-                stopped.pause(pause);
-            }
-        }));
         let outbox = world.process();
         let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
-        let worker = Worker::new(&outbox, World::client(transport)).concurrency(1);
-        worker.run_until_idle().unwrap();
-        world.settle(&outbox);
+        sleep_while_sending(&world, &outbox, pause);
         let twice = pause > ABSENCE;
         assert_eq!(world.bought(), if twice { 2 } else { 1 }, "{pause:?}");
         assert_eq!(status(&outbox, "order-1"), Status::Bought);
@@ -106,6 +96,20 @@ fn a_worker_that_stops_as_it_sends_buys_twice_only_beyond_absence_after() {
             "{events:#?}"
         );
     }
+}
+
+/// Has a worker buy all that is ready, which sleeps once, right before a purchase leaves.
+pub(super) fn sleep_while_sending(world: &Arc<World>, outbox: &Outbox, pause: Duration) {
+    let stopped = Arc::clone(world);
+    let mut transport = world.hooked();
+    let mut done = false;
+    transport.before = Some(hook(move || {
+        if !std::mem::replace(&mut done, true) {
+            stopped.pause(pause);
+        }
+    }));
+    Worker::new(outbox, World::client(transport)).concurrency(1).run_until_idle().unwrap();
+    world.settle(outbox);
 }
 
 #[test]
