@@ -336,9 +336,9 @@ pub(crate) fn to_audit(held: Vec<Held>, terms: Terms) -> (Vec<Held>, Vec<Verifie
     held.into_iter().filter_map(purchase).unzip()
 }
 
-/// What an audit of an intent found.
-pub(crate) fn audited(settled: Settled, status: Status) -> Audited {
-    match settled {
+/// What an audit of an intent found; `None` if the lists could not be read.
+pub(crate) fn audited(settled: Settled, status: Status) -> Option<Audited> {
+    Some(match settled {
         Settled::Absent(_) => Audited::Nothing("no record shows it".to_owned()),
         Settled::Done(outcome) => match *outcome {
             Outcome::Unresolved(Unresolved {
@@ -350,9 +350,13 @@ pub(crate) fn audited(settled: Settled, status: Status) -> Audited {
                 Audited::Surplus(vec![ImpactId::from(&receipt)])
             }
             Outcome::Cancelled(_) => Audited::Cancelled,
+            Outcome::Pending(_)
+            | Outcome::Unresolved(Unresolved { reason: UnresolvedReason::Unreadable, .. }) => {
+                return None;
+            }
             outcome => Audited::Nothing(outcome.to_string()),
         },
-    }
+    })
 }
 
 /// What an outcome means for its intent and for all others.

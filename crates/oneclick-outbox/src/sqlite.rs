@@ -549,7 +549,7 @@ impl Store {
             tx.execute(
                 "UPDATE oneclick_outbox_intent
                  SET held = 0, status = :status, due = :due, tries = 0, state = :state, bought = :bought,
-                     problem = :problem, found = NULL, done_at = :done, epoch = epoch + 1
+                     problem = :problem, found = NULL, done_at = :done, epoch = epoch + 1, cancel = 0
                  WHERE id = :id",
                 named_params! {
                     ":id": id, ":status": written.status.as_str(), ":due": millis(written.due),

@@ -158,7 +158,7 @@ impl<C> Worker<C> {
         if matches!(work, Some(Work::Carry(_))) {
             *next = now.saturating_add(self.options.interval);
         }
-        Ok(work.map_or(Claimed::Nothing, Claimed::Work))
+        Ok(work.map_or(Claimed::Nothing, |work| Claimed::Work(Box::new(work))))
     }
 
     /// Reports the status of an intent, if it is final.
@@ -192,7 +192,7 @@ fn bind(outbox: &Outbox, api: &Api, account: Result<Account, Error>) -> Result<(
 }
 
 enum Claimed {
-    Work(Work),
+    Work(Box<Work>),
     /// Nothing is due.
     Nothing,
     /// The rate allows no intent for this long.
@@ -274,7 +274,7 @@ macro_rules! worker {
                     turn = turn.wrapping_add(1);
                     let worked = match self.claim(turn, self.client.transport().now()) {
                         Ok(Claimed::Work(work)) => {
-                            $traced(&Span::of(&work), || self.perform(work, terms))$($await)*
+                            $traced(&Span::of(&work), || self.perform(*work, terms))$($await)*
                                 .map(|_| Duration::ZERO)
                         }
                         Ok(Claimed::TooSoon(wait)) => Ok(wait),
@@ -333,7 +333,8 @@ macro_rules! worker {
                     Work::Cancel(held) => {
                         let (id, carried) = (held.id, Carried::new(store, held, terms));
                         let Some(impact) = carried.impact() else {
-                            return carried.give_up(&OutboxError::NoSuchIntent);
+                            let reason = "the impact that was bought is missing".to_owned();
+                            return carried.give_up(&OutboxError::Unreadable { id, reason });
                         };
                         let once = self.client.with_retry(RetryPolicy::NEVER);
                         let result = once.send(CancelImpact::new(impact))$($await)*;
@@ -383,9 +384,10 @@ macro_rules! worker {
             ) -> Result<Status, OutboxError> {
                 let (rows, purchases) = to_audit(held, terms);
                 let settled = self.walk(Settlement::new(purchases), || Ok(()))$($await)*?;
-                let found = rows.iter().zip(settled);
-                let found: Vec<_> =
-                    found.map(|(held, settled)| (held, audited(settled, held.status))).collect();
+                let found = rows.iter().zip(settled).filter_map(|(held, settled)| {
+                    Some((held, audited(settled, held.status)?))
+                });
+                let found: Vec<_> = found.collect();
                 self.outbox.store.audited(&found)?;
                 for (held, audited) in &found {
                     if matches!(audited, Audited::Surplus(_)) {

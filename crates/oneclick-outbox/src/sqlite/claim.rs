@@ -119,10 +119,7 @@ pub(crate) enum Audited {
 impl fmt::Display for Audited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Surplus(ids) => {
-                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                write!(f, "more stands than should: {}", ids.join(" and "))
-            }
+            Self::Surplus(ids) => write!(f, "more stands than should: {}", ids.len()),
             Self::Cancelled => f.write_str("it has been cancelled since"),
             Self::Nothing(what) => f.write_str(what),
         }

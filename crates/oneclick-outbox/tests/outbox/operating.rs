@@ -283,6 +283,23 @@ fn an_audit_sees_a_purchase_that_stands_although_one_was_cancelled() {
 }
 
 #[test]
+fn an_audit_that_cannot_read_the_lists_is_repeated() {
+    let world = Arc::new(World::new("audit-outage"));
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(300));
+    world.advance(Duration::from_secs(3_700));
+    world.emulator.emulator().inject(FaultRule::new(Fault::DropBefore).on("/v1/records"));
+    let before = outbox.events(id).unwrap().len();
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(outbox.events(id).unwrap().len(), before);
+    world.emulator.emulator().clear_faults();
+    world.advance(Duration::from_secs(700));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(outbox.surplus().unwrap().len(), 1);
+}
+
+#[test]
 fn an_audit_is_not_forgotten_when_the_machine_restarts() {
     let world = Arc::new(World::new("audit-restart"));
     let outbox = world.process();
