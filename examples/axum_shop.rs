@@ -136,7 +136,7 @@ async fn main() -> Result<(), Failure> {
     let worker = Worker::new(&shop.outbox, Client::new(place.api())?)
         .poll(Duration::from_millis(200))
         .on_outcome(|intent| println!("  {} is {}", intent.key, intent.status));
-    let stop = worker.stop_handle();
+    let handle = worker.stop_handle();
     let worker = tokio::spawn(async move {
         if let Err(error) = worker.run().await {
             eprintln!("no more trees are planted: {error}");
@@ -159,7 +159,7 @@ async fn main() -> Result<(), Failure> {
         tokio::task::spawn_blocking(move || visit(&url)).await?
     };
     server.abort();
-    stop.stop();
+    handle.stop();
     worker.await?;
     if given.is_none() {
         std::fs::remove_file(temporary)?;

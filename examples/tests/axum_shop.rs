@@ -1,5 +1,5 @@
 //! The shop on axum, killed while it buys.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
