@@ -15,10 +15,22 @@ use crate::sqlite::{Audited, Held, Permit, Store, Written};
 /// How a worker goes about its intents.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
+    /// How many purchases are made at a time, and whether at a rate.
+    pub(crate) concurrency: usize,
+    pub(crate) has_rate: bool,
     pub(crate) policy: VerifyPolicy,
     pub(crate) lease: Duration,
     /// How long after a permit a purchase may leave.
     pub(crate) send_by: Duration,
+}
+
+impl Terms {
+    /// How many intents one claim takes to send: several, since each claim is a write to the
+    /// disk. Nothing of a rate is taken in advance.
+    pub(crate) fn claimed(&self) -> u32 {
+        let each = u32::try_from(self.concurrency).unwrap_or(u32::MAX).saturating_mul(4);
+        if self.has_rate { 1 } else { each.clamp(4, 64) }
+    }
 }
 
 /// The longest wait between two tries or two looks.
@@ -71,7 +83,7 @@ pub(crate) enum Departure {
 
 impl<'a> Carried<'a> {
     pub(crate) fn new(store: &'a Store, held: Held, terms: Terms) -> Self {
-        let lease_ends = store.now().since_boot.saturating_add(terms.lease);
+        let lease_ends = held.until;
         Self { store, held, terms, permitted: None, lease_ends }
     }
 
@@ -116,7 +128,7 @@ impl<'a> Carried<'a> {
             match store.permit(&self.held, sent.state(), lease)? {
                 Permit::Granted => self.held.state = Some(sent.state().clone()),
                 Permit::Cancelled => return Ok(Departure::Drop),
-                Permit::Paused | Permit::Lost => return Ok(Departure::LetGo),
+                Permit::Closed | Permit::Lost => return Ok(Departure::LetGo),
             }
             true
         } else if self.lease_ends.saturating_sub(now) < lease / 2 {
@@ -148,18 +160,9 @@ impl<'a> Carried<'a> {
         Ok(())
     }
 
-    /// Lets the intent go as it was, since workers are paused or its lease is over.
+    /// Lets the intent go as it was, since workers are held back or its lease is over.
     pub(crate) fn let_go(self) -> Result<Status, OutboxError> {
-        let Held { state, tries, .. } = &self.held;
-        let status = match state {
-            Some(state) if state.sends() > 0 => Status::Open,
-            _ => Status::Ready,
-        };
-        let (state, tries) = (state.clone(), *tries);
-        let due = self.store.now().since_boot;
-        let written =
-            Written { tries, state, ..Written::new(status, due, "let go before it was sent") };
-        self.write(&written)
+        self.write(&as_it_was(&self.held, self.store.now().since_boot))
     }
 
     /// Drops an intent that a person has cancelled, and for which nothing was bought.
@@ -238,6 +241,28 @@ impl<'a> Carried<'a> {
         gate.apply(self.store)?;
         Ok(status)
     }
+}
+
+/// Lets intents go as they were.
+pub(crate) fn let_go(
+    store: &Store,
+    rows: impl IntoIterator<Item = Held>,
+) -> Result<(), OutboxError> {
+    let now = store.now().since_boot;
+    let rows: Vec<_> = rows.into_iter().map(|held| (as_it_was(&held, now), held)).collect();
+    let rows: Vec<_> = rows.iter().map(|(written, held)| (held, written)).collect();
+    if !rows.is_empty() {
+        store.finish(&rows)?;
+    }
+    Ok(())
+}
+
+fn as_it_was(held: &Held, due: Duration) -> Written {
+    let Held { state, tries, .. } = held.clone();
+    let status = state.as_ref().map_or(Status::Ready, waiting);
+    // Nothing has happened to an intent of which nothing has left.
+    let what = if status == Status::Open { "let go before it was sent again" } else { "" };
+    Written { tries, state, ..Written::new(status, due, what) }
 }
 
 /// Intents that this process holds, and looks for with one walk of the lists.

@@ -274,8 +274,9 @@ impl Store {
                 return Ok(None);
             }
             // After failures, a single intent finds out whether the API is back.
-            let most = if gate.failures > 0 { 1 } else { BATCH };
-            let claim = Claim { now: now.clone(), opened: self.opened, terms, most };
+            let is_probe = gate.failures > 0;
+            let most = if is_probe { 1 } else { BATCH };
+            let claim = Claim { now: now.clone(), opened: self.opened, terms, is_probe, most };
             let mut work = match turn % 16 {
                 0 => claim.audit(tx)?,
                 turn if turn % 2 == 1 => claim.open(tx)?,
@@ -286,7 +287,7 @@ impl Store {
                     work = next(&claim, tx)?;
                 }
             }
-            if work.is_some() && gate.failures > 0 {
+            if work.is_some() && is_probe {
                 let until = millis(now.since_boot + gate.grown_wait());
                 tx.execute("UPDATE oneclick_outbox_gate SET not_before = ?1", [until])?;
             }
@@ -313,8 +314,9 @@ impl Store {
                 (status, _) if status.is_final() => Err(OutboxError::WrongStatus { status }),
                 (_, true) => Ok(None),
                 (status, _) => Ok(hold(tx, id, &now, lease)?.map(|held| match status {
-                    Status::Cancelling => Work::Cancel(held),
-                    _ => Work::Carry(held),
+                    Status::Cancelling => Work::Cancel(Box::new(held)),
+                    // Whoever calls this decides when.
+                    _ => Work::Carry(vec![Held { is_probe: true, ..held }]),
                 })),
             }
         })
@@ -329,8 +331,10 @@ impl Store {
     ) -> Result<Permit, OutboxError> {
         let now = self.now();
         self.write(|tx| {
-            if gate(tx)?.paused.is_some() {
-                return Ok(Permit::Paused);
+            let gate = gate(tx)?;
+            let is_closed = gate.not_before > now.since_boot && !held.is_probe;
+            if gate.paused.is_some() || is_closed {
+                return Ok(Permit::Closed);
             }
             let cancel = "SELECT cancel FROM oneclick_outbox_intent WHERE id = ?1";
             if tx.query_row(cancel, [held.id], |row| row.get(0))? {

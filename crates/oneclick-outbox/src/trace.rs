@@ -22,7 +22,9 @@ mod on {
         pub(crate) fn of(work: &Work) -> Self {
             Self(match work {
                 Work::Carry(held) => {
-                    tracing::info_span!(target: "oneclick", "purchase", intent = held.id, claim = held.epoch)
+                    let held = held.first().map(|held| (held.id, held.epoch));
+                    let (id, claim) = held.unzip();
+                    tracing::info_span!(target: "oneclick", "purchase", intent = id, claim)
                 }
                 Work::Cancel(held) => {
                     tracing::info_span!(target: "oneclick", "cancel", intent = held.id, claim = held.epoch)

@@ -1,8 +1,9 @@
 //! Workers, which carry out the intents of an outbox.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use oneclick_proto::{
     Error, Machine, RetryPolicy, Settled, Settlement, Step, VerifiedPurchase, VerifyPolicy,
 };
 
-use crate::carry::{Batch, Carried, Departure, Terms, audited, is_key_refused, to_audit};
+use crate::carry::{Batch, Carried, Departure, Terms, audited, is_key_refused, let_go, to_audit};
 use crate::error::OutboxError;
 use crate::intent::{Entry, Status};
 use crate::outbox::Outbox;
@@ -42,9 +43,19 @@ pub struct Worker<C> {
     client: C,
     options: Options,
     on_outcome: Option<OnOutcome>,
-    /// When the next purchase may be claimed, if there is a rate.
-    next: Arc<Mutex<Duration>>,
+    queue: Arc<Mutex<Queue>>,
     stop: Stop,
+}
+
+/// What the loops of a worker share.
+#[derive(Default)]
+struct Queue {
+    /// When the next purchase may be claimed, if there is a rate.
+    next: Duration,
+    /// Counts the claims, of which each begins with something else.
+    turn: u32,
+    /// Intents that were claimed, and are next.
+    claimed: VecDeque<Held>,
 }
 
 type OnOutcome = Arc<dyn Fn(&Entry) + Send + Sync>;
@@ -86,8 +97,8 @@ impl<C> Worker<C> {
             poll: Duration::from_secs(1),
             interval: Duration::ZERO,
         };
-        let (next, stop) = (Arc::default(), Stop::default());
-        Self { outbox: outbox.clone(), client, options, on_outcome: None, next, stop }
+        let (queue, stop) = (Arc::default(), Stop::default());
+        Self { outbox: outbox.clone(), client, options, on_outcome: None, queue, stop }
     }
 
     /// Sets how many intents are carried out at a time. The default is 4; 0 counts as 1.
@@ -144,21 +155,45 @@ impl<C> Worker<C> {
     }
 
     fn terms(&self) -> Terms {
-        let Options { policy, lease, send_by, .. } = self.options;
-        Terms { policy, lease, send_by }
+        let Options { concurrency, policy, lease, send_by, interval, .. } = self.options;
+        Terms { concurrency, has_rate: !interval.is_zero(), policy, lease, send_by }
     }
 
-    /// Takes what is due, if the rate allows it.
-    fn claim(&self, turn: u32, now: Duration) -> Result<Claimed, OutboxError> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        if *next > now {
-            return Ok(Claimed::TooSoon(next.saturating_sub(now)));
+    /// Takes what was claimed before, or what is due, if the rate allows it.
+    fn claim(&self, now: Duration) -> Result<Claimed, OutboxError> {
+        let store = &self.outbox.store;
+        let mut queue = self.queue();
+        if queue.next > now {
+            return Ok(Claimed::TooSoon(queue.next.saturating_sub(now)));
         }
-        let work = self.outbox.store.claim(turn, &self.terms())?;
-        if matches!(work, Some(Work::Carry(_))) {
-            *next = now.saturating_add(self.options.interval);
+        if !queue.claimed.is_empty() && !store.is_open()? {
+            drop(queue);
+            self.release()?;
+            return Ok(Claimed::Nothing);
         }
-        Ok(work.map_or(Claimed::Nothing, |work| Claimed::Work(Box::new(work))))
+        if queue.claimed.is_empty() {
+            queue.turn = queue.turn.wrapping_add(1);
+            match store.claim(queue.turn, &self.terms())? {
+                Some(Work::Carry(held)) => queue.claimed.extend(held),
+                work => return Ok(work.map_or(Claimed::Nothing, Claimed::Work)),
+            }
+        }
+        // Another worker may have taken what has waited for too long.
+        let since_boot = store.now().since_boot;
+        let held = queue.claimed.pop_front().filter(|held| held.until > since_boot);
+        let Some(held) = held else { return Ok(Claimed::TooSoon(Duration::ZERO)) };
+        queue.next = now.saturating_add(self.options.interval);
+        Ok(Claimed::Work(Work::Carry(vec![held])))
+    }
+
+    /// Lets go what was claimed, for other workers.
+    fn release(&self) -> Result<(), OutboxError> {
+        let claimed = std::mem::take(&mut self.queue().claimed);
+        let_go(&self.outbox.store, claimed)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reports the status of an intent, if it is final.
@@ -192,7 +227,7 @@ fn bind(outbox: &Outbox, api: &Api, account: Result<Account, Error>) -> Result<(
 }
 
 enum Claimed {
-    Work(Box<Work>),
+    Work(Work),
     /// Nothing is due.
     Nothing,
     /// The rate allows no intent for this long.
@@ -241,7 +276,10 @@ macro_rules! worker {
                             self.sleep(wait, &self.stop)$($await)*;
                         }
                         Err(error) => return Err(error),
-                        Ok(()) => return $all(self, self.terms(), until)$($await)*,
+                        Ok(()) => {
+                            let result = $all(self, self.terms(), until)$($await)*;
+                            return self.release().and(result);
+                        }
                     }
                 }
                 Ok(())
@@ -269,12 +307,11 @@ macro_rules! worker {
                 until: Until,
                 ended: &Stop,
             ) -> Result<(), OutboxError> {
-                let (mut failures, mut turn) = (0, 0_u32);
+                let mut failures = 0;
                 while !self.stop.is_stopped() && !ended.is_stopped() {
-                    turn = turn.wrapping_add(1);
-                    let worked = match self.claim(turn, self.client.transport().now()) {
+                    let worked = match self.claim(self.client.transport().now()) {
                         Ok(Claimed::Work(work)) => {
-                            $traced(&Span::of(&work), || self.perform(*work, terms))$($await)*
+                            $traced(&Span::of(&work), || self.perform(work, terms))$($await)*
                                 .map(|_| Duration::ZERO)
                         }
                         Ok(Claimed::TooSoon(wait)) => Ok(wait),
@@ -322,16 +359,19 @@ macro_rules! worker {
                 let store = &self.outbox.store;
                 match work {
                     Work::Carry(held) => {
-                        let (id, carried) = (held.id, Carried::new(store, held, terms));
-                        let status = match carried.purchase() {
-                            Ok(purchase) => self.carry(carried, purchase)$($await)*?,
-                            Err(error) => carried.give_up(&error)?,
-                        };
-                        self.ended(id, status)?;
-                        Ok(status)
+                        let mut last = Status::Ready;
+                        for held in held {
+                            let (id, carried) = (held.id, Carried::new(store, held, terms));
+                            last = match carried.purchase() {
+                                Ok(purchase) => self.carry(carried, purchase)$($await)*?,
+                                Err(error) => carried.give_up(&error)?,
+                            };
+                            self.ended(id, last)?;
+                        }
+                        Ok(last)
                     }
                     Work::Cancel(held) => {
-                        let (id, carried) = (held.id, Carried::new(store, held, terms));
+                        let (id, carried) = (held.id, Carried::new(store, *held, terms));
                         let Some(impact) = carried.impact() else {
                             let reason = "the impact that was bought is missing".to_owned();
                             return carried.give_up(&OutboxError::Unreadable { id, reason });

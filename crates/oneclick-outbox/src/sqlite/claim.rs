@@ -28,14 +28,20 @@ const AUDIT_LEASE: Duration = Duration::from_secs(600);
 /// What a worker is to do next.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// Drive the purchase of one intent.
-    Carry(Held),
+    /// Drive the purchase of each.
+    Carry(Vec<Held>),
     /// Look for several with one walk of the lists.
     Settle(Vec<Held>),
     /// Cancel what was bought.
-    Cancel(Held),
+    Cancel(Box<Held>),
     /// See whether any of them stands more than once.
     Audit(Vec<Held>),
+}
+
+impl Work {
+    fn some(held: Vec<Held>, work: impl FnOnce(Vec<Held>) -> Self) -> Option<Self> {
+        (!held.is_empty()).then(|| work(held))
+    }
 }
 
 /// A row that this process holds until its lease ends.
@@ -53,6 +59,10 @@ pub(crate) struct Held {
     pub(crate) wall_age: Duration,
     /// What was bought.
     pub(crate) bought: Option<Bought>,
+    /// When the lease ends.
+    pub(crate) until: Duration,
+    /// Whether it finds out if the API is back, so that the gate is no matter.
+    pub(crate) is_probe: bool,
     /// How often it was audited.
     pub(crate) audits: u32,
     /// Whether a purchase may have left before this worker took it.
@@ -64,8 +74,8 @@ pub(crate) struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permit {
     Granted,
-    /// All workers are paused.
-    Paused,
+    /// All workers are held back.
+    Closed,
     /// A person has cancelled it.
     Cancelled,
     /// Another worker has taken the row since. As long as none has, it does not matter that the
@@ -86,6 +96,7 @@ pub(crate) struct Written {
     pub(crate) found: Vec<ImpactId>,
     /// Whether it may stand twice, so that it is to be audited.
     pub(crate) audit: bool,
+    /// What has happened, in words; empty if nothing has.
     pub(crate) what: String,
 }
 
@@ -132,13 +143,15 @@ pub(super) struct Claim<'a> {
     /// When this process opened the database.
     pub(super) opened: Duration,
     pub(super) terms: &'a Terms,
+    /// Whether one intent is to find out if the API is back.
+    pub(super) is_probe: bool,
     /// How many rows to take at most.
     pub(super) most: u32,
 }
 
 impl Claim<'_> {
-    /// Takes the row that has waited longest for its purchase. If that one is to be looked for
-    /// first, takes all others like it.
+    /// Takes rows that wait for their purchase. If the one that has waited longest is to be
+    /// looked for first, takes all others like it.
     pub(super) fn ready(&self, tx: &Transaction<'_>) -> Result<Option<Work>, OutboxError> {
         let due = "status IN ('ready', 'claimed') AND due <= ?1";
         let stale = self.now.since_boot.saturating_sub(self.terms.policy.absence_after);
@@ -156,19 +169,24 @@ impl Claim<'_> {
                 })?;
             rows.collect::<Result<Vec<_>, _>>()
         };
-        self.hold_first(tx, || {
-            let first = select("", 1)?;
-            let is_stale = first.first().is_some_and(|(_, is_stale)| *is_stale);
-            let rows = if is_stale { select("AND enqueued < ?2", self.most)? } else { first };
+        let mut looks_first = false;
+        let held = self.hold_first(tx, || {
+            looks_first = select("", 1)?.first().is_some_and(|(_, is_stale)| *is_stale);
+            let rows = if looks_first {
+                select("AND enqueued < ?2", self.most)?
+            } else {
+                select("AND enqueued >= ?2", self.most.min(self.terms.claimed()))?
+            };
             Ok(rows.into_iter().map(|(id, _)| id).collect())
-        })
+        })?;
+        Ok(if looks_first { settle(held) } else { Work::some(held, Work::Carry) })
     }
 
     /// Takes all rows whose purchase is to be looked for, or one whose purchase is to be
     /// cancelled.
     pub(super) fn open(&self, tx: &Transaction<'_>) -> Result<Option<Work>, OutboxError> {
         let mut cancels = false;
-        let work = self.hold_first(tx, || {
+        let mut held = self.hold_first(tx, || {
             let mut statement = tx.prepare(
                 "SELECT id, status = 'cancelling' FROM oneclick_outbox_intent
                  WHERE status IN ('open', 'cancelling') AND due <= ?1 ORDER BY due, id LIMIT ?2",
@@ -182,10 +200,7 @@ impl Claim<'_> {
             let ids = rows.into_iter().filter(|(_, other)| *other == cancels).map(|(id, _)| id);
             Ok(ids.take(if cancels { 1 } else { usize::MAX }).collect())
         })?;
-        Ok(work.map(|work| match work {
-            Work::Carry(held) if cancels => Work::Cancel(held),
-            work => work,
-        }))
+        Ok(if cancels { held.pop().map(|held| Work::Cancel(Box::new(held))) } else { settle(held) })
     }
 
     /// Takes what is to be audited. That holds no row, since nothing is sent for it.
@@ -207,7 +222,7 @@ impl Claim<'_> {
             |row| Ok(read(row, &self.now)?.1.ok()),
         )?;
         let rows: Vec<_> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        Ok((!rows.is_empty()).then_some(Work::Audit(rows)))
+        Ok(Work::some(rows, Work::Audit))
     }
 
     /// Holds the rows that `select` returns. If none of them can be read, they are out of the
@@ -216,22 +231,26 @@ impl Claim<'_> {
         &self,
         tx: &Transaction<'_>,
         mut select: impl FnMut() -> Result<Vec<i64>, rusqlite::Error>,
-    ) -> Result<Option<Work>, OutboxError> {
+    ) -> Result<Vec<Held>, OutboxError> {
         for _ in 0..MAX_UNREADABLE {
             let ids = select()?;
             if ids.is_empty() {
                 break;
             }
             let held = ids.into_iter().map(|id| hold(tx, id, &self.now, self.terms.lease));
-            let mut held = held.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
-            match held.len() {
-                0 => {}
-                1 => return Ok(held.pop().map(Work::Carry)),
-                _ => return Ok(Some(Work::Settle(held))),
+            let held = held.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+            if !held.is_empty() {
+                let probe = |held| Held { is_probe: self.is_probe, ..held };
+                return Ok(held.into_iter().map(probe).collect());
             }
         }
-        Ok(None)
+        Ok(Vec::new())
     }
+}
+
+/// Looks for several at once; a single one is driven, which is the same.
+fn settle(held: Vec<Held>) -> Option<Work> {
+    Work::some(held, |held| if held.len() == 1 { Work::Carry(held) } else { Work::Settle(held) })
 }
 
 /// Takes a row that is not final; none if it cannot be read.
@@ -309,6 +328,8 @@ fn read(row: &Row<'_>, now: &Now) -> rusqlite::Result<(i64, Result<Held, Unread>
         age: (enqueued >= 0).then(|| now.since_boot.saturating_sub(duration(enqueued))),
         wall_age: wall_age.unwrap_or_default(),
         bought,
+        until: duration(row.get("due")?),
+        is_probe: false,
         audits: row.get("audits")?,
         is_resumed,
         status: status(row, "status")?,
@@ -350,12 +371,10 @@ pub(super) fn finish(
     let cancel: Option<bool> =
         tx.query_row(is_ours, params![held.id, held.epoch], |row| row.get(0)).optional()?;
     let Some(cancel) = cancel else {
-        note(
-            tx,
-            held.id,
-            held.epoch,
-            &format!("too late, another worker has it: {}", written.what),
-        )?;
+        if !written.what.is_empty() {
+            let what = format!("too late, another worker has it: {}", written.what);
+            note(tx, held.id, held.epoch, &what)?;
+        }
         if written.bought.is_some() {
             // Both may have bought it.
             tx.execute(
@@ -363,7 +382,8 @@ pub(super) fn finish(
                 params![held.id, audit_at],
             )?;
         }
-        return Ok(written.status);
+        // The other worker reports what becomes of it.
+        return Ok(Status::Claimed);
     };
     let status = match written.status {
         // Unless this is what became of the cancellation.
@@ -387,6 +407,8 @@ pub(super) fn finish(
         ":found": (!written.found.is_empty()).then(|| json(&written.found)),
         ":done": status.is_final().then(wall), ":audit": audit.then_some(audit_at),
     })?;
-    note(tx, held.id, held.epoch, &written.what)?;
+    if !written.what.is_empty() {
+        note(tx, held.id, held.epoch, &written.what)?;
+    }
     Ok(status)
 }

@@ -464,3 +464,29 @@ impl BlockingTransport for Unreachable {
         BlockingTransport::now(&self.0)
     }
 }
+
+/// How many transactions have been written to a database with a rollback journal: the counter
+/// in its header.
+fn commits(world: &World) -> u32 {
+    let header = fs::read(&world.path).unwrap();
+    u32::from_be_bytes(header[24..28].try_into().unwrap())
+}
+
+#[test]
+fn an_order_takes_one_commit_to_store_and_two_and_a_part_of_a_claim_to_carry_out() {
+    let world = World::new("commits");
+    let outbox = world.process();
+    let worker = Worker::new(&outbox, World::client(world.emulator.clone())).concurrency(4);
+    // It notes the account of the key.
+    worker.run_until_idle().unwrap();
+    let before = commits(&world);
+    for order in 1..=160 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let stored = commits(&world);
+    worker.run_until_idle().unwrap();
+    let carried = commits(&world) - stored;
+    assert_eq!((stored - before, world.bought()), (160, 160));
+    // A permit and an outcome for each, and a claim for every sixteen.
+    assert_eq!(carried, 160 * 2 + 160 / 16);
+}
