@@ -7,7 +7,7 @@ use crate::args::{Dates, Kinds, Listing};
 use crate::columns::Listed;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::output::{self, Rows};
+use crate::output::{self, Printer};
 use crate::session::{AnyTransport, Session};
 use crate::shell;
 
@@ -69,7 +69,7 @@ fn print_pages<L: List<Item: Listed>>(
     listing: &Listing,
 ) -> Result<(), Failure> {
     let mut pages = items.into_pages();
-    let mut rows = Rows::new(listing.format.into());
+    let mut rows = Printer::new(listing.format.into());
     let mut count = 0;
     let progress = output::spinner(session.quiet || !listing.all, "rows");
     let mut unfinished = interrupt::set_unfinished("no page was printed completely");

@@ -17,7 +17,7 @@ use crate::columns::Listed;
 use crate::failure::Failure;
 
 /// Prints rows as they arrive, so that a long list needs little memory.
-pub(crate) struct Rows {
+pub(crate) struct Printer {
     format: Format,
     output: BufWriter<StdoutLock<'static>>,
     /// Whether standard output is a terminal.
@@ -28,7 +28,7 @@ pub(crate) struct Rows {
     missing: usize,
 }
 
-impl Rows {
+impl Printer {
     pub(crate) fn new(format: Format) -> Self {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();

@@ -4,7 +4,7 @@ use oneclick_ureq::{GetProject, ImpactId, ListProjects, Locale, ProjectType, Tim
 
 use crate::args::{Format, FormatArgs, Json};
 use crate::failure::Failure;
-use crate::output::{self, Rows};
+use crate::output::{self, Printer};
 use crate::session::Session;
 
 pub(crate) fn whoami(session: &Session, json: Json) -> Result<(), Failure> {
@@ -102,7 +102,7 @@ pub(crate) fn projects(
         let mut request = ListProjects::new();
         request.project_type = project_type;
         request.locale = language;
-        let mut rows = Rows::new(format.into());
+        let mut rows = Printer::new(format.into());
         let list = session.client.projects(request)?;
         rows.print(&list.projects, &list.malformed)?;
         return rows.end();
@@ -121,7 +121,7 @@ pub(crate) fn projects(
             ("description", project.description),
         ]),
         format => {
-            let mut rows = Rows::new(format);
+            let mut rows = Printer::new(format);
             rows.print(&[project], &[])?;
             rows.end()
         }

@@ -15,7 +15,7 @@ use oneclick_proto::{
 
 use crate::shared::LAST;
 use crate::state::problem::http_date;
-use crate::state::{Delivery, Emulator, Exchange};
+use crate::state::{Delivered, Delivery, Emulator};
 
 /// A transport that sends every request to an [`Emulator`] in memory, for unit tests.
 ///
@@ -131,7 +131,7 @@ impl InMemory {
         let mut emulator = lock(&self.shared.emulator);
         self.advance(LATENCY);
         let now = self.time();
-        let Exchange { mut response, delivery, has_date, .. } = emulator.exchange(request, now);
+        let Delivered { mut response, delivery, has_date, .. } = emulator.exchange(request, now);
         drop(emulator);
         if let (true, Some(date)) = (has_date, http_date(now)) {
             response.headers_mut().entry(DATE).or_insert(date);

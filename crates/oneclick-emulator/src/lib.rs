@@ -39,8 +39,8 @@
 //!
 //! let api = Api::sandbox("test_doc")?;
 //! let request = api.encode(&PlantTree::new(Trees::of::<5>()))?;
-//! let exchange = emulator.exchange(&request, "2025-03-12T15:22:14Z".parse().unwrap());
-//! assert_eq!(exchange.delivery, Delivery::Dropped);
+//! let delivered = emulator.exchange(&request, "2025-03-12T15:22:14Z".parse().unwrap());
+//! assert_eq!(delivered.delivery, Delivery::Dropped);
 //! assert_eq!(emulator.account("test_doc").unwrap().ledger().count(), 1);
 //! # Ok::<(), oneclick_proto::Error>(())
 //! ```
@@ -238,8 +238,8 @@ pub use log::Logged;
 pub use server::{Server, ServerBuilder};
 pub use state::behaviour;
 pub use state::{
-    Account, Behaviour, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivery, Emulator,
-    Exchange, Fault, FaultRule, GatewayBody, IMPACT_COMPLETED_AFTER, InvalidRule, LedgerEntry,
+    Account, Behaviour, Config, DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, Delivered, Delivery,
+    Emulator, Fault, FaultRule, GatewayBody, IMPACT_COMPLETED_AFTER, InvalidRule, LedgerEntry,
     MAX_BODY_BYTES, RetryAfter, When,
 };
 

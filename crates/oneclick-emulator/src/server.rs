@@ -28,7 +28,7 @@ use crate::host::{HostName, Hosts};
 use crate::log::Logged;
 use crate::shared::{Shared, Watch};
 use crate::state::problem::Problem;
-use crate::state::{Behaviour, Config, Delivery, Emulator, Exchange, FaultRule, MAX_BODY_BYTES};
+use crate::state::{Behaviour, Config, Delivered, Delivery, Emulator, FaultRule, MAX_BODY_BYTES};
 
 /// How long connections may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
@@ -329,7 +329,7 @@ async fn respond(
     if request.uri().path().starts_with(control::PREFIX) {
         return Ok(whole(control::respond(shared, &request)));
     }
-    let Exchange { response, delivery, has_date, .. } = shared.exchange(&request);
+    let Delivered { response, delivery, has_date, .. } = shared.exchange(&request);
     if let Delivery::Late(late) = delivery {
         sleep(late).await;
     }

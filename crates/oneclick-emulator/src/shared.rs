@@ -10,7 +10,7 @@ use http::Request;
 use crate::clock::Clock;
 use crate::host::Hosts;
 use crate::log::{Log, Logged};
-use crate::state::{Emulator, Exchange};
+use crate::state::{Delivered, Emulator};
 
 /// The emulator, its clock, the host names that it answers to, and the log.
 pub(crate) struct Shared {
@@ -90,13 +90,13 @@ impl Shared {
     }
 
     /// Executes an API request, logs it, and calls the callback.
-    pub(crate) fn exchange(&self, request: &Request<Vec<u8>>) -> Exchange {
+    pub(crate) fn exchange(&self, request: &Request<Vec<u8>>) -> Delivered {
         let mut emulator = self.emulator();
         // Read under the lock, so that later requests have later times.
         let now = self.now();
-        let exchange = emulator.exchange(request, now);
+        let delivered = emulator.exchange(request, now);
         let user_id = emulator.user_id(request.headers());
-        let (status, fault) = (exchange.response.status(), exchange.fault.clone());
+        let (status, fault) = (delivered.response.status(), delivered.fault.clone());
         // The callback may lock the emulator.
         drop(emulator);
         let mut log = self.log();
@@ -104,7 +104,7 @@ impl Shared {
         if let Some(watch) = &self.watch {
             watch(logged);
         }
-        exchange
+        delivered
     }
 }
 

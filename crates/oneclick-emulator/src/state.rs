@@ -9,7 +9,6 @@ mod action;
 pub mod behaviour;
 mod cancel;
 mod cursor;
-mod exchange;
 mod fault;
 pub(crate) mod fields;
 mod hash;
@@ -34,9 +33,10 @@ use oneclick_proto::UserId;
 
 pub use account::{Account, LedgerEntry};
 pub use behaviour::Behaviour;
-pub use exchange::{Delivery, Exchange};
 pub(crate) use fault::EXAMPLE as RULE_EXAMPLE;
-pub use fault::{Fault, FaultRule, GatewayBody, InvalidRule, RetryAfter, When};
+pub use fault::{
+    Delivered, Delivery, Fault, FaultRule, GatewayBody, InvalidRule, RetryAfter, When,
+};
 pub use track::{DONATION_AVAILABLE_AFTER, DONATION_SENT_AFTER, IMPACT_COMPLETED_AFTER};
 
 use account::Purchase;
@@ -124,7 +124,7 @@ impl Emulator {
     }
 
     /// Responds to a request at a time. A request that gets an error has changed nothing,
-    /// unless a [`Fault`] applied it. This is [`Exchange::response`] of
+    /// unless a [`Fault`] applied it. This is [`Delivered::response`] of
     /// [`exchange`](Self::exchange), even if a fault keeps that from arriving.
     pub fn respond(
         &mut self,
@@ -140,34 +140,38 @@ impl Emulator {
         &mut self,
         request: &Request<impl AsRef<[u8]>>,
         now: DateTime<Utc>,
-    ) -> Exchange {
-        let mut exchange = self.get_or_post(request, now);
+    ) -> Delivered {
+        let mut delivered = self.get_or_post(request, now);
         if request.method() == Method::HEAD {
-            exchange.response = without_body(exchange.response);
+            delivered.response = without_body(delivered.response);
         }
-        exchange
+        delivered
     }
 
-    fn get_or_post(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
+    fn get_or_post(
+        &mut self,
+        request: &Request<impl AsRef<[u8]>>,
+        now: DateTime<Utc>,
+    ) -> Delivered {
         if !self.has_switches {
             return self.execute(request, now);
         }
         let now = self.behaviour.clock.shifted(now);
-        let mut exchange = self.execute(request, now);
-        let headers = exchange.response.headers_mut();
+        let mut delivered = self.execute(request, now);
+        let headers = delivered.response.headers_mut();
         if self.behaviour.date == DateHeader::Absent {
             headers.remove(DATE);
-            exchange.has_date = false;
+            delivered.has_date = false;
         } else if let Some(date) = self.behaviour.date_header(now).and_then(http_date) {
             headers.insert(DATE, date);
         }
-        exchange
+        delivered
     }
 
-    fn execute(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Exchange {
+    fn execute(&mut self, request: &Request<impl AsRef<[u8]>>, now: DateTime<Utc>) -> Delivered {
         let Prepared { path, key, operation } = match self.prepare(request) {
             Ok(prepared) => prepared,
-            Err(problem) => return Exchange::whole(problem.response()),
+            Err(problem) => return Delivered::whole(problem.response()),
         };
         let seed = self.config.seed;
         self.requests += 1;
@@ -175,14 +179,14 @@ impl Emulator {
         let account = self.accounts.entry(key.into()).or_insert_with(|| Account::new(seed, key));
         account.catch_up(now);
         if let Err(problem) = operation.check(account, &view) {
-            return Exchange::whole(problem.response());
+            return Delivered::whole(problem.response());
         }
         // Nothing has been changed so far.
         if let Some(purchase) = operation.purchase().and_then(|it| self.behaviour.others(it)) {
             account.buy(purchase, now, view.hides_for);
         }
         let Some(fault) = self.faults.hit(seed, path) else {
-            return Exchange::whole(apply(operation, account, &view));
+            return Delivered::whole(apply(operation, account, &view));
         };
         view.hides_for = fault.hides_for().or(view.hides_for);
         let response = match fault.refusal(now) {
@@ -194,7 +198,7 @@ impl Emulator {
                 refusal
             }
         };
-        Exchange::of(fault.replace(response, request.uri().path()), fault)
+        Delivered::of(fault.replace(response, request.uri().path()), fault)
     }
 
     /// Sets the switches for what no source says about the API.

@@ -1,7 +1,7 @@
 //! State machines for everything that takes requests: send, wait, or done.
 
+mod attempts;
 mod call;
-mod exchange;
 mod settlement;
 mod verified_purchase;
 
@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::response::Parts;
 use http::{Request, Response};
 
+pub(crate) use attempts::{ApiRequest, ApiResult};
+use attempts::{Attempts, Context};
 pub use call::Call;
-pub(crate) use exchange::{ApiRequest, ApiResult};
-use exchange::{Context, Exchange};
 pub use settlement::{Settled, Settlement};
 pub use verified_purchase::VerifiedPurchase;
 
@@ -150,14 +150,14 @@ pub enum Step<M: Machine> {
 #[must_use = "finish it: the request may have bought something"]
 pub struct Sent<M> {
     machine: M,
-    exchange: Exchange,
+    attempts: Attempts,
 }
 
 impl<M: Machine> Sent<M> {
     /// Whether the request may buy something. If it may, store
     /// [`state`](Self::state) before you send it; no other request needs that.
     pub fn may_buy(&self) -> bool {
-        !self.exchange.is_idempotent()
+        !self.attempts.is_idempotent()
     }
 
     /// The state that another process needs to resume the work if this process dies
@@ -172,7 +172,7 @@ impl<M: Machine> Sent<M> {
         outcome: Result<Response<B>, TransportError>,
         now: Duration,
     ) -> Step<M> {
-        self.exchange.finish(self.machine, outcome, now)
+        self.attempts.finish(self.machine, outcome, now)
     }
 }
 
@@ -188,7 +188,7 @@ pub struct Waiting<M> {
 #[derive(Debug)]
 enum Then {
     /// A retry of the same request.
-    Resend(Exchange),
+    Resend(Attempts),
     /// Whatever the machine decides.
     Proceed(Context),
 }
@@ -202,9 +202,9 @@ impl<M: Machine> Waiting<M> {
     /// Returns the next step once the wait is over.
     pub fn wake(mut self, now: Duration) -> Step<M> {
         match self.then {
-            Then::Resend(exchange) => {
+            Then::Resend(attempts) => {
                 self.machine.before_resend(now);
-                exchange.send(self.machine, now)
+                attempts.send(self.machine, now)
             }
             Then::Proceed(context) => context.follow(self.machine.proceed(now), now),
         }
@@ -215,7 +215,7 @@ impl<M: Machine> Waiting<M> {
 impl<M: Machine> fmt::Debug for Step<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send(_, sent) => write!(f, "Send({})", sent.exchange),
+            Self::Send(_, sent) => write!(f, "Send({})", sent.attempts),
             Self::Wait(wait, _) => write!(f, "Wait({wait:?})"),
             Self::Done(_) => f.write_str("Done"),
         }

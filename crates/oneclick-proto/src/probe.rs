@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::evidence::{
-    Answer, Evidence, Exchange, Failure, Rows, has_fraction, is_for_customer, is_of_id,
+    Answer, Evidence, Failure, RecordsPage, Reply, has_fraction, is_for_customer, is_of_id,
 };
 use self::plan::{Address, FIRST, ORDERS, Question, TAGGED, TrackedBy, View, Wrong};
 pub use self::report::{Certainty, Finding, Measured, ProbeReport};
@@ -255,13 +255,13 @@ impl Probe {
     /// Whether tracking shows the witness, and not that it is cancelled.
     fn shows_no_effect(&self) -> bool {
         let Some(witness) = self.witness() else { return false };
-        let cancelled = |exchange: &&Exchange| matches!(exchange.answer, Answer::Cancellation(_));
+        let cancelled = |reply: &&Reply| matches!(reply.answer, Answer::Cancellation(_));
         let cancelled = self.evidence.answers(Question::Cancel(witness)).find(cancelled);
-        let since = cancelled.map_or(Duration::MAX, |exchange| exchange.answered);
+        let since = cancelled.map_or(Duration::MAX, |reply| reply.answered);
         let tracked = self.evidence.answers(Question::Track(witness, TrackedBy::Account));
         let effects: Vec<_> = tracked
-            .filter(|exchange| exchange.asked >= since)
-            .filter_map(|exchange| match &exchange.answer {
+            .filter(|reply| reply.asked >= since)
+            .filter_map(|reply| match &reply.answer {
                 Answer::Tracking(tracking) => Some(tracking.cancelled_on.is_some()),
                 _ => None,
             })
@@ -304,7 +304,7 @@ impl Probe {
     /// Whether a cancellation that failed may succeed when it is repeated.
     fn may_cancel_again(&self, order: usize) -> bool {
         let last = self.evidence.answers(Question::Cancel(order)).next_back();
-        let may_succeed = |exchange: &Exchange| match &exchange.answer {
+        let may_succeed = |reply: &Reply| match &reply.answer {
             Answer::Failed(failure) => failure
                 .status
                 .is_none_or(|status| matches!(status, 200..=299 | 408 | 425 | 429 | 500..)),
@@ -425,7 +425,7 @@ impl Probe {
         fn rows<T: Into<Receipt>>(for_customers: bool, page: Page<T>) -> Answer {
             let items = page.items.into_iter().map(Into::into).collect();
             let Page { malformed, cursor, .. } = page;
-            Answer::Records(Rows { for_customers, items, malformed, cursor })
+            Answer::Records(RecordsPage { for_customers, items, malformed, cursor })
         }
         let personal = || self.personal();
         match question {
@@ -575,7 +575,7 @@ impl Machine for Probe {
         }
         self.note(question, &answer);
         let content_type = self.content_type;
-        self.evidence.add(Exchange { question, asked, answered: now, date, content_type, answer });
+        self.evidence.add(Reply { question, asked, answered: now, date, content_type, answer });
         self.remaining = self.left();
         self.proceed(now)
     }

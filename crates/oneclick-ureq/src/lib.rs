@@ -12,14 +12,7 @@
 //! # }
 //! ```
 //!
-//! | to | call on [`Client`] |
-//! |---|---|
-//! | buy | [`plant_tree`], [`clean_ocean`], [`capture_carbon`], [`restore_coral`], [`donate_money`] |
-//! | buy exactly once | [`buy_verified`]; after a crash, [`VerifiedPurchase::resume`] with [`run`] |
-//! | undo a purchase | [`cancel_impact`] |
-//! | read | [`whoami`], [`impact`], [`daily_impact`], [`track`], [`projects`], [`project`] |
-//! | list | [`records`], [`customer_records`], [`customers`] |
-//! | call any other endpoint | [`send`] |
+#![doc = oneclick_proto::methods_of_a_client!()]
 //!
 //! The client's methods are documented in [`client`]; this crate is the transport. It does
 //! not follow redirects, and it sends each request once: only [`RetryPolicy`] repeats
@@ -46,25 +39,6 @@
 //! * `gzip`: asks for compressed responses. The limit
 //!   [`max_response_bytes`](TransportOptions::max_response_bytes) applies to the
 //!   decompressed body.
-//!
-//! [`buy_verified`]: client::Client::buy_verified
-//! [`cancel_impact`]: client::Client::cancel_impact
-//! [`capture_carbon`]: client::Client::capture_carbon
-//! [`clean_ocean`]: client::Client::clean_ocean
-//! [`customer_records`]: client::Client::customer_records
-//! [`customers`]: client::Client::customers
-//! [`daily_impact`]: client::Client::daily_impact
-//! [`donate_money`]: client::Client::donate_money
-//! [`impact`]: client::Client::impact
-//! [`plant_tree`]: client::Client::plant_tree
-//! [`project`]: client::Client::project
-//! [`projects`]: client::Client::projects
-//! [`records`]: client::Client::records
-//! [`restore_coral`]: client::Client::restore_coral
-//! [`run`]: client::Client::run
-//! [`send`]: client::Client::send
-//! [`track`]: client::Client::track
-//! [`whoami`]: client::Client::whoami
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -78,10 +52,11 @@ use std::time::{Duration, Instant};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::uri::Scheme;
 use http::{Method, Request, Response};
-use oneclick_proto::{BodyGate, BodyReader, Gunzip, accept_encoding};
+use oneclick_proto::{BodyGate, BodyReader, accept_encoding};
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::{Agent, SendBody, Timeout};
 
+oneclick_proto::gunzip_of_flate2!();
 oneclick_proto::reexport_for_clients!();
 #[doc(no_inline)]
 pub use oneclick_proto::{chrono, http};
@@ -238,13 +213,6 @@ fn through(proxy: &Proxy) -> Result<ureq::Proxy, ProxyError> {
     }
     builder.build().map_err(|_| proxy.unsupported())
 }
-
-/// The gzip decoder; `None` without the feature `gzip`.
-#[cfg(feature = "gzip")]
-const GUNZIP: Option<Gunzip> =
-    Some(|packed| Box::new(flate2::bufread::MultiGzDecoder::new(packed)));
-#[cfg(not(feature = "gzip"))]
-const GUNZIP: Option<Gunzip> = None;
 
 /// The body of a POST.
 ///

@@ -1,5 +1,6 @@
 //! Faults: what goes wrong with a request, and in which phase.
 
+mod effect;
 mod rule;
 
 use std::ops::RangeInclusive;
@@ -12,6 +13,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use effect::{Delivered, Delivery};
 pub(crate) use rule::EXAMPLE;
 pub(super) use rule::Faults;
 pub use rule::{FaultRule, InvalidRule, When};

@@ -20,7 +20,7 @@ const DEFAULT_LIMIT: usize = 10;
 
 /// A request for a page of a list.
 struct PageRequest {
-    list: List,
+    list: WhichList,
     customer: Option<Email>,
     /// The kinds that pass the filter; all kinds if empty.
     kinds: Vec<ImpactKind>,
@@ -33,7 +33,7 @@ struct PageRequest {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum List {
+enum WhichList {
     Records,
     CustomerRecords,
     Customers,
@@ -42,24 +42,24 @@ enum List {
 /// `GET /v1/records`.
 pub(super) fn records(input: &Input<'_>) -> Parsed {
     let known = ["filter_by", "start_date", "end_date", "limit", "cursor", "sort_order"];
-    parse(input, &Query::parse(input, &known)?, List::Records)
+    parse(input, &Query::parse(input, &known)?, WhichList::Records)
 }
 
 /// `GET /v1/customer_records`.
 pub(super) fn customer_records(input: &Input<'_>) -> Parsed {
     let known =
         ["customer_email", "filter_by", "start_date", "end_date", "limit", "cursor", "sort_order"];
-    parse(input, &Query::parse(input, &known)?, List::CustomerRecords)
+    parse(input, &Query::parse(input, &known)?, WhichList::CustomerRecords)
 }
 
 /// `GET /v1/customers`.
 pub(super) fn customers(input: &Input<'_>) -> Parsed {
     let known = ["customer_email", "limit", "cursor", "sort_order"];
-    parse(input, &Query::parse(input, &known)?, List::Customers)
+    parse(input, &Query::parse(input, &known)?, WhichList::Customers)
 }
 
 /// Reads a query whose parameters the list is known to take.
-fn parse(input: &Input<'_>, query: &Query<'_>, list: List) -> Parsed {
+fn parse(input: &Input<'_>, query: &Query<'_>, list: WhichList) -> Parsed {
     let names = || query.all("filter_by");
     let mut kinds = names()
         .filter_map(|name| kind(name, input.behaviour.unknown_filter).transpose())
@@ -146,14 +146,14 @@ impl Operation for PageRequest {
         let cursor = cursor.map(Cursor::new);
         let positions = selection.positions.into_iter();
         Ok(match self.list {
-            List::Records => {
+            WhichList::Records => {
                 json(&Page::new(positions.map(|at| account.record(at)).collect(), cursor))
             }
-            List::CustomerRecords => {
+            WhichList::CustomerRecords => {
                 let records = positions.filter_map(|at| account.customer_record(at));
                 json(&Page::new(records.collect(), cursor))
             }
-            List::Customers => {
+            WhichList::Customers => {
                 json(&Page::new(positions.map(|at| account.customer_entry(at)).collect(), cursor))
             }
         })
@@ -190,7 +190,7 @@ impl PageRequest {
             Place::Skip(items) => positions.len().min(items as usize),
         };
         let limit = match self.list {
-            List::Customers => limit.of(self.limit),
+            WhichList::Customers => limit.of(self.limit),
             _ => other_rows.room(limit.of(self.limit)),
         };
         let end = positions.len().min(start.saturating_add(limit));
@@ -222,13 +222,13 @@ impl PageRequest {
             (Some(filter), Some(address)) => view.behaviour.finds(address, filter),
             (Some(_), None) => false,
         };
-        if self.list == List::Customers {
+        if self.list == WhichList::Customers {
             let customers = account.visible_customers();
             let seen =
                 customers.filter(|(_, address, since)| view.sees(*since) && found(Some(*address)));
             return seen.map(|(position, ..)| position).collect();
         }
-        let own = self.list == List::Records;
+        let own = self.list == WhichList::Records;
         let elsewhere = if own { ListedIn::CustomerRecords } else { ListedIn::Records };
         let is_here = |impact: &VisibleImpact<'_>| match impact.address {
             None => own,
@@ -253,9 +253,9 @@ impl PageRequest {
         positions: &[u32],
     ) -> (&'static str, Vec<String>) {
         let (name, own) = match self.list {
-            List::Records => (Record::FIELD, true),
-            List::CustomerRecords => (CustomerRecord::FIELD, false),
-            List::Customers => {
+            WhichList::Records => (Record::FIELD, true),
+            WhichList::CustomerRecords => (CustomerRecord::FIELD, false),
+            WhichList::Customers => {
                 let entries = positions.iter().map(|at| account.customer_entry(*at));
                 return (
                     CustomerSummary::FIELD,
@@ -272,12 +272,12 @@ impl PageRequest {
     fn select(&self, account: &Account, after: Option<u32>) -> Selection {
         let customer = self.customer.as_ref();
         let whose = match (self.list, customer) {
-            (List::Customers, _) => {
+            (WhichList::Customers, _) => {
                 return account.select_customers(customer, self.order, after, self.limit);
             }
-            (List::Records, _) => Owner::Own,
-            (List::CustomerRecords, None) => Owner::Customers,
-            (List::CustomerRecords, Some(email)) => Owner::Customer(email),
+            (WhichList::Records, _) => Owner::Own,
+            (WhichList::CustomerRecords, None) => Owner::Customers,
+            (WhichList::CustomerRecords, Some(email)) => Owner::Customer(email),
         };
         account.select(whose, &self.kinds, self.dates, self.order, after, self.limit)
     }

@@ -317,7 +317,7 @@ fn a_request_that_is_not_applied_never_has_a_successful_response() {
 }
 
 #[test]
-fn the_debug_output_of_an_exchange_hides_its_response() {
+fn the_debug_output_of_a_delivered_response_hides_it() {
     let mut world = World::new();
     let ada = r#"{"amount":1,"customer_email":"ada@example.com"}"#;
     let request = world.request(&http::Method::POST, TREES, ada);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 use super::Endpoint;
-use super::list::Rows;
+use super::list::RowByRow;
 use crate::value::{DateRange, Extra, Totals, UserId, read_day, split_amounts, write_day};
 
 /// `GET /v1/impact/daily`: the totals of each day.
@@ -65,11 +65,11 @@ impl Endpoint for GetDailyTotals {
     const IDEMPOTENT: bool = true;
 
     fn read(body: &[u8]) -> serde_json::Result<DailyTotals> {
-        Rows::read(body)
+        RowByRow::read(body)
     }
 }
 
-impl Rows for DailyTotals {
+impl RowByRow for DailyTotals {
     type Row = Day;
     const FIELD: &'static str = "daily_impact";
 

@@ -111,7 +111,7 @@ fn reports_error(field: &str, value: &Value) -> bool {
 }
 
 /// A response with a list of rows, of which some may be malformed.
-pub(crate) trait Rows: de::DeserializeOwned {
+pub(crate) trait RowByRow: de::DeserializeOwned {
     type Row: de::DeserializeOwned;
     const FIELD: &'static str;
 
@@ -142,7 +142,7 @@ pub(crate) trait Rows: de::DeserializeOwned {
     }
 }
 
-impl<T: ListItem> Rows for Page<T> {
+impl<T: ListItem> RowByRow for Page<T> {
     type Row = T;
     const FIELD: &'static str = T::FIELD;
 
@@ -253,7 +253,7 @@ macro_rules! list {
             }
 
             fn read(body: &[u8]) -> serde_json::Result<Self::Response> {
-                $crate::endpoint::list::Rows::read(body)
+                $crate::endpoint::list::RowByRow::read(body)
             }
         }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Endpoint;
-use super::list::Rows;
+use super::list::RowByRow;
 use crate::setters::setters;
 use crate::value::Extra;
 
@@ -66,11 +66,11 @@ impl Endpoint for ListProjects {
     const IDEMPOTENT: bool = true;
 
     fn read(body: &[u8]) -> serde_json::Result<ProjectList> {
-        Rows::read(body)
+        RowByRow::read(body)
     }
 }
 
-impl Rows for ProjectList {
+impl RowByRow for ProjectList {
     type Row = Project;
     const FIELD: &'static str = "projects";
 

@@ -97,12 +97,12 @@ pub struct VerifiedPurchase {
     look_failure: Option<Error>,
     looks: u32,
     failed_looks: u32,
-    phase: Phase,
+    activity: Activity,
 }
 
 /// What the machine is doing.
 #[derive(Debug)]
-enum Phase {
+enum Activity {
     Start,
     /// Asking for the server's time before the purchase (R1).
     Clock,
@@ -188,7 +188,7 @@ impl VerifiedPurchase {
             return Err(InvalidValue::Metadata { reason });
         }
         let open = OpenPurchase::new(purchase.with_metadata(metadata), state);
-        Ok(Self::at(open, Phase::Start))
+        Ok(Self::at(open, Activity::Start))
     }
 
     /// Sets how long to look for the purchase, and what to assume about the server.
@@ -211,22 +211,22 @@ impl VerifiedPurchase {
     /// driver with another clock may start it, so times of this clock are removed.
     pub(super) fn cleared(open: OpenPurchase) -> Self {
         let open = OpenPurchase { clock: None, looking: None, ..open };
-        Self::at(open, Phase::Cleared)
+        Self::at(open, Activity::Cleared)
     }
 
-    fn at(open: OpenPurchase, phase: Phase) -> Self {
-        Self { open, failure: None, look_failure: None, looks: 0, failed_looks: 0, phase }
+    fn at(open: OpenPurchase, activity: Activity) -> Self {
+        Self { open, failure: None, look_failure: None, looks: 0, failed_looks: 0, activity }
     }
 
     /// Sends the purchase; asks for the server's time first if it is not known (R1).
     fn buy(mut self, now: Duration) -> Next<Self> {
         let clock = self.open.clock;
-        if clock.is_none() && !matches!(self.phase, Phase::Clock) {
-            self.phase = Phase::Clock;
+        if clock.is_none() && !matches!(self.activity, Activity::Clock) {
+            self.activity = Activity::Clock;
             return Next::Send(ApiRequest::of(&GetAccount), self);
         }
         self.open.state.count_send(clock.map(|clock| (clock.earliest(now), clock.latest(now))));
-        self.phase = Phase::Buy { sent: now };
+        self.activity = Activity::Buy { sent: now };
         (self.failure, self.open.looking, self.open.given_up, self.looks) = (None, None, None, 0);
         Next::Send(self.open.purchase.request(), self)
     }
@@ -277,9 +277,11 @@ impl VerifiedPurchase {
         let next = search.next(std::slice::from_mut(&mut self.open));
         match next {
             Reading::Send(request) => {
-                Next::Send(request, Self { phase: Phase::Search(search), ..self })
+                Next::Send(request, Self { activity: Activity::Search(search), ..self })
             }
-            Reading::Wait(wait) => Next::Wait(wait, Self { phase: Phase::Search(search), ..self }),
+            Reading::Wait(wait) => {
+                Next::Wait(wait, Self { activity: Activity::Search(search), ..self })
+            }
             Reading::Done => {
                 (self.failed_looks, self.look_failure) = (0, None);
                 match self.open.conclude(search.look()) {
@@ -377,9 +379,9 @@ impl Machine for VerifiedPurchase {
     }
 
     fn proceed(mut self, now: Duration) -> Next<Self> {
-        match std::mem::replace(&mut self.phase, Phase::Start) {
-            Phase::Search(search) => self.search(search, now),
-            Phase::Cleared => self.buy(now),
+        match std::mem::replace(&mut self.activity, Activity::Start) {
+            Activity::Search(search) => self.search(search, now),
+            Activity::Cleared => self.buy(now),
             _ if self.open.state.sends == 0 => self.buy(now),
             _ => self.look(now),
         }
@@ -387,7 +389,7 @@ impl Machine for VerifiedPurchase {
 
     /// The purchase is about to leave again, so the state must hold the new time (R1).
     fn before_resend(&mut self, now: Duration) {
-        if let Phase::Buy { sent } = &mut self.phase {
+        if let Activity::Buy { sent } = &mut self.activity {
             *sent = now;
             if let Some(clock) = self.open.clock {
                 self.open.state.until = Some(clock.latest(now).into());
@@ -398,12 +400,12 @@ impl Machine for VerifiedPurchase {
     fn handle(mut self, result: ApiResult<'_>, now: Duration) -> Next<Self> {
         self.open.note_date(result.date(), now);
         let purchase = &self.open.purchase;
-        match std::mem::replace(&mut self.phase, Phase::Start) {
-            Phase::Start | Phase::Cleared => self.proceed(now),
-            Phase::Clock => match result.read::<GetAccount>(&|| purchase.personal()) {
+        match std::mem::replace(&mut self.activity, Activity::Start) {
+            Activity::Start | Activity::Cleared => self.proceed(now),
+            Activity::Clock => match result.read::<GetAccount>(&|| purchase.personal()) {
                 Ok(account) => {
                     self.open.account = Some(account.user_id);
-                    self.phase = Phase::Clock;
+                    self.activity = Activity::Clock;
                     self.buy(now)
                 }
                 Err(error) if self.open.state.sends == 0 => {
@@ -416,12 +418,12 @@ impl Machine for VerifiedPurchase {
                     self.look_later(now)
                 }
             },
-            Phase::Buy { sent } => {
+            Activity::Buy { sent } => {
                 // All actions respond alike.
                 let receipt = result.read::<PlantTree>(&|| purchase.personal());
                 self.bought(receipt, sent, now)
             }
-            Phase::Search(mut search) => {
+            Activity::Search(mut search) => {
                 let purchase = purchase.clone();
                 let open = std::slice::from_mut(&mut self.open);
                 match search.take(result, &|| purchase.personal(), open, now) {

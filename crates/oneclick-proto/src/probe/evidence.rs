@@ -22,7 +22,7 @@ const BEFORE_REQUEST: TimeDelta = TimeDelta::seconds(2);
 const FRACTIONS_EXPECTED: usize = 10;
 
 /// A question and its answer.
-pub(super) struct Exchange {
+pub(super) struct Reply {
     pub(super) question: Question,
     /// When it was asked and answered.
     pub(super) asked: Duration,
@@ -37,7 +37,7 @@ pub(super) struct Exchange {
 pub(super) enum Answer {
     /// A receipt, and whether its amount was written as a fraction.
     Receipt(Receipt, bool),
-    Records(Rows),
+    Records(RecordsPage),
     Customers(Page<CustomerSummary>),
     Days(DailyTotals),
     Tracking(Box<Tracking>),
@@ -74,7 +74,7 @@ fn has_metadata(row: &Receipt) -> bool {
 }
 
 /// A page of either list of records.
-pub(super) struct Rows {
+pub(super) struct RecordsPage {
     pub(super) for_customers: bool,
     pub(super) items: Vec<Receipt>,
     pub(super) malformed: Vec<Value>,
@@ -101,7 +101,7 @@ pub(super) struct Evidence {
     pub(super) client_clock: DateTime<Utc>,
     /// The intent of each order, whose marker its metadata carry.
     pub(super) intents: Vec<Intent>,
-    pub(super) exchanges: Vec<Exchange>,
+    pub(super) replies: Vec<Reply>,
     /// Why receipts of other purchases must have arrived, if they did. Once all is asked, the
     /// records count too.
     pub(super) crossed: Option<&'static str>,
@@ -122,8 +122,8 @@ impl Evidence {
         Self { client_clock, intents, marked: vec![None; ORDERS.len()], ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, exchange: Exchange) {
-        if let Some(page) = exchange.page() {
+    pub(super) fn add(&mut self, reply: Reply) {
+        if let Some(page) = reply.page() {
             let rows = || {
                 (0..ORDERS.len()).flat_map(|order| page.items.iter().map(move |row| (order, row)))
             };
@@ -147,14 +147,13 @@ impl Evidence {
                 }
             }
         }
-        if let (Question::Buy(order), Answer::Receipt(receipt, _)) =
-            (exchange.question, &exchange.answer)
+        if let (Question::Buy(order), Answer::Receipt(receipt, _)) = (reply.question, &reply.answer)
         {
             if !ORDERS[order].is_of(receipt) {
                 self.crossed = Some("a receipt of another kind or amount");
             }
         }
-        self.exchanges.push(exchange);
+        self.replies.push(reply);
     }
 
     /// Whether a row has the marker of an order, unchanged.
@@ -169,18 +168,18 @@ impl Evidence {
     }
 
     /// The answers to a question.
-    pub(super) fn answers(&self, question: Question) -> impl DoubleEndedIterator<Item = &Exchange> {
-        self.exchanges.iter().filter(move |exchange| exchange.question == question)
+    pub(super) fn answers(&self, question: Question) -> impl DoubleEndedIterator<Item = &Reply> {
+        self.replies.iter().filter(move |reply| reply.question == question)
     }
 
     /// The page of a list, if it could be read; the latest one.
-    pub(super) fn page(&self, question: Question) -> Option<&Rows> {
-        self.answers(question).rev().find_map(Exchange::page)
+    pub(super) fn page(&self, question: Question) -> Option<&RecordsPage> {
+        self.answers(question).rev().find_map(Reply::page)
     }
 
     /// The status of a question that got no page: 400, for instance.
     pub(super) fn failure(&self, question: Question) -> Option<Failure> {
-        self.answers(question).find_map(|exchange| match exchange.answer {
+        self.answers(question).find_map(|reply| match reply.answer {
             Answer::Failed(failure) => Some(failure),
             _ => None,
         })
@@ -188,7 +187,7 @@ impl Evidence {
 
     /// The purchases that may have been made.
     pub(super) fn maybe_bought(&self) -> impl Iterator<Item = usize> {
-        self.exchanges.iter().filter_map(|exchange| match (exchange.question, &exchange.answer) {
+        self.replies.iter().filter_map(|reply| match (reply.question, &reply.answer) {
             (Question::Buy(_), Answer::Failed(failure)) if !failure.may_be_executed => None,
             (Question::Buy(order), _) => Some(order),
             _ => None,
@@ -205,7 +204,7 @@ impl Evidence {
 
     /// The receipts, with the order that was sent.
     pub(super) fn receipts(&self) -> impl Iterator<Item = (usize, &Receipt)> {
-        self.exchanges.iter().filter_map(|exchange| match (exchange.question, &exchange.answer) {
+        self.replies.iter().filter_map(|reply| match (reply.question, &reply.answer) {
             (Question::Buy(order), Answer::Receipt(receipt, _)) => Some((order, receipt)),
             _ => None,
         })
@@ -213,17 +212,17 @@ impl Evidence {
 
     /// When the response to an order arrived.
     pub(super) fn bought_at(&self, order: usize) -> Option<Duration> {
-        self.answers(Question::Buy(order)).map(|exchange| exchange.answered).next()
+        self.answers(Question::Buy(order)).map(|reply| reply.answered).next()
     }
 
     /// The row of an order on a page, if there is no doubt that it is.
-    pub(super) fn row<'a>(&self, order: usize, page: &'a Rows) -> Option<&'a Receipt> {
+    pub(super) fn row<'a>(&self, order: usize, page: &'a RecordsPage) -> Option<&'a Receipt> {
         let mut rows = self.rows(order, page);
         rows.next().filter(|_| rows.next().is_none())
     }
 
     /// Whether a page shows an order.
-    pub(super) fn shows(&self, order: usize, page: &Rows) -> bool {
+    pub(super) fn shows(&self, order: usize, page: &RecordsPage) -> bool {
         self.rows(order, page).next().is_some()
     }
 
@@ -232,7 +231,7 @@ impl Evidence {
     pub(super) fn rows<'a>(
         &self,
         order: usize,
-        page: &'a Rows,
+        page: &'a RecordsPage,
     ) -> impl Iterator<Item = &'a Receipt> + Clone {
         let receipt = self.receipt(order).map(|receipt| receipt.time_utc.datetime());
         let began = self.began();
@@ -257,17 +256,20 @@ impl Evidence {
     /// The time of the first purchase, by the server's clock.
     pub(super) fn began(&self) -> Option<DateTime<Utc>> {
         let times = self.receipts().map(|(_, receipt)| receipt.time_utc.datetime());
-        times.min().or_else(|| self.exchanges.iter().find_map(|exchange| exchange.date))
+        times.min().or_else(|| self.replies.iter().find_map(|reply| reply.date))
     }
 
     /// All pages of a list that were read newest first, with when they were.
-    pub(super) fn newest(&self, question: Question) -> impl Iterator<Item = (&Exchange, &Rows)> {
-        self.answers(question).filter_map(|exchange| Some((exchange, exchange.page()?)))
+    pub(super) fn newest(
+        &self,
+        question: Question,
+    ) -> impl Iterator<Item = (&Reply, &RecordsPage)> {
+        self.answers(question).filter_map(|reply| Some((reply, reply.page()?)))
     }
 
     /// All pages of records.
-    pub(super) fn pages(&self) -> impl Iterator<Item = &Rows> {
-        self.exchanges.iter().filter_map(Exchange::page)
+    pub(super) fn pages(&self) -> impl Iterator<Item = &RecordsPage> {
+        self.replies.iter().filter_map(Reply::page)
     }
 
     /// The id by which an order may be cancelled. Nothing else decides that.
@@ -318,7 +320,7 @@ impl Evidence {
     /// The receipt in response to an order, if no other purchase can have got it.
     fn only_receipt(&self, order: usize) -> Option<&Receipt> {
         let receipt = self.receipt_in_response(order)?;
-        let is_only = |page: &Rows| {
+        let is_only = |page: &RecordsPage| {
             let mut rows = page.items.iter().filter(|row| self.may_be_of(order, row));
             let in_doubt = |row: &Receipt| !self.is_precise(row) && self.is_in_both_lists(order);
             rows.next().is_none_or(|row| same_time(row, receipt) && !in_doubt(row))
@@ -339,7 +341,7 @@ impl Evidence {
 
     /// Whether both lists show what can be an order: one purchase in both, or two.
     fn is_in_both_lists(&self, order: usize) -> bool {
-        let shows = |page: &&Rows| page.items.iter().any(|row| self.may_be_of(order, row));
+        let shows = |page: &&RecordsPage| page.items.iter().any(|row| self.may_be_of(order, row));
         let mut pages = self.pages().filter(shows).map(|page| page.for_customers);
         let Some(first) = pages.next() else { return false };
         pages.any(|list| list != first)
@@ -354,14 +356,14 @@ impl Evidence {
     /// Whether a receipt is dated before its order left, by the latest `Date` or the latest
     /// receipt before it.
     fn is_older_than_its_request(&self, order: usize, receipt: &Receipt) -> bool {
-        let bought = |exchange: &Exchange| exchange.question == Question::Buy(order);
-        let Some(at) = self.exchanges.iter().position(bought) else { return false };
-        let (before, left) = (&self.exchanges[..at], &self.exchanges[at]);
-        let since = |exchange: &Exchange| {
-            TimeDelta::from_std(left.asked.saturating_sub(exchange.answered)).unwrap_or_default()
+        let bought = |reply: &Reply| reply.question == Question::Buy(order);
+        let Some(at) = self.replies.iter().position(bought) else { return false };
+        let (before, left) = (&self.replies[..at], &self.replies[at]);
+        let since = |reply: &Reply| {
+            TimeDelta::from_std(left.asked.saturating_sub(reply.answered)).unwrap_or_default()
         };
-        let by_date = |exchange: &Exchange| exchange.date?.checked_add_signed(since(exchange));
-        let by_receipt = |exchange: &Exchange| match &exchange.answer {
+        let by_date = |reply: &Reply| reply.date?.checked_add_signed(since(reply));
+        let by_receipt = |reply: &Reply| match &reply.answer {
             Answer::Receipt(earlier, _) => Some(earlier.time_utc.datetime()),
             _ => None,
         };
@@ -406,17 +408,17 @@ impl Evidence {
     /// Whether the time of a receipt is far from that of its response, compared with the
     /// others. The clocks of the server and the client need not agree for that.
     fn has_receipt_out_of_step(&self) -> bool {
-        let ahead = |exchange: &Exchange| match &exchange.answer {
+        let ahead = |reply: &Reply| match &reply.answer {
             Answer::Receipt(receipt, _) => {
-                let answered = i64::try_from(exchange.answered.as_millis()).unwrap_or(i64::MAX);
-                let took = exchange.answered.saturating_sub(exchange.asked);
+                let answered = i64::try_from(reply.answered.as_millis()).unwrap_or(i64::MAX);
+                let took = reply.answered.saturating_sub(reply.asked);
                 let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
                 let time = receipt.time_utc.datetime().timestamp_millis();
                 Some((time.saturating_sub(answered), took))
             }
             _ => None,
         };
-        let ahead: Vec<_> = self.exchanges.iter().filter_map(ahead).collect();
+        let ahead: Vec<_> = self.replies.iter().filter_map(ahead).collect();
         let mut sorted: Vec<_> = ahead.iter().map(|(ahead, _)| *ahead).collect();
         sorted.sort_unstable();
         let Some(median) = sorted.get(sorted.len() / 2) else { return false };
@@ -449,7 +451,7 @@ impl Evidence {
 
     /// The customer's id in the list of customers.
     fn listed_id(&self) -> Option<String> {
-        self.exchanges.iter().find_map(|exchange| match &exchange.answer {
+        self.replies.iter().find_map(|reply| match &reply.answer {
             Answer::Customers(page) => page
                 .items
                 .iter()
@@ -476,7 +478,7 @@ impl Evidence {
     /// The day under which the server counts the purchases.
     pub(super) fn server_day(&self) -> Option<NaiveDate> {
         let days = |question| {
-            self.answers(question).find_map(|exchange| match &exchange.answer {
+            self.answers(question).find_map(|reply| match &reply.answer {
                 Answer::Days(days) => Some(days),
                 _ => None,
             })
@@ -495,8 +497,8 @@ impl Evidence {
     }
 }
 
-impl Exchange {
-    pub(super) fn page(&self) -> Option<&Rows> {
+impl Reply {
+    pub(super) fn page(&self) -> Option<&RecordsPage> {
         match &self.answer {
             Answer::Records(page) => Some(page),
             _ => None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 
-use super::rules::{ListName, Rows};
+use super::rules::{ListName, ListedRows};
 use crate::endpoint::{Page, Receipt};
 use crate::machine::{ApiRequest, ApiResult};
 use crate::value::{Cursor, DateRange, Limit, SortOrder};
@@ -29,15 +29,15 @@ pub(crate) struct Look {
     /// No purchase was made after this time; `None` if that is not known.
     until: Option<DateTime<Utc>>,
     max_pages: u64,
-    lists: [List; 2],
+    lists: [Reader; 2],
     /// Whether to read more than the newest page of each list.
     deep: bool,
     waited: bool,
-    rows: Rows,
+    rows: ListedRows,
 }
 
 #[derive(Debug)]
-struct List {
+struct Reader {
     name: ListName,
     stage: Stage,
     pages: u64,
@@ -78,7 +78,7 @@ impl Look {
         until: Option<DateTime<Utc>>,
         max_pages: u64,
     ) -> Self {
-        let list = |name| List {
+        let list = |name| Reader {
             name,
             stage: Stage::NewestFirst,
             pages: 0,
@@ -97,7 +97,7 @@ impl Look {
             lists: [list(ListName::Customers), list(ListName::Own)],
             deep: false,
             waited: false,
-            rows: Rows::default(),
+            rows: ListedRows::default(),
         }
     }
 
@@ -115,7 +115,7 @@ impl Look {
         self.lists.iter().all(|list| list.stage == Stage::Whole)
     }
 
-    pub(crate) fn rows(&self) -> &Rows {
+    pub(crate) fn rows(&self) -> &ListedRows {
         &self.rows
     }
 
@@ -172,7 +172,7 @@ impl Look {
     }
 }
 
-impl List {
+impl Reader {
     /// Whether to read another page.
     fn is_open(&self, deep: bool) -> bool {
         match self.stage {
@@ -295,7 +295,7 @@ mod tests {
     fn read(
         stage: Stage,
         time_of: impl Fn(i64) -> i64,
-        take: impl Fn(&mut List, &[DateTime<Utc>]),
+        take: impl Fn(&mut Reader, &[DateTime<Utc>]),
     ) -> Stage {
         let look = Look::new(Duration::ZERO, None, None, 100);
         let [mut list, _] = look.lists;

@@ -79,7 +79,7 @@ pub(crate) enum ListName {
 
 /// A row of either list.
 #[derive(Clone, Debug)]
-pub(crate) struct Row {
+pub(crate) struct ListedRow {
     list: ListName,
     pub(crate) receipt: Receipt,
     /// Whether its time is in whole seconds, so that many rows may share it.
@@ -88,8 +88,8 @@ pub(crate) struct Row {
 
 /// The rows that a look found, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
-    all: Vec<Row>,
+pub(crate) struct ListedRows {
+    all: Vec<ListedRow>,
     /// A hash of each row's JSON. The time alone would not do, since two purchases may
     /// share a time in whole seconds. The JSON itself would put customers into `Debug`.
     known: HashSet<u64>,
@@ -105,7 +105,7 @@ pub(crate) struct Rows {
     unreadable: bool,
 }
 
-impl Rows {
+impl ListedRows {
     /// Adds the rows of a page for which `kept` is true, and returns whether one of them
     /// was on an earlier page. Such a row is not added again, but two equal rows on the
     /// same page are two purchases.
@@ -116,7 +116,7 @@ impl Rows {
         kept: impl Fn(&Receipt) -> bool,
     ) -> bool {
         let hasher = self.known.hasher().clone();
-        let hash = |row: &Row| {
+        let hash = |row: &ListedRow| {
             let text = serde_json::to_string(&row.receipt).unwrap_or_default();
             hasher.hash_one((row.list, text))
         };
@@ -128,7 +128,7 @@ impl Rows {
         for receipt in page.into_iter().filter(|row| kept(row)) {
             let written = fine && receipt.time_utc.to_string().contains('.');
             let coarse = whole(&receipt) && !written;
-            let row = Row { list, receipt, coarse };
+            let row = ListedRow { list, receipt, coarse };
             if self.known.contains(&hash(&row)) {
                 repeated = true;
                 continue;
@@ -146,7 +146,7 @@ impl Rows {
     }
 
     /// The rows with this marker in any spelling, earliest first (R8).
-    fn ours(&self, marker: &str) -> Vec<&Row> {
+    fn ours(&self, marker: &str) -> Vec<&ListedRow> {
         let intact = self.marked.get(marker).into_iter().flatten();
         let altered = |index: &&usize| has_altered_marker(&self.all[**index].receipt, marker);
         let altered = self.unclear.iter().filter(altered);
@@ -177,12 +177,12 @@ impl Rows {
     }
 
     /// The rows without an intact marker.
-    fn unclear(&self) -> impl Iterator<Item = &Row> {
+    fn unclear(&self) -> impl Iterator<Item = &ListedRow> {
         self.unclear.iter().map(|index| &self.all[*index])
     }
 
     /// The rows in the same second as a time and in the seconds before and after it.
-    fn near(&self, time: DateTime<Utc>) -> impl Iterator<Item = &Row> {
+    fn near(&self, time: DateTime<Utc>) -> impl Iterator<Item = &ListedRow> {
         let second = time.timestamp();
         let indices = (second - 1..=second + 1).filter_map(|second| self.by_second.get(&second));
         indices.flatten().map(|index| &self.all[*index])
@@ -205,7 +205,7 @@ pub(crate) enum TrackResult {
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     /// The rows that the latest look found.
-    pub(crate) rows: &'a Rows,
+    pub(crate) rows: &'a ListedRows,
     /// Whether that look read both lists as a whole (R14, R15).
     pub(crate) whole: bool,
     /// Whether that look began late enough for absence to count (R13).
@@ -220,7 +220,7 @@ pub(crate) struct Evidence<'a> {
 #[derive(Debug)]
 pub(crate) enum Conclusion {
     /// Track this row, then conclude again.
-    Track(Row),
+    Track(ListedRow),
     Confirmed(Receipt),
     /// It was bought and cancelled.
     Cancelled(Vec<ImpactId>),
@@ -305,9 +305,9 @@ pub(crate) fn conclude(
 }
 
 /// Draws the conclusion from the rows with our marker, earliest first.
-fn conclude_found(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -> Conclusion {
+fn conclude_found(purchase: &Purchase, ours: &[&ListedRow], evidence: &Evidence<'_>) -> Conclusion {
     // R9
-    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    let mut groups: Vec<Vec<&ListedRow>> = Vec::new();
     for row in ours {
         let first = groups.last().map(|group| group[0].receipt.time_utc.datetime());
         match groups.last_mut() {
@@ -356,28 +356,28 @@ fn conclude_found(purchase: &Purchase, ours: &[&Row], evidence: &Evidence<'_>) -
 }
 
 /// Whether the time of a row identifies a single purchase (R12).
-fn identifies_one(row: &Row, ours: &[&Row], evidence: &Evidence<'_>) -> bool {
-    let same_time = |other: &Row| {
+fn identifies_one(row: &ListedRow, ours: &[&ListedRow], evidence: &Evidence<'_>) -> bool {
+    let same_time = |other: &ListedRow| {
         let apart = (at(other) - at(row)).abs();
         // A time in whole seconds may be rounded or truncated.
         let coarse = row.coarse || other.coarse;
         if coarse { apart <= TimeDelta::seconds(1) } else { apart < TimeDelta::milliseconds(1) }
     };
     // The row of the same purchase on the other list, if it lost the marker.
-    let twin = |other: &Row| {
+    let twin = |other: &ListedRow| {
         let coarse = row.coarse || other.coarse;
         let of_another = intact_marker(&other.receipt).is_some();
         let same_impact = other.receipt.impact == row.receipt.impact;
         other.list != row.list && same_impact && !of_another && !coarse
     };
-    let is_ours = |other: &Row| ours.iter().any(|row| std::ptr::eq(*row, other));
-    let another = |other: &Row| same_time(other) && !is_ours(other) && !twin(other);
+    let is_ours = |other: &ListedRow| ours.iter().any(|row| std::ptr::eq(*row, other));
+    let another = |other: &ListedRow| same_time(other) && !is_ours(other) && !twin(other);
     // A purchase that is not listed yet, or not in these rows, may have the same second.
     let all_listed = evidence.late && evidence.whole && !evidence.rows.unreadable;
     (!row.coarse || all_listed) && !evidence.rows.near(at(row)).any(another)
 }
 
-fn at(row: &Row) -> DateTime<Utc> {
+fn at(row: &ListedRow) -> DateTime<Utc> {
     row.receipt.time_utc.datetime()
 }
 

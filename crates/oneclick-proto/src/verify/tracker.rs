@@ -1,6 +1,6 @@
 //! Finds out whether a purchase that was found is still active (R10).
 
-use super::rules::{Row, TrackResult};
+use super::rules::{ListedRow, TrackResult};
 use crate::machine::{ApiRequest, ApiResult};
 use crate::value::{ImpactId, UserId};
 use crate::{Error, ErrorKind, GetAccount, TrackImpact};
@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind, GetAccount, TrackImpact};
 /// the API knows one of them.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    row: Row,
+    row: ListedRow,
     /// The ids still to try, the next one last.
     ids: Vec<UserId>,
     account: Option<UserId>,
@@ -21,7 +21,7 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(row: Row, account: Option<UserId>) -> Self {
+    pub(super) fn new(row: ListedRow, account: Option<UserId>) -> Self {
         let customer = row.receipt.customer.as_ref();
         let mut ids: Vec<_> =
             customer.map(|shown| shown.customer_id.as_str().into()).into_iter().collect();

@@ -75,7 +75,7 @@ fn stored(evidence: &Evidence, sent: &str, form: &dyn Fn(&str) -> &'static str) 
 
 /// The addresses in a list of customers, if it could be read.
 fn customers(evidence: &Evidence, address: Address) -> Option<Vec<&str>> {
-    evidence.answers(Question::Customers(address)).find_map(|exchange| match &exchange.answer {
+    evidence.answers(Question::Customers(address)).find_map(|reply| match &reply.answer {
         Answer::Customers(page) => {
             Some(page.items.iter().map(|customer| customer.customer_email.as_str()).collect())
         }
@@ -133,7 +133,7 @@ pub(super) fn address_filter(evidence: &Evidence, timing: &Timing) -> Finding {
 pub(super) fn sent_address(evidence: &Evidence, timing: &Timing) -> Finding {
     let subject = "filter_by_sent_address";
     let question = Question::ForCustomers(View::OfTagged);
-    let asked = evidence.answers(question).map(|exchange| exchange.asked).max();
+    let asked = evidence.answers(question).map(|reply| reply.asked).max();
     let (Some(filtered), Some(asked)) = (evidence.page(question), asked) else {
         return unknown(subject, "the list could not be read");
     };

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use super::times::{Timing, shows_late};
 use super::{finding, likely, seen, unknown};
 use crate::endpoint::Receipt;
-use crate::probe::evidence::{Answer, Evidence, Failure, Rows, is_undamaged};
+use crate::probe::evidence::{Answer, Evidence, Failure, RecordsPage, is_undamaged};
 use crate::probe::plan::{ORDERS, Question, View};
 use crate::probe::report::{Certainty, Finding};
 use crate::value::ImpactKind;
@@ -53,7 +53,7 @@ fn filtered(evidence: &Evidence, timing: &Timing, order: usize) -> Option<&'stat
         return (failure.status == Some(400)).then_some("refused");
     }
     let page = evidence.page(question)?;
-    let asked = evidence.answers(question).map(|exchange| exchange.asked).max()?;
+    let asked = evidence.answers(question).map(|reply| reply.asked).max()?;
     let kind = &ORDERS[order].kind;
     let must_show = |order| timing.must_show(evidence, order, asked);
     let rows = page.items.iter().filter(|row| is_ordinary(row));
@@ -127,7 +127,7 @@ fn begins_with_oldest(evidence: &Evidence, ascending: &[DateTime<Utc>], coarse: 
     known.all(|time| mark(&time) > last || oldest.contains(&mark(&time)))
 }
 
-pub(super) fn times(page: &Rows) -> Vec<DateTime<Utc>> {
+pub(super) fn times(page: &RecordsPage) -> Vec<DateTime<Utc>> {
     let rows = page.items.iter().filter(|row| is_ordinary(row));
     rows.map(|row| row.time_utc.datetime()).collect()
 }
@@ -151,7 +151,7 @@ pub(super) fn bounds(evidence: &Evidence, timing: &Timing, subject: &str, view: 
     let (Some(page), Some(day)) = (evidence.page(question), evidence.server_day()) else {
         return unknown(subject, "the day of the purchases, or its list, could not be read");
     };
-    let asked = evidence.answers(question).map(|exchange| exchange.asked).max();
+    let asked = evidence.answers(question).map(|reply| reply.asked).max();
     let is_missing = |order| {
         let receipt = evidence.receipt(order);
         receipt.is_some_and(|receipt| would_show(page, receipt))
@@ -292,13 +292,13 @@ struct Continued {
 
 fn continued(evidence: &Evidence) -> Vec<Continued> {
     let of = |view| {
-        let exchange = evidence.answers(Question::Own(view)).next()?;
-        let rows = match &exchange.answer {
+        let reply = evidence.answers(Question::Own(view)).next()?;
+        let rows = match &reply.answer {
             Answer::Records(page) => Ok(times(page)),
             Answer::Failed(failure) => Err(failure.status?),
             _ => return None,
         };
-        Some(Continued { asked: exchange.asked, rows })
+        Some(Continued { asked: reply.asked, rows })
     };
     [View::NextTwoLater, View::NextTwoAtTheEnd].into_iter().filter_map(of).collect()
 }
@@ -312,7 +312,7 @@ pub(super) fn cursor_age(evidence: &Evidence) -> Option<Duration> {
 }
 
 /// Whether a page would show a row that is listed.
-pub(super) fn would_show(page: &Rows, receipt: &Receipt) -> bool {
+pub(super) fn would_show(page: &RecordsPage, receipt: &Receipt) -> bool {
     let (times, time) = (times(page), receipt.time_utc.datetime());
     page.cursor.is_none() || (descends(&times) && times.last().is_some_and(|last| *last < time))
 }

@@ -11,9 +11,9 @@ pub(super) fn receipts(evidence: &Evidence) -> Finding {
     let subject = "receipt";
     let mut receipts = 0;
     let (mut crossed, mut bare, mut fraction) = (0, 0, 0);
-    for exchange in &evidence.exchanges {
+    for reply in &evidence.replies {
         let (Question::Buy(order), Answer::Receipt(receipt, written)) =
-            (exchange.question, &exchange.answer)
+            (reply.question, &reply.answer)
         else {
             continue;
         };
@@ -52,12 +52,11 @@ pub(super) fn cancellation(evidence: &Evidence) -> Finding {
     }
     let since = cancelled.answered;
     let tracked = evidence.answers(Question::Track(FIRST, TrackedBy::Account));
-    let mut tracked = tracked.filter(|exchange| exchange.asked >= since).filter_map(|exchange| {
-        match &exchange.answer {
-            Answer::Tracking(tracking) => Some((exchange, tracking.cancelled_on.is_some())),
+    let mut tracked =
+        tracked.filter(|reply| reply.asked >= since).filter_map(|reply| match &reply.answer {
+            Answer::Tracking(tracking) => Some((reply, tracking.cancelled_on.is_some())),
             _ => None,
-        }
-    });
+        });
     match tracked.next() {
         None => unknown(subject, "the cancelled impact could not be tracked"),
         Some((_, true)) => seen(subject, "at_once", "/v1/track shows it right after it"),
@@ -65,8 +64,8 @@ pub(super) fn cancellation(evidence: &Evidence) -> Finding {
             unknown(subject, "records come and go, so a late replica may have been asked")
         }
         Some((_, false)) => match tracked.find(|(_, effective)| *effective) {
-            Some((exchange, _)) => {
-                let delay = exchange.answered.saturating_sub(since).as_secs_f64();
+            Some((reply, _)) => {
+                let delay = reply.answered.saturating_sub(since).as_secs_f64();
                 seen(subject, "later", format!("/v1/track shows it after {delay:.1} s"))
             }
             None => seen(subject, "later", "/v1/track did not show it while the probe waited"),
@@ -76,7 +75,7 @@ pub(super) fn cancellation(evidence: &Evidence) -> Finding {
 
 pub(super) fn cancel_repeat(evidence: &Evidence) -> Finding {
     let subject = "cancel_repeat";
-    match evidence.answers(Question::CancelAgain).next().map(|exchange| &exchange.answer) {
+    match evidence.answers(Question::CancelAgain).next().map(|reply| &reply.answer) {
         Some(Answer::Cancellation(repeat)) if repeat.impact.kind.as_str().is_empty() => {
             seen(subject, "four_fields", "the second response has no amount")
         }
@@ -138,7 +137,7 @@ pub(super) fn track_by(evidence: &Evidence) -> Finding {
 }
 
 fn tracked(evidence: &Evidence, question: Question) -> Option<bool> {
-    evidence.answers(question).next().and_then(|exchange| match &exchange.answer {
+    evidence.answers(question).next().and_then(|reply| match &reply.answer {
         Answer::Tracking(_) => Some(true),
         Answer::Failed(failure) => {
             matches!(failure.status, Some(400 | 404 | 410 | 422)).then_some(false)

@@ -7,7 +7,7 @@ use super::lists::{is_ordinary, would_show};
 use super::times::Timing;
 use super::{likely, seen, unknown};
 use crate::endpoint::Receipt;
-use crate::probe::evidence::{Evidence, Rows};
+use crate::probe::evidence::{Evidence, RecordsPage};
 use crate::probe::plan::{ORDERS, Question, TAGGED_ORDER, View};
 use crate::probe::purchase;
 use crate::probe::report::Finding;
@@ -196,12 +196,12 @@ pub(super) fn listed_in(evidence: &Evidence, timing: &Timing) -> Finding {
         let of_customers = (0..ORDERS.len()).filter(|order| ORDERS[*order].customer.is_some());
         let mut shown = None;
         for order in of_customers {
-            for (exchange, page) in evidence.newest(question) {
+            for (reply, page) in evidence.newest(question) {
                 if evidence.shows(order, page) {
                     return Some(true);
                 }
                 let receipt = evidence.receipt(order);
-                if timing.must_show(evidence, order, exchange.asked)
+                if timing.must_show(evidence, order, reply.asked)
                     && receipt.is_some_and(|receipt| would_show(page, receipt))
                 {
                     shown = Some(false);
@@ -278,7 +278,7 @@ pub(super) fn other_software(evidence: &Evidence) -> Finding {
 }
 
 /// How many rows of others a page shows that were bought after the first one of the probe.
-fn strangers(evidence: &Evidence, page: &Rows) -> usize {
+fn strangers(evidence: &Evidence, page: &RecordsPage) -> usize {
     let own = |order: usize| {
         let intent = evidence.intents[order].marker();
         let marked = page.items.iter().filter(|row| is_ours(row, intent));
@@ -303,7 +303,7 @@ fn strangers(evidence: &Evidence, page: &Rows) -> usize {
 }
 
 /// The rows of a page that differ.
-fn distinct(page: &Rows) -> impl Iterator<Item = &Receipt> {
+fn distinct(page: &RecordsPage) -> impl Iterator<Item = &Receipt> {
     let rows = page.items.iter().enumerate().filter(|(_, row)| is_ordinary(row));
     rows.filter(|(at, row)| !page.items[..*at].contains(row)).map(|(_, row)| row)
 }

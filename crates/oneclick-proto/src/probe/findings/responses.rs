@@ -14,10 +14,10 @@ pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
         Wrong::Path => "wrong_path",
         Wrong::Method => "wrong_method",
     };
-    let Some(exchange) = evidence.answers(Question::Wrong(wrong)).next() else {
+    let Some(reply) = evidence.answers(Question::Wrong(wrong)).next() else {
         return unknown(subject, "it was not asked");
     };
-    match &exchange.answer {
+    match &reply.answer {
         Answer::Failed(failure) => {
             let Some(status) = failure.status else {
                 return unknown(subject, "no response arrived");
@@ -27,7 +27,7 @@ pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
                 (false, true) => "with other JSON",
                 (false, false) => "without JSON",
             };
-            let basis = format!("{status} {body}, {}", exchange.content_type);
+            let basis = format!("{status} {body}, {}", reply.content_type);
             match status {
                 _ if status == wrong.status() => seen(subject, "refused", basis),
                 // A server that is busy or out of order says nothing of the request.
@@ -45,7 +45,7 @@ pub(super) fn wrong_request(evidence: &Evidence, wrong: Wrong) -> Finding {
 pub(super) fn limit_headers(evidence: &Evidence) -> Finding {
     let subject = "limit_headers";
     if evidence.limit_headers.is_empty() {
-        return likely(subject, "none", format!("{} responses", evidence.exchanges.len()));
+        return likely(subject, "none", format!("{} responses", evidence.replies.len()));
     }
     let names: Vec<_> = evidence.limit_headers.iter().copied().collect();
     seen(subject, "present", names.join(", "))

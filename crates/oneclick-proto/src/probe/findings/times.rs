@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::lists::would_show;
 use super::{likely, seen, unknown};
-use crate::probe::evidence::{Answer, Evidence, Exchange};
+use crate::probe::evidence::{Answer, Evidence, Reply};
 use crate::probe::plan::{ORDERS, Question, View};
 use crate::probe::report::{Finding, Measured};
 
@@ -67,18 +67,18 @@ fn shown(evidence: &Evidence) -> Vec<Shown> {
     own.filter_map(|order| {
         let bought = evidence.bought_at(order)?;
         let receipt = evidence.receipt(order)?;
-        let mut readings = evidence.newest(newest).filter(|(exchange, page)| {
+        let mut readings = evidence.newest(newest).filter(|(reply, page)| {
             let there = evidence.shows(order, page);
-            exchange.asked >= bought && (there || would_show(page, receipt))
+            reply.asked >= bought && (there || would_show(page, receipt))
         });
-        let after = |exchange: &Exchange| exchange.answered.saturating_sub(bought);
+        let after = |reply: &Reply| reply.answered.saturating_sub(bought);
         let (first, page) = readings.next()?;
         let mut shown = Shown { at_once: false, delay: None, looked_for: after(first) };
         if evidence.shows(order, page) {
             return Some(Shown { at_once: true, delay: Some(after(first)), ..shown });
         }
-        for (exchange, page) in readings {
-            shown.looked_for = after(exchange);
+        for (reply, page) in readings {
+            shown.looked_for = after(reply);
             if evidence.shows(order, page) {
                 shown.delay = Some(shown.looked_for);
                 break;
@@ -113,8 +113,8 @@ impl Timing {
     /// it: a page showed it before, or every record showed at once.
     pub(super) fn must_show(&self, evidence: &Evidence, order: usize, asked: Duration) -> bool {
         let was_there = || {
-            let before = evidence.exchanges.iter().filter(|exchange| exchange.answered <= asked);
-            before.filter_map(Exchange::page).any(|page| evidence.shows(order, page))
+            let before = evidence.replies.iter().filter(|reply| reply.answered <= asked);
+            before.filter_map(Reply::page).any(|page| evidence.shows(order, page))
         };
         let bought = || evidence.bought_at(order).is_some_and(|bought| bought <= asked);
         !self.came_and_went && ((self.at_once && bought()) || was_there())
@@ -129,7 +129,7 @@ impl Timing {
         values: &[&str],
         (order, question): (usize, Question),
     ) -> Finding {
-        let asked = evidence.answers(question).map(|exchange| exchange.asked).min();
+        let asked = evidence.answers(question).map(|reply| reply.asked).min();
         if !values.contains(&&*finding.value)
             || asked.is_some_and(|asked| self.must_show(evidence, order, asked))
         {
@@ -168,11 +168,11 @@ pub(super) fn clock(measured: &Measured) -> Finding {
 /// How far the server's times are ahead of the client's clock: the median, since a receipt may
 /// be that of an older purchase.
 pub(super) fn clock_ahead(evidence: &Evidence) -> Option<i64> {
-    let began = evidence.exchanges.first()?.asked;
-    let ahead = evidence.exchanges.iter().filter_map(|exchange| {
-        let Answer::Receipt(receipt, _) = &exchange.answer else { return None };
-        let client = evidence.client_clock
-            + TimeDelta::from_std(exchange.asked.saturating_sub(began)).ok()?;
+    let began = evidence.replies.first()?.asked;
+    let ahead = evidence.replies.iter().filter_map(|reply| {
+        let Answer::Receipt(receipt, _) = &reply.answer else { return None };
+        let client =
+            evidence.client_clock + TimeDelta::from_std(reply.asked.saturating_sub(began)).ok()?;
         Some((receipt.time_utc.datetime() - client).num_seconds())
     });
     let mut ahead: Vec<_> = ahead.collect();
@@ -182,12 +182,12 @@ pub(super) fn clock_ahead(evidence: &Evidence) -> Option<i64> {
 
 pub(super) fn date_header(evidence: &Evidence, ahead: Option<i64>) -> Finding {
     let subject = "date";
-    let answered = |exchange: &&Exchange| match &exchange.answer {
+    let answered = |reply: &&Reply| match &reply.answer {
         Answer::Failed(failure) => failure.status.is_some(),
         _ => true,
     };
-    let responses = evidence.exchanges.iter().filter(answered).count();
-    let dated = evidence.exchanges.iter().filter(|exchange| exchange.date.is_some()).count();
+    let responses = evidence.replies.iter().filter(answered).count();
+    let dated = evidence.replies.iter().filter(|reply| reply.date.is_some()).count();
     let basis = format!("{dated} of {responses} responses have a Date");
     match (dated, ahead) {
         _ if responses == 0 => unknown(subject, "no response arrived"),
@@ -208,11 +208,11 @@ const DATE_TOLERANCE: i64 = 1_500;
 /// How far `Date` is ahead of the times of receipts, in milliseconds and ascending order.
 pub(super) fn dates_ahead(evidence: &Evidence) -> Vec<i64> {
     let mut ahead: Vec<_> = evidence
-        .exchanges
+        .replies
         .iter()
-        .filter_map(|exchange| match &exchange.answer {
+        .filter_map(|reply| match &reply.answer {
             Answer::Receipt(receipt, _) => {
-                Some((exchange.date? - receipt.time_utc.datetime()).num_milliseconds())
+                Some((reply.date? - receipt.time_utc.datetime()).num_milliseconds())
             }
             _ => None,
         })

@@ -31,23 +31,23 @@ fn sent(purchase: &Purchase) -> PurchaseState {
     state
 }
 
-type ListedRow = (ListName, Receipt);
+type ShownRow = (ListName, Receipt);
 
 /// A row of the account's own list.
 #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
-fn own(at: &str, metadata: Value) -> ListedRow {
+fn own(at: &str, metadata: Value) -> ShownRow {
     row(json!({"user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "metadata": metadata}))
 }
 
-fn row(json: Value) -> ListedRow {
+fn row(json: Value) -> ShownRow {
     let record: Record = serde_json::from_value(json).unwrap();
     (ListName::Own, record.into())
 }
 
 /// A row of the customers' list.
 #[expect(clippy::needless_pass_by_value, reason = "it is written where it is passed")]
-fn customers(at: &str, email: &str, metadata: Value) -> ListedRow {
+fn customers(at: &str, email: &str, metadata: Value) -> ShownRow {
     let record: CustomerRecord = serde_json::from_value(json!({
         "user_id": "U1", "time_utc": format!("2025-03-12T{at}Z"), "tree_planted": 5,
         "customer": {"customer_id": "U2", "customer_email": email}, "metadata": metadata,
@@ -62,7 +62,7 @@ fn marked() -> Value {
 
 /// What is known; by default, two whole lists that were read late.
 struct Known {
-    rows: Rows,
+    rows: ListedRows,
     whole: bool,
     late: bool,
     seen_before: bool,
@@ -70,8 +70,8 @@ struct Known {
 }
 
 impl Known {
-    fn of(rows: impl IntoIterator<Item = ListedRow>) -> Self {
-        let mut all = Rows::default();
+    fn of(rows: impl IntoIterator<Item = ShownRow>) -> Self {
+        let mut all = ListedRows::default();
         let (own, customers): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|(list, _)| *list == ListName::Own);
         for (list, rows) in [(ListName::Own, own), (ListName::Customers, customers)] {
@@ -308,7 +308,7 @@ fn r12_a_row_is_not_tracked_if_another_row_has_its_time() {
 
 #[test]
 fn r12_different_rows_with_the_same_time_are_two() {
-    let mut rows = Rows::default();
+    let mut rows = ListedRows::default();
     let bob = customers("12:00:02", "bob@example.com", json!(null)).1;
     let ada = || customers("12:00:02", "ada@example.com", marked()).1;
     rows.add(ListName::Customers, vec![bob], |_| true);
@@ -317,7 +317,7 @@ fn r12_different_rows_with_the_same_time_are_two() {
     rows.add(ListName::Customers, vec![ada()], |_| true);
     assert_eq!((rows.all.len(), rows.ours(MARKER).len()), (2, 1));
     // Two equal rows on one page are two.
-    let mut rows = Rows::default();
+    let mut rows = ListedRows::default();
     rows.add(ListName::Customers, vec![ada(), ada()], |_| true);
     assert_eq!(rows.ours(MARKER).len(), 2);
 }
@@ -569,7 +569,7 @@ fn r11_too_many_rows_with_one_marker_are_left_to_a_person() {
 
 #[test]
 fn a_row_of_an_earlier_page_is_reported() {
-    let mut rows = Rows::default();
+    let mut rows = ListedRows::default();
     let page = |seconds: &[u32]| -> Vec<Receipt> {
         let row = |second: &u32| own(&format!("12:00:{second:02}.500"), json!(null)).1;
         seconds.iter().map(row).collect()

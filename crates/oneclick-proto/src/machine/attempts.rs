@@ -62,9 +62,9 @@ impl Context {
     pub(super) fn follow<M: Machine>(self, next: Next<M>, now: Duration) -> Step<M> {
         match next {
             Next::Send(request, machine) => {
-                let exchange =
-                    Exchange { context: self, request, start: now, attempt: 1, uncertain: false };
-                exchange.send(machine, now)
+                let attempts =
+                    Attempts { context: self, request, start: now, attempt: 1, uncertain: false };
+                attempts.send(machine, now)
             }
             Next::Wait(wait, machine) => {
                 Step::Wait(wait, Waiting { machine, then: Then::Proceed(self) })
@@ -76,7 +76,7 @@ impl Context {
 
 /// A request in flight, with the data for its retries.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Attempts {
     context: Context,
     request: ApiRequest,
     start: Duration,
@@ -86,14 +86,14 @@ pub(super) struct Exchange {
     uncertain: bool,
 }
 
-impl Exchange {
+impl Attempts {
     pub(super) fn is_idempotent(&self) -> bool {
         self.request.operation.idempotent
     }
 
     pub(super) fn send<M: Machine>(self, machine: M, now: Duration) -> Step<M> {
         match self.request.build(&self.context.api) {
-            Ok(request) => Step::Send(request, Sent { machine, exchange: self }),
+            Ok(request) => Step::Send(request, Sent { machine, attempts: self }),
             // The request is invalid, so there was no attempt.
             Err(invalid) => {
                 let error = Error::from(invalid).of(self.request.operation.clone());
@@ -136,7 +136,7 @@ impl Exchange {
         outcome: Result<(&Parts, &[u8]), Error>,
         now: Duration,
     ) -> Step<M> {
-        let next = machine.handle(ApiResult { exchange: &self, outcome, now }, now);
+        let next = machine.handle(ApiResult { attempts: &self, outcome, now }, now);
         self.context.follow(next, now)
     }
 
@@ -178,7 +178,7 @@ impl Exchange {
     }
 }
 
-impl fmt::Display for Exchange {
+impl fmt::Display for Attempts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.request.operation.fmt(f)
     }
@@ -188,7 +188,7 @@ impl fmt::Display for Exchange {
 /// failure of the last attempt.
 #[expect(unnameable_types, reason = "it seals `Machine`")]
 pub struct ApiResult<'a> {
-    exchange: &'a Exchange,
+    attempts: &'a Attempts,
     outcome: Result<(&'a Parts, &'a [u8]), Error>,
     now: Duration,
 }
@@ -212,11 +212,11 @@ impl ApiResult<'_> {
         self,
         personal: &dyn Fn() -> Vec<String>,
     ) -> Result<E::Response, Error> {
-        let Self { exchange, outcome, now } = self;
+        let Self { attempts, outcome, now } = self;
         let (head, body) = outcome?;
-        let read = exchange.context.api.read::<E>(head, body, personal);
-        let read = read.map_err(|error| exchange.label(error, now));
-        exchange.report(read.as_ref().err(), Some(head.status), None, now);
+        let read = attempts.context.api.read::<E>(head, body, personal);
+        let read = read.map_err(|error| attempts.label(error, now));
+        attempts.report(read.as_ref().err(), Some(head.status), None, now);
         read
     }
 }

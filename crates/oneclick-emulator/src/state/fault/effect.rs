@@ -1,16 +1,16 @@
-//! A response, and how it arrives.
+//! What a fault does to a response: how it arrives.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::Response;
 
-use super::fault::Fault;
+use super::Fault;
 
-/// The outcome of a request.
+/// A response, and how it arrives.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Exchange {
+pub struct Delivered {
     /// The response. If none arrives, the one that was not sent, or a 500 if the request was
     /// not applied.
     pub response: Response<Vec<u8>>,
@@ -50,9 +50,9 @@ pub enum Delivery {
 }
 
 /// Leaves out headers and body, which can hold private data.
-impl fmt::Debug for Exchange {
+impl fmt::Debug for Delivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
+        f.debug_struct("Delivered")
             .field("status", &self.response.status())
             .field("delivery", &self.delivery)
             .field("fault", &self.fault)
@@ -60,12 +60,12 @@ impl fmt::Debug for Exchange {
     }
 }
 
-impl Exchange {
-    pub(super) fn whole(response: Response<Vec<u8>>) -> Self {
+impl Delivered {
+    pub(in crate::state) fn whole(response: Response<Vec<u8>>) -> Self {
         Self { response, delivery: Delivery::Whole, fault: None, has_date: true }
     }
 
-    pub(super) fn of(response: Response<Vec<u8>>, fault: Fault) -> Self {
+    pub(in crate::state) fn of(response: Response<Vec<u8>>, fault: Fault) -> Self {
         let delivery = match fault {
             Fault::DropBefore | Fault::ApplyThenDrop | Fault::DropThenApply { .. } => {
                 Delivery::Dropped
