@@ -23,7 +23,7 @@ use crate::endpoint::Endpoint;
 use crate::retry::{date, retry_after};
 use crate::transport::{self, Phase, TransportError};
 use crate::value::{InvalidValue, grouped};
-use crate::{ListRecords, Pager};
+use crate::{CancelImpact, ListRecords, Pager, TrackImpact};
 
 string_enum! {
     /// The `type` of an error response of any endpoint.
@@ -247,12 +247,16 @@ impl Error {
         matches!(&self.0.kind, ErrorKind::Transport(error) if error.phase() == Phase::Connect)
     }
 
-    /// After a call that tracks or cancels: whether the API seems to know no impact with the id
-    /// that was sent, because the status is 400, 404, 410 or 422. Says nothing for other calls.
+    /// Whether a call that tracks or cancels was refused because the API seems to know no
+    /// impact with the id that was sent: the status is 400, 404, 410 or 422. No other call
+    /// names an impact, so it is `false` for these.
     #[must_use]
     pub fn is_unknown_impact(&self) -> bool {
+        let names_impact = self
+            .endpoint()
+            .is_some_and(|path| [TrackImpact::PATH, CancelImpact::PATH].contains(&path));
         let status = self.status().map_or(0, |status| status.as_u16());
-        self.is_status() && matches!(status, 400 | 404 | 410 | 422)
+        names_impact && self.is_status() && matches!(status, 400 | 404 | 410 | 422)
     }
 
     /// Whether a response arrived whose status is not 2xx.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use http::HeaderMap;
-use http::header::{DATE, RETRY_AFTER};
+use http::header::{AGE, DATE, RETRY_AFTER};
 
 use crate::setters::setters;
 
@@ -137,6 +137,14 @@ fn whole_seconds(text: &str) -> Option<Duration> {
     let more = fraction.bytes().any(|digit| digit != b'0');
     let whole: u64 = whole.parse().unwrap_or(u64::MAX);
     Some(Duration::from_secs(whole.saturating_add(more.into())))
+}
+
+/// How long ago a response was made, by its longest `Age` (RFC 9111, 5.1): a cache had it that
+/// long. Zero without the header.
+pub(crate) fn age(headers: &HeaderMap) -> Duration {
+    let fields = headers.get_all(AGE).iter().filter_map(|value| value.to_str().ok());
+    let parts = fields.flat_map(|field| field.split(','));
+    parts.filter_map(|part| whole_seconds(part.trim())).max().unwrap_or_default()
 }
 
 /// The `Date` of a response.
@@ -272,6 +280,25 @@ mod tests {
         assert_eq!(retry_after(&headers), Some(Duration::from_secs(61)));
         headers.insert(DATE, date.parse().unwrap());
         assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn the_longest_of_several_ages_counts() {
+        let age_of = |fields: &[&str]| {
+            let fields = fields.iter().map(|field| (AGE, field.parse().unwrap()));
+            age(&fields.collect()).as_secs()
+        };
+        for (fields, seconds) in [
+            (&[][..], 0),
+            (&["7"], 7),
+            (&["7", "120", "60"], 120),
+            (&["5, 9"], 9),
+            (&["-5"], 0),
+            (&["soon"], 0),
+            (&["99999999999999999999999"], u64::MAX),
+        ] {
+            assert_eq!(age_of(fields), seconds, "{fields:?}");
+        }
     }
 
     #[test]

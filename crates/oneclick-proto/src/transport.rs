@@ -151,10 +151,17 @@ impl TransportOptions {
     /// killed or the call was given up.
     ///
     /// Every transport of this workspace sets the option on its connections to a server.
-    /// It has no effect through a proxy, which acknowledges the bytes itself. If you use
-    /// a proxy, another system or a transport of your own, make
-    /// [`VerifyPolicy::absence_after`](crate::VerifyPolicy::absence_after) longer than
-    /// the time for which the system retransmits.
+    /// It does nothing on other systems. Through a proxy it ends only the way to the proxy,
+    /// which acknowledges the bytes itself and may send them on for as long as it likes.
+    ///
+    /// A verified purchase that was given up, or whose process died, may then arrive after
+    /// about a quarter of an hour. That is no less than the default of
+    /// [`VerifyPolicy::absence_after`](crate::VerifyPolicy::absence_after), 15 minutes,
+    /// after which a purchase without a record is sent once more: both may be made. So off
+    /// Linux and Android, through a proxy, and over a transport of your own, set
+    /// `absence_after` to more than the time for which the system or the proxy goes on
+    /// sending, plus the time until a record shows. Half an hour is enough for a system that
+    /// gives up after a quarter of one and an API whose records show within minutes.
     pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// The defaults.

@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use http::header::{CACHE_CONTROL, HeaderValue};
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
 
 use super::{Machine, Next, Sent, Step, Then, Waiting};
 use crate::api::{ApiKey, Encoded, X_API_KEY};
 use crate::error::Operation;
-use crate::retry::date;
+use crate::retry::{age, date};
 use crate::trace::Report;
 use crate::transport::TransportError;
 use crate::value::InvalidValue;
@@ -24,11 +25,14 @@ pub struct ApiRequest {
     encoded: Result<Encoded, InvalidValue>,
     /// The key to send instead of the API's.
     key: Option<ApiKey>,
+    /// Whether no cache may respond from what it has stored.
+    fresh: bool,
 }
 
 impl ApiRequest {
     pub(crate) fn of<E: Endpoint>(endpoint: &E) -> Self {
-        Self { operation: Operation::of::<E>(), encoded: Encoded::of(endpoint), key: None }
+        let (operation, encoded) = (Operation::of::<E>(), Encoded::of(endpoint));
+        Self { operation, encoded, key: None, fresh: false }
     }
 
     /// Sends another key than the API's.
@@ -36,10 +40,18 @@ impl ApiRequest {
         Self { key: Some(key), ..self }
     }
 
+    /// Asks caches to pass the request on to the API (RFC 9111, 5.2.1.4).
+    pub(crate) fn fresh(self) -> Self {
+        Self { fresh: true, ..self }
+    }
+
     fn build(&self, api: &Api) -> Result<Request<Vec<u8>>, InvalidValue> {
         let mut request = api.request(self.operation.method.clone(), self.encoded.clone()?)?;
         if let Some(key) = &self.key {
             request.headers_mut().insert(X_API_KEY, key.header());
+        }
+        if self.fresh {
+            request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
         Ok(request)
     }
@@ -200,6 +212,11 @@ impl ApiResult<'_> {
             Ok((head, _)) => date(&head.headers),
             Err(error) => error.date(),
         }
+    }
+
+    /// For how long a cache had the response; zero if there is none.
+    pub(crate) fn age(&self) -> Duration {
+        self.outcome.as_ref().map_or(Duration::ZERO, |(head, _)| age(&head.headers))
     }
 
     /// The body of a 2xx response.

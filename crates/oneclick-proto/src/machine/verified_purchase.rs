@@ -223,7 +223,7 @@ impl VerifiedPurchase {
         let clock = self.open.clock;
         if clock.is_none() && !matches!(self.activity, Activity::Clock) {
             self.activity = Activity::Clock;
-            return Next::Send(ApiRequest::of(&GetAccount), self);
+            return Next::Send(ApiRequest::of(&GetAccount).fresh(), self);
         }
         self.open.state.count_send(clock.map(|clock| (clock.earliest(now), clock.latest(now))));
         self.activity = Activity::Buy { sent: now };

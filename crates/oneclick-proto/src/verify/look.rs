@@ -33,6 +33,8 @@ pub(crate) struct Look {
     /// Whether to read more than the newest page of each list.
     deep: bool,
     waited: bool,
+    /// The longest time for which a cache had a page.
+    age: Duration,
     rows: ListedRows,
 }
 
@@ -97,6 +99,7 @@ impl Look {
             lists: [list(ListName::Customers), list(ListName::Own)],
             deep: false,
             waited: false,
+            age: Duration::ZERO,
             rows: ListedRows::default(),
         }
     }
@@ -108,6 +111,11 @@ impl Look {
 
     pub(crate) fn began(&self) -> Duration {
         self.began
+    }
+
+    /// How much older than the look its pages may be.
+    pub(crate) fn age(&self) -> Duration {
+        self.age
     }
 
     /// Whether both lists were read as a whole.
@@ -151,11 +159,12 @@ impl Look {
         let Some(list) = self.lists.iter_mut().find(|list| list.is_open(deep)) else {
             return Ok(());
         };
-        let name = list.name;
+        let (name, age) = (list.name, result.age());
         let page = match read(name, result, personal) {
             Err(error) if error.is_too_large() && list.halve() => return Ok(()),
             page => page?,
         };
+        self.age = self.age.max(age);
         self.rows.add_malformed(page.malformed);
         list.cursor = page.cursor;
         let times: Vec<_> = page.items.iter().map(|row| row.time_utc.datetime()).collect();
@@ -181,17 +190,17 @@ impl Reader {
         }
     }
 
-    /// The request for the next page, without any filter (R15).
+    /// The request for the next page, without any filter (R15), past any cache (R13).
     fn request(&self, dates: DateRange, order: SortOrder) -> ApiRequest {
         let (limit, cursor) = (self.limit, self.cursor.clone());
         match self.name {
             ListName::Own => {
                 let list = ListRecords::new().dates(dates).limit(limit).sort_order(order);
-                ApiRequest::of(&ListRecords { cursor, ..list })
+                ApiRequest::of(&ListRecords { cursor, ..list }).fresh()
             }
             ListName::Customers => {
                 let list = ListCustomerRecords::new().dates(dates).limit(limit).sort_order(order);
-                ApiRequest::of(&ListCustomerRecords { cursor, ..list })
+                ApiRequest::of(&ListCustomerRecords { cursor, ..list }).fresh()
             }
         }
     }

@@ -86,21 +86,31 @@ impl OpenPurchase {
 
     /// How long until a missing record counts as absence (R13).
     pub(crate) fn until_late(&self, now: Duration) -> Duration {
-        let stored = self.state.latest_send().zip(self.clock).filter(|_| self.given_up.is_none());
-        let passed = match stored {
-            Some((until, clock)) => (clock.earliest(now) - until).to_std().unwrap_or_default(),
-            None => now.saturating_sub(self.given_up.or(self.looking).unwrap_or(now)),
-        };
-        self.policy.absence_after.saturating_sub(passed)
+        self.policy.absence_after.saturating_sub(self.passed(now))
     }
 
     pub(crate) fn is_late(&self, now: Duration) -> bool {
         self.until_late(now).is_zero()
     }
 
+    /// Whether a look shows the lists of so late a time that absence counts: a page from a
+    /// cache is as old as it was there.
+    fn is_late_in(&self, look: &Look) -> bool {
+        self.passed(look.began()).saturating_sub(look.age()) >= self.policy.absence_after
+    }
+
+    /// How long ago the purchase was given up.
+    fn passed(&self, now: Duration) -> Duration {
+        let stored = self.state.latest_send().zip(self.clock).filter(|_| self.given_up.is_none());
+        match stored {
+            Some((until, clock)) => (clock.earliest(now) - until).to_std().unwrap_or_default(),
+            None => now.saturating_sub(self.given_up.or(self.looking).unwrap_or(now)),
+        }
+    }
+
     /// Whether the newest pages are not enough for a conclusion.
     pub(super) fn wants_more(&self, look: &Look) -> bool {
-        self.is_late(look.began())
+        self.is_late_in(look)
             && !look.is_whole()
             && !look.rows().has_precise_marked_row(self.state.marker())
     }
@@ -109,7 +119,7 @@ impl OpenPurchase {
         let evidence = Evidence {
             rows: look.rows(),
             whole: look.is_whole(),
-            late: self.is_late(look.began()),
+            late: self.is_late_in(look),
             seen_before: self.seen_before,
             tracked: &self.tracked,
         };

@@ -21,7 +21,9 @@ pub struct VerifyPolicy {
     pub patience: Duration,
     /// How long after a purchase was given up a missing record means that it was not
     /// made. This must be longer than the longest delay of a request plus the longest
-    /// delay until its record is listed. [`STANDARD`](Self::STANDARD): 15 minutes.
+    /// delay until its record is listed. [`STANDARD`](Self::STANDARD): 15 minutes, which is
+    /// too short off Linux and through a proxy: see
+    /// [`TCP_USER_TIMEOUT`](crate::TransportOptions::TCP_USER_TIMEOUT).
     pub absence_after: Duration,
     /// The largest difference between the server's `Date` and the times of its records.
     /// [`STANDARD`](Self::STANDARD): one minute.

@@ -32,8 +32,8 @@
 //!   is in whole seconds is tracked only if every purchase must be listed: late, with
 //!   whole and readable lists.
 //! * **R13** If nothing is found, and less than `absence_after` has passed since the
-//!   purchase was given up, the outcome is not known yet. If it was never sent, it is
-//!   absent.
+//!   purchase was given up, the outcome is not known yet. A page that a cache had, as its
+//!   `Age` says, was read that much earlier. If the purchase was never sent, it is absent.
 //! * **R14** A purchase is absent only if each list was read as a whole.
 //! * **R15** It is absent only if both lists were read, without filters and from early
 //!   enough.

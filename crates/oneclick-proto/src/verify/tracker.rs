@@ -51,10 +51,10 @@ impl Tracker {
             self.asking_account = self.ids.is_empty();
         }
         if self.asking_account {
-            return Some(ApiRequest::of(&GetAccount));
+            return Some(ApiRequest::of(&GetAccount).fresh());
         }
         let id = ImpactId::new(self.ids.last()?.clone(), self.row.receipt.time_utc.clone());
-        Some(ApiRequest::of(&TrackImpact::new(id)))
+        Some(ApiRequest::of(&TrackImpact::new(id)).fresh())
     }
 
     /// Takes the result of the latest request; `None` if more requests are needed.

@@ -4,21 +4,23 @@ use std::time::Duration;
 
 use http::{Method, Response};
 use oneclick_proto::{
-    Api, BodyReader, Call, CancelImpact, Error, Execution, GetAccount, Machine, PlantTree,
-    RetryPolicy, Step, TransportError, Trees,
+    Api, BodyReader, Call, CancelImpact, Endpoint, Error, Execution, GetAccount, ImpactId, Machine,
+    PlantTree, RetryPolicy, Step, TrackImpact, TransportError, Trees,
 };
 
 type Outcome = Result<Response<Vec<u8>>, TransportError>;
 
 fn finish(outcome: Outcome) -> Error {
+    finish_call(PlantTree::new(Trees::of::<1>()), outcome)
+}
+
+fn finish_call<E: Endpoint>(endpoint: E, outcome: Outcome) -> Error {
     let api = Api::sandbox("test_key").unwrap();
-    let plant = PlantTree::new(Trees::of::<1>());
-    let Step::Send(_, sent) = Call::new(plant).start(&api, RetryPolicy::NEVER, 0, Duration::ZERO)
-    else {
-        panic!("a call sends first");
-    };
+    let step = Call::new(endpoint).start(&api, RetryPolicy::NEVER, 0, Duration::ZERO);
+    let Step::Send(_, sent) = step else { panic!("a call sends first") };
     match sent.finish(outcome, Duration::from_secs(7)) {
-        Step::Done(result) => result.unwrap_err(),
+        Step::Done(Err(error)) => error,
+        Step::Done(Ok(_)) => panic!("it succeeded"),
         Step::Wait(..) | Step::Send(..) => panic!("the policy allows only one attempt"),
     }
 }
@@ -57,17 +59,29 @@ fn the_predicates_tell_failures_apart() {
     assert_eq!(of(&finish(Err(TransportError::exchange("reset")))), "");
     assert_eq!(of(&finish(Err(TransportError::exchange("slow").timed_out(true)))), "timeout");
     assert_eq!(of(&finish(response(200, "{}"))), "decode");
-    for status in (300..600).filter(|status| ![400, 404, 410, 422, 425, 429].contains(status)) {
+    for status in (300..600).filter(|status| ![425, 429].contains(status)) {
         assert_eq!(of(&finish(response(status, OWN))), "status", "{status}");
     }
     for status in [425, 429] {
         assert_eq!(of(&finish(response(status, OWN))), "status, rate limit", "{status}");
     }
-    for status in [400, 404, 410, 422] {
-        assert_eq!(of(&finish(response(status, OWN))), "status, unknown impact", "{status}");
-        let cut = reader(status, 100).cut("reset");
-        assert_eq!(of(&finish(Err(cut))), "", "{status}");
+}
+
+#[test]
+fn only_a_refused_call_that_names_an_impact_has_an_unknown_one() {
+    let id: ImpactId = "U1-2025-03-12T12:00:01.500Z".parse().unwrap();
+    for status in 300..600 {
+        let unknown = [400, 404, 410, 422].contains(&status);
+        let track = finish_call(TrackImpact::new(id.clone()), response(status, OWN));
+        assert_eq!(track.is_unknown_impact(), unknown, "{status}");
+        let cancel = finish_call(CancelImpact::new(id.clone()), response(status, OWN));
+        assert_eq!(cancel.is_unknown_impact(), unknown, "{status}");
+        let cut = Err(reader(status, 100).cut("reset"));
+        assert!(!finish_call(TrackImpact::new(id.clone()), cut).is_unknown_impact(), "{status}");
+        assert!(!finish(response(status, OWN)).is_unknown_impact(), "{status}");
+        assert!(!finish_call(GetAccount, response(status, OWN)).is_unknown_impact(), "{status}");
     }
+    assert!(!Error::from(Trees::new(0).unwrap_err()).is_unknown_impact());
 }
 
 /// The table of executions, as in `Error::classify` and `docs/failures.md`.

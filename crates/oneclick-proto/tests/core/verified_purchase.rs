@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) failing: fn(&str) -> Option<u16>,
     /// The paths of the requests.
     pub(super) requested: Vec<String>,
+    /// Since when a cache responds with the lists of that time, and how it says so.
+    cached: Option<(Duration, &'static str)>,
     /// The states to store before each purchase was sent.
     states: Vec<PurchaseState>,
 }
@@ -100,6 +102,7 @@ impl World {
             gone: None,
             failing: |_| None,
             requested: Vec::new(),
+            cached: None,
             states: Vec::new(),
         }
     }
@@ -122,6 +125,9 @@ impl World {
         let path = request.uri().path().to_owned();
         self.requested.push(path.clone());
         self.now += Duration::from_millis(100);
+        // A read for a verified purchase must not be answered by a cache.
+        let fresh = request.headers().get("cache-control").is_some_and(|it| it == "no-cache");
+        assert_eq!(fresh, request.method() == "GET", "{path}");
         if let Some(status) = (self.failing)(request.uri().path_and_query().unwrap().as_str()) {
             return self.respond(status, OWN);
         }
@@ -137,8 +143,9 @@ impl World {
                     return self.respond(500, "");
                 }
                 let own = path == "/v1/records";
+                let read = self.cached.map_or(self.now, |(since, _)| since);
                 let shown = self.bought.iter().rev().filter(|bought| {
-                    bought.visible <= self.now
+                    bought.visible <= read
                         && self.gone.is_none_or(|gone| self.now < gone)
                         && bought.row["customer"].is_null() == own
                 });
@@ -149,7 +156,12 @@ impl World {
                 });
                 let rows: Vec<_> = rows.collect();
                 let field = if own { "user_records" } else { "customer_records" };
-                self.respond(200, &json!({ field: rows }).to_string())
+                let mut response = self.respond(200, &json!({ field: rows }).to_string())?;
+                if let Some((since, name)) = self.cached {
+                    let age = self.now.saturating_sub(since).as_secs();
+                    response.headers_mut().insert(name, age.into());
+                }
+                Ok(response)
             }
             "/v1/track" => {
                 let query = request.uri().query().unwrap().replace("%3A", ":");
@@ -762,6 +774,35 @@ fn r13_an_old_date_before_the_purchase_does_not_make_it_late() {
     world.now += again.after;
     confirmed(world.run(resume(again.state)));
     assert_eq!(world.sends(), 1);
+}
+
+/// The cache has the lists from right before the record showed, and gives them the `Date` of
+/// its own response.
+#[test]
+fn r13_lists_from_a_cache_are_as_old_as_their_age() {
+    let policy = VerifyPolicy::STANDARD.patience(MINUTE / 2);
+    let (mut world, state) = World::lost_and_late(&[Fate::LostAfter(120), Fate::Answered]);
+    let cached_since = Duration::from_secs(1_100);
+    world.cached = Some((cached_since, "age"));
+    let left = pending(world.run(resume(state.clone()).policy(policy)));
+    // Once the cache has the lists of a time at which absence counts, the record shows.
+    world.cached = Some((world.now, "age"));
+    confirmed(world.run(resume(left.state).policy(policy)));
+    assert_eq!(world.sends(), 0);
+
+    // A purchase that was not made is absent in the lists of a time at which absence counts.
+    let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::Answered]);
+    world.cached = Some((world.now - 2 * MINUTE, "age"));
+    let left = pending(world.run(resume(state).policy(policy.patience(Duration::ZERO))));
+    (world.cached, world.now) = (Some((world.now + MINUTE, "age")), world.now + 2 * MINUTE);
+    confirmed(world.run(resume(left.state).policy(policy)));
+    assert_eq!(world.sends(), 1);
+
+    // The control: a cache that does not say so misleads.
+    let (mut world, state) = World::lost_and_late(&[Fate::LostAfter(120), Fate::Answered]);
+    world.cached = Some((cached_since, "x-age"));
+    confirmed(world.run(resume(state).policy(policy)));
+    assert_eq!(world.bought.len(), 2);
 }
 
 #[test]
