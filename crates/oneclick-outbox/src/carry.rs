@@ -8,7 +8,7 @@ use oneclick_proto::{
 };
 
 use crate::error::OutboxError;
-use crate::intent::{Bought, Status};
+use crate::intent::{Answer, Bought, Status};
 use crate::sqlite::{Held, Permit, Store, Written};
 
 /// How a worker goes about its intents.
@@ -187,16 +187,19 @@ fn conclusion(outcome: Outcome, held: &Held, now: Duration) -> (Written, Gate) {
     let base = Written::new(Status::Unresolved, now, &what);
     let written = match outcome {
         Outcome::Confirmed(receipt) => {
-            let id = ImpactId::from(&receipt);
+            let (id, answer) = (ImpactId::from(&receipt), Some(Answer::receipt(&receipt)));
             let bought = Bought { id, kind: receipt.impact.kind, amount: receipt.impact.amount };
             let state = held.state.clone();
-            Written { status: Status::Bought, state, bought: Some(bought), ..base }
+            Written { status: Status::Bought, state, bought: Some(bought), answer, ..base }
         }
         // A key that is refused today may be replaced, so it is no fault of the intent.
         Outcome::Refused(_) if matches!(gate, Gate::Pause(_)) => {
             Written { status: Status::Ready, tries: held.tries, ..base }
         }
-        Outcome::Refused(_) => Written { status: Status::Refused, problem: Some(what), ..base },
+        Outcome::Refused(error) => {
+            let answer = Answer::refusal(&error);
+            Written { status: Status::Refused, problem: Some(what), answer, ..base }
+        }
         Outcome::NotBought(NotBought { state, .. }) if state.may_send() => {
             let due = now + wait(held.tries);
             let problem = Some(what);

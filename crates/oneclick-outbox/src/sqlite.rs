@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Now};
 use crate::error::OutboxError;
-use crate::intent::{Bought, Counts, Entry, Event, Status};
+use crate::intent::{Answer, Bought, Counts, Entry, Event, Status};
 
 /// The steps of the schema. The number of those that were taken is its version.
 const MIGRATIONS: [&str; 1] = [include_str!("sqlite/001.sql")];
@@ -198,6 +198,7 @@ pub(crate) struct Written {
     pub(crate) tries: u32,
     pub(crate) state: Option<PurchaseState>,
     pub(crate) bought: Option<Bought>,
+    pub(crate) answer: Option<Answer>,
     pub(crate) problem: Option<String>,
     pub(crate) found: Vec<ImpactId>,
     pub(crate) what: String,
@@ -211,6 +212,7 @@ impl Written {
             tries: 0,
             state: None,
             bought: None,
+            answer: None,
             problem: None,
             found: Vec::new(),
             what: what.to_owned(),
@@ -420,13 +422,15 @@ impl Store {
             let rows = tx.execute(
                 "UPDATE oneclick_outbox_intent
                  SET held = 0, status = :status, due = :due, tries = :tries, state = :state,
-                     bought = :bought, problem = :problem, found = :found, done_at = :done
+                     bought = :bought, answer = :answer, problem = :problem, found = :found,
+                     done_at = :done
                  WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch, ":status": written.status.as_str(),
                     ":due": millis(written.due), ":tries": written.tries,
                     ":state": written.state.as_ref().map(json),
                     ":bought": written.bought.as_ref().map(json),
+                    ":answer": written.answer.as_ref().map(json),
                     ":problem": written.problem, ":found": found,
                     ":done": written.status.is_final().then(wall),
                 },
@@ -569,7 +573,7 @@ impl Store {
             tx.execute(
                 "UPDATE oneclick_outbox_intent
                  SET held = 0, status = :status, due = :due, tries = 0, state = :state, bought = :bought,
-                     problem = :problem, found = NULL, done_at = :done, epoch = epoch + 1
+                     answer = NULL, problem = :problem, found = NULL, done_at = :done, epoch = epoch + 1
                  WHERE id = :id",
                 named_params! {
                     ":id": id, ":status": written.status.as_str(), ":due": millis(written.due),
@@ -587,7 +591,10 @@ impl Store {
     pub(crate) fn erase(&self, before: &str) -> Result<u64, OutboxError> {
         self.write(|tx| {
             let rows = tx.execute(
-                "UPDATE oneclick_outbox_intent SET request = NULL
+                "UPDATE oneclick_outbox_intent
+                 SET request = NULL, answer = CASE status WHEN 'refused'
+                     THEN json_set(answer, '$.body', json_object(
+                         'type', answer ->> '$.body.type', 'message', problem)) END
                  WHERE request IS NOT NULL AND done_at < ?1
                    AND status IN ('bought', 'refused', 'cancelled', 'dropped')",
                 [before],
@@ -609,7 +616,7 @@ const LONGEST_GATE: Duration = Duration::from_secs(120);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 const ENTRY: &str = "SELECT id, namespace, key, request, status, enqueued_at, done_at, state, \
-                     bought, problem, found, epoch FROM oneclick_outbox_intent";
+                     bought, answer, problem, found, epoch FROM oneclick_outbox_intent";
 
 struct Gate {
     not_before: Duration,
@@ -734,6 +741,10 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
     // A request of a newer version is shown without its purchase.
     let request = request.and_then(|text| serde_json::from_str::<Request<Purchase>>(&text).ok());
     let bought: Option<String> = row.get("bought")?;
+    let bought: Option<Bought> =
+        bought.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?;
+    let answer: Option<String> = row.get("answer")?;
+    let answer = answer.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?;
     let found: Option<String> = row.get("found")?;
     let parse = |text: String| serde_json::from_str::<Vec<ImpactId>>(&text).map_err(unreadable);
     Ok(Entry {
@@ -745,7 +756,8 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
         enqueued_at: row.get("enqueued_at")?,
         done_at: row.get("done_at")?,
         sends: stored_state(row, id).ok().flatten().map_or(0, |state| state.sends()),
-        bought: bought.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?,
+        answer: answer.or_else(|| bought.as_ref().map(Answer::bought)),
+        bought,
         problem: row.get("problem")?,
         found: found.map(parse).transpose()?.unwrap_or_default(),
     })

@@ -119,6 +119,8 @@ fn one_bad_intent_is_refused_and_the_others_go_on() {
     let refused = entry(&outbox, "order-1");
     assert_eq!(refused.status, Status::Refused);
     assert!(refused.problem.unwrap().contains("400"));
+    let answer = refused.answer.unwrap();
+    assert_eq!((answer.status, &answer.body["message"]), (400, &"no".into()));
     assert_eq!((outbox.counts().unwrap().refused, world.bought()), (1, 2));
 }
 
