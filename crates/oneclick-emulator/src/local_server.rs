@@ -284,11 +284,8 @@ async fn serve<R, F>(
     let _ = timeout(grace, ended).await;
 }
 
-async fn connection<R, F>(
-    stream: TcpStream,
-    state: Arc<State<R>>,
-    mut stopped: watch::Receiver<()>,
-) where
+async fn connection<R, F>(stream: TcpStream, state: Arc<State<R>>, mut stopped: watch::Receiver<()>)
+where
     R: Fn(Request<Vec<u8>>) -> F + Send + Sync + 'static,
     F: Future<Output = Outgoing> + Send + 'static,
 {
