@@ -323,6 +323,7 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
 
     /// Buy through an outbox: stored first, then sent, and bought once.
+    #[command(after_help = example("oneclick --local outbox serve"))]
     Outbox {
         #[command(subcommand)]
         command: outbox::Command,

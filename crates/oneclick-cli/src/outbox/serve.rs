@@ -76,11 +76,10 @@ pub(super) fn run(session: Session, args: &Args) -> Result<(), Failure> {
     let (ends, end) = mpsc::channel();
 
     // Before the URL is printed: whoever reads it may interrupt at once.
-    let (interrupted, stop) = (ends.clone(), worker.stop_handle());
-    let stopping = shop.clone();
+    let (interrupted, handle, told) = (ends.clone(), worker.stop_handle(), shop.clone());
     interrupt::call(move || {
-        stopping.stop();
-        stop.stop();
+        told.stop();
+        handle.stop();
         // The command may have ended meanwhile.
         let _ = interrupted.send(Ok(()));
     });
@@ -89,6 +88,9 @@ pub(super) fn run(session: Session, args: &Args) -> Result<(), Failure> {
         LocalServer::start(listen, args.allow_host.clone(), move |request| asked.respond(&request));
     let server =
         server.map_err(|error| Failure::machine(format!("could not listen on {listen}"), error))?;
+    if session.production {
+        output::notice(session.quiet, "this is production: each purchase costs money");
+    }
     if !listen.ip().is_loopback() {
         output::notice(session.quiet, "others on the network can buy here: it has no passwords");
     }
@@ -117,7 +119,7 @@ fn work(
 ) -> Result<(), OutboxError> {
     let mut wait = Duration::from_secs(1);
     while !shop.is_stopping() {
-        let worked = match session.client.whoami() {
+        let ended = match session.client.whoami() {
             Ok(account) => {
                 let mut policy = Known::load(session, &account).policy();
                 if let Some(settle) = settle {
@@ -128,7 +130,7 @@ fn work(
             }
             Err(error) => Err(OutboxError::Account(Box::new(error))),
         };
-        match worked {
+        match ended {
             Ok(()) => wait = Duration::from_secs(1),
             Err(error @ OutboxError::OtherAccount { .. }) => return Err(error),
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -142,16 +142,19 @@ fn send(
     let host = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
-    if !headers.iter().any(|header| header.starts_with("host: ")) {
-        head += &format!("host: {host}\r\n");
-    }
-    if method == "POST" {
-        let length = body.len();
-        head += &format!("content-type: application/json\r\ncontent-length: {length}\r\n");
-    }
+    let names = |name: &str| headers.iter().any(|header| header.starts_with(name));
+    let host = if names("host: ") { String::new() } else { format!("host: {host}\r\n") };
+    let about_body = match method {
+        "POST" => {
+            format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len())
+        }
+        _ => String::new(),
+    };
     let lines: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
-    write!(stream, "{head}{lines}\r\n{body}")?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nconnection: close\r\n{host}{about_body}{lines}\r\n{body}"
+    )?;
     Ok(stream)
 }
 
@@ -459,6 +462,46 @@ fn while_the_api_is_down_purchases_are_stored_and_another_account_is_refused() {
     let arguments = ["outbox", "serve", "--listen", "127.0.0.1:0", "--database", &database];
     let Finished { code, stderr, .. } = setup.run(&arguments);
     assert!(code == 2 && stderr.contains("belongs to the account"), "{code}: {stderr}");
+}
+
+#[test]
+fn the_commands_of_the_guide_do_what_they_say() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        let _ = writeln!(io::stderr(), "NOT TESTED: curl is missing on this machine");
+        return;
+    }
+    let guide = include_str!("../../../../docs/serve.md");
+    let blocks = guide.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks: Vec<_> = blocks.collect();
+    let [serve, buy, read, watch] = &blocks[..] else { panic!("{blocks:?}") };
+    let ready = "n=0; until curl -so ready http://127.0.0.1:8788/_outbox/health; do
+        n=$((n + 1)); test $n -lt 200; sleep 0.05; done\n";
+    let script = [serve, "trap \"kill $!\" EXIT\n", ready, buy, buy, read, watch].concat();
+    // A port that another program of this machine is unlikely to take meanwhile.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let script = script.replace("outbox serve", &format!("outbox serve --listen 127.0.0.1:{port}"));
+    let script = script.replace("8788", &port.to_string()).replace("curl ", "curl -sfw '\\n' ");
+
+    let setup = Setup::of("http://127.0.0.1:1");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let done = Command::new("/bin/sh")
+        .args(["-ec", &script])
+        .env_clear()
+        .env("HOME", &setup.home)
+        .env("PATH", format!("{}:{path}", program.parent().unwrap().display()))
+        .current_dir(&setup.home)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    let output = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{script}: {output}{said}");
+    let lines: Vec<_> = output.lines().filter(|line| line.starts_with('{')).collect();
+    let [first, second, records, impact, health, counts] = &lines[..] else { panic!("{output}") };
+    assert_eq!(first, second);
+    assert!(first.contains(r#""tree_planted":5"#) && records.contains("ada@example.com"));
+    assert!(impact.contains(r#""customer_impact":{"tree_planted":5"#), "{impact}");
+    assert!(health.contains("ok") && counts.contains(r#""bought":1"#), "{health} {counts}");
 }
 
 /// A shop in another language buys one tree for each of three orders. It and the outbox are

@@ -78,13 +78,13 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
     #[test]
     fn a_key_is_a_string_or_what_everybody_sends() {
-        let key = |values: &[&str]| idempotency_key(&headers(IDEMPOTENCY_KEY, values));
+        let key = |values: &[&str]| idempotency_key(&headers(&IDEMPOTENCY_KEY, values));
         assert_eq!(key(&[]), Ok(None));
         for (text, expected) in [
             ("\"order-123\"", "order-123"),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_preferred_wait_is_capped_and_nonsense_is_ignored() {
-        let wait = |values: &[&str]| preferred_wait(&headers(PREFER, values));
+        let wait = |values: &[&str]| preferred_wait(&headers(&PREFER, values));
         for (values, seconds) in [
             (&["wait=20"][..], 20),
             (&["respond-async, Wait=\"7\""], 7),

@@ -132,11 +132,10 @@ impl Shop {
         let usual = if enqueued.is_new { USUAL_WAIT } else { Duration::ZERO };
         let answered = self.settled(enqueued.id, &key, preferred.unwrap_or(usual));
         let mut response = answered.unwrap_or_else(Refusal::response);
-        if let Some(wait) = preferred {
-            let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
-            let applied =
-                applied.map(|wait| response.headers_mut().insert("preference-applied", wait));
-            debug_assert!(applied.is_ok());
+        let applied =
+            preferred.map(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())));
+        if let Some(Ok(applied)) = applied {
+            response.headers_mut().insert("preference-applied", applied);
         }
         Ok(response)
     }
@@ -168,15 +167,12 @@ impl Shop {
                 format!("the outbox is paused: {reason}; `oneclick outbox resume` ends that")
             }),
         ];
-        let reasons: String = reasons
-            .into_iter()
-            .flatten()
-            .flat_map(|text| [" (", &text, ")"].map(str::to_owned))
-            .collect();
+        let reasons: Vec<_> = reasons.into_iter().flatten().collect();
         let text = format!(
-            "the purchase with the key {key:?} is stored and still being settled{reasons}: send \
-             the same request again, and add `Prefer: wait=20` to have it wait so many seconds"
+            "the purchase with the key {key:?} is stored and still being settled: send the same \
+             request again, and add `Prefer: wait=20` to have it wait so many seconds"
         );
+        let text = [vec![text], reasons].concat().join("; ");
         Refusal::keyed(StatusCode::CONFLICT, text, entry.status).retry_after(SOON)
     }
 
@@ -202,9 +198,10 @@ impl Shop {
         let buys = !matches!(request.method(), &Method::GET | &Method::HEAD)
             && request.uri().path() != "/v1/cancel_impact";
         let response = client.transport().send(sent).map_err(|error| {
-            let status = match error.is_timeout() {
-                true => StatusCode::GATEWAY_TIMEOUT,
-                false => StatusCode::BAD_GATEWAY,
+            let status = if error.is_timeout() {
+                StatusCode::GATEWAY_TIMEOUT
+            } else {
+                StatusCode::BAD_GATEWAY
             };
             let bought = match (buys, error.phase()) {
                 (false, _) => "",
