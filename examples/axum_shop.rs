@@ -1,204 +1,134 @@
 //! A shop on axum that plants a tree with every order, and never plants one
 //! twice.
 //!
-//! Three rules ensure this:
-//!
-//! 1. An order is stored as parked, with the state of its purchase, before its request
-//!    leaves. It stays parked if the response is lost, the shop crashes or the customer
-//!    closes the browser.
-//! 2. A second request for a parked order sends nothing.
-//! 3. Parked orders are resumed from their states: all are looked up in one walk of the
-//!    lists, and one is sent again only if no list shows it long after.
-//!
-//! A refund cancels the tree, which is safe to repeat.
+//! 1. The order and its tree's intent are stored in one `SQLite` transaction: either both
+//!    exist or neither. The handler sends nothing.
+//! 2. A worker in the same process plants the trees. If it dies, the next process goes on:
+//!    the test below kills the shop in the middle of a purchase.
+//! 3. A refund cancels the tree, which is safe to repeat, or drops one that was not planted.
 //!
 //! The example sends a few orders to its own HTTP interface and ends.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt::Display;
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{Request, Response, StatusCode};
-use axum::routing::post;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::Utc;
 use oneclick_examples::{Failure, Place};
-use oneclick_reqwest::{
-    AsyncClient, AsyncTransport, CancelImpact, Client, Email, ImpactId, Intent, Machine, Outcome,
-    PlantTree, Purchase, PurchaseState, Reason, Settled, Settlement, Step, Transport,
-    TransportError, Trees, VerifiedPurchase,
-};
-use serde::{Deserialize, Serialize};
+use oneclick_outbox::rusqlite::{Connection, TransactionBehavior};
+use oneclick_outbox::{Outbox, OutboxError, Status, Worker, enqueue};
+use oneclick_reqwest::{Api, CancelImpact, Client, Email, PlantTree, Reason, Trees};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const SHOP: &str = "axum-shop";
 
 /// The body of `POST /orders`.
 #[derive(Deserialize)]
 struct Order {
-    id: u64,
-    email: String,
-}
-
-/// The tree of an order.
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Tree {
-    /// It has a receipt, or a record.
-    Planted(ImpactId),
-    /// It may have been planted.
-    Parked,
-    /// The API refused it.
-    NotPlanted,
-    /// It was cancelled, since the order was refunded.
-    Cancelled,
-}
-
-/// A line of the shop's order book.
-#[derive(Clone)]
-struct Entry {
-    /// Another process needs this and the state to resume it.
-    purchase: Purchase,
-    state: PurchaseState,
-    tree: Tree,
+    id: i64,
+    email: Email,
 }
 
 #[derive(Clone)]
 struct Shop {
-    /// In your shop: `oneclick_reqwest::Client`.
-    client: AsyncClient<Unlucky>,
-    /// In your shop: a table in the database, unique in the order's id.
-    book: Arc<Mutex<BTreeMap<u64, Entry>>>,
+    client: Client,
+    database: Arc<Mutex<Connection>>,
+    /// In the same file.
+    outbox: Outbox,
 }
 
-/// `POST /orders`
-async fn order(
-    State(shop): State<Shop>,
-    Json(order): Json<Order>,
-) -> Result<Json<Tree>, StatusCode> {
-    let email = Email::new(order.email).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    let tree = PlantTree::new(Trees::of::<1>()).customer(email);
-    let purchase = VerifiedPurchase::new(&intent(order.id), tree)
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    if let Some(tree) = shop.park(order.id, &purchase) {
-        // A second click, or a retry: it gets what is known.
-        return Ok(Json(tree));
+/// Shows the text to the customer, which an example may do.
+fn failed(error: impl Display) -> (StatusCode, String) {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+type Answer = Result<Json<Value>, (StatusCode, String)>;
+
+/// `POST /orders`. A second click stores nothing.
+async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Answer {
+    shop.store(order.id, order.email).map_err(failed)?;
+    shop.tree(order.id)
+}
+
+/// `GET /orders/{id}`
+async fn show(State(shop): State<Shop>, Path(id): Path<i64>) -> Answer {
+    shop.tree(id)
+}
+
+/// `POST /orders/{id}/refund`. The customer may ask again after any failure.
+async fn refund(State(shop): State<Shop>, Path(id): Path<i64>) -> Answer {
+    let entry = shop.outbox.find(SHOP, &key(id)).map_err(failed)?;
+    let entry = entry.ok_or_else(|| (StatusCode::NOT_FOUND, "no such order".to_owned()))?;
+    match (entry.status, entry.bought) {
+        (Status::Bought, Some(bought)) => {
+            let reason = Reason::new("order refunded").map_err(failed)?;
+            let cancel = CancelImpact::new(bought.id).reason(reason);
+            let cancelled = shop.client.cancel_impact(cancel).await.map_err(failed)?;
+            Ok(Json(json!({ "cancelled_on": cancelled.cancelled_on })))
+        }
+        // Nothing has left. It fails if a worker has taken it meanwhile.
+        (Status::Ready, _) => {
+            shop.outbox.drop_intent(entry.id).map_err(failed)?;
+            shop.tree(id)
+        }
+        (Status::Claimed | Status::Open, _) => {
+            Err((StatusCode::CONFLICT, "the tree is being planted: ask again".to_owned()))
+        }
+        _ => shop.tree(id),
     }
-    Ok(Json(shop.buy(order.id, purchase).await))
 }
 
-fn intent(order: u64) -> Intent {
-    Intent::new("axum-shop", &format!("order-{order}:tree"))
-}
-
-/// `POST /orders/{id}/refund`
-async fn refund(State(shop): State<Shop>, Path(id): Path<u64>) -> Result<Json<Tree>, StatusCode> {
-    let tree = shop.book().get(&id).map(|entry| entry.tree.clone());
-    let cancel = match tree {
-        None => return Err(StatusCode::NOT_FOUND),
-        Some(Tree::Planted(impact)) => CancelImpact::new(impact),
-        // A parked order has to be looked up first.
-        Some(Tree::Parked) => return Err(StatusCode::CONFLICT),
-        Some(tree) => return Ok(Json(tree)),
-    };
-    let reason = Reason::new("order refunded").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    // Cancelling twice is safe, so the customer may ask again after any failure.
-    shop.client.cancel_impact(cancel.reason(reason)).await.map_err(|error| {
-        eprintln!("refund of order {id}: {error}");
-        StatusCode::BAD_GATEWAY
-    })?;
-    shop.settle(id, Tree::Cancelled);
-    Ok(Json(Tree::Cancelled))
+fn key(order: i64) -> String {
+    format!("order-{order}:tree")
 }
 
 impl Shop {
-    /// Parks a new order; returns the tree of one that is not new.
-    fn park(&self, id: u64, purchase: &VerifiedPurchase) -> Option<Tree> {
-        let mut book = self.book();
-        if let Some(entry) = book.get(&id) {
-            return Some(entry.tree.clone());
-        }
-        let (state, purchase) = (purchase.state().clone(), purchase.purchase().clone());
-        book.insert(id, Entry { purchase, state, tree: Tree::Parked });
-        None
+    fn open(api: Api, database: &FilePath) -> Result<Self, Failure> {
+        let connection = Connection::open(database)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, email TEXT NOT NULL)",
+        )?;
+        let outbox = Outbox::open(database)?;
+        let database = Arc::new(Mutex::new(connection));
+        Ok(Self { client: Client::new(api)?, database, outbox })
     }
 
-    /// Drives a purchase to its end, or to its first wait: then it stays parked.
-    async fn buy(&self, id: u64, purchase: VerifiedPurchase) -> Tree {
-        let transport = self.client.transport();
-        let mut step = self.client.start(purchase);
-        loop {
-            step = match step {
-                Step::Send(request, sent) => {
-                    if sent.may_buy() {
-                        self.store(id, sent.state());
-                    }
-                    sent.finish(transport.send(request).await, transport.now())
-                }
-                Step::Wait(_, waiting) => {
-                    self.store(id, waiting.state());
-                    return Tree::Parked;
-                }
-                Step::Done(outcome) => return self.end(id, outcome),
-            };
-        }
+    /// Stores an order and its tree, both or neither.
+    fn store(&self, id: i64, email: Email) -> Result<(), OutboxError> {
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute("INSERT OR IGNORE INTO orders VALUES (?1, ?2)", (id, email.as_str()))?;
+        enqueue(&tx, SHOP, &key(id), PlantTree::new(Trees::of::<1>()).customer(email))?;
+        Ok(tx.commit()?)
     }
 
-    /// Stores how a purchase ended.
-    fn end(&self, id: u64, outcome: Outcome) -> Tree {
-        println!("  order {id}: {outcome}");
-        let (tree, state) = match outcome {
-            Outcome::Confirmed(receipt) => (Tree::Planted(receipt.into()), None),
-            Outcome::Refused(_) => (Tree::NotPlanted, None),
-            Outcome::Cancelled(_) => (Tree::Cancelled, None),
-            // It is sent again when it is resumed.
-            Outcome::NotBought(not) => (Tree::Parked, Some(not.state)),
-            Outcome::Pending(pending) => (Tree::Parked, Some(pending.state)),
-            // Here a real shop calls a person.
-            Outcome::Unresolved(left) => (Tree::Parked, Some(left.state)),
-        };
-        if let Some(state) = state {
-            self.store(id, &state);
-        }
-        self.settle(id, tree.clone());
-        tree
+    /// What is known of an order's tree.
+    fn tree(&self, id: i64) -> Answer {
+        let entry = self.outbox.find(SHOP, &key(id)).map_err(failed)?;
+        let entry = entry.ok_or_else(|| (StatusCode::NOT_FOUND, "no such order".to_owned()))?;
+        let impact = entry.bought.map(|bought| bought.id.to_string());
+        Ok(Json(json!({ "tree": entry.status, "impact": impact })))
     }
 
-    fn store(&self, id: u64, state: &PurchaseState) {
-        if let Some(entry) = self.book().get_mut(&id) {
-            entry.state = state.clone();
-        }
-    }
-
-    fn settle(&self, id: u64, tree: Tree) {
-        if let Some(entry) = self.book().get_mut(&id) {
-            entry.tree = tree;
-        }
-    }
-
-    /// Resumes all parked orders. A real shop does so every few minutes, for orders that
-    /// have been parked for longer than any handler takes.
-    async fn reconcile(&self) -> Result<(), Failure> {
-        let mut parked = Vec::new();
-        let mut ids = Vec::new();
-        for (id, entry) in self.book().clone() {
-            if matches!(entry.tree, Tree::Parked) {
-                let purchase = VerifiedPurchase::resume(&intent(id), entry.purchase, entry.state)?;
-                parked.push(purchase);
-                ids.push(id);
-            }
-        }
-        // One walk finds them all.
-        for (id, settled) in ids.into_iter().zip(self.client.run(Settlement::new(parked)).await) {
-            match settled {
-                Settled::Done(outcome) => self.end(id, *outcome),
-                Settled::Absent(purchase) => self.buy(id, *purchase).await,
-            };
-        }
-        Ok(())
-    }
-
-    fn book(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Serves and plants until it is killed.
+    async fn run(self, listener: tokio::net::TcpListener) -> Result<(), Failure> {
+        let worker = Worker::new(&self.outbox, self.client.clone());
+        let router = Router::new()
+            .route("/orders", post(order))
+            .route("/orders/{id}", get(show))
+            .route("/orders/{id}/refund", post(refund))
+            .with_state(self);
+        let works = tokio::spawn(async move { worker.run().await });
+        let serves = tokio::spawn(async move { axum::serve(listener, router).await });
+        works.await??;
+        Ok(serves.await??)
     }
 }
 
@@ -206,87 +136,127 @@ impl Shop {
 async fn main() -> Result<(), Failure> {
     let place = Place::find()?;
     println!("A shop that plants a tree with every order, against {place}");
-    let inner = Client::new(place.api())?.transport().clone();
-    let outage = Arc::new(AtomicBool::new(false));
-    let unlucky = Unlucky { inner, outage: outage.clone() };
-    let client = AsyncClient::with_transport(place.api(), unlucky);
-    let shop = Shop { client, book: Arc::default() };
-
+    // Another order in each run, since the hosted sandbox remembers those of earlier runs.
+    let id = Utc::now().timestamp_millis();
+    let database = std::env::temp_dir().join(format!("axum_shop-{id}.db"));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/orders", listener.local_addr()?);
-    let router = Router::new()
-        .route("/orders", post(order))
-        .route("/orders/{id}/refund", post(refund))
-        .with_state(shop.clone());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let shop = tokio::spawn(Shop::open(place.api(), &database)?.run(listener));
 
-    // The customers are blocking clients.
-    tokio::task::spawn_blocking(move || -> Result<(), Failure> {
-        // New customers in each run, so that no earlier run's trees are found.
-        let run = Utc::now().timestamp_millis();
-        let (ada, bob) = (format!("ada+{run}@example.com"), format!("bob+{run}@example.com"));
-        println!("order 1:             {}", post_order(&url, 1, &ada)?);
-        println!("order 1, once more:  {}", post_order(&url, 1, &ada)?);
-        outage.store(true, Ordering::Relaxed);
-        println!("order 2, lost:       {}", post_order(&url, 2, &bob)?);
-        outage.store(false, Ordering::Relaxed);
-        println!("order 2, once more:  {}", post_order(&url, 2, &bob)?);
-        println!("order 1, refunded:   {}", post_json(&format!("{url}/1/refund"), String::new())?);
+    // The customer is a blocking client.
+    let ordered = tokio::task::spawn_blocking(move || -> Result<(), Failure> {
+        println!("ordered:          {}", post_order(&url, id)?);
+        println!("and once more:    {}", post_order(&url, id)?);
+        println!("planted:          {}", wait_until_planted(&url, id)?);
+        let refund = || Ok::<_, Failure>(ureq::post(format!("{url}/{id}/refund")).send_empty()?);
+        println!("refunded:         {}", refund()?.into_body().read_to_string()?);
+        println!("and once more:    {}", refund()?.into_body().read_to_string()?);
         Ok(())
     })
-    .await??;
-
-    println!("Parked orders are resumed:");
-    shop.reconcile().await?;
-    let book = shop.book().clone();
-    for (id, entry) in book {
-        let tree = match entry.tree {
-            Tree::Planted(impact) => format!("planted as {impact}"),
-            Tree::Parked => "parked".into(),
-            Tree::NotPlanted => "not planted".into(),
-            Tree::Cancelled => "cancelled".into(),
-        };
-        println!("At the end, order {id} is {tree}");
-    }
-    server.abort();
-    Ok(())
+    .await?;
+    shop.abort();
+    std::fs::remove_file(database)?;
+    ordered
 }
 
-fn post_order(url: &str, id: u64, email: &str) -> Result<String, Failure> {
-    post_json(url, serde_json::json!({ "id": id, "email": email }).to_string())
-}
-
-fn post_json(url: &str, body: String) -> Result<String, Failure> {
+fn post_order(url: &str, id: i64) -> Result<String, Failure> {
+    let body = json!({ "id": id, "email": "ada@example.com" }).to_string();
     let response = ureq::post(url).header("content-type", "application/json").send(body)?;
     Ok(response.into_body().read_to_string()?)
 }
 
-/// A transport that loses responses during an outage: that of a purchase, which was
-/// executed, and those of the reads that look for it.
-#[derive(Clone)]
-struct Unlucky {
-    inner: Transport,
-    outage: Arc<AtomicBool>,
+/// For half a minute.
+fn wait_until_planted(url: &str, id: i64) -> Result<String, Failure> {
+    for _ in 0..600 {
+        let tree = ureq::get(format!("{url}/{id}")).call()?.into_body().read_to_string()?;
+        if tree.contains("bought") {
+            return Ok(tree);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(Failure::new("the tree is not planted yet"))
 }
 
-impl AsyncTransport for Unlucky {
-    type Body = <Transport as AsyncTransport>::Body;
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
 
-    async fn send(
-        &self,
-        request: Request<Vec<u8>>,
-    ) -> Result<Response<Self::Body>, TransportError> {
-        let is_whoami = request.uri().path() == "/v1/whoami";
-        let response = self.inner.send(request).await?;
-        let lost = self.outage.load(Ordering::Relaxed) && !is_whoami;
-        if lost { Err(TransportError::exchange("lost on purpose")) } else { Ok(response) }
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    use oneclick_emulator::{Fault, FaultRule, Server};
+
+    use super::*;
+
+    /// The shop as a process, which a test starts.
+    #[test]
+    #[ignore = "it runs until it is killed"]
+    fn process() {
+        let var = |name| std::env::var(name).unwrap();
+        let api = Api::with_base_url(var("SHOP_API"), "test_shop").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            println!("\nhttp://{}/orders", listener.local_addr().unwrap());
+            let shop = Shop::open(api, FilePath::new(&var("SHOP_DATABASE"))).unwrap();
+            shop.run(listener).await.unwrap();
+        });
     }
 
-    async fn sleep(&self, duration: Duration) {
-        self.inner.sleep(duration).await;
+    /// Starts the shop, and returns its URL.
+    fn start(server: &Server, database: &FilePath) -> (Killed, String) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--ignored", "--exact", "--nocapture", "tests::process"])
+            .env("SHOP_API", server.base_url())
+            .env("SHOP_DATABASE", database)
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let url = lines.find(|line| line.starts_with("http://"));
+        (Killed(child), url.unwrap())
     }
 
-    fn now(&self) -> Duration {
-        self.inner.now()
+    /// Is killed when it is dropped.
+    struct Killed(Child);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_shop_that_is_killed_in_the_middle_of_a_purchase_plants_once() {
+        let folder = std::env::temp_dir().join(format!("axum_shop-test-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let database = folder.join("shop.db");
+        let server = Server::start().unwrap();
+        let late = Fault::LateResponse { millis: 60_000 };
+        server.emulator().inject(FaultRule::new(late).on("/v1/plant_tree").times(1));
+        let planted = || {
+            let emulator = server.emulator();
+            emulator.account("test_shop").map_or(0, |account| account.ledger().count())
+        };
+
+        let (shop, url) = start(&server, &database);
+        post_order(&url, 1).unwrap();
+        for _ in 0..3_000 {
+            if planted() == 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(shop);
+        // A minute passes, for which the dead process holds the intent.
+        let expire = "UPDATE oneclick_outbox_intent SET due = 0 WHERE status = 'open'";
+        assert_eq!(Connection::open(&database).unwrap().execute(expire, []).unwrap(), 1);
+
+        let (_shop, url) = start(&server, &database);
+        post_order(&url, 1).unwrap();
+        wait_until_planted(&url, 1).unwrap();
+        assert_eq!(planted(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
