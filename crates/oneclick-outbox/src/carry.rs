@@ -150,8 +150,7 @@ impl<'a> Carried<'a> {
         let due = self.store.now().since_boot;
         let written =
             Written { tries, state, ..Written::new(status, due, "let go before it was sent") };
-        self.store.finish(&self.held, &written)?;
-        Ok(status)
+        self.write(written)
     }
 
     /// Leaves an intent to a person that cannot even be started: its state is that of another
@@ -160,22 +159,35 @@ impl<'a> Carried<'a> {
         let (state, problem) = (self.held.state.clone(), Some(error.to_string()));
         let now = self.store.now().since_boot;
         let written = Written::new(Status::Unresolved, now, "it cannot be started");
-        self.store.finish(&self.held, &Written { state, problem, ..written })?;
-        Ok(Status::Unresolved)
+        self.write(Written { state, problem, ..written })
     }
 
     /// Writes the outcome.
     pub(crate) fn finish(self, outcome: Outcome) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
         let (written, gate) = conclusion(outcome, &self.held, now);
-        self.store.finish(&self.held, &written)?;
+        let status = self.write(written)?;
         match gate {
             Gate::Open => self.store.gate_open()?,
             Gate::Close(wait) => self.store.gate_close(wait)?,
             Gate::Pause(reason) => self.store.pause(Some(&reason))?,
             Gate::Same => {}
         }
-        Ok(written.status)
+        Ok(status)
+    }
+
+    /// Writes it, unless the impact is that of another intent, since responses were swapped:
+    /// after a receipt, the next worker looks for the intent's own record, and after that a
+    /// person does.
+    fn write(&self, written: Written) -> Result<Status, OutboxError> {
+        let (what, due) = (written.what.clone(), written.due);
+        self.store.finish(&self.held, written, |key| {
+            let received = self.permitted.is_some();
+            let status = if received { Status::Open } else { Status::Unresolved };
+            let what = format!("{what}, which is the impact of the intent {key:?}");
+            let (state, problem) = (self.held.state.clone(), Some(what.clone()));
+            Written { state, problem, ..Written::new(status, due, &what) }
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use oneclick_proto::{Error, Impact, ImpactId, ImpactKind, Purchase, Receipt};
+use oneclick_proto::{Error, Impact, ImpactId, ImpactKind, Purchase, Receipt, RecordedMetadata};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -100,9 +100,13 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
+    /// Without metadata: the API's own receipts show none, and one that was built from a record
+    /// shows the intent's marker.
     pub(crate) fn receipt(receipt: &Receipt) -> Self {
+        let mut receipt = receipt.clone();
+        receipt.metadata = RecordedMetadata::default();
         // A receipt has no maps with keys that are no texts, so this cannot fail.
-        Self { status: 200, body: serde_json::to_value(receipt).unwrap_or_default() }
+        Self { status: 200, body: serde_json::to_value(&receipt).unwrap_or_default() }
     }
 
     /// The receipt without its customer, once that was erased.

@@ -414,10 +414,20 @@ impl Store {
         })
     }
 
-    /// Writes what became of a row and lets it go. If another worker has taken it since, only
-    /// the event is written, for a person to see; the result is then `false`.
-    pub(crate) fn finish(&self, held: &Held, written: &Written) -> Result<bool, OutboxError> {
+    /// Writes what became of a row and lets it go; returns its status then. If it was bought as
+    /// the impact of another intent, `of_another` says what is written, from that one's key. If
+    /// another worker has taken it since, only the event is written, for a person to see.
+    pub(crate) fn finish(
+        &self,
+        held: &Held,
+        written: Written,
+        of_another: impl FnOnce(&str) -> Written,
+    ) -> Result<Status, OutboxError> {
         self.write(|tx| {
+            let written = match intent_with(tx, held, written.bought.as_ref())? {
+                Some(key) => of_another(&key),
+                None => written,
+            };
             let found = (!written.found.is_empty()).then(|| json(&written.found));
             let rows = tx.execute(
                 "UPDATE oneclick_outbox_intent
@@ -436,12 +446,12 @@ impl Store {
                 },
             )?;
             let what = if rows == 1 {
-                written.what.clone()
+                written.what
             } else {
                 format!("too late, another worker has it: {}", written.what)
             };
             note(tx, held.id, held.epoch, &what)?;
-            Ok(rows == 1)
+            Ok(written.status)
         })
     }
 
@@ -640,6 +650,16 @@ fn gate(connection: &Connection) -> Result<Gate, OutboxError> {
             Ok(Gate { not_before, failures: row.get(1)?, paused: row.get(2)? })
         },
     )?)
+}
+
+/// The key of another intent that was bought as this impact.
+fn intent_with(
+    tx: &Transaction<'_>,
+    held: &Held,
+    bought: Option<&Bought>,
+) -> Result<Option<String>, OutboxError> {
+    let sql = "SELECT key FROM oneclick_outbox_intent WHERE bought = ?1 AND id <> ?2 LIMIT 1";
+    Ok(tx.query_row(sql, params![bought.map(json), held.id], |row| row.get(0)).optional()?)
 }
 
 /// Takes a row that is not final.

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use oneclick_emulator::{Fault, FaultRule, GatewayBody, Server};
+use oneclick_emulator::behaviour::ReceiptForm;
+use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 use oneclick_outbox::Outbox;
 use oneclick_outbox::rusqlite::Connection;
 use serde_json::{Value, json};
@@ -285,6 +286,25 @@ fn a_process_that_dies_after_it_sent_buys_nothing_twice() {
     let serve = Serve::start(&setup, &["--settle", "1"]);
     let receipt = serve.plant("order-1", &["prefer: wait=60"]).receipt();
     assert_eq!((&receipt["time_utc"], bought(&server)), (&json!(times(&server)[0]), 1));
+    // It was found in the records, which show more than a receipt does.
+    let fields: Vec<_> = receipt.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["time_utc", "tree_planted", "user_id"]);
+}
+
+#[test]
+fn the_receipt_of_another_purchase_is_never_the_answer() {
+    let server = Server::start().unwrap();
+    server.emulator().set_behaviour(Behaviour::new().receipt(ReceiptForm::Crossed));
+    let setup = Setup::at(&server);
+    let serve = Serve::start(&setup, &["--settle", "1"]);
+    for (order, amount) in [(0, 5), (1, 5), (2, 7), (3, 5)] {
+        let body = json!({ "amount": amount }).to_string();
+        let key = format!("order-{order}");
+        let receipt = serve.plant_body(&key, &["prefer: wait=60"], &body).receipt();
+        assert_eq!(receipt["tree_planted"], amount);
+        assert_eq!(receipt["time_utc"], *times(&server)[order]);
+    }
+    assert_eq!(bought(&server), 4);
 }
 
 #[test]

@@ -46,6 +46,8 @@ CREATE TABLE oneclick_outbox_intent (
 CREATE INDEX oneclick_outbox_ready ON oneclick_outbox_intent (due, id)
     WHERE status IN ('ready', 'claimed');
 CREATE INDEX oneclick_outbox_open ON oneclick_outbox_intent (due, id) WHERE status = 'open';
+-- An impact is that of one intent.
+CREATE INDEX oneclick_outbox_bought ON oneclick_outbox_intent (bought) WHERE bought IS NOT NULL;
 
 CREATE TABLE oneclick_outbox_event (
     id INTEGER PRIMARY KEY,
