@@ -1,15 +1,20 @@
-"""The official Python SDK, unmodified but for its base URL, against the emulator.
+"""The official Python SDK, unmodified but for its base URL, against the emulator, and through
+`oneclick outbox serve`.
 
     pip install makeimpact==2.0.0
-    cargo build -p oneclick-emulator
-    python tests/python_sdk.py target/debug/oneclick-emulator
+    cargo build -p oneclick-emulator -p oneclick-cli
+    python tests/python_sdk.py target/debug/oneclick-emulator target/debug/oneclick
 
 A client that somebody else wrote: it does not share our mistakes.
 """
 
+import os
 import subprocess
 import sys
+import tempfile
+from unittest import mock
 
+import requests
 from makeimpact import Environment, OneClickImpact
 from makeimpact.exceptions import OneClickImpactError
 
@@ -128,6 +133,56 @@ def be_refused(sdk, other, own):
     refused(lambda: sdk.get_project_by_id("nowhere"), "no project")
 
 
+def with_key(key):
+    """Adds the header to what the SDK sends. It has no option for that."""
+    post = requests.post
+
+    def keyed(url, headers, **more):
+        return post(url, headers={**headers, "Idempotency-Key": f'"{key}"'}, **more)
+
+    return mock.patch("requests.post", keyed)
+
+
+def through_the_outbox(base_url, sdk):
+    """The SDK with another base URL, and a key that only the outbox knows."""
+    with tempfile.TemporaryDirectory() as home:
+        database = os.path.join(home, "outbox.db")
+        command = [sys.argv[2], "outbox", "serve", "--listen", "127.0.0.1:0"]
+        environment = {"ONECLICK_BASE_URL": base_url, "ONECLICK_API_KEY": sdk.api_key}
+        server = subprocess.Popen(
+            command + ["--database", database],
+            env={**os.environ, **environment, "HOME": home},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            outbox = client(server.stdout.readline().strip(), "not_needed")
+            assert outbox.who_am_i() == sdk.who_am_i()
+            assert outbox.get_records(limit=3) == sdk.get_records(limit=3)
+            ada = {"customer_email": "ada@example.com"}
+            assert outbox.get_customer_records(**ada) == sdk.get_customer_records(**ada)
+            assert outbox.get_customers() == sdk.get_customers()
+            assert outbox.get_daily_impact() == sdk.get_daily_impact()
+            refused(lambda: outbox.get_project_by_id("nowhere"), "no project")
+            read_projects(outbox)
+
+            before = totals(sdk.get_impact())
+            refused(lambda: outbox.plant_tree(amount=1), "Idempotency-Key")
+            with with_key("order-1"):
+                first = outbox.plant_tree(amount=2, metadata=METADATA)
+                assert outbox.plant_tree(amount=2, metadata=METADATA) == first
+                refused(lambda: outbox.plant_tree(amount=3, metadata=METADATA), "another purchase")
+            assert first.tree_planted == 2
+            assert totals(sdk.get_impact()) == [before[0] + 2] + before[1:]
+            handle = {"user_id": first.user_id, "time_utc": first.time_utc}
+            assert outbox.cancel_impact(**handle).message == "impact cancelled"
+            assert outbox.track(**handle) == sdk.track(**handle)
+        finally:
+            server.terminate()
+            ended = server.wait(timeout=60)
+    assert ended == 0, ended
+
+
 def main():
     command = [sys.argv[1], "--listen", "127.0.0.1:0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -139,11 +194,15 @@ def main():
         cancel_and_track(sdk, own)
         read_projects(sdk)
         be_refused(sdk, client(base_url, "test_other"), own)
+        through_the_outbox(base_url, sdk)
     finally:
         server.terminate()
         ended = server.wait(timeout=10)
     assert ended == 0, ended
-    print("the official Python SDK bought, cancelled, listed, tracked and read projects")
+    print(
+        "the official Python SDK bought, cancelled, listed, tracked and read projects, and bought "
+        "once with a key through the outbox"
+    )
 
 
 main()

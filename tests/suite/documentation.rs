@@ -174,7 +174,8 @@ fn every_curl_command_works_as_it_is_typed() {
         return;
     }
     let mut count = 0;
-    for (path, text) in pages() {
+    // Those of `oneclick outbox serve` are run by the tests of the command.
+    for (path, text) in pages().into_iter().filter(|(path, _)| !path.ends_with("docs/serve.md")) {
         let server = Server::start().unwrap();
         let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
         let blocks: String = blocks.collect();

@@ -16,7 +16,7 @@ use oneclick_ureq::{
 };
 
 use crate::failure::Failure;
-use crate::values;
+use crate::{outbox, values};
 
 /// Buy and look up environmental impact through the 1ClickImpact API
 ///
@@ -321,6 +321,13 @@ pub(crate) enum Command {
     /// no e-mails, and refuses keys that begin with live_.
     #[command(after_help = example("oneclick probe --save"))]
     Probe(ProbeArgs),
+
+    /// Buy through an outbox: stored first, then sent, and bought once.
+    #[command(after_help = example("oneclick --local outbox serve"))]
+    Outbox {
+        #[command(subcommand)]
+        command: outbox::Command,
+    },
 
     /// Run the emulator as a server on this machine
     ///

@@ -45,14 +45,7 @@ pub(crate) fn run(
         })
     })?;
     let purchase = purchase.with_metadata(metadata);
-    let settle = args.settle.filter(|settle| *settle < MIN_SETTLE && !session.on_this_machine);
-    if let Some(settle) = settle {
-        return Err(Failure::Usage(format!(
-            "--settle must be at least {MIN_SETTLE} seconds (got {settle}): a request can take \
-             that long to arrive, and the purchase could be made twice; only an API on this \
-             machine allows less",
-        )));
-    }
+    check_settle(session, args.settle)?;
     let name = args.intent.clone().unwrap_or_else(random_name);
     let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
     if args.intent.is_none() {
@@ -104,6 +97,18 @@ pub(crate) fn run(
     let resumed = VerifiedPurchase::resume(&intent, purchase, state);
     let resumed = resumed.map_err(|invalid| buying.invalid(invalid))?;
     buying.finish(resumed, Some(saved))
+}
+
+/// Refuses a `--settle` by which a purchase could be made twice.
+pub(crate) fn check_settle(session: &Session, settle: Option<u32>) -> Result<(), Failure> {
+    match settle.filter(|settle| *settle < MIN_SETTLE && !session.on_this_machine) {
+        None => Ok(()),
+        Some(settle) => Err(Failure::Usage(format!(
+            "--settle must be at least {MIN_SETTLE} seconds (got {settle}): a request can take \
+             that long to arrive, and the purchase could be made twice; only an API on this \
+             machine allows less",
+        ))),
+    }
 }
 
 /// The API could not be asked for the account, so the file of the intent is not known.

@@ -8,12 +8,21 @@ use crate::output::{printable, stderr_line};
 /// The message about unfinished work.
 static UNFINISHED: Mutex<Option<String>> = Mutex::new(None);
 
+/// What the first interruption does instead of ending the program.
+static CALLED: Mutex<Option<Stop>> = Mutex::new(None);
+
+type Stop = Box<dyn FnOnce() + Send>;
+
 /// Whether the command is meant to end by an interruption.
 static EXPECTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on SIGINT, SIGTERM and SIGHUP end the program with code 130.
 pub(crate) fn install_handler() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
+        let called = CALLED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stop) = called {
+            return stop();
+        }
         if EXPECTED.load(Ordering::Relaxed) {
             std::process::exit(0);
         }
@@ -29,6 +38,11 @@ pub(crate) fn install_handler() -> Result<(), ctrlc::Error> {
 /// From now on an interruption ends the program with code 0.
 pub(crate) fn expect() {
     EXPECTED.store(true, Ordering::Relaxed);
+}
+
+/// From now on the first interruption calls `stop`, and a second one ends the program.
+pub(crate) fn call(stop: impl FnOnce() + Send + 'static) {
+    *CALLED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
 }
 
 /// Removes the message when it is dropped.

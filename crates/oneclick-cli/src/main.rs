@@ -13,6 +13,7 @@ mod intents;
 mod interrupt;
 mod list;
 mod local;
+mod outbox;
 mod output;
 mod probe;
 mod session;
@@ -153,6 +154,7 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
             let server = fault.into_iter().fold(server, ServerBuilder::fault);
             emulator::run(server, listen, global.quiet)
         }
+        Command::Outbox { command } => outbox::run(open()?, &command),
         Command::Doctor => doctor::run(global),
         Command::Probe(args) => probe::run(&open()?, &args),
         Command::Completions { shell } => {

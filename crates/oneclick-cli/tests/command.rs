@@ -14,6 +14,7 @@ mod command {
     mod listing;
     mod probing;
     mod remembering;
+    mod serve;
     mod showing;
     mod support;
     mod terminal;

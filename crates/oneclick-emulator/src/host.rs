@@ -1,7 +1,7 @@
 //! The host names that a server answers to.
 //!
 //! The owner of a web page can point its host name to the visitor's own machine (DNS
-//! rebinding). The browser would then let the page read every response of the emulator, but
+//! rebinding). The browser would then let the page read every response of the server, but
 //! its requests carry the page's name in `Host`.
 
 use std::fmt;
@@ -133,7 +133,7 @@ fn in_header(text: &str) -> Option<HostName> {
 
 fn misdirected(host: &HostName) -> Problem {
     Problem::invalid(format!(
-        "the emulator does not answer to the host {host}, only to loopback names such as \
+        "this server does not answer to the host {host}, only to loopback names such as \
          localhost and 127.0.0.1: start it with `--allow-host {host}` (in Rust, \
          `Server::builder().allow_host(name)`)"
     ))

@@ -8,15 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 
 use crate::clock::Clock;
-use crate::host::Hosts;
 use crate::log::{Log, Logged};
 use crate::state::{Delivered, Emulator};
 
-/// The emulator, its clock, the host names that it answers to, and the log.
+/// The emulator, its clock and the log.
 pub(crate) struct Shared {
     emulator: Mutex<Emulator>,
     clock: Clock,
-    pub(crate) hosts: Hosts,
     /// How many milliseconds are added to the system's clock.
     offset: AtomicI64,
     log: Mutex<Log>,
@@ -27,14 +25,9 @@ pub(crate) struct Shared {
 pub(crate) type Watch = Arc<dyn Fn(&Logged) + Send + Sync>;
 
 impl Shared {
-    pub(crate) fn new(
-        emulator: Emulator,
-        clock: Clock,
-        hosts: Hosts,
-        watch: Option<Watch>,
-    ) -> Self {
+    pub(crate) fn new(emulator: Emulator, clock: Clock, watch: Option<Watch>) -> Self {
         let (emulator, log) = (Mutex::new(emulator), Mutex::default());
-        Self { emulator, clock, hosts, offset: AtomicI64::new(0), log, watch }
+        Self { emulator, clock, offset: AtomicI64::new(0), log, watch }
     }
 
     pub(crate) fn emulator(&self) -> MutexGuard<'_, Emulator> {

@@ -9,7 +9,7 @@ use oneclick_proto::{
 };
 
 use crate::error::OutboxError;
-use crate::intent::{Bought, Status};
+use crate::intent::{Answer, Bought, Status};
 use crate::sqlite::{Audited, Held, Permit, Store, Written};
 
 /// How a worker goes about its intents.
@@ -185,7 +185,12 @@ impl<'a> Carried<'a> {
     pub(crate) fn finish(self, outcome: Outcome) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
         let (written, gate) = conclusion(outcome, &self.held, now);
-        let status = self.write(&written)?;
+        // The impact may be that of another intent, since responses were swapped: after a
+        // receipt, the next worker looks for the intent's own record, and after that a person
+        // does.
+        let looked = self.permitted.is_none();
+        let of_another = if looked { Status::Unresolved } else { Status::Open };
+        let status = self.write(&Written { of_another: Some(of_another), ..written })?;
         gate.apply(self.store)?;
         Ok(status)
     }
@@ -211,8 +216,9 @@ impl<'a> Carried<'a> {
     ) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
         let held = &self.held;
-        let (state, bought) = (held.state.clone(), held.bought.clone());
-        let base = Written { state, bought, ..Written::new(Status::Cancelling, now, "") };
+        let (state, bought, answer) =
+            (held.state.clone(), held.bought.clone(), held.answer.clone());
+        let base = Written { state, bought, answer, ..Written::new(Status::Cancelling, now, "") };
         let later = |problem: String| Written {
             due: now + wait(held.tries),
             tries: held.tries.saturating_add(1),
@@ -332,7 +338,7 @@ impl<'a> Batch<'a> {
                         gate = of_this;
                     }
                     done.push(row);
-                    written.push(what);
+                    written.push(Written { of_another: Some(Status::Unresolved), ..what });
                 }
             }
         }
@@ -395,16 +401,19 @@ fn conclusion(outcome: Outcome, held: &Held, now: Duration) -> (Written, Gate) {
     let base = Written { audit, ..Written::new(Status::Unresolved, now, &what) };
     let written = match outcome {
         Outcome::Confirmed(receipt) => {
-            let id = ImpactId::from(&receipt);
+            let (id, answer) = (ImpactId::from(&receipt), Some(Answer::receipt(&receipt)));
             let bought = Bought { id, kind: receipt.impact.kind, amount: receipt.impact.amount };
             let state = held.state.clone();
-            Written { status: Status::Bought, state, bought: Some(bought), ..base }
+            Written { status: Status::Bought, state, bought: Some(bought), answer, ..base }
         }
         // A key that is refused today may be replaced, so it is no fault of the intent.
         Outcome::Refused(_) if matches!(gate, Gate::Pause(_)) => {
             Written { status: Status::Ready, tries: held.tries, ..base }
         }
-        Outcome::Refused(_) => Written { status: Status::Refused, problem: Some(what), ..base },
+        Outcome::Refused(error) => {
+            let answer = Answer::refusal(&error);
+            Written { status: Status::Refused, problem: Some(what), answer, ..base }
+        }
         Outcome::NotBought(NotBought { state, .. }) if state.may_send() => {
             let due = now + wait(held.tries);
             let problem = Some(what);

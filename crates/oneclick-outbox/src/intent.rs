@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use oneclick_proto::{ImpactId, ImpactKind, Purchase};
+use oneclick_proto::{Error, Impact, ImpactId, ImpactKind, Purchase, Receipt, RecordedMetadata};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Declares the states of an intent with their names in the database.
 macro_rules! statuses {
@@ -79,6 +80,51 @@ pub struct Bought {
     pub amount: i64,
 }
 
+/// What the API answered to an intent that was bought or refused, to be answered again.
+///
+/// It can hold personal data, which [`Outbox::erase_requests`](crate::Outbox::erase_requests)
+/// erases: a receipt then has no more than [`Bought`], and an error no more than
+/// [`Entry::problem`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The status of the response.
+    pub status: u16,
+    /// The receipt, or the `type` and the `message` of the error.
+    pub body: Value,
+}
+
+/// Leaves out the body, which can hold personal data.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// Without metadata: the API's own receipts show none, and one that was built from a record
+    /// shows the intent's marker.
+    pub(crate) fn receipt(receipt: &Receipt) -> Self {
+        let mut receipt = receipt.clone();
+        receipt.metadata = RecordedMetadata::default();
+        // A receipt has no maps with keys that are no texts, so this cannot fail.
+        Self { status: 200, body: serde_json::to_value(&receipt).unwrap_or_default() }
+    }
+
+    /// The receipt without its customer, once that was erased.
+    pub(crate) fn bought(bought: &Bought) -> Self {
+        let ImpactId { user_id, time_utc, .. } = bought.id.clone();
+        let impact = Impact::new(bought.kind.clone(), bought.amount);
+        Self::receipt(&Receipt::new(user_id, time_utc, impact))
+    }
+
+    /// The API's refusal; `None` if the client refused it.
+    pub(crate) fn refusal(error: &Error) -> Option<Self> {
+        let body = serde_json::from_slice(error.body()).ok()?;
+        Some(Self { status: error.status()?.as_u16(), body })
+    }
+}
+
 /// An intent in the outbox.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -101,6 +147,8 @@ pub struct Entry {
     pub sends: u32,
     /// What was bought.
     pub bought: Option<Bought>,
+    /// What the API answered, if it was bought or refused.
+    pub answer: Option<Answer>,
     /// Why it is not bought, or not known to be. It holds no personal data.
     pub problem: Option<String>,
     /// The impacts that may be it, if a person has to look at it.
@@ -125,7 +173,7 @@ pub struct Event {
 }
 
 /// How many intents there are, and what holds them back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
     /// Those that wait for a worker or are held by one that has sent nothing.

@@ -12,7 +12,7 @@ mod worker;
 
 pub use clock::{Clock, Now};
 pub use error::OutboxError;
-pub use intent::{Bought, Counts, Entry, Event, Status};
+pub use intent::{Answer, Bought, Counts, Entry, Event, Status};
 pub use outbox::Outbox;
 pub use rusqlite;
 pub use sqlite::{Enqueued, enqueue, migrate};

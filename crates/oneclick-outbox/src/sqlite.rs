@@ -19,7 +19,7 @@ pub(crate) use self::claim::{Audited, Held, Permit, Work, Written};
 use crate::carry::Terms;
 use crate::clock::{Clock, Now};
 use crate::error::OutboxError;
-use crate::intent::{Counts, Entry, Event, Status};
+use crate::intent::{Answer, Bought, Counts, Entry, Event, Status};
 
 /// The steps of the schema. The number of those that were taken is its version.
 const MIGRATIONS: [&str; 1] = [include_str!("sqlite/001.sql")];
@@ -553,7 +553,8 @@ impl Store {
             tx.execute(
                 "UPDATE oneclick_outbox_intent
                  SET held = 0, status = :status, due = :due, tries = 0, state = :state, bought = :bought,
-                     problem = :problem, found = NULL, done_at = :done, epoch = epoch + 1, cancel = 0
+                     answer = NULL, problem = :problem, found = NULL, done_at = :done,
+                     epoch = epoch + 1, cancel = 0
                  WHERE id = :id",
                 named_params! {
                     ":id": id, ":status": written.status.as_str(), ":due": millis(written.due),
@@ -635,7 +636,10 @@ impl Store {
     pub(crate) fn erase(&self, before: &str) -> Result<u64, OutboxError> {
         self.write(|tx| {
             let rows = tx.execute(
-                "UPDATE oneclick_outbox_intent SET request = NULL
+                "UPDATE oneclick_outbox_intent
+                 SET request = NULL, answer = CASE status WHEN 'refused'
+                     THEN json_set(answer, '$.body', json_object(
+                         'type', answer ->> '$.body.type', 'message', problem)) END
                  WHERE request IS NOT NULL AND done_at < ?1 AND audit_at IS NULL
                    AND status IN ('bought', 'refused', 'cancelled', 'dropped')",
                 [before],
@@ -687,6 +691,8 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
     let request: Option<String> = row.get("request")?;
     // A request of a newer version is shown without its purchase.
     let request = request.and_then(|text| serde_json::from_str::<Request<Purchase>>(&text).ok());
+    let (bought, answer): (Option<Bought>, _) =
+        (parsed(row, "bought", id)?, parsed(row, "answer", id)?);
     Ok(Entry {
         id,
         namespace: row.get("namespace")?,
@@ -696,7 +702,8 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
         enqueued_at: row.get("enqueued_at")?,
         done_at: row.get("done_at")?,
         sends: stored_state(row, id).ok().flatten().map_or(0, |state| state.sends()),
-        bought: parsed(row, "bought", id)?,
+        answer: answer.or_else(|| bought.as_ref().map(Answer::bought)),
+        bought,
         problem: row.get("problem")?,
         found: parsed(row, "found", id)?.unwrap_or_default(),
         is_to_be_cancelled: row.get("cancel")?,

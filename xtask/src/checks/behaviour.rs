@@ -61,11 +61,12 @@ pub(crate) fn examples(shell: &Shell) -> Result<String, Stop> {
 pub(crate) fn python(shell: &Shell) -> Result<String, Stop> {
     PYTHON.required(shell)?;
     let python = shell.python_environment("python", PYTHON_CLIENT)?.join("python");
-    shell.cargo("build --package oneclick-emulator --locked").output()?;
+    shell.cargo("build --package oneclick-emulator --package oneclick-cli --locked").output()?;
     let printed = shell
         .program(python)
         .arg("tests/python_sdk.py")
         .arg(shell.target.join("debug/oneclick-emulator"))
+        .arg(shell.target.join("debug/oneclick"))
         .output()?;
     let last = printed.lines().last().unwrap_or_default();
     Ok(format!("{PYTHON_CLIENT}: {last}"))

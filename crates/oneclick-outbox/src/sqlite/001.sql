@@ -9,7 +9,8 @@ CREATE TABLE oneclick_outbox_intent (
     id INTEGER PRIMARY KEY,
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
-    -- The purchase as versioned JSON. Personal data are here and nowhere else. NULL once erased.
+    -- The purchase as versioned JSON. Personal data are here and in `answer`, and nowhere else.
+    -- NULL once erased.
     request TEXT,
     -- Tells another request for the same key, also after the request was erased.
     digest TEXT NOT NULL,
@@ -32,6 +33,8 @@ CREATE TABLE oneclick_outbox_intent (
     state TEXT,
     -- The impact that was bought.
     bought TEXT,
+    -- What the API answered: its status and its JSON.
+    answer TEXT,
     -- Why it is not bought, or not known to be.
     problem TEXT,
     -- The impacts that may be it.
@@ -54,6 +57,8 @@ CREATE INDEX oneclick_outbox_ready ON oneclick_outbox_intent (due, id)
     WHERE status IN ('ready', 'claimed');
 CREATE INDEX oneclick_outbox_open ON oneclick_outbox_intent (due, id)
     WHERE status IN ('open', 'cancelling');
+-- An impact is that of one intent.
+CREATE INDEX oneclick_outbox_bought ON oneclick_outbox_intent (bought) WHERE bought IS NOT NULL;
 CREATE INDEX oneclick_outbox_audit ON oneclick_outbox_intent (audit_at)
     WHERE audit_at IS NOT NULL;
 

@@ -12,7 +12,7 @@ use super::{REQUEST, Request, duration, json, millis, note, parsed, status, stor
 use crate::carry::Terms;
 use crate::clock::Now;
 use crate::error::OutboxError;
-use crate::intent::{Bought, Status};
+use crate::intent::{Answer, Bought, Status};
 
 /// How many rows one walk of the lists looks for at most.
 pub(super) const BATCH: u32 = 10_000;
@@ -57,8 +57,9 @@ pub(crate) struct Held {
     pub(crate) age: Option<Duration>,
     /// The same by the time of day, at least.
     pub(crate) wall_age: Duration,
-    /// What was bought.
+    /// What was bought, and what the API answered.
     pub(crate) bought: Option<Bought>,
+    pub(crate) answer: Option<Answer>,
     /// When the lease ends.
     pub(crate) until: Duration,
     /// Whether it finds out if the API is back, so that the gate is no matter.
@@ -92,10 +93,13 @@ pub(crate) struct Written {
     pub(crate) tries: u32,
     pub(crate) state: Option<PurchaseState>,
     pub(crate) bought: Option<Bought>,
+    pub(crate) answer: Option<Answer>,
     pub(crate) problem: Option<String>,
     pub(crate) found: Vec<ImpactId>,
     /// Whether it may stand twice, so that it is to be audited.
     pub(crate) audit: bool,
+    /// The status if the impact is that of another intent, since responses were swapped.
+    pub(crate) of_another: Option<Status>,
     /// What has happened, in words; empty if nothing has.
     pub(crate) what: String,
 }
@@ -108,9 +112,11 @@ impl Written {
             tries: 0,
             state: None,
             bought: None,
+            answer: None,
             problem: None,
             found: Vec::new(),
             audit: false,
+            of_another: None,
             what: what.to_owned(),
         }
     }
@@ -311,7 +317,7 @@ fn read(row: &Row<'_>, now: &Now) -> rusqlite::Result<(i64, Result<Held, Unread>
     let Ok(state) = stored_state(row, id) else {
         return Ok((epoch, Err(Unread::Invalid("its state"))));
     };
-    let Ok(bought) = parsed(row, "bought", id) else {
+    let (Ok(bought), Ok(answer)) = (parsed(row, "bought", id), parsed(row, "answer", id)) else {
         return Ok((epoch, Err(Unread::Invalid("its impact"))));
     };
     let enqueued: i64 = row.get("enqueued")?;
@@ -328,6 +334,7 @@ fn read(row: &Row<'_>, now: &Now) -> rusqlite::Result<(i64, Result<Held, Unread>
         age: (enqueued >= 0).then(|| now.since_boot.saturating_sub(duration(enqueued))),
         wall_age: wall_age.unwrap_or_default(),
         bought,
+        answer,
         until: duration(row.get("due")?),
         is_probe: false,
         audits: row.get("audits")?,
@@ -355,6 +362,16 @@ fn leave(tx: &Transaction<'_>, id: i64, now: &Now) -> Result<(), OutboxError> {
         params![id, millis(now.since_boot + LEAVE)],
     )?;
     Ok(())
+}
+
+/// The key of another intent that was bought as this impact.
+fn intent_with(
+    tx: &Transaction<'_>,
+    held: &Held,
+    bought: Option<&Bought>,
+) -> Result<Option<String>, OutboxError> {
+    let sql = "SELECT key FROM oneclick_outbox_intent WHERE bought = ?1 AND id <> ?2 LIMIT 1";
+    Ok(tx.query_row(sql, params![bought.map(json), held.id], |row| row.get(0)).optional()?)
 }
 
 /// Writes what became of a row and lets it go. If another worker has taken it since, only the
@@ -385,6 +402,15 @@ pub(super) fn finish(
         // The other worker reports what becomes of it.
         return Ok(Status::Claimed);
     };
+    let of_another = match (intent_with(tx, held, written.bought.as_ref())?, &written.of_another) {
+        (Some(key), Some(status)) => {
+            let what = format!("{}, which is the impact of the intent {key:?}", written.what);
+            let (state, problem) = (written.state.clone(), Some(what.clone()));
+            Some(Written { state, problem, ..Written::new(*status, written.due, &what) })
+        }
+        _ => None,
+    };
+    let written = of_another.as_ref().unwrap_or(written);
     let status = match written.status {
         // Unless this is what became of the cancellation.
         Status::Bought if cancel && held.status != Status::Cancelling => Status::Cancelling,
@@ -395,7 +421,7 @@ pub(super) fn finish(
     tx.prepare(
         "UPDATE oneclick_outbox_intent
          SET held = 0, status = :status, due = :due, tries = :tries, state = :state,
-             bought = :bought, problem = :problem, found = :found, done_at = :done,
+             bought = :bought, answer = :answer, problem = :problem, found = :found, done_at = :done,
              audit_at = coalesce(:audit, audit_at),
              cancel = CASE WHEN :status = 'bought' THEN 0 ELSE cancel END
          WHERE id = :id",
@@ -404,6 +430,7 @@ pub(super) fn finish(
         ":id": held.id, ":status": status.as_str(), ":due": millis(written.due),
         ":tries": written.tries, ":state": written.state.as_ref().map(json),
         ":bought": written.bought.as_ref().map(json), ":problem": written.problem,
+        ":answer": written.answer.as_ref().map(json),
         ":found": (!written.found.is_empty()).then(|| json(&written.found)),
         ":done": status.is_final().then(wall), ":audit": audit.then_some(audit_at),
     })?;

@@ -51,8 +51,15 @@ fn an_erased_request_is_still_told_from_another() {
     outbox.enqueue("shop", "order-1", ada()).unwrap();
     assert!(fs::read(&world.path).unwrap().windows(15).any(|part| part == b"ada@example.com"));
     world.settle(&outbox);
+    let before = entry(&outbox, "order-1").answer.unwrap();
+    assert!(before.body["customer"].is_object(), "{}", before.body);
     thread::sleep(Duration::from_millis(5));
     assert_eq!(outbox.erase_requests(Duration::ZERO).unwrap(), 1);
+    let answer = entry(&outbox, "order-1").answer.unwrap();
+    assert!(answer.body["customer"].is_null(), "{}", answer.body);
+    for field in ["user_id", "time_utc", "tree_planted"] {
+        assert_eq!(answer.body[field], before.body[field]);
+    }
 
     let database = fs::read(&world.path).unwrap();
     let address = b"ada@example.com";

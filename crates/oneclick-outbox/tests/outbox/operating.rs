@@ -62,6 +62,24 @@ fn a_person_can_say_as_what_an_intent_was_bought() {
     let entry = entry(&outbox, "order-1");
     let bought = entry.bought.unwrap();
     assert_eq!((entry.status, bought.id, bought.amount), (Status::Bought, impact, 3));
+    assert_eq!(entry.answer.unwrap().body["tree_planted"], 3);
+}
+
+#[test]
+fn what_the_api_refused_is_told_again_without_personal_data_once_erased() {
+    let world = World::new("erased-refusal");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    let database = Connection::open(&world.path).unwrap();
+    let refuse = r#"UPDATE oneclick_outbox_intent SET status = 'refused', problem = 'withheld',
+        done_at = '2025-01-01', answer = '{"status":422,"body":
+            {"type":"invalid_request_error","message":"no ada@example.com","more":"ada"}}'"#;
+    database.execute(refuse, []).unwrap();
+    assert_eq!(entry(&outbox, "order-1").answer.unwrap().body["more"], "ada");
+    assert_eq!(outbox.erase_requests(Duration::ZERO).unwrap(), 1);
+    let answer = entry(&outbox, "order-1").answer.unwrap();
+    let body = r#"{"message":"withheld","type":"invalid_request_error"}"#;
+    assert_eq!((answer.status, &*answer.body.to_string()), (422, body));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Workers buy each intent once, whatever the server does.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use oneclick_emulator::RetryAfter;
+use oneclick_emulator::behaviour::ReceiptForm;
+use oneclick_emulator::{Behaviour, RetryAfter};
 use oneclick_outbox::OutboxError;
 use oneclick_proto::{ApiKey, AsyncClient, BaseUrl, Customer};
 
@@ -111,6 +113,47 @@ fn a_rate_limit_holds_back_all_intents_and_then_they_go_on() {
 }
 
 #[test]
+fn a_receipt_of_another_intent_is_not_taken_for_ones_own() {
+    let world = World::new("crossed");
+    let outbox = world.process();
+    let crossed = Behaviour::new().receipt(ReceiptForm::Crossed);
+    world.emulator.emulator().set_behaviour(crossed);
+    for order in 1..=4 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    world.settle(&outbox);
+    let entries = outbox.list(Status::Bought, 0, 9).unwrap().into_iter();
+    let ids: BTreeSet<_> = entries.map(|entry| entry.bought.unwrap().id).collect();
+    assert_eq!((ids.len(), world.bought()), (4, 4));
+}
+
+#[test]
+fn a_record_of_another_intent_is_left_to_a_person() {
+    let world = World::new("record-of-another");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    world.settle(&outbox);
+    let other = outbox.enqueue("shop", "order-2", trees(1)).unwrap().id;
+    world.inject(Fault::DropThenApply { millis: 5_000 }, 1);
+    assert_eq!(world.worker(&outbox).drive(other).unwrap(), Some(Status::Open));
+    world.advance(Duration::from_secs(10));
+    // The first intent got the receipt of the second.
+    let found = world.emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
+    let bought = format!(
+        r#"{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}"#,
+        found.user_id, found.time_utc
+    );
+    let database = Connection::open(&world.path).unwrap();
+    let swap = "UPDATE oneclick_outbox_intent SET bought = ?1 WHERE key = 'order-1'";
+    database.execute(swap, [bought]).unwrap();
+    world.settle(&outbox);
+    let entry = entry(&outbox, "order-2");
+    assert_eq!(entry.status, Status::Unresolved);
+    assert!(entry.problem.unwrap().contains("the impact of the intent \"order-1\""));
+    assert_eq!(world.bought(), 2);
+}
+
+#[test]
 fn one_bad_intent_is_refused_and_the_others_go_on() {
     let world = World::new("refused");
     let outbox = world.process();
@@ -122,6 +165,8 @@ fn one_bad_intent_is_refused_and_the_others_go_on() {
     let refused = entry(&outbox, "order-1");
     assert_eq!(refused.status, Status::Refused);
     assert!(refused.problem.unwrap().contains("400"));
+    let answer = refused.answer.unwrap();
+    assert_eq!((answer.status, &answer.body["message"]), (400, &"no".into()));
     assert_eq!((outbox.counts().unwrap().refused, world.bought()), (1, 2));
 }
 
