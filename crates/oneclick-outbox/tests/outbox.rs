@@ -89,13 +89,13 @@ impl World {
 
     /// Works in steps until every intent has a final status, for an hour at most.
     fn settle(&self, outbox: &Outbox) {
-        for _ in 0..180 {
+        for _ in 0..60 {
             self.worker(outbox).run_until_idle().unwrap();
             let counts = outbox.counts().unwrap();
             if counts.ready + counts.open == 0 {
                 return;
             }
-            self.advance(Duration::from_secs(20));
+            self.advance(Duration::from_secs(60));
         }
         panic!("not settled: {:?}", outbox.counts());
     }
