@@ -185,8 +185,8 @@ pub(crate) enum Permit {
     Granted,
     /// All workers are paused.
     Paused,
-    /// Another worker has taken the row since. As long as none has, it does not matter that the
-    /// lease is over.
+    /// The lease is over, or another worker has taken the row since. The state that is to be
+    /// stored says when the purchase leaves, and it is as old as the lease at most.
     Lost,
 }
 
@@ -382,9 +382,11 @@ impl Store {
             }
             let written = tx.execute(
                 "UPDATE oneclick_outbox_intent SET status = 'open', state = :state, due = :until
-                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
+                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')
+                   AND due >= :now",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch, ":state": json(state),
+                    ":now": millis(now.since_boot),
                     ":until": millis(now.since_boot.saturating_add(lease)),
                 },
             )?;

@@ -126,13 +126,14 @@ fn status(outbox: &Outbox, key: &str) -> Status {
 /// What happens when a purchase is sent.
 type Hook = Arc<Mutex<dyn FnMut() + Send>>;
 
-/// The emulator, with something that happens right before each purchase leaves or right after
-/// its response arrived.
+/// The emulator, with something that happens right before each purchase leaves, right after
+/// its response arrived, or right after any other response arrived.
 #[derive(Clone)]
 struct Hooked {
     emulator: InMemory,
     before: Option<Hook>,
     after: Option<Hook>,
+    looked: Option<Hook>,
 }
 
 impl BlockingTransport for Hooked {
@@ -140,14 +141,14 @@ impl BlockingTransport for Hooked {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let buys = request.method() == Method::POST;
-        let run = |hook: &Option<Hook>| {
-            if let Some(hook) = hook.as_ref().filter(|_| buys) {
+        let run = |hook: Option<&Hook>| {
+            if let Some(hook) = hook {
                 (hook.lock().unwrap())();
             }
         };
-        run(&self.before);
+        run(self.before.as_ref().filter(|_| buys));
         let response = BlockingTransport::send(&self.emulator, request);
-        run(&self.after);
+        run(if buys { self.after.as_ref() } else { self.looked.as_ref() });
         response
     }
 

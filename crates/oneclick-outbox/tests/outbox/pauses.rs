@@ -17,7 +17,7 @@ impl World {
     }
 
     fn hooked(&self) -> Hooked {
-        Hooked { emulator: self.emulator.clone(), before: None, after: None }
+        Hooked { emulator: self.emulator.clone(), before: None, after: None, looked: None }
     }
 }
 
@@ -229,6 +229,32 @@ fn a_worker_that_stops_anywhere_buys_twice_only_as_the_readme_says() {
     assert!(readme.contains(&table), "put this table into the crate's README.md:\n{table}");
     let twice = endings.iter().filter(|(_, endings)| endings.contains(&Ending::Twice));
     assert_eq!(twice.map(|(at, _)| *at).collect::<Vec<_>>(), [(3, 2)]);
+}
+
+/// The whole machine sleeps before the permit, and then the worker stops again before the bytes
+/// leave. Each of both is shorter than `absence_after`, which counts from the second one.
+#[test]
+fn what_passes_before_a_permit_does_not_count_as_absence() {
+    for asleep in [LEASE * 2, ABSENCE / 2, ABSENCE - LEASE] {
+        let world = Arc::new(World::new("asleep"));
+        let outbox = world.process();
+        let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+        let mut transport = world.hooked();
+        let sleeping = Arc::clone(&world);
+        // The request after which the worker knows the server's time.
+        transport.looked = Some(hook(move || sleeping.advance(asleep)));
+        let stopped = Arc::clone(&world);
+        let mut done = false;
+        transport.before = Some(hook(move || {
+            if !std::mem::replace(&mut done, true) {
+                stopped.pause(ABSENCE - LEASE * 2);
+            }
+        }));
+        let worker = Worker::new(&outbox, World::client(transport)).concurrency(1);
+        worker.drive(id).unwrap();
+        world.settle(&outbox);
+        assert_eq!(world.bought(), 1, "asleep for {asleep:?}: {:#?}", outbox.events(id));
+    }
 }
 
 /// Two purchases that nobody could prevent are shown.
