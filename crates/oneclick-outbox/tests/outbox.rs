@@ -3,6 +3,7 @@
 
 mod outbox {
     mod enqueueing;
+    mod model;
     mod operating;
     mod pauses;
     mod working;

@@ -15,7 +15,7 @@ use oneclick_outbox::{Outbox, OutboxError, enqueue};
 use oneclick_proto::{Customer, PlantTree, Trees};
 
 use crate::tally::Tally;
-use crate::terms::{ABSENCE, LAG, LEASE, SHOP};
+use crate::terms::{ABSENCE, LAG, LEASE, LONGEST_PAUSE, SHOP};
 use crate::worker::{ADAPTERS, COMMAND};
 
 pub(crate) struct Options {
@@ -199,8 +199,7 @@ fn disturb(fleet: &mut Fleet, mut dice: Dice, over: &AtomicBool) -> io::Result<C
                 continue;
             }
             40..70 => (0, dice.below(millis(LEASE))),
-            // A purchase that left late is listed up to `LAG` later.
-            70..92 => (1, millis(LEASE) + dice.below(millis(ABSENCE - LAG - LEASE))),
+            70..92 => (1, millis(LEASE) + dice.below(millis(LONGEST_PAUSE - LEASE))),
             _ => (2, millis(ABSENCE) + dice.below(4_000)),
         };
         if fleet.stop(index, Duration::from_millis(pause)) {

@@ -10,7 +10,7 @@ use oneclick_outbox::{Entry, Outbox, Status};
 use oneclick_proto::{ImpactId, Intent};
 
 use crate::driver::Stored;
-use crate::terms::{ABSENCE, KEY, LAG, SHOP};
+use crate::terms::{KEY, LONGEST_PAUSE, SHOP};
 
 /// How many intents became what.
 #[derive(Default)]
@@ -110,7 +110,11 @@ impl fmt::Display for Tally {
         writeln!(f, "bought once: {}", self.bought_once)?;
         let unresolved = absent + made;
         writeln!(f, "unresolved: {unresolved} ({absent} not bought, {made} bought once)")?;
-        writeln!(f, "twice after a pause beyond `absence_after`: {}", self.twice_after_long_pause)?;
+        writeln!(
+            f,
+            "twice after a pause too long for `absence_after`: {}",
+            self.twice_after_long_pause
+        )?;
         write!(f, "twice: {}\nlost: {}\nuntrue: {}", self.twice, self.lost, self.untrue)?;
         self.broken.iter().try_for_each(|broken| write!(f, "\nbroken: {broken}"))
     }
@@ -126,7 +130,7 @@ fn permits(outbox: &Outbox, id: i64) -> Result<Vec<DateTime<Utc>>, Box<dyn Error
 /// Whether each purchase has a permit of its own from so shortly before that it was listed
 /// before it could be believed absent. Both are in order of time.
 fn within_the_quarantine(permits: &[DateTime<Utc>], bought: &[DateTime<Utc>]) -> bool {
-    let longest = TimeDelta::from_std(ABSENCE - LAG).unwrap_or_default();
+    let longest = TimeDelta::from_std(LONGEST_PAUSE).unwrap_or_default();
     let mut permits = permits.iter();
     bought.iter().all(|bought| {
         permits.any(|permit| {

@@ -14,10 +14,14 @@ pub(crate) const SEND_BY: Duration = Duration::from_millis(300);
 /// How long a request may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long after it was given up a missing purchase is believed absent.
-pub(crate) const ABSENCE: Duration = Duration::from_secs(8);
+pub(crate) const ABSENCE: Duration = Duration::from_secs(10);
 /// How much later the emulator applies a lost request or shows a purchase, at most.
 pub(crate) const LAG: Duration = Duration::from_millis(1_500);
 
 pub(crate) fn policy() -> VerifyPolicy {
     VerifyPolicy::STANDARD.absence_after(ABSENCE).clock_tolerance(Duration::from_secs(2))
 }
+
+/// For how long a worker may stop after its last look at the clock. What passed between the
+/// server's `Date` and the permit, a lease at most, counts as absence too.
+pub(crate) const LONGEST_PAUSE: Duration = ABSENCE.saturating_sub(LAG).saturating_sub(LEASE);
