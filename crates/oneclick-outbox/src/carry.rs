@@ -47,11 +47,12 @@ pub(crate) struct Carried<'a> {
     lease_ends: Duration,
 }
 
-/// What to do with a request.
+/// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Departure {
+    /// Go on.
     Send,
-    /// Do not send it, and write what [`Carried::let_go`] writes.
+    /// Do not, and write what [`Carried::let_go`] writes.
     LetGo,
 }
 
@@ -116,6 +117,17 @@ impl<'a> Carried<'a> {
             return Ok(Departure::Send);
         };
         if !granted {
+            return Ok(Departure::LetGo);
+        }
+        self.lease_ends = now.saturating_add(lease);
+        Ok(Departure::Send)
+    }
+
+    /// Called before a wait in the middle of a look: holds the intent until after it.
+    pub(crate) fn before_wait(&mut self, wait: Duration) -> Result<Departure, OutboxError> {
+        let lease = self.terms.lease.saturating_add(wait);
+        let now = self.store.now().since_boot;
+        if !self.store.renew(&self.held, lease)? {
             return Ok(Departure::LetGo);
         }
         self.lease_ends = now.saturating_add(lease);

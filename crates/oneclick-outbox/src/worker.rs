@@ -247,6 +247,9 @@ macro_rules! worker {
                             sent.finish(outcome, transport.now())
                         }
                         Step::Wait(wait, waiting) => {
+                            if carried.before_wait(wait)? == Departure::LetGo {
+                                return carried.let_go();
+                            }
                             transport.sleep(wait)$($await)*;
                             waiting.wake(transport.now())
                         }

@@ -128,13 +128,14 @@ fn status(outbox: &Outbox, key: &str) -> Status {
 type Hook = Arc<Mutex<dyn FnMut() + Send>>;
 
 /// The emulator, with something that happens right before each purchase leaves, right after
-/// its response arrived, or right after any other response arrived.
+/// its response arrived, right after any other response arrived, or at the end of a wait.
 #[derive(Clone)]
 struct Hooked {
     emulator: InMemory,
     before: Option<Hook>,
     after: Option<Hook>,
     looked: Option<Hook>,
+    waited: Option<Hook>,
 }
 
 impl BlockingTransport for Hooked {
@@ -142,22 +143,24 @@ impl BlockingTransport for Hooked {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let buys = request.method() == Method::POST;
-        let run = |hook: Option<&Hook>| {
-            if let Some(hook) = hook {
-                (hook.lock().unwrap())();
-            }
-        };
-        run(self.before.as_ref().filter(|_| buys));
+        call(self.before.as_ref().filter(|_| buys));
         let response = BlockingTransport::send(&self.emulator, request);
-        run(if buys { self.after.as_ref() } else { self.looked.as_ref() });
+        call(if buys { self.after.as_ref() } else { self.looked.as_ref() });
         response
     }
 
     fn sleep(&self, duration: Duration) {
         BlockingTransport::sleep(&self.emulator, duration);
+        call(self.waited.as_ref());
     }
 
     fn now(&self) -> Duration {
         BlockingTransport::now(&self.emulator)
+    }
+}
+
+fn call(hook: Option<&Hook>) {
+    if let Some(hook) = hook {
+        (hook.lock().unwrap())();
     }
 }

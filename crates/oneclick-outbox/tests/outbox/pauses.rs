@@ -17,7 +17,13 @@ impl World {
     }
 
     fn hooked(&self) -> Hooked {
-        Hooked { emulator: self.emulator.clone(), before: None, after: None, looked: None }
+        Hooked {
+            emulator: self.emulator.clone(),
+            before: None,
+            after: None,
+            looked: None,
+            waited: None,
+        }
     }
 }
 
@@ -255,6 +261,35 @@ fn what_passes_before_a_permit_does_not_count_as_absence() {
         world.settle(&outbox);
         assert_eq!(world.bought(), 1, "asleep for {asleep:?}: {:#?}", outbox.events(id));
     }
+}
+
+/// A look at more than one page waits for half a minute. If the lease ended meanwhile, the next
+/// worker would begin anew, and no look would ever end.
+#[test]
+fn a_worker_that_waits_in_the_middle_of_a_look_keeps_its_intent() {
+    let world = Arc::new(World::new("deep"));
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.inject(Fault::DropBefore, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    let client = World::client(world.emulator.clone());
+    for _ in 0..1_100 {
+        client.plant_tree(Trees::of::<7>()).unwrap();
+    }
+    world.advance(ABSENCE + Duration::from_secs(10));
+    let waits = Arc::new(AtomicUsize::new(0));
+    let (counted, waiting) = (Arc::clone(&waits), Arc::clone(&world));
+    let lease = Duration::from_secs(20);
+    let mut transport = world.hooked();
+    transport.waited = Some(hook(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let other = waiting.process();
+        assert_eq!(waiting.worker(&other).drive(id).unwrap(), None);
+    }));
+    let worker = Worker::new(&outbox, World::client(transport)).concurrency(1).lease(lease);
+    worker.run_until_idle().unwrap();
+    assert!(waits.load(Ordering::Relaxed) > 0);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1_101));
 }
 
 /// Two purchases that nobody could prevent are shown.
