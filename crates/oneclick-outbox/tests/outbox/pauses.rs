@@ -237,6 +237,38 @@ fn a_worker_that_stops_anywhere_buys_twice_only_as_the_readme_says() {
     assert_eq!(twice.map(|(at, _)| *at).collect::<Vec<_>>(), [(3, 2)]);
 }
 
+/// The other worker is stopped as well, with a permit, and may send at any time.
+#[test]
+fn a_worker_whose_intent_another_one_holds_sends_nothing() {
+    let world = Arc::new(World::new("both"));
+    let (outbox, other) = (world.process(), world.process());
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    let mut transport = world.hooked();
+    let stopped = Arc::clone(&world);
+    let mut requests = 0;
+    transport.looked = Some(hook(move || {
+        // After `whoami`, the server's time is asked for, and then a permit.
+        requests += 1;
+        if requests == 2 {
+            stopped.advance(LEASE * 2);
+            let mut transport = stopped.hooked();
+            transport.before = Some(hook(|| panic!("stopped for ever")));
+            let worker = Worker::new(&other, World::client(transport)).concurrency(1);
+            assert!(catch_unwind(AssertUnwindSafe(|| worker.drive(id))).is_err());
+        }
+    }));
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sent);
+    transport.before = Some(hook(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }));
+    let worker = Worker::new(&outbox, World::client(transport)).concurrency(1);
+    worker.drive(id).unwrap();
+    assert_eq!((status(&outbox, "order-1"), sent.load(Ordering::Relaxed)), (Status::Open, 0));
+    let events = outbox.events(id).unwrap();
+    assert!(events.iter().any(|event| event.what.starts_with("too late")), "{events:#?}");
+}
+
 /// The whole machine sleeps before the permit, and then the worker stops again before the bytes
 /// leave. Each of both is shorter than `absence_after`, which counts from the second one.
 #[test]

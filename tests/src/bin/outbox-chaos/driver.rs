@@ -27,6 +27,9 @@ pub(crate) struct Options {
 
 /// How many intents wait at most.
 const BACKLOG: u64 = 100;
+/// The time between two intents. A look at more than one page of records, a thousand of them,
+/// waits for half a minute; with more purchases in less time, most looks would.
+const PACE: Duration = Duration::from_millis(80);
 /// How long the workers have at the end, when nothing disturbs them any more.
 const SETTLE: Duration = Duration::from_secs(300);
 
@@ -116,9 +119,9 @@ fn store<T>(
     let mut stored = Stored::default();
     let mut number = 0_i64;
     while began.elapsed() < options.time && !disturbing.is_finished() {
+        thread::sleep(PACE * 10);
         let counts = outbox.counts();
         if counts.map_or(BACKLOG, |counts| counts.ready) >= BACKLOG {
-            thread::sleep(Duration::from_millis(50));
             continue;
         }
         for _ in 0..10 {
