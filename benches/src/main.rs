@@ -7,6 +7,7 @@ mod calls;
 mod core;
 mod counts;
 mod emulator;
+mod outbox;
 mod pin;
 mod python;
 mod report;
@@ -21,12 +22,13 @@ use report::Table;
 /// The name of a part of the comparison, and the function that makes its table.
 type Part = (&'static str, fn() -> Result<Table, Failure>);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("counts", counts::table),
     ("core", core::table),
     ("calls", calls::table),
     ("walk", walk::table),
     ("emulator", emulator::table),
+    ("outbox", outbox::table),
     ("build", build::table),
 ];
 

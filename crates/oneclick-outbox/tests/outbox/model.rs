@@ -324,7 +324,7 @@ impl History {
                 assert!(!self.workers[*worker].step(20_000), "a worker works for ever");
             }
             Event::Advance { seconds } => {
-                self.world.advance(Duration::from_secs((*seconds).into()))
+                self.world.advance(Duration::from_secs((*seconds).into()));
             }
             Event::Crash { worker } => {
                 let next = Thread::start(&self.world, self.policy, &self.late);

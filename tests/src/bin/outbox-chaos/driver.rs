@@ -137,7 +137,8 @@ fn store<T>(
                 let tx = shop.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 tx.execute("INSERT INTO orders (number) VALUES (?1)", [number])?;
                 enqueue(&tx, SHOP, &key, tree.clone())?;
-                Ok(if rolls_back { tx.rollback()? } else { tx.commit()? })
+                let ended = if rolls_back { tx.rollback() } else { tx.commit() };
+                Ok(ended?)
             })?;
             let keys = if rolls_back { &mut stored.rolled_back } else { &mut stored.committed };
             keys.insert(key);
@@ -202,7 +203,7 @@ fn disturb(fleet: &mut Fleet, mut dice: Dice, over: &AtomicBool) -> io::Result<C
                 continue;
             }
             40..70 => (0, dice.below(millis(LEASE))),
-            70..92 => (1, millis(LEASE) + dice.below(millis(LONGEST_PAUSE - LEASE))),
+            70..92 => (1, millis(LEASE) + dice.below(millis(LONGEST_PAUSE) - millis(LEASE))),
             _ => (2, millis(ABSENCE) + dice.below(4_000)),
         };
         if fleet.stop(index, Duration::from_millis(pause)) {
