@@ -32,12 +32,11 @@ fn hook(run: impl FnMut() + Send + 'static) -> Hook {
 }
 
 /// How long a worker stops: shorter than the lease, shorter than `absence_after`, or longer.
-const PAUSES: [(usize, Duration); 5] = [
+const PAUSES: [(usize, Duration); 4] = [
     (0, Duration::from_secs(30)),
     (1, Duration::from_secs(120)),
     (1, Duration::from_secs(800)),
     (2, Duration::from_secs(1_000)),
-    (2, Duration::from_secs(2_000)),
 ];
 
 /// What has become of the purchase.
