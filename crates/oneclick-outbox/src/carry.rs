@@ -183,7 +183,7 @@ impl<'a> Carried<'a> {
         self.store.finish(&self.held, &written)?;
         match gate {
             Gate::Open => self.store.gate_open()?,
-            Gate::Close(wait) => self.store.gate_close(wait)?,
+            Gate::Close(wait) => self.store.gate_close(wait, self.held.failures)?,
             Gate::Pause(reason) => self.store.pause(Some(&reason))?,
             Gate::Same => {}
         }

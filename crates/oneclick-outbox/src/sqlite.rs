@@ -173,6 +173,8 @@ pub(crate) struct Held {
     pub(crate) purchase: Purchase,
     pub(crate) state: Option<PurchaseState>,
     pub(crate) tries: u32,
+    /// How many failures in a row had closed the gate when it was taken.
+    pub(crate) failures: u32,
     /// How long ago it was stored. `None` if the machine has started since.
     pub(crate) age: Option<Duration>,
     /// The same by the time of day, at least.
@@ -456,15 +458,22 @@ impl Store {
     }
 
     /// Holds back all workers: for `wait` after a rate limit, otherwise longer each time.
-    pub(crate) fn gate_close(&self, wait: Option<Duration>) -> Result<(), OutboxError> {
+    /// Intents that were taken after the same number of `failures` count as one more.
+    pub(crate) fn gate_close(
+        &self,
+        wait: Option<Duration>,
+        failures: u32,
+    ) -> Result<(), OutboxError> {
         let now = self.now().since_boot;
         self.write(|tx| {
-            let gate = gate(tx)?;
+            let stored = gate(tx)?;
+            let gate = Gate { failures: stored.failures.min(failures), ..stored };
+            let failures = stored.failures.max(gate.failures + 1);
             let wait = wait.map_or_else(|| gate.grown_wait(), |wait| wait.min(LONGEST_RETRY_AFTER));
             let until = millis(now + wait).max(millis(gate.not_before));
             tx.execute(
-                "UPDATE oneclick_outbox_gate SET failures = failures + 1, not_before = ?1",
-                [until],
+                "UPDATE oneclick_outbox_gate SET failures = ?1, not_before = ?2",
+                params![failures, until],
             )?;
             Ok(())
         })
@@ -689,7 +698,8 @@ fn hold(
         .ok()
         .and_then(|at| (Utc::now() - at.to_utc()).to_std().ok())
         .unwrap_or_default();
-    Ok(Some(Held { id, epoch, intent, purchase, state, tries, age, wall_age }))
+    let failures = gate(tx)?.failures;
+    Ok(Some(Held { id, epoch, intent, purchase, state, tries, failures, age, wall_age }))
 }
 
 /// The version of a stored request.

@@ -1,6 +1,7 @@
 //! Workers buy each intent once, whatever the server does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use oneclick_emulator::RetryAfter;
 use oneclick_outbox::OutboxError;
@@ -274,6 +275,23 @@ fn after_failures_one_intent_at_a_time_finds_out() {
     assert!(tried() <= 2, "{}", tried());
 }
 
+/// Eight intents that fail at the same moment are one failure, and not an outage of minutes.
+#[test]
+fn what_fails_at_the_same_moment_counts_as_one_failure() {
+    let world = World::new("same-moment");
+    let outbox = world.process();
+    for order in 1..=8 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let waiting = Arc::default();
+    let down = Together { emulator: world.emulator.clone(), waiting };
+    Worker::new(&outbox, World::client(down)).concurrency(8).run_until_idle().unwrap();
+    assert_eq!((outbox.counts().unwrap().ready, world.bought()), (8, 0));
+    world.advance(Duration::from_secs(3));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!((outbox.counts().unwrap().bought, world.bought()), (8, 8));
+}
+
 #[test]
 fn the_key_of_another_account_is_refused() {
     let world = World::new("account");
@@ -371,5 +389,39 @@ impl BlockingTransport for Unreachable {
 
     fn now(&self) -> Duration {
         BlockingTransport::now(&self.0)
+    }
+}
+
+/// The emulator, to which no purchase leaves: eight of them fail together.
+#[derive(Clone)]
+struct Together {
+    emulator: InMemory,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl BlockingTransport for Together {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        if request.method() == Method::GET {
+            return BlockingTransport::send(&self.emulator, request);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // For a minute at most.
+        for _ in 0..60_000 {
+            if self.waiting.load(Ordering::Relaxed) >= 8 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Err(TransportError::connect("no route"))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(&self.emulator, duration);
+    }
+
+    fn now(&self) -> Duration {
+        BlockingTransport::now(&self.emulator)
     }
 }
