@@ -26,12 +26,25 @@ pub(crate) struct Options {
 }
 
 /// How many intents wait at most.
-const BACKLOG: u64 = 100;
+const BACKLOG: u64 = 30;
 /// The time between two intents. A look at more than one page of records, a thousand of them,
 /// waits for half a minute; with more purchases in less time, most looks would.
-const PACE: Duration = Duration::from_millis(80);
-/// How long the workers have at the end, when nothing disturbs them any more.
-const SETTLE: Duration = Duration::from_secs(300);
+const PACE: Duration = Duration::from_millis(150);
+/// How long the database may be locked.
+const LOCKED: Duration = Duration::from_secs(60);
+
+impl Options {
+    /// How long the workers have at the end, when nothing disturbs them any more.
+    fn settle(&self) -> Duration {
+        Duration::from_secs(60) + self.time / 2
+    }
+
+    /// The longest time between two disturbances, in milliseconds. In a long run most workers
+    /// have to live until the end of such a look.
+    fn calm(&self) -> u64 {
+        if self.time < Duration::from_secs(120) { 1_000 } else { 3_000 }
+    }
+}
 
 /// Prints a report; whether every promise was kept.
 pub(crate) fn drive(options: &Options) -> Result<bool, Box<dyn Error>> {
@@ -52,14 +65,14 @@ pub(crate) fn drive(options: &Options) -> Result<bool, Box<dyn Error>> {
 
     let over = AtomicBool::new(false);
     let (stored, mut chaos) = thread::scope(|scope| {
-        let disturbing = scope.spawn(|| disturb(&mut fleet, Dice(options.seed), &over));
+        let disturbing = scope.spawn(|| disturb(&mut fleet, options, &over));
         let stored = store(&outbox, &file, options, &disturbing);
         over.store(true, Ordering::Relaxed);
         let chaos = disturbing.join().map_err(|_| "the thread that kills has panicked")?;
         Ok::<_, Box<dyn Error>>((stored?, chaos?))
     })?;
     server.emulator().clear_faults();
-    let settled = settle(&outbox, &mut fleet)?;
+    let settled = settle(&outbox, &mut fleet, options)?;
     chaos.ended += fleet.ended;
     drop(fleet);
 
@@ -67,7 +80,7 @@ pub(crate) fn drive(options: &Options) -> Result<bool, Box<dyn Error>> {
     println!("{} s, {} workers, seed {}", options.time.as_secs(), options.workers, options.seed);
     println!("{chaos}\n{tally}");
     if !settled {
-        println!("not settled after {} s: {:?}", SETTLE.as_secs(), outbox.counts()?);
+        println!("not settled after {} s: {:?}", options.settle().as_secs(), outbox.counts()?);
     }
     let kept = settled && tally.broken.is_empty();
     if !kept {
@@ -154,7 +167,7 @@ fn retried<T>(mut run: impl FnMut() -> Result<T, OutboxError>) -> Result<T, Outb
         match run() {
             Err(OutboxError::Database(error))
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && began.elapsed() < SETTLE => {}
+                    && began.elapsed() < LOCKED => {}
             result => return result,
         }
     }
@@ -183,7 +196,8 @@ impl fmt::Display for Chaos {
 }
 
 /// Kills workers, and stops them for a while, until it is over. Then all of them go on.
-fn disturb(fleet: &mut Fleet, mut dice: Dice, over: &AtomicBool) -> io::Result<Chaos> {
+fn disturb(fleet: &mut Fleet, options: &Options, over: &AtomicBool) -> io::Result<Chaos> {
+    let mut dice = Dice(options.seed);
     let mut chaos = Chaos::default();
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or_default();
     let mut next = Instant::now();
@@ -193,7 +207,7 @@ fn disturb(fleet: &mut Fleet, mut dice: Dice, over: &AtomicBool) -> io::Result<C
         if Instant::now() < next {
             continue;
         }
-        next = Instant::now() + Duration::from_millis(100 + dice.below(900));
+        next = Instant::now() + Duration::from_millis(100 + dice.below(options.calm()));
         let index = usize::try_from(dice.below(fleet.workers.len() as u64)).unwrap_or_default();
         let roll = dice.below(100);
         let (kind, pause) = match roll {
@@ -215,9 +229,9 @@ fn disturb(fleet: &mut Fleet, mut dice: Dice, over: &AtomicBool) -> io::Result<C
 }
 
 /// Waits until every intent has a final status; `false` if some have none for too long.
-fn settle(outbox: &Outbox, fleet: &mut Fleet) -> Result<bool, Box<dyn Error>> {
+fn settle(outbox: &Outbox, fleet: &mut Fleet, options: &Options) -> Result<bool, Box<dyn Error>> {
     let began = Instant::now();
-    while began.elapsed() < SETTLE {
+    while began.elapsed() < options.settle() {
         fleet.tend()?;
         let counts = retried(|| outbox.counts())?;
         if counts.ready + counts.open == 0 {

@@ -41,6 +41,6 @@ pub(crate) fn work(file: &str, url: &str, adapter: &str) -> Result<(), Box<dyn E
 
 fn configured<C>(worker: Worker<C>) -> Worker<C> {
     // A look at more than one page waits for half a minute, and its worker with it.
-    let worker = worker.concurrency(16).poll(Duration::from_millis(50));
+    let worker = worker.concurrency(64).poll(Duration::from_millis(50));
     worker.policy(policy()).lease(LEASE).send_by(SEND_BY)
 }
