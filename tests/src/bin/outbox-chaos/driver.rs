@@ -27,9 +27,6 @@ pub(crate) struct Options {
 
 /// How many intents wait at most.
 const BACKLOG: u64 = 30;
-/// The time between two intents. A look at more than one page of records, a thousand of them,
-/// waits for half a minute; with more purchases in less time, most looks would.
-const PACE: Duration = Duration::from_millis(150);
 /// How long the database may be locked.
 const LOCKED: Duration = Duration::from_secs(60);
 
@@ -39,10 +36,20 @@ impl Options {
         Duration::from_secs(60) + self.time / 2
     }
 
-    /// The longest time between two disturbances, in milliseconds. In a long run most workers
-    /// have to live until the end of such a look.
+    /// Whether there will be more records than fit on a page, a thousand of them. A look at more
+    /// than one page waits for half a minute, and its worker has to live until then.
+    fn is_long(&self) -> bool {
+        self.time > Duration::from_secs(20)
+    }
+
+    /// The time between two intents.
+    fn pace(&self) -> Duration {
+        Duration::from_millis(if self.is_long() { 150 } else { 20 })
+    }
+
+    /// The longest time between two disturbances, in milliseconds.
     fn calm(&self) -> u64 {
-        if self.time < Duration::from_secs(120) { 1_000 } else { 3_000 }
+        if self.is_long() { 3_000 } else { 1_000 }
     }
 }
 
@@ -132,7 +139,7 @@ fn store<T>(
     let mut stored = Stored::default();
     let mut number = 0_i64;
     while began.elapsed() < options.time && !disturbing.is_finished() {
-        thread::sleep(PACE * 10);
+        thread::sleep(options.pace() * 10);
         let counts = outbox.counts();
         if counts.map_or(BACKLOG, |counts| counts.ready) >= BACKLOG {
             continue;
