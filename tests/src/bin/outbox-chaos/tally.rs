@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     /// A purchase left longer after its permit than any pause may take.
     twice_after_long_pause: usize,
     twice: usize,
+    /// More purchases than permits.
+    without_permit: usize,
     lost: usize,
     /// The status is not what the ledger says.
     untrue: usize,
@@ -79,21 +81,27 @@ impl Tally {
             Status::Refused => bought.is_empty(),
             _ => false,
         };
-        let mut is_broken = !is_true;
+        let left: Vec<_> = bought.iter().map(|id| id.time_utc.datetime()).collect();
+        let permits = permits(outbox, entry.id)?;
+        let mut is_broken = true;
         if !is_true {
             self.untrue += 1;
-        } else if bought.len() > 1 {
-            let left: Vec<_> = bought.iter().map(|id| id.time_utc.datetime()).collect();
-            if within_the_quarantine(&permits(outbox, entry.id)?, &left) {
+        } else if !are_permitted(&permits, &left, TimeDelta::MAX) {
+            self.without_permit += 1;
+        } else if left.len() > 1 {
+            is_broken = are_permitted(&permits, &left, TimeDelta::from_std(LONGEST_PAUSE)?);
+            if is_broken {
                 self.twice += 1;
-                is_broken = true;
             } else {
                 self.twice_after_long_pause += 1;
             }
-        } else if entry.status == Status::Bought {
-            self.bought_once += 1;
         } else {
-            self.unresolved[bought.len()] += 1;
+            is_broken = false;
+            if entry.status == Status::Bought {
+                self.bought_once += 1;
+            } else {
+                self.unresolved[left.len()] += 1;
+            }
         }
         if is_broken {
             let events = outbox.events(entry.id)?;
@@ -115,7 +123,8 @@ impl fmt::Display for Tally {
             "twice after a pause too long for `absence_after`: {}",
             self.twice_after_long_pause
         )?;
-        write!(f, "twice: {}\nlost: {}\nuntrue: {}", self.twice, self.lost, self.untrue)?;
+        writeln!(f, "twice: {}\nwithout a permit: {}", self.twice, self.without_permit)?;
+        write!(f, "lost: {}\nuntrue: {}", self.lost, self.untrue)?;
         self.broken.iter().try_for_each(|broken| write!(f, "\nbroken: {broken}"))
     }
 }
@@ -127,15 +136,18 @@ fn permits(outbox: &Outbox, id: i64) -> Result<Vec<DateTime<Utc>>, Box<dyn Error
     Ok(permits.map(|event| event.at.parse()).collect::<Result<_, _>>()?)
 }
 
-/// Whether each purchase has a permit of its own from so shortly before that it was listed
-/// before it could be believed absent. Both are in order of time.
-fn within_the_quarantine(permits: &[DateTime<Utc>], bought: &[DateTime<Utc>]) -> bool {
-    let longest = TimeDelta::from_std(LONGEST_PAUSE).unwrap_or_default();
+/// Whether each purchase has a permit of its own, and left no longer than this after it. Both
+/// are in order of time.
+fn are_permitted(
+    permits: &[DateTime<Utc>],
+    bought: &[DateTime<Utc>],
+    longest_pause: TimeDelta,
+) -> bool {
     let mut permits = permits.iter();
     bought.iter().all(|bought| {
         permits.any(|permit| {
             let pause = *bought - *permit;
-            pause >= TimeDelta::zero() && pause <= longest
+            pause >= TimeDelta::zero() && pause <= longest_pause
         })
     })
 }
