@@ -16,7 +16,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long after it was given up a missing purchase is believed absent.
 pub(crate) const ABSENCE: Duration = Duration::from_secs(10);
 /// How much later the emulator applies a lost request or shows a purchase, at most.
-pub(crate) const LAG: Duration = Duration::from_millis(1_500);
+pub(crate) const LAG: Duration = Duration::from_secs(3);
 
 pub(crate) fn policy() -> VerifyPolicy {
     VerifyPolicy::STANDARD.absence_after(ABSENCE).clock_tolerance(Duration::from_secs(2))
