@@ -373,21 +373,27 @@ impl History {
         ours.map(|bought| ImpactId::from(&bought.receipt)).collect()
     }
 
+    fn run_all(&mut self) {
+        self.operator.resume().unwrap();
+        for worker in 0..WORKERS {
+            self.happen(&Event::Run { worker });
+        }
+    }
+
     /// Lets everything end, with a kind server, and compares.
     fn end(mut self, totals: &mut Totals) {
+        self.world.emulator.emulator().clear_faults();
+        // No look is under way when the server changes: a row may move to the other list.
+        self.run_all();
         {
             let mut emulator = self.world.emulator.emulator();
-            emulator.clear_faults();
             let Behaviour { clock, date, .. } = emulator.behaviour();
             let date = if date == DateHeader::Absent { DateHeader::Usual } else { date };
             emulator.set_behaviour(Behaviour::new().clock(clock).date(date));
         }
         let open = |counts: oneclick_outbox::Counts| counts.ready + counts.open;
         for _ in 0..200 {
-            self.operator.resume().unwrap();
-            for worker in 0..WORKERS {
-                self.happen(&Event::Run { worker });
-            }
+            self.run_all();
             if open(self.operator.counts().unwrap()) == 0 {
                 break;
             }
