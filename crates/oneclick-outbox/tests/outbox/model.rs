@@ -409,10 +409,10 @@ impl History {
             let is_late = late.contains(&marker);
             assert!(bought.len() < 2 || is_late, "twice: {entry:#?} {bought:?} {events:#?}");
             let is_true = match entry.status {
-                // Records may show another account, and times to the second.
+                // Records may show another account, and times that are rounded to seconds.
                 Status::Bought => entry.bought.as_ref().is_some_and(|named| {
-                    let second = |id: &ImpactId| id.time_utc.datetime().timestamp();
-                    bought.iter().any(|bought| second(bought) == second(&named.id))
+                    let time = |id: &ImpactId| id.time_utc.datetime().timestamp_millis();
+                    bought.iter().any(|id| (time(id) - time(&named.id)).abs() <= 1_000)
                 }),
                 Status::Refused => bought.is_empty(),
                 Status::Dropped => !self.dropped.contains(id) || bought.is_empty(),
