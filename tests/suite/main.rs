@@ -19,6 +19,7 @@ mod faults;
 mod gzip;
 mod limits;
 mod lists;
+mod outbox_chaos;
 mod probe;
 mod promises;
 mod promises_on_emulator;

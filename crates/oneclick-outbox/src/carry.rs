@@ -50,10 +50,10 @@ enum Gate {
 }
 
 impl Gate {
-    fn apply(self, store: &Store) -> Result<(), OutboxError> {
+    fn apply(self, store: &Store, failures: u32) -> Result<(), OutboxError> {
         match self {
             Self::Open => store.gate_open(),
-            Self::Close(wait) => store.gate_close(wait),
+            Self::Close(wait) => store.gate_close(wait, failures),
             Self::Pause(reason) => store.pause(Some(&reason)),
             Self::Same => Ok(()),
         }
@@ -71,11 +71,12 @@ pub(crate) struct Carried<'a> {
     lease_ends: Duration,
 }
 
-/// What to do with a request.
+/// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Departure {
+    /// Go on.
     Send,
-    /// Do not send it, and write what [`Carried::let_go`] writes.
+    /// Do not, and write what [`Carried::let_go`] writes.
     LetGo,
     /// Do not send it, and write what [`Carried::drop_it`] writes.
     Drop,
@@ -143,6 +144,17 @@ impl<'a> Carried<'a> {
         Ok(Departure::Send)
     }
 
+    /// Called before a wait in the middle of a look: holds the intent until after it.
+    pub(crate) fn before_wait(&mut self, wait: Duration) -> Result<Departure, OutboxError> {
+        let lease = self.terms.lease.saturating_add(wait);
+        let now = self.store.now().since_boot;
+        if !self.store.renew(&self.held, lease)? {
+            return Ok(Departure::LetGo);
+        }
+        self.lease_ends = now.saturating_add(lease);
+        Ok(Departure::Send)
+    }
+
     /// Called as the last thing before a request leaves: an error if this process was stopped
     /// for too long since the permit.
     pub(crate) fn check_departure(
@@ -185,13 +197,8 @@ impl<'a> Carried<'a> {
     pub(crate) fn finish(self, outcome: Outcome) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
         let (written, gate) = conclusion(outcome, &self.held, now);
-        // The impact may be that of another intent, since responses were swapped: after a
-        // receipt, the next worker looks for the intent's own record, and after that a person
-        // does.
-        let looked = self.permitted.is_none();
-        let of_another = if looked { Status::Unresolved } else { Status::Open };
-        let status = self.write(&Written { of_another: Some(of_another), ..written })?;
-        gate.apply(self.store)?;
+        let status = self.write(&Written { looked: self.permitted.is_none(), ..written })?;
+        gate.apply(self.store, self.held.failures)?;
         Ok(status)
     }
 
@@ -244,7 +251,7 @@ impl<'a> Carried<'a> {
             Err(error) => (later(error.to_string()), gate(Some(&error))),
         };
         let status = self.write(&written)?;
-        gate.apply(self.store)?;
+        gate.apply(self.store, self.held.failures)?;
         Ok(status)
     }
 }
@@ -303,14 +310,15 @@ impl<'a> Batch<'a> {
         Ok((Self { store, terms, rows, renewed }, Settlement::new(purchases)))
     }
 
-    /// Extends the leases once half of their time is over.
-    pub(crate) fn renew(&mut self) -> Result<(), OutboxError> {
+    /// Extends the leases once half of their time is over, or before a `wait`.
+    pub(crate) fn renew(&mut self, wait: Duration) -> Result<(), OutboxError> {
         let now = self.store.now().since_boot;
-        if now.saturating_sub(self.renewed) > self.terms.lease / 2 {
-            self.store.renew_all(self.rows.iter().map(|row| &row.held), self.terms.lease)?;
+        if !wait.is_zero() || now.saturating_sub(self.renewed) > self.terms.lease / 2 {
+            let lease = self.terms.lease.saturating_add(wait);
+            self.store.renew_all(self.rows.iter().map(|row| &row.held), lease)?;
             self.renewed = now;
             for row in &mut self.rows {
-                row.lease_ends = now.saturating_add(self.terms.lease);
+                row.lease_ends = now.saturating_add(lease);
             }
         }
         Ok(())
@@ -338,16 +346,17 @@ impl<'a> Batch<'a> {
                         gate = of_this;
                     }
                     done.push(row);
-                    written.push(Written { of_another: Some(Status::Unresolved), ..what });
+                    written.push(Written { looked: true, ..what });
                 }
             }
         }
+        let failures = done.first().map_or(0, |row| row.held.failures);
         let pairs: Vec<_> = done.iter().map(|row| &row.held).zip(&written).collect();
         let status = self.store.finish(&pairs)?;
         let is_final =
             |(row, status): (&Carried<'_>, Status)| status.is_final().then_some(row.held.id);
         let ended = done.iter().zip(status).filter_map(is_final).collect();
-        gate.apply(self.store)?;
+        gate.apply(self.store, failures)?;
         Ok((ended, absent))
     }
 

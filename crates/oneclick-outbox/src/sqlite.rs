@@ -274,9 +274,9 @@ impl Store {
                 return Ok(None);
             }
             // After failures, a single intent finds out whether the API is back.
-            let is_probe = gate.failures > 0;
-            let most = if is_probe { 1 } else { BATCH };
-            let claim = Claim { now: now.clone(), opened: self.opened, terms, is_probe, most };
+            let failures = gate.failures;
+            let most = if failures > 0 { 1 } else { BATCH };
+            let claim = Claim { now: now.clone(), opened: self.opened, terms, failures, most };
             let mut work = match turn % 16 {
                 0 => claim.audit(tx)?,
                 turn if turn % 2 == 1 => claim.open(tx)?,
@@ -287,7 +287,7 @@ impl Store {
                     work = next(&claim, tx)?;
                 }
             }
-            if work.is_some() && is_probe {
+            if work.is_some() && failures > 0 {
                 let until = millis(now.since_boot + gate.grown_wait());
                 tx.execute("UPDATE oneclick_outbox_gate SET not_before = ?1", [until])?;
             }
@@ -310,13 +310,14 @@ impl Store {
                 params![id, millis(now.since_boot)],
                 |row| Ok((status(row, 0)?, row.get(1)?)),
             );
+            let failures = gate(tx)?.failures;
             match row.optional()?.ok_or(OutboxError::NoSuchIntent)? {
                 (status, _) if status.is_final() => Err(OutboxError::WrongStatus { status }),
                 (_, true) => Ok(None),
                 (status, _) => Ok(hold(tx, id, &now, lease)?.map(|held| match status {
                     Status::Cancelling => Work::Cancel(Box::new(held)),
                     // Whoever calls this decides when.
-                    _ => Work::Carry(vec![Held { is_probe: true, ..held }]),
+                    _ => Work::Carry(vec![Held { failures, is_probe: true, ..held }]),
                 })),
             }
         })
@@ -342,9 +343,11 @@ impl Store {
             }
             let written = tx.execute(
                 "UPDATE oneclick_outbox_intent SET status = 'open', state = :state, due = :until
-                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')",
+                 WHERE id = :id AND epoch = :epoch AND status IN ('claimed', 'open')
+                   AND due >= :now",
                 named_params! {
                     ":id": held.id, ":epoch": held.epoch, ":state": json(state),
+                    ":now": millis(now.since_boot),
                     ":until": millis(now.since_boot.saturating_add(lease)),
                 },
             )?;
@@ -433,15 +436,22 @@ impl Store {
     }
 
     /// Holds back all workers: for `wait` after a rate limit, otherwise longer each time.
-    pub(crate) fn gate_close(&self, wait: Option<Duration>) -> Result<(), OutboxError> {
+    /// Intents that were taken after the same number of `failures` count as one more.
+    pub(crate) fn gate_close(
+        &self,
+        wait: Option<Duration>,
+        failures: u32,
+    ) -> Result<(), OutboxError> {
         let now = self.now().since_boot;
         self.write(|tx| {
-            let gate = gate(tx)?;
+            let stored = gate(tx)?;
+            let gate = Gate { failures: stored.failures.min(failures), ..stored };
+            let failures = stored.failures.max(gate.failures + 1);
             let wait = wait.map_or_else(|| gate.grown_wait(), |wait| wait.min(LONGEST_RETRY_AFTER));
             let until = millis(now + wait).max(millis(gate.not_before));
             tx.execute(
-                "UPDATE oneclick_outbox_gate SET failures = failures + 1, not_before = ?1",
-                [until],
+                "UPDATE oneclick_outbox_gate SET failures = ?1, not_before = ?2",
+                params![failures, until],
             )?;
             Ok(())
         })

@@ -395,7 +395,7 @@ macro_rules! worker {
             ) -> Result<Status, OutboxError> {
                 let store = &self.outbox.store;
                 let (mut batch, settlement) = Batch::start(store, held, terms)?;
-                let settled = self.walk(settlement, || batch.renew())$($await)*?;
+                let settled = self.walk(settlement, |wait| batch.renew(wait))$($await)*?;
                 let (ended, absent) = batch.write(settled)?;
                 for id in ended {
                     if let Some(entry) = self.outbox.entry(id)? {
@@ -403,7 +403,7 @@ macro_rules! worker {
                     }
                 }
                 for purchase in absent {
-                    batch.renew()?;
+                    batch.renew(Duration::ZERO)?;
                     let Some(carried) = batch.next() else { break };
                     if self.stop.is_stopped() || !store.is_open()? {
                         carried.let_go()?;
@@ -423,7 +423,7 @@ macro_rules! worker {
                 terms: Terms,
             ) -> Result<Status, OutboxError> {
                 let (rows, purchases) = to_audit(held, terms);
-                let settled = self.walk(Settlement::new(purchases), || Ok(()))$($await)*?;
+                let settled = self.walk(Settlement::new(purchases), |_| Ok(()))$($await)*?;
                 let found = rows.iter().zip(settled).filter_map(|(held, settled)| {
                     Some((held, audited(settled, held.status)?))
                 });
@@ -437,11 +437,11 @@ macro_rules! worker {
                 Ok(Status::Bought)
             }
 
-            /// Reads the lists once. Calls `before` each request.
+            /// Reads the lists once. Calls `before` each request, and each wait with its time.
             $($async)? fn walk(
                 &self,
                 settlement: Settlement,
-                mut before: impl FnMut() -> Result<(), OutboxError> + Send,
+                mut before: impl FnMut(Duration) -> Result<(), OutboxError> + Send,
             ) -> Result<Vec<Settled>, OutboxError> {
                 let transport = self.client.transport();
                 let (seed, now) = (transport.seed(), transport.now());
@@ -450,11 +450,12 @@ macro_rules! worker {
                 loop {
                     step = match step {
                         Step::Send(request, sent) => {
-                            before()?;
+                            before(Duration::ZERO)?;
                             let outcome = transport.send(request)$($await)*;
                             sent.finish(outcome, transport.now())
                         }
                         Step::Wait(wait, waiting) => {
+                            before(wait)?;
                             transport.sleep(wait)$($await)*;
                             waiting.wake(transport.now())
                         }
@@ -488,6 +489,9 @@ macro_rules! worker {
                             sent.finish(outcome, transport.now())
                         }
                         Step::Wait(wait, waiting) => {
+                            if carried.before_wait(wait)? == Departure::LetGo {
+                                return carried.let_go();
+                            }
                             transport.sleep(wait)$($await)*;
                             waiting.wake(transport.now())
                         }

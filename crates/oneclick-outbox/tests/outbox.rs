@@ -3,6 +3,7 @@
 
 mod outbox {
     mod enqueueing;
+    mod model;
     mod operating;
     mod pauses;
     mod working;
@@ -89,13 +90,13 @@ impl World {
 
     /// Works in steps until every intent has a final status, for an hour at most.
     fn settle(&self, outbox: &Outbox) {
-        for _ in 0..180 {
+        for _ in 0..60 {
             self.worker(outbox).run_until_idle().unwrap();
             let counts = outbox.counts().unwrap();
             if counts.ready + counts.open + counts.cancelling == 0 {
                 return;
             }
-            self.advance(Duration::from_secs(20));
+            self.advance(Duration::from_secs(60));
         }
         panic!("not settled: {:?}", outbox.counts());
     }
@@ -126,13 +127,15 @@ fn status(outbox: &Outbox, key: &str) -> Status {
 /// What happens when a purchase is sent.
 type Hook = Arc<Mutex<dyn FnMut() + Send>>;
 
-/// The emulator, with something that happens right before each purchase leaves or right after
-/// its response arrived.
+/// The emulator, with something that happens right before each purchase leaves, right after
+/// its response arrived, right after any other response arrived, or at the end of a wait.
 #[derive(Clone)]
 struct Hooked {
     emulator: InMemory,
     before: Option<Hook>,
     after: Option<Hook>,
+    looked: Option<Hook>,
+    waited: Option<Hook>,
 }
 
 impl BlockingTransport for Hooked {
@@ -140,22 +143,24 @@ impl BlockingTransport for Hooked {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let buys = request.method() == Method::POST;
-        let run = |hook: &Option<Hook>| {
-            if let Some(hook) = hook.as_ref().filter(|_| buys) {
-                (hook.lock().unwrap())();
-            }
-        };
-        run(&self.before);
+        call(self.before.as_ref().filter(|_| buys));
         let response = BlockingTransport::send(&self.emulator, request);
-        run(&self.after);
+        call(if buys { self.after.as_ref() } else { self.looked.as_ref() });
         response
     }
 
     fn sleep(&self, duration: Duration) {
         BlockingTransport::sleep(&self.emulator, duration);
+        call(self.waited.as_ref());
     }
 
     fn now(&self) -> Duration {
         BlockingTransport::now(&self.emulator)
+    }
+}
+
+fn call(hook: Option<&Hook>) {
+    if let Some(hook) = hook {
+        (hook.lock().unwrap())();
     }
 }

@@ -33,6 +33,8 @@ CREATE TABLE oneclick_outbox_intent (
     state TEXT,
     -- The impact that was bought.
     bought TEXT,
+    -- Whether a record shows it, and not only a receipt.
+    looked INTEGER NOT NULL DEFAULT 0,
     -- What the API answered: its status and its JSON.
     answer TEXT,
     -- Why it is not bought, or not known to be.

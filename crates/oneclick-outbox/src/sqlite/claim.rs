@@ -62,6 +62,8 @@ pub(crate) struct Held {
     pub(crate) answer: Option<Answer>,
     /// When the lease ends.
     pub(crate) until: Duration,
+    /// How many failures in a row had closed the gate when it was taken.
+    pub(crate) failures: u32,
     /// Whether it finds out if the API is back, so that the gate is no matter.
     pub(crate) is_probe: bool,
     /// How often it was audited.
@@ -79,8 +81,8 @@ pub(crate) enum Permit {
     Closed,
     /// A person has cancelled it.
     Cancelled,
-    /// Another worker has taken the row since. As long as none has, it does not matter that the
-    /// lease is over.
+    /// The lease is over, or another worker has taken the row since. The state that is to be
+    /// stored says when the purchase leaves, and it is as old as the lease at most.
     Lost,
 }
 
@@ -98,8 +100,8 @@ pub(crate) struct Written {
     pub(crate) found: Vec<ImpactId>,
     /// Whether it may stand twice, so that it is to be audited.
     pub(crate) audit: bool,
-    /// The status if the impact is that of another intent, since responses were swapped.
-    pub(crate) of_another: Option<Status>,
+    /// Whether a record shows it, and not only a receipt.
+    pub(crate) looked: bool,
     /// What has happened, in words; empty if nothing has.
     pub(crate) what: String,
 }
@@ -116,7 +118,7 @@ impl Written {
             problem: None,
             found: Vec::new(),
             audit: false,
-            of_another: None,
+            looked: false,
             what: what.to_owned(),
         }
     }
@@ -149,8 +151,9 @@ pub(super) struct Claim<'a> {
     /// When this process opened the database.
     pub(super) opened: Duration,
     pub(super) terms: &'a Terms,
-    /// Whether one intent is to find out if the API is back.
-    pub(super) is_probe: bool,
+    /// How many failures in a row have closed the gate. After some, a single intent finds out
+    /// if the API is back.
+    pub(super) failures: u32,
     /// How many rows to take at most.
     pub(super) most: u32,
 }
@@ -246,8 +249,9 @@ impl Claim<'_> {
             let held = ids.into_iter().map(|id| hold(tx, id, &self.now, self.terms.lease));
             let held = held.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
             if !held.is_empty() {
-                let probe = |held| Held { is_probe: self.is_probe, ..held };
-                return Ok(held.into_iter().map(probe).collect());
+                let failures = self.failures;
+                let taken = |held| Held { failures, is_probe: failures > 0, ..held };
+                return Ok(held.into_iter().map(taken).collect());
             }
         }
         Ok(Vec::new())
@@ -336,6 +340,7 @@ fn read(row: &Row<'_>, now: &Now) -> rusqlite::Result<(i64, Result<Held, Unread>
         bought,
         answer,
         until: duration(row.get("due")?),
+        failures: 0,
         is_probe: false,
         audits: row.get("audits")?,
         is_resumed,
@@ -364,14 +369,37 @@ fn leave(tx: &Transaction<'_>, id: i64, now: &Now) -> Result<(), OutboxError> {
     Ok(())
 }
 
-/// The key of another intent that was bought as this impact.
-fn intent_with(
+/// What is written instead if the impact is that of another intent, since receipts were swapped.
+/// A record with the marker says more than a receipt, so whoever has only that looks again.
+fn of_another(
     tx: &Transaction<'_>,
     held: &Held,
-    bought: Option<&Bought>,
-) -> Result<Option<String>, OutboxError> {
-    let sql = "SELECT key FROM oneclick_outbox_intent WHERE bought = ?1 AND id <> ?2 LIMIT 1";
-    Ok(tx.query_row(sql, params![bought.map(json), held.id], |row| row.get(0)).optional()?)
+    written: &Written,
+    now: Duration,
+) -> Result<Option<Written>, OutboxError> {
+    let row = tx.query_row(
+        "SELECT id, key, epoch, looked OR status NOT IN ('bought', 'cancelling')
+         FROM oneclick_outbox_intent WHERE bought = ?1 AND id <> ?2 LIMIT 1",
+        params![written.bought.as_ref().map(json), held.id],
+        |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)),
+    );
+    let Some((other, key, epoch, stays)): Option<(i64, _, i64, bool)> = row.optional()? else {
+        return Ok(None);
+    };
+    if written.looked && !stays {
+        tx.execute(
+            "UPDATE oneclick_outbox_intent
+             SET status = 'open', due = ?2, bought = NULL, answer = NULL, done_at = NULL
+             WHERE id = ?1",
+            params![other, millis(now)],
+        )?;
+        note(tx, other, epoch, "its receipt was that of another intent: it is looked for")?;
+        return Ok(None);
+    }
+    let status = if written.looked { Status::Unresolved } else { Status::Open };
+    let what = format!("{}, which is the impact of the intent {key:?}", written.what);
+    let (state, problem) = (written.state.clone(), Some(what.clone()));
+    Ok(Some(Written { state, problem, ..Written::new(status, written.due, &what) }))
 }
 
 /// Writes what became of a row and lets it go. If another worker has taken it since, only the
@@ -402,13 +430,9 @@ pub(super) fn finish(
         // The other worker reports what becomes of it.
         return Ok(Status::Claimed);
     };
-    let of_another = match (intent_with(tx, held, written.bought.as_ref())?, &written.of_another) {
-        (Some(key), Some(status)) => {
-            let what = format!("{}, which is the impact of the intent {key:?}", written.what);
-            let (state, problem) = (written.state.clone(), Some(what.clone()));
-            Some(Written { state, problem, ..Written::new(*status, written.due, &what) })
-        }
-        _ => None,
+    let of_another = match held.status {
+        Status::Cancelling => None,
+        _ => of_another(tx, held, written, now)?,
     };
     let written = of_another.as_ref().unwrap_or(written);
     let status = match written.status {
@@ -421,7 +445,7 @@ pub(super) fn finish(
     tx.prepare(
         "UPDATE oneclick_outbox_intent
          SET held = 0, status = :status, due = :due, tries = :tries, state = :state,
-             bought = :bought, answer = :answer, problem = :problem, found = :found, done_at = :done,
+             bought = :bought, looked = :looked, answer = :answer, problem = :problem, found = :found, done_at = :done,
              audit_at = coalesce(:audit, audit_at),
              cancel = CASE WHEN :status = 'bought' THEN 0 ELSE cancel END
          WHERE id = :id",
@@ -430,7 +454,7 @@ pub(super) fn finish(
         ":id": held.id, ":status": status.as_str(), ":due": millis(written.due),
         ":tries": written.tries, ":state": written.state.as_ref().map(json),
         ":bought": written.bought.as_ref().map(json), ":problem": written.problem,
-        ":answer": written.answer.as_ref().map(json),
+        ":looked": written.looked, ":answer": written.answer.as_ref().map(json),
         ":found": (!written.found.is_empty()).then(|| json(&written.found)),
         ":done": status.is_final().then(wall), ":audit": audit.then_some(audit_at),
     })?;

@@ -245,7 +245,7 @@ fn an_audit_shows_what_was_bought_twice_until_one_is_cancelled() {
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
     outbox.enqueue("shop", "order-2", trees(2)).unwrap();
-    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(300));
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(250));
     assert_eq!((world.bought(), outbox.counts().unwrap().surplus), (3, 0));
     assert!(outbox.surplus().unwrap().is_empty());
 
@@ -289,9 +289,14 @@ fn an_audit_sees_a_purchase_that_stands_although_one_was_cancelled() {
     let world = Arc::new(World::new("audit-cancelled"));
     let outbox = world.process();
     let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
-    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(150));
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(250));
+    // The emulator does not cancel what is older than five minutes.
+    let now = world.emulator.time();
+    let bought = entry(&outbox, "order-1").bought.unwrap().id;
+    world.emulator.set_time(bought.time_utc.datetime());
     outbox.cancel(id).unwrap();
     world.settle(&outbox);
+    world.emulator.set_time(now);
     assert_eq!((status(&outbox, "order-1"), standing(&world)), (Status::Cancelled, 1));
     world.advance(Duration::from_secs(3_700));
     world.worker(&outbox).run_until_idle().unwrap();
@@ -305,7 +310,7 @@ fn an_audit_that_cannot_read_the_lists_is_repeated() {
     let world = Arc::new(World::new("audit-outage"));
     let outbox = world.process();
     let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
-    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(300));
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(250));
     world.advance(Duration::from_secs(3_700));
     world.emulator.emulator().inject(FaultRule::new(Fault::DropBefore).on("/v1/records"));
     let before = outbox.events(id).unwrap().len();
@@ -322,7 +327,7 @@ fn an_audit_is_not_forgotten_when_the_machine_restarts() {
     let world = Arc::new(World::new("audit-restart"));
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
-    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(300));
+    super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(250));
     let emulator = world.emulator.clone();
     let outbox = world.process_with(Clock::new(move || {
         let now = BlockingTransport::now(&emulator);

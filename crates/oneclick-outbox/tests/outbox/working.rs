@@ -1,12 +1,14 @@
 //! Workers buy each intent once, whatever the server does.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use oneclick_emulator::behaviour::ReceiptForm;
 use oneclick_emulator::{Behaviour, RetryAfter};
 use oneclick_outbox::OutboxError;
-use oneclick_proto::{ApiKey, AsyncClient, BaseUrl, Customer};
+use oneclick_outbox::rusqlite::params;
+use oneclick_proto::{ApiKey, AsyncClient, BaseUrl, Customer, ImpactId};
 
 use crate::*;
 
@@ -127,30 +129,40 @@ fn a_receipt_of_another_intent_is_not_taken_for_ones_own() {
     assert_eq!((ids.len(), world.bought()), (4, 4));
 }
 
+/// The first intent got the receipt of the second, or even its record.
 #[test]
-fn a_record_of_another_intent_is_left_to_a_person() {
-    let world = World::new("record-of-another");
-    let outbox = world.process();
-    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
-    world.settle(&outbox);
-    let other = outbox.enqueue("shop", "order-2", trees(1)).unwrap().id;
-    world.inject(Fault::DropThenApply { millis: 5_000 }, 1);
-    assert_eq!(world.worker(&outbox).drive(other).unwrap(), Some(Status::Open));
-    world.advance(Duration::from_secs(10));
-    // The first intent got the receipt of the second.
-    let found = world.emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
-    let bought = format!(
-        r#"{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}"#,
-        found.user_id, found.time_utc
-    );
-    let database = Connection::open(&world.path).unwrap();
-    let swap = "UPDATE oneclick_outbox_intent SET bought = ?1 WHERE key = 'order-1'";
-    database.execute(swap, [bought]).unwrap();
-    world.settle(&outbox);
-    let entry = entry(&outbox, "order-2");
-    assert_eq!(entry.status, Status::Unresolved);
-    assert!(entry.problem.unwrap().contains("the impact of the intent \"order-1\""));
-    assert_eq!(world.bought(), 2);
+fn a_record_says_more_than_the_receipt_of_another_intent() {
+    for looked in [false, true] {
+        let world = World::new(if looked { "record-record" } else { "record-receipt" });
+        let outbox = world.process();
+        outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+        world.settle(&outbox);
+        let own = entry(&outbox, "order-1").bought.unwrap().id;
+        let other = outbox.enqueue("shop", "order-2", trees(1)).unwrap().id;
+        world.inject(Fault::DropThenApply { millis: 5_000 }, 1);
+        assert_eq!(world.worker(&outbox).drive(other).unwrap(), Some(Status::Open));
+        world.advance(Duration::from_secs(10));
+        let found =
+            world.emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
+        let bought = format!(
+            r#"{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}"#,
+            found.user_id, found.time_utc
+        );
+        let database = Connection::open(&world.path).unwrap();
+        let swap =
+            "UPDATE oneclick_outbox_intent SET bought = ?1, looked = ?2 WHERE key = 'order-1'";
+        database.execute(swap, params![bought, looked]).unwrap();
+        world.settle(&outbox);
+        let second = entry(&outbox, "order-2");
+        if looked {
+            assert_eq!(second.status, Status::Unresolved);
+            assert!(second.problem.unwrap().contains("the impact of the intent \"order-1\""));
+        } else {
+            assert_eq!(second.bought.unwrap().id, ImpactId::from(&found));
+            assert_eq!(entry(&outbox, "order-1").bought.unwrap().id, own);
+        }
+        assert_eq!(world.bought(), 2);
+    }
 }
 
 #[test]
@@ -410,6 +422,23 @@ fn after_failures_one_intent_at_a_time_finds_out() {
     assert!(tried() <= 2, "{}", tried());
 }
 
+/// Eight intents that fail at the same moment are one failure, and not an outage of minutes.
+#[test]
+fn what_fails_at_the_same_moment_counts_as_one_failure() {
+    let world = World::new("same-moment");
+    let outbox = world.process();
+    for order in 1..=8 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    let waiting = Arc::default();
+    let down = Together { emulator: world.emulator.clone(), waiting };
+    Worker::new(&outbox, World::client(down)).concurrency(8).run_until_idle().unwrap();
+    assert_eq!((outbox.counts().unwrap().ready, world.bought()), (8, 0));
+    world.advance(Duration::from_secs(3));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!((outbox.counts().unwrap().bought, world.bought()), (8, 8));
+}
+
 #[test]
 fn the_key_of_another_account_is_refused() {
     let world = World::new("account");
@@ -534,4 +563,38 @@ fn an_order_takes_one_commit_to_store_and_two_and_a_part_of_a_claim_to_carry_out
     assert_eq!((stored - before, world.bought()), (160, 160));
     // A permit and an outcome for each, and a claim for every sixteen.
     assert_eq!(carried, 160 * 2 + 160 / 16);
+}
+
+/// The emulator, to which no purchase leaves: eight of them fail together.
+#[derive(Clone)]
+struct Together {
+    emulator: InMemory,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl BlockingTransport for Together {
+    type Body = Vec<u8>;
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        if request.method() == Method::GET {
+            return BlockingTransport::send(&self.emulator, request);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // For a minute at most.
+        for _ in 0..60_000 {
+            if self.waiting.load(Ordering::Relaxed) >= 8 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Err(TransportError::connect("no route"))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(&self.emulator, duration);
+    }
+
+    fn now(&self) -> Duration {
+        BlockingTransport::now(&self.emulator)
+    }
 }

@@ -1,0 +1,56 @@
+//! Kills and stops the workers of an outbox while they buy from an emulator, and then compares
+//! the emulator's ledger with the outbox.
+//!
+//! `outbox-chaos [--minutes N] [--seconds N] [--workers N] [--seed N]` prints a report, and fails
+//! if an intent was lost, bought twice without a long pause, or has an untrue status.
+
+mod driver;
+mod tally;
+mod terms;
+mod worker;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use driver::Options;
+
+const USAGE: &str = "usage: outbox-chaos [--minutes N] [--seconds N] [--workers N] [--seed N]";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("outbox-chaos: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every promise was kept.
+fn run() -> Result<bool, Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, file, url, adapter] = &*arguments {
+        if command == worker::COMMAND {
+            return worker::work(file, url, adapter).map(|()| true);
+        }
+    }
+    let mut options =
+        Options { time: Duration::ZERO, workers: 4, seed: u64::from(std::process::id()) };
+    for pair in arguments.chunks(2) {
+        let [name, value] = pair else { return Err(USAGE.into()) };
+        let number: u32 = value.parse().map_err(|_| USAGE)?;
+        match &**name {
+            "--minutes" => options.time += Duration::from_secs(60) * number,
+            "--seconds" => options.time += Duration::from_secs(1) * number,
+            "--workers" => options.workers = usize::try_from(number)?.max(1),
+            "--seed" => options.seed = number.into(),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    if options.time.is_zero() {
+        options.time = Duration::from_secs(60);
+    }
+    driver::drive(&options)
+}
