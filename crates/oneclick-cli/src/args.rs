@@ -317,8 +317,9 @@ pub(crate) enum Command {
     ///
     /// It buys 20 of the smallest impacts with a key of the sandbox, reads, tracks and
     /// cancels them, and says what this API does where its documentation is silent,
-    /// such as whether records show metadata. It makes fewer than 100 requests, sends
-    /// no e-mails, and refuses keys that begin with live_.
+    /// such as whether records show metadata. It makes fewer than 100 requests, or
+    /// up to 20 more if cancellations must be repeated, sends no e-mails, and refuses
+    /// keys that begin with live_.
     #[command(after_help = example("oneclick probe --save"))]
     Probe(ProbeArgs),
 
