@@ -53,9 +53,11 @@ Exit codes:
        another purchase; this run bought nothing
   3    the API refused the request; nothing was bought
   4    it is not known whether the purchase was made, or it was made more than
-       once; the message says what to do
+       once, or something that `oneclick probe` bought may not be cancelled; the
+       message says what to do
   5    the API could not be reached or its response cannot be used, and nothing
-       was bought; or the purchase was looked for long enough and not found
+       was bought; or the purchase was looked for long enough and not found; or
+       `oneclick probe` could buy nothing, save nothing, or find nothing saved
   6    the purchase was made and has been cancelled since
   130  interrupted; the message says what it left unfinished
   141  the reader of standard output closed it, as `head` does; a purchase was
@@ -317,8 +319,9 @@ pub(crate) enum Command {
     ///
     /// It buys 20 of the smallest impacts with a key of the sandbox, reads, tracks and
     /// cancels them, and says what this API does where its documentation is silent,
-    /// such as whether records show metadata. It makes fewer than 100 requests, sends
-    /// no e-mails, and refuses keys that begin with live_.
+    /// such as whether records show metadata. It makes fewer than 100 requests, or
+    /// up to 20 more if cancellations must be repeated, sends no e-mails, and refuses
+    /// keys that begin with live_.
     #[command(after_help = example("oneclick probe --save"))]
     Probe(ProbeArgs),
 
@@ -479,6 +482,12 @@ pub(crate) struct ProbeArgs {
     /// Keep the result for this API and account: later purchases use it.
     #[arg(long)]
     pub(crate) save: bool,
+    /// Buy nothing, and print the result that was kept for this API and account.
+    #[arg(long, conflicts_with_all = ["save", "yes"])]
+    pub(crate) saved: bool,
+    /// Buy nothing, and remove the result that was kept for this API and account.
+    #[arg(long, conflicts_with_all = ["save", "saved", "yes", "json"])]
+    pub(crate) forget: bool,
     /// Do not ask for confirmation if the key does not begin with test_.
     #[arg(long, short)]
     pub(crate) yes: bool,

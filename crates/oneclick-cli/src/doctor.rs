@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use http::header::DATE;
 use http::{HeaderMap, Response};
 use oneclick_ureq::{
-    Api, BaseUrl, BlockingTransport, Connect, GetAccount, Phase, Proxy, TransportError,
+    Account, Api, BaseUrl, BlockingTransport, Connect, GetAccount, Phase, Proxy, TransportError,
     TransportOptions,
 };
 
@@ -15,6 +15,7 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::intents::IntentFile;
 use crate::output;
+use crate::probe;
 use crate::session::{self, INSECURE, KEY, Session};
 
 /// A clock that is off by up to this many seconds counts as right.
@@ -30,6 +31,7 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         let account = session.client.whoami()?;
         ok(&format!("account: {}", account.user_id))?;
         check_intents(&mut report, &session.intents)?;
+        say_saved(&session.api_name, &account)?;
         return report.end();
     }
     let key = match session::key(global.key_file.as_deref()) {
@@ -62,7 +64,8 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         "a custom URL"
     };
     ok(&format!("environment: {environment}, {base_url}"))?;
-    match session::intents_of(base_url, session::is_production(base_url, &key)) {
+    let production = session::is_production(base_url, &key);
+    match session::intents_of(base_url, production) {
         Ok(folder) => check_intents(&mut report, &folder)?,
         Err(Failure::Usage(text)) => report.problem(&format!("intents: {text}"))?,
         Err(other) => return Err(other),
@@ -86,7 +89,7 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         Ok(None) if base_url.is_https() => ok("proxy: none")?,
         Ok(None) => ok("proxy: none; for http:// none is used, because it would see the key")?,
     }
-    check_connection(&mut report, &api)?;
+    check_connection(&mut report, &api, &session::server_name(base_url, production))?;
     report.end()
 }
 
@@ -111,7 +114,7 @@ fn describe_prefix(key: &str) -> &'static str {
 }
 
 /// Sends one request, whose response checks the connection, the clock and the key.
-fn check_connection(report: &mut Report, api: &Api) -> Result<(), Failure> {
+fn check_connection(report: &mut Report, api: &Api, server: &str) -> Result<(), Failure> {
     let options = TransportOptions::new();
     let transport = match oneclick_ureq::Transport::connect(api, &options) {
         Ok(transport) => transport,
@@ -127,7 +130,7 @@ fn check_connection(report: &mut Report, api: &Api) -> Result<(), Failure> {
             let took = Utc::now() - sent;
             ok(&format!("connection: got a response in {} ms", took.num_milliseconds()))?;
             check_clock(report, response.headers(), sent + took / 2)?;
-            check_account(report, api, response)
+            check_account(report, api, server, response)
         }
     }
 }
@@ -186,15 +189,28 @@ fn check_clock(
 fn check_account(
     report: &mut Report,
     api: &Api,
+    server: &str,
     response: Response<Vec<u8>>,
 ) -> Result<(), Failure> {
     match api.decode(&GetAccount, response) {
-        Ok(account) => ok(&format!("account: {}", account.user_id)),
+        Ok(account) => {
+            ok(&format!("account: {}", account.user_id))?;
+            say_saved(server, &account)
+        }
         Err(error) if error.status().is_some_and(|status| status.as_u16() == 401) => report.problem(
             "account: the API does not know the key; copy it from the dashboard again, and check \
              that it is for this environment",
         ),
         Err(error) => report.problem(&format!("account: {error}")),
+    }
+}
+
+/// Says whether purchases use what a probe found.
+fn say_saved(server: &str, account: &Account) -> Result<(), Failure> {
+    match probe::saved(session::probes().as_deref(), server, account) {
+        Some(Ok(text)) => ok(&format!("probe: {text}")),
+        Some(Err(text)) => note(&format!("probe: {text}")),
+        None => Ok(()),
     }
 }
 

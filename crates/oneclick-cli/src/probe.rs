@@ -1,4 +1,4 @@
-//! `oneclick probe`: asks the API what its reference leaves unstated.
+//! `oneclick probe`: asks the API what its reference leaves unstated, and keeps what it found.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -22,6 +22,10 @@ use crate::output;
 use crate::session::{self, Session};
 
 pub(crate) fn run(session: &Session, args: &ProbeArgs) -> Result<(), Failure> {
+    if args.saved || args.forget {
+        let path = file(session, &session.client.whoami()?)?;
+        return if args.forget { forget(session, &path) } else { show(session, &path, args.json) };
+    }
     // It refuses production before anything is asked.
     let _ = Probe::new(session.client.api(), Utc::now())?;
     let account = session.client.whoami()?;
@@ -154,7 +158,7 @@ fn print(report: &ProbeReport) -> Result<(), Failure> {
         if policy.confirm_by_receipt { "a receipt confirms" } else { "only a record confirms" },
     ))?;
     output::line(&format!(
-        "{} of {} points are known, from {} requests.",
+        "The values of {} of these {} subjects are known, from {} requests.",
         report.findings.iter().filter(known).count(),
         report.findings.len(),
         report.requests,
@@ -174,13 +178,17 @@ fn remaining(report: &ProbeReport, left: Remaining) -> Result<(), Failure> {
     }
     if !left.doubtful.is_empty() {
         let count = left.doubtful.len();
-        write!(text, "; {}: the last {count} of these", doubtful(count)).unwrap_or_default();
+        write!(text, "; {}; these are the last {count} below", doubtful(count)).unwrap_or_default();
     }
     if !left.ids.is_empty() {
-        let which = if left.doubtful.is_empty() { "each of these" } else { "each of the others" };
-        write!(text, "; cancel {which} with `oneclick cancel ID`").unwrap_or_default();
+        let count = left.ids.len();
+        write!(text, "; cancel the first {count} below with `oneclick cancel ID`")
+            .unwrap_or_default();
     }
-    let ids = left.ids.into_iter().chain(left.doubtful).collect();
+    let ids: Vec<_> = left.ids.into_iter().chain(left.doubtful).collect();
+    if !ids.is_empty() {
+        text.push(':');
+    }
     Err(Failure::Unresolved(text, ids, None))
 }
 
@@ -203,20 +211,11 @@ impl Known {
     pub(crate) fn load(session: &Session, account: &Account) -> Self {
         let none = Self { report: None };
         let Some(path) = path(session, account) else { return none };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return none,
-            Err(error) => {
-                warn(&path, &format!("could not be read ({error}) and is ignored"));
-                return none;
-            }
-        };
-        match serde_json::from_slice::<ProbeReport>(&bytes) {
-            Ok(report) if report.version == ProbeReport::VERSION => {
-                Self { report: Some((path, RefCell::new(report))) }
-            }
-            _ => {
-                warn(&path, "is not a report of this version and is ignored");
+        match read(&path) {
+            Ok(Some(report)) => Self { report: Some((path, RefCell::new(report))) },
+            Ok(None) => none,
+            Err(problem) => {
+                warn(&path, &format!("{problem} and is ignored"));
                 none
             }
         }
@@ -252,6 +251,84 @@ impl Known {
 fn warn(path: &Path, problem: &str) {
     let text = format!("warning: {} {problem}; run `oneclick probe --save` again", path.display());
     output::notice(false, &text);
+}
+
+/// The report in a file; `None` without one. An error says what is wrong with the file.
+fn read(path: &Path) -> Result<Option<ProbeReport>, String> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("could not be read ({error})")),
+    };
+    match serde_json::from_slice::<ProbeReport>(&bytes) {
+        Ok(report) if report.version == ProbeReport::VERSION => Ok(Some(report)),
+        _ => Err("is not a report of this version".to_owned()),
+    }
+}
+
+/// Prints the report that is saved.
+fn show(session: &Session, path: &Path, json: bool) -> Result<(), Failure> {
+    let report = match read(path) {
+        Ok(Some(report)) => report,
+        Ok(None) => return Err(nothing_saved()),
+        Err(problem) => {
+            return Err(Failure::Machine(format!(
+                "{} {problem}; remove it with `oneclick probe --forget`",
+                path.display(),
+            )));
+        }
+    };
+    output::notice(session.quiet, &format!("saved {} as {}", age(path), path.display()));
+    if json { output::json(&report) } else { print(&report) }
+}
+
+/// Removes the report that is saved, even one that cannot be read.
+fn forget(session: &Session, path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Ok(()) => {
+            output::notice(session.quiet, &format!("removed {}", path.display()));
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(nothing_saved()),
+        Err(error) => Err(Failure::machine(path.display(), error)),
+    }
+}
+
+fn nothing_saved() -> Failure {
+    Failure::NotProbed(
+        "no report is saved for this API and account; `oneclick probe --save` saves one".to_owned(),
+    )
+}
+
+/// How long ago a file was written.
+fn age(path: &Path) -> String {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let passed = written.map(|written| written.elapsed().unwrap_or_default().as_secs());
+    match passed.map(|seconds| seconds / (24 * 60 * 60)) {
+        Ok(0) => "less than a day ago".to_owned(),
+        Ok(1) => "a day ago".to_owned(),
+        Ok(days) => format!("{days} days ago"),
+        Err(_) => "at an unknown time".to_owned(),
+    }
+}
+
+/// What `oneclick doctor` says of the report that later purchases use; `None` without one. An
+/// error says why they do not use it.
+pub(crate) fn saved(
+    probes: Option<&Path>,
+    server: &str,
+    account: &Account,
+) -> Option<Result<String, String>> {
+    let path = path_in(probes?, server, account);
+    let shown = path.display();
+    match read(&path) {
+        Ok(report) => {
+            report.map(|_| Ok(format!("saved {} as {shown}; purchases use it", age(&path))))
+        }
+        Err(problem) => Some(Err(format!(
+            "{shown} {problem} and is ignored; remove it with `oneclick probe --forget`"
+        ))),
+    }
 }
 
 /// Keeps the report for later purchases. A probe that saw no receipt or no record knows less
@@ -302,7 +379,11 @@ fn path(session: &Session, account: &Account) -> Option<PathBuf> {
     // As with the intents: one name for all spellings of a URL, and another one for production.
     let server = session.intents.strip_prefix(&session.all_intents).ok();
     let server = server.and_then(Path::to_str).filter(|name| !name.is_empty());
+    Some(path_in(session.probes.as_ref()?, server.unwrap_or(&session.api_name), account))
+}
+
+fn path_in(probes: &Path, server: &str, account: &Account) -> PathBuf {
     // Both are texts of servers, which need not be file names.
-    let name = Intent::new(server.unwrap_or(&session.api_name), account.user_id.as_str());
-    Some(session.probes.as_ref()?.join(format!("probes/{}.json", name.marker())))
+    let name = Intent::new(server, account.user_id.as_str());
+    probes.join(format!("probes/{}.json", name.marker()))
 }

@@ -64,7 +64,7 @@ impl Session {
                 quiet,
                 all_intents: intents.clone(),
                 intents,
-                probes: user_dir(CONFIG_HOME, ".config"),
+                probes: probes(),
             });
         }
         let key = key(global.key_file.as_deref())?;
@@ -85,7 +85,7 @@ impl Session {
             quiet,
             intents,
             all_intents,
-            probes: user_dir(CONFIG_HOME, ".config"),
+            probes: probes(),
         })
     }
 }
@@ -106,7 +106,7 @@ fn all_intents() -> Result<PathBuf, Failure> {
 }
 
 /// A name for a server and its environment, as one part of a path.
-fn server_name(base_url: &BaseUrl, production: bool) -> String {
+pub(crate) fn server_name(base_url: &BaseUrl, production: bool) -> String {
     // An account can have the same id in both environments, also behind one proxy.
     let environment = if production { "production" } else { "sandbox" };
     let url = base_url.normalized();
@@ -267,6 +267,11 @@ pub(crate) fn no_home(variable: &str) -> Failure {
     Failure::Usage(format!(
         "the home directory is not known: set {variable} to the absolute path of a folder"
     ))
+}
+
+/// The user's folder for what probes found, if there is one.
+pub(crate) fn probes() -> Option<PathBuf> {
+    user_dir(CONFIG_HOME, ".config")
 }
 
 /// The folder `oneclick` in the one that a variable names, or in the usual place of the

@@ -38,7 +38,9 @@ use crate::{
 
 /// The most requests that a probe makes, with retries and cancellations. The program asks for
 /// the account before, which takes up to three attempts: together they stay below 100.
-const MAX_REQUESTS: u32 = 96;
+const MAX_REQUESTS: usize = 96;
+/// The most requests if cancellations must be repeated: one more for each purchase.
+const MAX_WITH_REPEATED_CANCELLATIONS: usize = MAX_REQUESTS + ORDERS.len();
 /// After how many failures in a row a probe asks nothing more, and repeats no cancellation.
 const MAX_FAILURES: u32 = 4;
 /// The longest `Retry-After` that is waited for. A longer one ends the probe.
@@ -57,8 +59,9 @@ const PATIENCE: [Duration; 5] = [
 ///
 /// It makes 20 of the smallest purchases, three of them for addresses under `example.com`
 /// and none with an e-mail to the customer. It reads the lists, tracks, asks wrongly on
-/// purpose, and cancels what it bought. That takes fewer than 100 requests, and about ten
-/// seconds at a server that is near and shows records at once.
+/// purpose, and cancels what it bought. That takes fewer than 100 requests, or up to 20 more
+/// if cancellations must be repeated, and about ten seconds at a server that is near and
+/// shows records at once.
 ///
 /// [`state`](Machine::state) holds what is not cancelled yet. If you stop the machine, cancel
 /// it with [`CancelImpact`].
@@ -287,11 +290,14 @@ impl Probe {
             _ => self.awaits_attempt(*order),
         });
         let mut reserve = reserve.count();
-        if !matches!(question, Question::Cancel(_)) {
+        let most = if matches!(question, Question::Cancel(_)) {
+            MAX_WITH_REPEATED_CANCELLATIONS
+        } else {
             // A few failures promise more of them.
             reserve += reserve.min(self.all_failures.saturating_mul(4));
-        }
-        (self.requests as usize).saturating_add(reserve) < MAX_REQUESTS as usize
+            MAX_REQUESTS
+        };
+        (self.requests as usize).saturating_add(reserve) < most
     }
 
     /// Whether the cancellation of an order is still to be tried.

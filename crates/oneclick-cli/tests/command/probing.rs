@@ -3,12 +3,21 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use oneclick_emulator::behaviour::{DateHeader, MetadataForm, ReceiptForm};
 use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 use serde_json::Value;
 
 use super::support::{Setup, as_production, finished, wait_until_bought};
+
+const PURCHASES: [&str; 5] = [
+    "/v1/plant_tree",
+    "/v1/clean_ocean",
+    "/v1/capture_carbon",
+    "/v1/restore_coral",
+    "/v1/donate_money",
+];
 
 fn report(setup: &Setup) -> Value {
     let output = setup.run(&["probe", "--json", "--quiet"]);
@@ -28,6 +37,10 @@ fn active(server: &Server) -> usize {
     account.ledger().filter(|entry| entry.cancelled_on.is_none()).count()
 }
 
+fn bought(server: &Server) -> usize {
+    server.emulator().account("test_command").unwrap().ledger().count()
+}
+
 fn saved(setup: &Setup) -> Option<PathBuf> {
     let mut files = fs::read_dir(setup.home.join(".config/oneclick/probes")).ok()?;
     Some(files.next()?.unwrap().path())
@@ -44,6 +57,7 @@ fn a_probe_says_what_the_server_does_and_leaves_nothing() {
         "{}",
         shown.stderr
     );
+    assert!(shown.stdout.contains("\nThe values of "), "{}", shown.stdout);
     let line = |start: &str| shown.stdout.lines().find(|line| line.starts_with(start)).unwrap();
     assert!(line("metadata_in_records").contains(" kept "), "{}", shown.stdout);
     assert!(line("wrong_key").contains("401 with a type and a message"), "{}", shown.stdout);
@@ -100,8 +114,68 @@ fn what_could_not_be_cancelled_is_said_with_its_id() {
     let left = setup.run(&["probe", "--quiet"]);
     assert_eq!(left.code, 4);
     assert_eq!(left.stderr.lines().count(), 21, "{}", left.stderr);
-    assert!(left.stderr.starts_with("error: 20 of the 20 purchases may remain"), "{}", left.stderr);
+    assert!(
+        left.stderr.starts_with(
+            "error: 20 of the 20 purchases may remain; cancel the first 20 below with `oneclick \
+             cancel ID`:\n"
+        ),
+        "{}",
+        left.stderr
+    );
     assert_eq!(active(&server), 20);
+}
+
+#[test]
+fn what_has_no_known_id_is_said_without_a_list() {
+    let server = Server::start().unwrap();
+    server.emulator().set_behaviour(Behaviour::new().metadata(MetadataForm::Dropped));
+    for path in PURCHASES {
+        server.emulator().inject(FaultRule::new(Fault::ApplyThenDrop).on(path));
+    }
+    let left = Setup::at(&server).run(&["probe", "--quiet"]);
+    assert_eq!(left.code, 4);
+    assert_eq!(left.stderr.lines().count(), 1, "{}", left.stderr);
+    let text = "have no known id: look for them with `oneclick records`\n";
+    assert!(left.stderr.ends_with(text), "{}", left.stderr);
+}
+
+#[test]
+fn a_saved_report_is_shown_and_forgotten() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let nothing = "error: no report is saved for this API and account; `oneclick probe --save` \
+                   saves one\n";
+    for option in ["--saved", "--forget"] {
+        let missing = setup.run(&["probe", option]);
+        assert_eq!((missing.code, &*missing.stderr), (5, nothing), "{option}");
+    }
+    assert!(!setup.run_ok(&["doctor"]).contains("probe:"));
+    let made = setup.run(&["probe", "--save"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let (path, bought) = (saved(&setup).unwrap(), bought(&server));
+
+    let shown = setup.run(&["probe", "--saved"]);
+    assert_eq!((shown.code, &shown.stdout), (0, &made.stdout), "{}", shown.stderr);
+    let line = format!("saved less than a day ago as {}", path.display());
+    assert_eq!(shown.stderr, format!("{line}\n"));
+    let json = setup.run_ok(&["probe", "--saved", "--json", "--quiet"]);
+    let file: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), file);
+    assert!(setup.run_ok(&["doctor"]).contains(&format!("\nok     probe: {line}; purchases use")));
+    let days_ago = SystemTime::now() - Duration::from_secs(3 * 86_400 + 3_600);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(days_ago).unwrap();
+    assert!(setup.run(&["probe", "--saved"]).stderr.starts_with("saved 3 days ago as "));
+
+    fs::write(&path, "{}").unwrap();
+    let damaged = setup.run(&["probe", "--saved"]);
+    assert_eq!((damaged.code, &*damaged.stdout), (1, ""), "{}", damaged.stderr);
+    assert!(damaged.stderr.contains("`oneclick probe --forget`"), "{}", damaged.stderr);
+    let doctor = setup.run_ok(&["doctor"]);
+    assert!(doctor.contains("\nnote   probe: ") && doctor.contains("is ignored"), "{doctor}");
+    let forgotten = setup.run(&["probe", "--forget"]);
+    assert_eq!(forgotten.code, 0);
+    assert_eq!(forgotten.stderr, format!("removed {}\n", path.display()));
+    assert_eq!((saved(&setup), self::bought(&server)), (None, bought));
 }
 
 #[test]
@@ -217,9 +291,8 @@ fn a_probe_that_saw_nothing_keeps_an_earlier_report() {
     let path = saved(&setup).unwrap();
     let careful = fs::read_to_string(&path).unwrap();
     for (status, code) in [(400, 5), (503, 4)] {
-        for path in ["plant_tree", "clean_ocean", "capture_carbon", "restore_coral", "donate_money"]
-        {
-            refuse(&server, &format!("/v1/{path}"), status);
+        for path in PURCHASES {
+            refuse(&server, path, status);
         }
         let failed = setup.run(&["probe", "--save", "--quiet"]);
         assert_eq!(failed.code, code, "{status}: {}", failed.stderr);
