@@ -792,7 +792,7 @@ fn r13_lists_from_a_cache_are_as_old_as_their_age() {
 
     // A purchase that was not made is absent in the lists of a time at which absence counts.
     let (mut world, state) = World::lost_and_late(&[Fate::LostBefore, Fate::Answered]);
-    world.cached = Some((world.now - 2 * MINUTE, "age"));
+    world.cached = Some((world.now.saturating_sub(2 * MINUTE), "age"));
     let left = pending(world.run(resume(state).policy(policy.patience(Duration::ZERO))));
     (world.cached, world.now) = (Some((world.now + MINUTE, "age")), world.now + 2 * MINUTE);
     confirmed(world.run(resume(left.state).policy(policy)));
