@@ -124,8 +124,9 @@ impl From<&ProbeReport> for Remaining {
 /// What the questions in the queue are for. The number counts the waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Asking,
+    Buying,
     WaitingForRecords(usize),
+    Asking(usize),
     CancellingFirst(usize),
     Cancelling,
     CancellingAgain,
@@ -146,9 +147,9 @@ impl Probe {
             return Err(ConfigError::Production);
         }
         Ok(Self {
-            queue: plan::questions(),
+            queue: plan::purchases(),
             asked: None,
-            stage: Stage::Asking,
+            stage: Stage::Buying,
             evidence: Evidence::new(now),
             requests: 0,
             failures: 0,
@@ -170,25 +171,25 @@ impl Probe {
 
     /// Puts the questions of the next stage into the queue; `false` if there is none.
     fn advance(&mut self) -> bool {
-        let given_up = self.failures >= MAX_FAILURES;
-        self.stage = match self.stage {
-            Stage::Asking => Stage::WaitingForRecords(0),
-            Stage::WaitingForRecords(waits) => match PATIENCE.get(waits) {
-                Some(wait) if !given_up && self.awaits_records() => {
-                    self.queue.extend([Question::Wait(*wait), Question::Own(View::Newest)]);
-                    if self.awaits_markers() {
-                        self.queue.push_back(Question::ForCustomers(View::Newest));
-                    }
-                    Stage::WaitingForRecords(waits + 1)
-                }
-                _ => {
-                    self.failures = 0;
-                    self.evidence.crossed = self.evidence.crossed_receipts();
-                    self.queue.push_back(Question::Cancel(FIRST));
-                    self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
-                    Stage::CancellingFirst(0)
-                }
-            },
+        let stage = self.stage;
+        self.stage = match stage {
+            Stage::Buying => Stage::WaitingForRecords(0),
+            Stage::WaitingForRecords(waits) if self.wait_for_records(waits) => {
+                Stage::WaitingForRecords(waits + 1)
+            }
+            Stage::WaitingForRecords(waits) => {
+                self.queue.extend(plan::questions());
+                Stage::Asking(waits)
+            }
+            // By then, a list may show the markers of some purchases for customers and not of all.
+            Stage::Asking(waits) if self.wait_for_records(waits) => Stage::Asking(waits + 1),
+            Stage::Asking(_) => {
+                self.failures = 0;
+                self.evidence.crossed = self.evidence.crossed_receipts();
+                self.queue.push_back(Question::Cancel(FIRST));
+                self.queue.push_back(Question::Track(FIRST, TrackedBy::Account));
+                Stage::CancellingFirst(0)
+            }
             Stage::CancellingFirst(waits) => match PATIENCE.get(waits) {
                 Some(wait) if self.shows_no_effect() => {
                     self.queue.push_back(Question::Wait(*wait));
@@ -229,6 +230,20 @@ impl Probe {
             },
             Stage::Done => return false,
         };
+        true
+    }
+
+    /// Waits and reads the lists once more if a record does not show yet, and there were not too
+    /// many waits; `false` if there is nothing to wait for.
+    fn wait_for_records(&mut self, waits: usize) -> bool {
+        let given_up = self.failures >= MAX_FAILURES;
+        let Some(wait) = PATIENCE.get(waits).filter(|_| !given_up && self.awaits_records()) else {
+            return false;
+        };
+        self.queue.extend([Question::Wait(*wait), Question::Own(View::Newest)]);
+        if self.awaits_markers() {
+            self.queue.push_back(Question::ForCustomers(View::Newest));
+        }
         true
     }
 

@@ -65,6 +65,24 @@ fn records_that_show_late_change_no_other_finding() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
+/// The lists are asked in all their ways once the records show.
+#[test]
+fn records_that_show_after_ten_seconds_leave_no_more_unknown() {
+    let late = json!({"after": {"millis": 10_000}});
+    let usual = probe(&emulator(Behaviour::new()));
+    let report = probe(&emulator(behaviour(&[("visibility", &late)])));
+    let unknown = |report: &ProbeReport| {
+        let findings = report.findings.iter();
+        let unknown = findings.filter(|finding| finding.certainty == Certainty::Unknown);
+        unknown.map(|finding| finding.subject.clone()).collect::<BTreeSet<_>>()
+    };
+    // No cursor can be kept while purchases follow, since no list has two rows by then.
+    let mut wanted = unknown(&usual);
+    wanted.insert("cursors".to_owned());
+    assert_eq!(unknown(&report), wanted, "{:?}", report.findings);
+    assert_eq!((found(&report, "visibility").0, report.remaining), ("after", 0));
+}
+
 #[test]
 fn a_refused_address_is_named_and_the_others_make_nothing_certain() {
     for (mark, wanted) in

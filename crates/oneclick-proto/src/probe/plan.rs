@@ -149,11 +149,9 @@ impl Wrong {
     }
 }
 
-/// Everything up to the cancellations.
-pub(super) fn questions() -> VecDeque<Question> {
-    use Question::{
-        Account, Buy, Customers, DaysAfter, DaysBefore, ForCustomers, Own, Track, Wait,
-    };
+/// The purchases, and what is asked between them.
+pub(super) fn purchases() -> VecDeque<Question> {
+    use Question::{Account, Buy, DaysBefore, ForCustomers, Own, Track, Wait};
     let mut plan = vec![Account, DaysBefore];
     for order in OWN {
         plan.extend([Wait(PAUSE), Buy(order)]);
@@ -169,14 +167,20 @@ pub(super) fn questions() -> VecDeque<Question> {
     for order in CHEAPEST {
         plan.extend([Wait(PAUSE), Buy(order), Own(View::Newest)]);
     }
-    plan.extend([
-        Own(View::NextTwoLater),
+    plan.push(Own(View::NextTwoLater));
+    plan.into()
+}
+
+/// What is asked once the records show, up to the cancellations.
+pub(super) fn questions() -> Vec<Question> {
+    use Question::{Customers, DaysAfter, ForCustomers, Own, Track};
+    let mut plan = vec![
         Own(View::Descending),
         Own(View::DescendingNext),
         Own(View::Ascending),
         Own(View::AscendingNext),
         Own(View::One),
-    ]);
+    ];
     plan.extend(OWN.map(|order| Own(View::Kind(order))));
     plan.extend([
         Own(View::UnknownKind),
@@ -190,8 +194,10 @@ pub(super) fn questions() -> VecDeque<Question> {
         Track(TAGGED_ORDER, TrackedBy::Account),
         Track(TAGGED_ORDER, TrackedBy::Customer),
         ForCustomers(View::Newest),
+        // Where the other list shows a customer's purchase, this one would show it, too.
+        Own(View::Newest),
     ]);
     plan.extend(Wrong::ALL.map(Question::Wrong));
     plan.push(Own(View::NextTwoAtTheEnd));
-    plan.into()
+    plan
 }
