@@ -10,13 +10,16 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use oneclick_emulator::{FaultRule, HostName};
+use oneclick_outbox::Status;
 use oneclick_ureq::{
     Category, Cents, Cursor, Customer, DateRange, Email, Fragments, ImpactId, ImpactKind, Limit,
     Locale, Pounds, ProjectType, Reason, SortOrder, Trees,
 };
 
 use crate::failure::Failure;
-use crate::{outbox, values};
+use crate::outbox::serve;
+use crate::shell;
+use crate::values;
 
 /// Buy and look up environmental impact through the 1ClickImpact API
 ///
@@ -133,6 +136,25 @@ pub(crate) struct Global {
 const LAST: usize = 900;
 
 impl Global {
+    /// The connection options that were given, as they can be typed.
+    pub(crate) fn connection_words(&self) -> String {
+        let flags = [
+            ("--local", self.local),
+            ("--sandbox", self.sandbox),
+            ("--production", self.production),
+        ];
+        let flags = flags.into_iter().filter(|(_, given)| *given);
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let values = [
+            ("--state", path(&self.state)),
+            ("--key-file", path(&self.key_file)),
+            ("--base-url", self.base_url.clone()),
+        ];
+        let values = values.into_iter().filter_map(|(option, value)| Some((option, value?)));
+        let values = values.map(|(option, value)| format!(" {option} {}", shell::word(&value)));
+        flags.map(|(option, _)| format!(" {option}")).chain(values).collect()
+    }
+
     /// The first connection option that was given.
     pub(crate) fn connection_option(&self) -> Option<&'static str> {
         let given = [
@@ -307,6 +329,19 @@ pub(crate) enum Command {
         format: FormatArgs,
     },
 
+    /// Look after stored purchases, and carry them out
+    ///
+    /// An outbox is an SQLite database with intents: purchases that are to be made
+    /// once. Without --database, it is the one of this API and account in the folder
+    /// oneclick/intents in XDG_STATE_HOME or in ~/.local/state.
+    #[command(after_help = example("oneclick outbox show order-123"))]
+    Outbox {
+        #[command(subcommand)]
+        command: OutboxCommand,
+        #[command(flatten)]
+        database: Database,
+    },
+
     /// Show the account of the key.
     #[command(after_help = example("oneclick whoami"))]
     Whoami(Json),
@@ -324,13 +359,6 @@ pub(crate) enum Command {
     /// keys that begin with live_.
     #[command(after_help = example("oneclick probe --save"))]
     Probe(ProbeArgs),
-
-    /// Buy through an outbox: stored first, then sent, and bought once.
-    #[command(after_help = example("oneclick --local outbox serve"))]
-    Outbox {
-        #[command(subcommand)]
-        command: outbox::Command,
-    },
 
     /// Run the emulator as a server on this machine
     ///
@@ -382,6 +410,184 @@ pub(crate) enum Command {
     /// Print the manual page.
     #[command(after_help = example("oneclick man > oneclick.1"))]
     Man,
+}
+
+/// What can be done with an outbox.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OutboxCommand {
+    /// List the intents, in order of their numbers.
+    #[command(after_help = example("oneclick outbox list --status unresolved"))]
+    List {
+        /// Only intents with this status.
+        #[arg(long, value_parser = values::status())]
+        status: Option<Status>,
+        /// How many rows to print, 1 to 1,000.
+        #[arg(long, value_name = "ROWS", value_parser = values::limit)]
+        #[arg(allow_negative_numbers = true, default_value = "100", conflicts_with = "all")]
+        limit: Limit,
+        /// Print every row.
+        #[arg(long)]
+        all: bool,
+        /// Continue after the intent with this number.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+        after: i64,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+
+    /// Show an intent, what happened to it, and which commands decide it.
+    #[command(after_help = example("oneclick outbox show order-123"))]
+    Show {
+        #[command(flatten)]
+        intent: Named,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Say that an unresolved intent was bought as this impact.
+    #[command(after_help = example(
+        "oneclick outbox resolve order-123 \\\n    --bought-as U1234-2025-03-12T15:22:14.753Z"
+    ))]
+    Resolve {
+        #[command(flatten)]
+        intent: Named,
+        /// The id of the impact, as `oneclick outbox show` and the records have it.
+        #[arg(long, value_name = "ID", value_parser = values::impact_id)]
+        bought_as: ImpactId,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Have an unresolved or refused intent bought after all
+    ///
+    /// Make sure first that nothing was bought for it. If impacts were found that may
+    /// be the purchase, this says that none of them is.
+    #[command(after_help = example("oneclick outbox retry order-123"))]
+    Retry {
+        #[command(flatten)]
+        intent: Named,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Give up an intent that waits or is unresolved
+    ///
+    /// Nothing is sent for it any more. What was bought for it stays bought.
+    #[command(after_help = example("oneclick outbox drop order-123"))]
+    Drop {
+        #[command(flatten)]
+        intent: Named,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Keep all workers from sending purchases
+    ///
+    /// A purchase that is under way goes on.
+    #[command(after_help = example("oneclick outbox pause --reason 'the shop is being moved'"))]
+    Pause {
+        /// Why, for other people.
+        #[arg(long, value_parser = values::text, allow_hyphen_values = true)]
+        #[arg(default_value = "a person paused it")]
+        reason: String,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Let workers go on, after a pause or after the API refused the key.
+    #[command(after_help = example("oneclick outbox resume"))]
+    Resume(Json),
+
+    /// Show how many intents have each status, and whether workers are paused.
+    #[command(after_help = example("oneclick outbox counts --json"))]
+    Counts(Json),
+
+    /// Take an intent back, after a refund for instance
+    ///
+    /// What has not left is dropped, what was bought is cancelled by the next worker, and
+    /// what is open is found out first. It is safe to repeat.
+    #[command(after_help = example("oneclick outbox cancel order-123"))]
+    Cancel {
+        #[command(flatten)]
+        intent: Named,
+        #[command(flatten)]
+        json: Json,
+    },
+
+    /// Show what was bought more than once, and the commands that cancel it
+    ///
+    /// A worker looks an hour and a day after the outcome, for intents that were sent
+    /// twice or taken over from another worker.
+    #[command(after_help = example("oneclick outbox audit"))]
+    Audit(Json),
+
+    /// Serve the API's own paths on this machine, with an idempotency key for each purchase
+    ///
+    /// A shop in any language sends its purchases here instead of to the API, with a
+    /// header such as `Idempotency-Key: "order-123"`. A purchase is stored before
+    /// anything leaves, bought once whatever dies, and answered with its receipt,
+    /// also when it is sent again. Reads and cancellations are passed on. The shop
+    /// needs no API key. It prints its URL, then runs until it is interrupted.
+    #[command(after_help = serve::EXAMPLE)]
+    Serve(serve::Args),
+
+    /// Carry out the intents, until it is interrupted
+    ///
+    /// It says on standard error which intents are done, and which ones a person has
+    /// to look at. An interruption lets it finish what is under way; a second one ends
+    /// it at once, and the next worker finds out what became of that. Several workers
+    /// may run on one database.
+    #[command(after_help = example("oneclick outbox work --once --yes"))]
+    Work(WorkArgs),
+}
+
+/// The outbox that a command uses.
+#[derive(Args, Debug)]
+pub(crate) struct Database {
+    /// The SQLite database with the outbox, which may be that of a shop
+    ///
+    /// With it, only `work` needs a key and the API.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) database: Option<PathBuf>,
+}
+
+/// Names an intent.
+#[derive(Args, Debug)]
+pub(crate) struct Named {
+    /// The key of the intent, such as an order number.
+    #[arg(required_unless_present = "number", conflicts_with = "number")]
+    pub(crate) key: Option<String>,
+    /// The namespace of the key, if intents of several namespaces have it.
+    #[arg(long, value_name = "NAME", conflicts_with = "number", allow_hyphen_values = true)]
+    pub(crate) namespace: Option<String>,
+    /// The number of the intent in the outbox, in place of its key.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) number: Option<i64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WorkArgs {
+    /// Carry out what is due, and end: for cron
+    ///
+    /// An intent that was stored before this run began may have been sent already, if
+    /// the database was restored from a backup. So it is looked for first, and sent by
+    /// a run after the time of --settle. A worker that keeps running sends at once
+    /// what is stored meanwhile.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Do not ask for confirmation in production.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print each intent that is done as a JSON object on a line.
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// After how long a purchase without a record counts as not made
+    ///
+    /// As for a purchase: at least 60, unless the API is on this machine. By default
+    /// 900, or what `oneclick probe --save` found.
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
+    pub(crate) settle: Option<u32>,
 }
 
 const ONCE: &str = "Options for buying exactly once";

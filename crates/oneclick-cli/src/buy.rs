@@ -625,7 +625,7 @@ fn for_customer(purchase: &Purchase) -> String {
 }
 
 /// Everything that the purchase asks for.
-fn full_summary(purchase: &Purchase) -> String {
+pub(crate) fn full_summary(purchase: &Purchase) -> String {
     // In the body, these fields have one name for all actions.
     let body = serde_json::to_value(purchase).unwrap_or_default();
     let name = body["customer_name"].as_str().map(|name| format!(" ({name})"));

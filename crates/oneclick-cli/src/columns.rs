@@ -1,5 +1,6 @@
 //! The columns of every list, in CSV and in tables.
 
+use oneclick_outbox::Entry;
 use oneclick_ureq::{
     CustomerRecord, CustomerSummary, ImpactId, Intent, Project, Record, RecordedMetadata, Redacted,
     Row,
@@ -98,6 +99,32 @@ impl Listed for Project {
             Column::both("location", "location", |project| project.location.clone()),
             Column::csv("organization", |project| project.organization.clone()),
             Column::csv("available", |project| project.available.to_string()),
+        ]
+    }
+}
+
+impl Listed for Entry {
+    fn columns() -> Vec<Column<Self>> {
+        let bought = |entry: &Self| {
+            entry.bought.as_ref().map(|bought| bought.id.to_string()).unwrap_or_default()
+        };
+        vec![
+            Column::both("number", "number", |entry: &Self| entry.id.to_string()),
+            Column::csv("namespace", |entry| entry.namespace.clone()),
+            Column::both("key", "intent", |entry| entry.key.clone()),
+            Column::both("status", "status", |entry| entry.status.to_string()),
+            Column::both("purchase", "purchase", |entry| {
+                let purchase = entry.purchase.as_ref();
+                purchase.map(|purchase| purchase.impact().to_string()).unwrap_or_default()
+            }),
+            Column::both("stored", "stored", |entry| entry.enqueued_at.clone()),
+            Column::csv("done", |entry| entry.done_at.clone().unwrap_or_default()),
+            Column::csv("bought_as", bought),
+            Column::csv("problem", |entry| entry.problem.clone().unwrap_or_default()),
+            Column::table("bought as, or problem", |entry| {
+                let bought = entry.bought.as_ref().map(|bought| bought.id.to_string());
+                bought.or_else(|| entry.problem.clone()).unwrap_or_default()
+            }),
         ]
     }
 }

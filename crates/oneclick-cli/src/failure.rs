@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Call(Error),
     /// A purchase failed, and it is certain that nothing of its intent was bought.
     NotBought(Error),
+    /// The API refused purchases of an outbox; the text says how to see them.
+    Refused(String),
     /// A purchase may have been sent, and was looked for long enough and not found; the
     /// text says what to do.
     NotFound(String),
@@ -55,6 +57,7 @@ impl Failure {
                 ErrorKind::Status(_) if error.execution() == Execution::NotExecuted => 3,
                 _ => 5,
             },
+            Self::Refused(_) => 3,
             Self::Unknown(..) | Self::Unresolved(..) => 4,
             Self::NotFound(_) | Self::MissingRows(_) | Self::NotProbed(_) => 5,
             Self::Cancelled(_) => 6,
@@ -79,6 +82,7 @@ impl Failure {
             | Self::Machine(text)
             | Self::Unknown(text, _)
             | Self::Unresolved(text, ..)
+            | Self::Refused(text)
             | Self::Cancelled(text)
             | Self::NotProbed(text) => text.clone(),
             Self::Call(error) => explain(error),

@@ -90,12 +90,14 @@ fn suggest_json(usage: &mut clap::Error) {
     usage.remove(ContextKind::SuggestedArg);
     usage.remove(ContextKind::Usage);
     let cli = args::command();
-    let mut arguments = std::env::args_os().skip(1);
-    let command = arguments.find_map(|argument| cli.find_subcommand(argument));
+    let arguments = std::env::args_os().skip(1);
+    // The innermost, such as `list` of `outbox`.
+    let command = arguments
+        .fold(&cli, |command, argument| command.find_subcommand(argument).unwrap_or(command));
     let takes_json = |command: &clap::Command| {
         command.get_arguments().any(|argument| argument.get_long() == Some("json"))
     };
-    if command.is_some_and(takes_json) {
+    if takes_json(command) {
         usage.insert(ContextKind::SuggestedArg, ContextValue::String("--json".to_owned()));
     }
 }
@@ -154,7 +156,7 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
             let server = fault.into_iter().fold(server, ServerBuilder::fault);
             emulator::run(server, listen, global.quiet)
         }
-        Command::Outbox { command } => outbox::run(open()?, &command),
+        Command::Outbox { command, database } => outbox::run(global, command, database),
         Command::Doctor => doctor::run(global),
         Command::Probe(args) => probe::run(&open()?, &args),
         Command::Completions { shell } => {

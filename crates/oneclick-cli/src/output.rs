@@ -179,6 +179,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
+/// Prints a value as JSON on a line.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let text = escape_controls(serde_json::to_string(value))?;
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
 /// Escapes what a terminal would obey and JSON allows unescaped. Such characters occur in
 /// strings only, so the value is the same, and it is printed so wherever it goes.
 fn escape_controls(text: serde_json::Result<String>) -> Result<String, Failure> {

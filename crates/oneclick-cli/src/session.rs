@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{Request, Response};
-use oneclick_ureq::{Api, BlockingClient, BlockingTransport, Connect, TransportError};
+use oneclick_ureq::{Account, Api, BlockingClient, BlockingTransport, Connect, TransportError};
 use oneclick_ureq::{BaseUrl, ConfigError, Intent, TransportOptions};
 
 use crate::args::Global;
@@ -87,6 +87,15 @@ impl Session {
             all_intents,
             probes: probes(),
         })
+    }
+}
+
+impl Session {
+    /// The file of the outbox of an account.
+    pub(crate) fn outbox_of(&self, account: &Account) -> PathBuf {
+        // The server chooses the id, which need not be a file name.
+        let name = Intent::new("outbox", account.user_id.as_str());
+        self.intents.join(format!("{}.db", name.marker()))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// One word of a shell, in quotes if it needs them.
-fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@%,".contains(&byte);
     // Some shells take `=ls` for the path of `ls`.
     let plain = !text.starts_with('=') && !text.is_empty() && text.bytes().all(plain);

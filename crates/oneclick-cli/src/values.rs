@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use chrono::{Datelike, NaiveDate};
 use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+use oneclick_outbox::Status;
 use oneclick_ureq::{
     Category, Cents, Cursor, Fragments, ImpactId, InvalidValue, Limit, Pounds, Reason, Trees,
 };
@@ -142,6 +143,15 @@ where
     PossibleValuesParser::new(known.iter().map(name)).map(|name| T::from(&name))
 }
 
+/// A status of an intent in an outbox.
+pub(crate) fn status() -> impl TypedValueParser<Value = Status> {
+    let names = Status::ALL.iter().map(|status| status.as_str());
+    PossibleValuesParser::new(names).try_map(|name| {
+        let mut all = Status::ALL.iter();
+        all.find(|status| status.as_str() == name).copied().ok_or("expected a status")
+    })
+}
+
 /// Text that is not an option: in `--intent $ORDER --yes` with an empty variable, every
 /// order would be the intent `--yes`.
 pub(crate) fn text(text: &str) -> Result<String, String> {
@@ -154,7 +164,8 @@ pub(crate) fn text(text: &str) -> Result<String, String> {
 /// Whether this is an option of any command, or several short ones.
 fn is_option(text: &str) -> bool {
     let cli = args::command();
-    let commands = || std::iter::once(&cli).chain(cli.get_subcommands());
+    let nested = || cli.get_subcommands().flat_map(clap::Command::get_subcommands);
+    let commands = || std::iter::once(&cli).chain(cli.get_subcommands()).chain(nested());
     let mut arguments = commands().flat_map(clap::Command::get_arguments);
     if let Some(long) = text.strip_prefix("--") {
         let name = long.split('=').next().unwrap_or_default();

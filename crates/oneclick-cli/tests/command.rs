@@ -12,6 +12,7 @@ mod command {
     mod guide;
     mod intents;
     mod listing;
+    mod outbox;
     mod probing;
     mod remembering;
     mod serve;

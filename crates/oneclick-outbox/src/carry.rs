@@ -90,14 +90,14 @@ impl<'a> Carried<'a> {
 
     /// The purchase. Nothing is retried beneath it: whoever waits lets the intent go.
     pub(crate) fn purchase(&self) -> Result<VerifiedPurchase, OutboxError> {
-        let Held { intent, purchase, state, age, .. } = &self.held;
+        let Held { intent, purchase, state, enqueued, .. } = &self.held;
         let purchase = purchase.clone();
         let began = self.store.now().since_boot;
         // The database may be a copy from before a purchase left. Only what was stored since it
         // was opened cannot be: that is sent at once.
-        let is_fresh = age.is_some_and(|age| {
-            began.saturating_sub(age) >= self.store.opened()
-                && age < self.terms.policy.absence_after
+        let is_fresh = enqueued.is_some_and(|enqueued| {
+            enqueued >= self.store.opened()
+                && began.saturating_sub(enqueued) < self.terms.policy.absence_after
         });
         let machine = match state {
             Some(state) if state.sends() > 0 => {
@@ -114,7 +114,9 @@ impl<'a> Carried<'a> {
     fn existed(&self) -> Duration {
         // The time of day may have been corrected since.
         const CORRECTION: Duration = Duration::from_secs(86_400);
-        self.held.age.unwrap_or_else(|| self.held.wall_age.saturating_add(CORRECTION))
+        let now = self.store.now().since_boot;
+        let age = self.held.enqueued.map(|enqueued| now.saturating_sub(enqueued));
+        age.unwrap_or_else(|| self.held.wall_age.saturating_add(CORRECTION))
     }
 
     /// Called before each request: asks for a permit if it may buy, and extends the lease.

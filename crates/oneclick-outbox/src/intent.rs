@@ -126,7 +126,7 @@ impl Answer {
 }
 
 /// An intent in the outbox.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
     /// The number of the intent in this outbox.
@@ -161,7 +161,7 @@ pub struct Entry {
 }
 
 /// Something that happened to an intent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
     /// When, by the machine's time of day, in RFC 3339.

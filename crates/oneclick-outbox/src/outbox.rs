@@ -72,6 +72,15 @@ impl Outbox {
         self.store.find(namespace, key)
     }
 
+    /// The intents with this key, in all namespaces. For a person, who knows only the order;
+    /// it reads the whole table.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_all(&self, key: &str) -> Result<Vec<Entry>, OutboxError> {
+        self.store.find_all(key)
+    }
+
     /// The intent with this number.
     ///
     /// # Errors

@@ -475,6 +475,13 @@ impl Store {
         row.optional()?.transpose()
     }
 
+    pub(crate) fn find_all(&self, key: &str) -> Result<Vec<Entry>, OutboxError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare(&format!("{ENTRY} WHERE key = ?1 ORDER BY id"))?;
+        let rows = statement.query_map([key], |row| Ok(entry(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
     pub(crate) fn entry(&self, id: i64) -> Result<Option<Entry>, OutboxError> {
         let connection = self.connection();
         let row = connection

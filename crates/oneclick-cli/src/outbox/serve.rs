@@ -4,14 +4,14 @@ mod headers;
 mod shop;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use oneclick_emulator::{HostName, LocalServer};
-use oneclick_outbox::{OutboxError, Worker};
+use oneclick_outbox::{Outbox, OutboxError, Worker};
 use oneclick_ureq::BlockingClient;
 
 use self::shop::{Shop, Trouble};
@@ -20,7 +20,7 @@ use crate::probe::Known;
 use crate::session::{AnyTransport, Session};
 use crate::{buy, interrupt, output, values};
 
-pub(super) const EXAMPLE: &str = "\
+pub(crate) const EXAMPLE: &str = "\
 Example:
   oneclick --local outbox serve &
   curl -H 'idempotency-key: \"order-123\"' -H 'content-type: application/json' \\
@@ -46,9 +46,6 @@ pub(crate) struct Args {
     /// given here are accepted.
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<HostName>,
-    /// The SQLite file of the outbox; by default, one in the user's state folder.
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
     /// The name of the shop: shops that share an account each need another one
     ///
     /// An order has the same key in two shops only if both mean the same purchase.
@@ -67,11 +64,15 @@ pub(crate) struct Args {
 }
 
 /// Serves until it is interrupted.
-pub(super) fn run(session: Session, args: &Args) -> Result<(), Failure> {
+pub(super) fn run(
+    session: Session,
+    outbox: &Outbox,
+    path: &Path,
+    args: &Args,
+) -> Result<(), Failure> {
     buy::check_settle(&session, args.settle)?;
-    let outbox = super::open(&session, args.database.as_deref())?;
     let client = session.client.clone();
-    let worker = Worker::new(&outbox, client.clone()).poll(POLL);
+    let worker = Worker::new(outbox, client.clone()).poll(POLL);
     let shop = Shop::new(outbox.clone(), client, args.namespace.clone(), args.allow_unkeyed);
     let (ends, end) = mpsc::channel();
 
@@ -106,7 +107,7 @@ pub(super) fn run(session: Session, args: &Args) -> Result<(), Failure> {
     // The requests that have arrived get their responses, and what was sent is written down.
     drop(server);
     let _ = works.join();
-    ended.map_err(|error| super::failure("the outbox ended", &error))
+    ended.map_err(|error| super::failure(path, error))
 }
 
 /// Carries out what is stored until the worker is stopped. What can be mended from elsewhere

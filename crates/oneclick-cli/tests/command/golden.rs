@@ -61,16 +61,11 @@ fn help_texts() {
     let common = help.split_once("\nOptions:\n").unwrap().1;
     let common = common.split_once("\n\nConnection options:").unwrap().0;
     let mut seen = sections(&help);
-    let words: Vec<_> = commands
-        .iter()
-        .flat_map(|command| match *command {
-            "outbox" => vec![vec!["outbox"], vec!["outbox", "serve"]],
-            command => vec![vec![command]],
-        })
-        .collect();
-    for words in &words {
-        run(&[words, &["-h"][..]].concat());
-        let help = run(&[words, &["--help"][..]].concat());
+    let outbox = run(&["outbox", "--help"]);
+    let of_outbox = self::commands(&outbox).into_iter().map(|command| vec!["outbox", command]);
+    for command in commands.iter().map(|command| vec![*command]).chain(of_outbox) {
+        run(&[&command[..], &["-h"]].concat());
+        let help = run(&[&command[..], &["--help"]].concat());
         assert!(help.contains("\nExample:\n  oneclick "), "{help}");
         let mut shortened = String::new();
         for section in sections(&help.replace(common, "  and those of every command")) {
@@ -83,7 +78,7 @@ fn help_texts() {
                 seen.push(section);
             }
         }
-        all += &shown(&format!("{} --help", words.join(" ")), &shortened);
+        all += &shown(&format!("{} --help", command.join(" ")), &shortened);
     }
     assert_data_eq!(all, file!["../golden/help.txt"].raw());
 

@@ -53,9 +53,9 @@ pub(crate) struct Held {
     pub(crate) purchase: Purchase,
     pub(crate) state: Option<PurchaseState>,
     pub(crate) tries: u32,
-    /// How long ago it was stored. `None` if the machine has started since.
-    pub(crate) age: Option<Duration>,
-    /// The same by the time of day, at least.
+    /// When it was stored. `None` if the machine has started since.
+    pub(crate) enqueued: Option<Duration>,
+    /// How long ago that was by the time of day, at least.
     pub(crate) wall_age: Duration,
     /// What was bought, and what the API answered.
     pub(crate) bought: Option<Bought>,
@@ -228,7 +228,7 @@ impl Claim<'_> {
                 ":now": millis(self.now.since_boot), ":most": self.most,
                 ":until": millis(self.now.since_boot + AUDIT_LEASE),
             },
-            |row| Ok(read(row, &self.now)?.1.ok()),
+            |row| Ok(read(row)?.1.ok()),
         )?;
         let rows: Vec<_> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         Ok(Work::some(rows, Work::Audit))
@@ -278,7 +278,7 @@ pub(super) fn hold(
          RETURNING *",
     )?;
     let until = millis(now.since_boot.saturating_add(lease));
-    let row = statement.query_row(params![id, until], |row| read(row, now)).optional()?;
+    let row = statement.query_row(params![id, until], read).optional()?;
     let Some((epoch, held)) = row else { return Ok(None) };
     match held {
         Ok(held) => Ok(Some(held)),
@@ -309,7 +309,7 @@ enum Unread {
 }
 
 /// The epoch of a row, and what a worker needs of it.
-fn read(row: &Row<'_>, now: &Now) -> rusqlite::Result<(i64, Result<Held, Unread>)> {
+fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Result<Held, Unread>)> {
     let (id, epoch) = (row.get("id")?, row.get("epoch")?);
     let request: String = row.get::<_, Option<_>>("request")?.unwrap_or_default();
     if version_of(&request).is_some_and(|version| version > REQUEST) {
@@ -335,7 +335,7 @@ fn read(row: &Row<'_>, now: &Now) -> rusqlite::Result<(i64, Result<Held, Unread>
         purchase,
         state,
         tries: row.get("tries")?,
-        age: (enqueued >= 0).then(|| now.since_boot.saturating_sub(duration(enqueued))),
+        enqueued: (enqueued >= 0).then(|| duration(enqueued)),
         wall_age: wall_age.unwrap_or_default(),
         bought,
         answer,

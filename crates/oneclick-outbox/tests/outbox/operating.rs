@@ -378,3 +378,16 @@ fn a_purge_names_what_could_buy_again() {
     assert!(outbox.enqueue("shop", "order-1", trees(1)).unwrap().is_new);
     assert_eq!(outbox.counts().unwrap().ready, 2);
 }
+
+#[test]
+fn a_key_is_found_in_all_namespaces() {
+    let world = World::new("find-all");
+    let outbox = world.process();
+    for (namespace, key) in [("a", "order-1"), ("b", "order-1"), ("b", "order-2")] {
+        outbox.enqueue(namespace, key, trees(1)).unwrap();
+    }
+    let found = outbox.find_all("order-1").unwrap();
+    let namespaces: Vec<_> = found.iter().map(|entry| &*entry.namespace).collect();
+    assert_eq!(namespaces, ["a", "b"]);
+    assert_eq!(outbox.find_all("order-3").unwrap(), []);
+}

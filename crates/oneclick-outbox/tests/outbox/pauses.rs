@@ -430,3 +430,19 @@ fn a_restart_of_the_machine_forgets_no_intent() {
     world.settle(&restarted);
     assert_eq!((status(&restarted, "order-2"), world.bought()), (Status::Bought, 2));
 }
+
+#[test]
+fn a_claim_that_takes_long_does_not_make_an_old_intent_new() {
+    let world = World::new("slow-claim");
+    world.process().enqueue("shop", "order-1", trees(1)).unwrap();
+    // Every look at the clock is a second after the one before it.
+    let (emulator, ticks) = (world.emulator.clone(), Mutex::new(0));
+    let outbox = world.process_with(Clock::new(move || {
+        let mut ticks = ticks.lock().unwrap();
+        *ticks += 1;
+        let Now { boot, since_boot, .. } = now(&emulator, "one");
+        Now { boot, since_boot: since_boot + Duration::from_secs(*ticks) }
+    }));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Open, 0));
+}

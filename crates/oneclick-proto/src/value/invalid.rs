@@ -195,7 +195,7 @@ impl Error for InvalidValue {}
 /// A number with a comma between its thousands.
 pub(crate) fn grouped(number: i128) -> String {
     let mut text = number.to_string();
-    let first = usize::from(number < 0) + 1;
+    let first = text.len() - number.unsigned_abs().to_string().len() + 1;
     for at in (first..text.len()).rev().skip(2).step_by(3) {
         text.insert(at, ',');
     }
@@ -207,4 +207,26 @@ fn dollars(cents: i128) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let whole = grouped((cents / 100).abs());
     format!("{sign}${whole}.{:02}", (cents % 100).abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated_by_commas() {
+        for (number, text) in [
+            (0, "0"),
+            (-7, "-7"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (-100, "-100"),
+            (-1_000, "-1,000"),
+            (100_000, "100,000"),
+            (-123_456, "-123,456"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
 }
