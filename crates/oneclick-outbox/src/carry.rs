@@ -388,7 +388,7 @@ pub(crate) fn audited(settled: Settled, status: Status) -> Option<Audited> {
                 found,
                 ..
             }) => Audited::Surplus(found),
-            Outcome::Confirmed(receipt) if status == Status::Cancelled => {
+            Outcome::Confirmed(receipt) if status != Status::Bought => {
                 Audited::Surplus(vec![ImpactId::from(&receipt)])
             }
             Outcome::Cancelled(_) => Audited::Cancelled,

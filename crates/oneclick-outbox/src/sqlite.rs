@@ -631,7 +631,7 @@ impl Store {
     /// Deletes intents that had a final status before `before`, and returns their names.
     pub(crate) fn purge(&self, before: &str) -> Result<Vec<(String, String)>, OutboxError> {
         self.write(|tx| {
-            let old = "done_at < ?1 AND audit_at IS NULL
+            let old = "done_at < ?1 AND (audit_at IS NULL OR state IS NULL)
                        AND status IN ('bought', 'refused', 'cancelled', 'dropped')";
             tx.execute(
                 &format!(
@@ -657,7 +657,7 @@ impl Store {
                  SET request = NULL, answer = CASE status WHEN 'refused'
                      THEN json_set(answer, '$.body', json_object(
                          'type', answer ->> '$.body.type', 'message', problem)) END
-                 WHERE request IS NOT NULL AND done_at < ?1 AND audit_at IS NULL
+                 WHERE request IS NOT NULL AND done_at < ?1 AND (audit_at IS NULL OR state IS NULL)
                    AND status IN ('bought', 'refused', 'cancelled', 'dropped')",
                 [before],
             )?;

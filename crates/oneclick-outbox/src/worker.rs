@@ -186,6 +186,16 @@ impl<C> Worker<C> {
         Ok(Claimed::Work(Work::Carry(vec![held])))
     }
 
+    /// How long the rate forbids a purchase. If it does not, one is begun now.
+    fn too_soon(&self, now: Duration) -> Option<Duration> {
+        let mut queue = self.queue();
+        if queue.next > now {
+            return Some(queue.next.saturating_sub(now));
+        }
+        queue.next = now.saturating_add(self.options.interval);
+        None
+    }
+
     /// Lets go what was claimed, for other workers.
     fn release(&self) -> Result<(), OutboxError> {
         let claimed = std::mem::take(&mut self.queue().claimed);
@@ -404,6 +414,13 @@ macro_rules! worker {
                 }
                 for purchase in absent {
                     batch.renew(Duration::ZERO)?;
+                    while let Some(wait) = self.too_soon(self.client.transport().now()) {
+                        if self.stop.is_stopped() {
+                            break;
+                        }
+                        self.sleep(wait.min(terms.lease / 4), &self.stop)$($await)*;
+                        batch.renew(Duration::ZERO)?;
+                    }
                     let Some(carried) = batch.next() else { break };
                     if self.stop.is_stopped() || !store.is_open()? {
                         carried.let_go()?;

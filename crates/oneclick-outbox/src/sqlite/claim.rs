@@ -218,8 +218,8 @@ impl Claim<'_> {
             "UPDATE oneclick_outbox_intent SET audit_at = :until
              WHERE id IN (
                  SELECT id FROM oneclick_outbox_intent
-                 WHERE audit_at <= :now AND status IN ('bought', 'cancelled')
-                   AND request IS NOT NULL AND state IS NOT NULL
+                 WHERE audit_at <= :now
+                   AND status IN ('bought', 'cancelled', 'refused', 'dropped') AND request IS NOT NULL AND state IS NOT NULL
                  ORDER BY audit_at LIMIT :most)
              RETURNING *",
         )?;
@@ -389,7 +389,8 @@ fn of_another(
     if written.looked && !stays {
         tx.execute(
             "UPDATE oneclick_outbox_intent
-             SET status = 'open', due = ?2, bought = NULL, answer = NULL, done_at = NULL
+             SET status = 'open', due = ?2, bought = NULL, answer = NULL, done_at = NULL,
+                 held = 0, epoch = epoch + 1
              WHERE id = ?1",
             params![other, millis(now)],
         )?;
@@ -441,12 +442,13 @@ pub(super) fn finish(
         Status::Ready if cancel => Status::Dropped,
         status => status,
     };
-    let audit = written.audit && matches!(status, Status::Bought | Status::Cancelled);
+    let audit =
+        written.audit && matches!(status, Status::Bought | Status::Cancelling | Status::Cancelled);
     tx.prepare(
         "UPDATE oneclick_outbox_intent
          SET held = 0, status = :status, due = :due, tries = :tries, state = :state,
-             bought = :bought, looked = :looked, answer = :answer, problem = :problem, found = :found, done_at = :done,
-             audit_at = coalesce(:audit, audit_at),
+             bought = :bought, looked = :looked, answer = :answer, problem = :problem,
+             found = :found, done_at = :done, audit_at = coalesce(:audit, audit_at),
              cancel = CASE WHEN :status = 'bought' THEN 0 ELSE cancel END
          WHERE id = :id",
     )?

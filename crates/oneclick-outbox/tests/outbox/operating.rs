@@ -305,6 +305,32 @@ fn an_audit_sees_a_purchase_that_stands_although_one_was_cancelled() {
     assert_eq!(surplus[0].surplus.len(), 1);
 }
 
+/// The worker that slept buys, although another one has found out that nothing was bought.
+#[test]
+fn an_audit_sees_a_purchase_that_was_dropped_meanwhile() {
+    let world = Arc::new(World::new("audit-dropped"));
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    let (stopped, other) = (Arc::clone(&world), world.process());
+    let mut transport = world.hooked();
+    transport.before = Some(super::pauses::hook(move || {
+        other.cancel(id).unwrap();
+        for _ in 0..5 {
+            stopped.advance(Duration::from_secs(250));
+            stopped.worker(&other).run_until_idle().unwrap();
+        }
+        assert_eq!(status(&other, "order-1"), Status::Dropped);
+    }));
+    Worker::new(&outbox, World::client(transport)).concurrency(1).run_until_idle().unwrap();
+    assert_eq!((status(&outbox, "order-1"), standing(&world)), (Status::Dropped, 1));
+    // Its request is kept until then.
+    assert_eq!(outbox.erase_requests(Duration::ZERO).unwrap(), 0);
+    world.advance(Duration::from_secs(3_700));
+    world.worker(&outbox).run_until_idle().unwrap();
+    let surplus = outbox.surplus().unwrap();
+    assert_eq!(surplus.len(), 1, "{:#?}", outbox.events(id));
+}
+
 #[test]
 fn an_audit_that_cannot_read_the_lists_is_repeated() {
     let world = Arc::new(World::new("audit-outage"));

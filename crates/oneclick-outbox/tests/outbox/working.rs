@@ -377,6 +377,24 @@ fn a_rate_is_kept() {
 }
 
 #[test]
+fn a_rate_is_kept_for_what_one_walk_found_to_be_absent() {
+    let world = World::new("rate-absent");
+    let outbox = world.process();
+    for order in 1..=8 {
+        outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
+    }
+    world.inject(Fault::DropBefore, 8);
+    world.worker(&outbox).run_until_idle().unwrap();
+    world.advance(ABSENCE + Duration::from_secs(60));
+    let began = BlockingTransport::now(&world.emulator);
+    // Longer than a lease, in all.
+    world.worker(&outbox).rate(1, Duration::from_secs(40)).run_until_idle().unwrap();
+    let took = BlockingTransport::now(&world.emulator).saturating_sub(began);
+    assert_eq!(world.bought(), 8);
+    assert!((280..=330).contains(&took.as_secs()), "{took:?}");
+}
+
+#[test]
 fn a_worker_that_starts_in_an_outage_waits_for_its_end() {
     let world = World::new("starts");
     let outbox = world.process();
