@@ -43,8 +43,8 @@ Environment variables:
   ONECLICK_BASE_URL  the URL of the API; without it, the key's prefix chooses
   ONECLICK_INSECURE  1 allows http:// to any host; nothing is encrypted then
   HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
-  XDG_STATE_HOME     the folder that contains oneclick/, with the files of
-                     intents and of the local emulator; without it,
+  XDG_STATE_HOME     the folder that contains oneclick/, with the outboxes and
+                     the files of the local emulator; without it,
                      ~/.local/state
   XDG_CONFIG_HOME    the folder that contains oneclick/, with what
                      `oneclick probe --save` found; without it, ~/.config
@@ -332,8 +332,8 @@ pub(crate) enum Command {
     /// Look after stored purchases, and carry them out
     ///
     /// An outbox is an SQLite database with intents: purchases that are to be made
-    /// once. Without --database, it is the one of this API and account in the folder
-    /// oneclick/intents in XDG_STATE_HOME or in ~/.local/state.
+    /// once. Without --database, it is the one in which purchases of this account are
+    /// remembered, in oneclick/intents in XDG_STATE_HOME or in ~/.local/state.
     #[command(after_help = example("oneclick outbox show order-123"))]
     Outbox {
         #[command(subcommand)]

@@ -4,16 +4,17 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use oneclick_outbox::Status;
 use oneclick_ureq::{
-    Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Machine, Metadata,
-    NotBought, Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Tracking, Unresolved,
+    Account, BlockingTransport, Error, ImpactId, Intent, InvalidValue, Metadata, NotBought,
+    Outcome, Pending, Purchase, PurchaseState, Receipt, Step, Tracking, Unresolved,
     UnresolvedReason, VerifiedPurchase, VerifyPolicy,
 };
 use serde::Serialize;
 
 use crate::args::PurchaseArgs;
 use crate::failure::{Failure, explain};
-use crate::intents::{Entry, IntentFile, Stage};
+use crate::intents::{self, Bought, Remembered, Stage};
 use crate::interrupt;
 use crate::output;
 use crate::probe::Known;
@@ -48,43 +49,36 @@ pub(crate) fn run(
     check_settle(session, args.settle)?;
     let name = args.intent.clone().unwrap_or_else(random_name);
     let account = session.client.whoami().map_err(|error| account_unknown(session, args, error))?;
-    if args.intent.is_none() {
-        for name in IntentFile::open_with(&session.intents, &account.user_id, &purchase) {
-            // Even if quiet: this run may buy it a second time.
-            output::notice(
-                false,
-                &format!(
-                    "warning: an earlier run may have bought the same ({}): the same command with \
-                     `{} --look-only` finds out; this run buys it as well",
-                    summary(&purchase),
-                    intent_option(&name),
-                ),
-            );
-        }
+    let open = |named| Remembered::open(session, &account, &name, &purchase, named);
+    let unnamed = args.intent.is_none().then(|| open(false)).transpose()?;
+    for name in unnamed.iter().flat_map(Remembered::open_with) {
+        // Even if quiet: this run may buy it a second time.
+        output::notice(
+            false,
+            &format!(
+                "warning: an earlier run may have bought the same ({}): the same command with \
+                 `{} --look-only` finds out; this run buys it as well",
+                summary(&purchase),
+                intent_option(&name),
+            ),
+        );
     }
     if !args.never_buys() {
         confirm(session, args.yes, &format!("buy {}", summary(&purchase)), &account)?;
     }
     // Two accounts can use the same name for different intents.
     let intent = Intent::new(account.user_id.as_str(), &name);
-    let file =
-        IntentFile::open(&session.intents, intent.marker(), args.intent.is_some(), session.quiet)?;
-    let entry = file.load()?;
+    let remembered = unnamed.map_or_else(|| open(true), Ok)?;
+    let known_stage = remembered.load()?;
     let known = Known::load(session, &account);
-    let buying = Buying { session, args, name, file, purchase, known };
+    let buying = Buying { session, args, name: name.clone(), remembered, purchase, known };
     let purchase = buying.purchase.clone();
-    let state = match entry {
-        None if args.looks_first() => {
-            Some(VerifiedPurchase::recover(&intent, purchase.clone())?.state().clone())
-        }
+    let state = match known_stage {
+        None if args.looks_first() => Some(buying.remembered.looked_for()?),
         None => None,
-        Some(entry) => match buying.check(entry)? {
-            Stage::Open(state) => Some(state),
-            Stage::Bought { receipt, state } => {
-                return buying.bought_before(&intent, receipt, state);
-            }
-            Stage::Cancelled(ids) => return Err(buying.cancelled(&ids)),
-        },
+        Some(Stage::Open(state)) => Some(state),
+        Some(Stage::Bought(bought)) => return buying.bought_before(&intent, bought),
+        Some(Stage::Cancelled(ids)) => return Err(buying.cancelled(&ids)),
     };
     let Some(mut state) = state else {
         return buying.finish(VerifiedPurchase::new(&intent, purchase)?, None);
@@ -111,11 +105,11 @@ pub(crate) fn check_settle(session: &Session, settle: Option<u32>) -> Result<(),
     }
 }
 
-/// The API could not be asked for the account, so the file of the intent is not known.
+/// The API could not be asked for the account, so its outbox is not known.
 fn account_unknown(session: &Session, args: &PurchaseArgs, error: Error) -> Failure {
     // The same API may have another URL now, such as that of a proxy.
     let may_be_bought =
-        |name: &String| args.looks_first() || IntentFile::may_exist(&session.all_intents, name);
+        |name: &String| args.looks_first() || intents::may_exist(&session.all_intents, name);
     let Some(name) = args.intent.as_ref().filter(|name| may_be_bought(name)) else {
         return Failure::NotBought(error);
     };
@@ -137,74 +131,47 @@ fn same_command(args: &PurchaseArgs, name: &str) -> String {
     format!("the same command with `{}`{without}", intent_option(name))
 }
 
-/// A purchase and the file of its intent.
+/// A purchase, and what is remembered of its intent.
 struct Buying<'a> {
     session: &'a Session,
     args: &'a PurchaseArgs,
     /// The name of the intent.
     name: String,
-    file: IntentFile,
+    remembered: Remembered,
     purchase: Purchase,
     /// What a probe found out about the API.
     known: Known,
 }
 
 impl Buying<'_> {
-    /// How far the intent has come, if the entry belongs to this purchase.
-    fn check(&self, entry: Entry) -> Result<Stage, Failure> {
-        if entry.intent != self.name {
-            return Err(self.wrong_file("intent"));
-        }
-        if entry.purchase != self.purchase {
-            return Err(Failure::Usage(format!(
-                "intent {} belongs to another purchase: {}; this run bought nothing; use another \
-                 --intent for this purchase",
-                self.name,
-                full_summary(&entry.purchase),
-            )));
-        }
-        Ok(entry.stage)
-    }
-
-    /// The purchase or the state in its file cannot be used.
+    /// The state that is remembered cannot be used.
     fn invalid(&self, invalid: InvalidValue) -> Failure {
         match invalid {
-            InvalidValue::OtherPurchase { part, .. } => self.wrong_file(part),
+            InvalidValue::OtherPurchase { part, .. } => Failure::Usage(format!(
+                "what {} remembers of intent {} has another {part}: somebody changed it; this run \
+                 bought nothing; use another --intent",
+                self.remembered.path().display(),
+                self.name,
+            )),
             invalid => invalid.into(),
         }
     }
 
-    /// The file was copied or changed by somebody else.
-    fn wrong_file(&self, difference: &str) -> Failure {
-        Failure::Usage(format!(
-            "{} is not the file of intent {}: it has another {difference}; this run bought \
-             nothing; put the right file back, or use another --intent",
-            self.file.path().display(),
-            self.name,
-        ))
-    }
-
     /// An earlier run bought it; it may have been cancelled since.
-    fn bought_before(
-        &self,
-        intent: &Intent,
-        mut receipt: Box<Receipt>,
-        state: PurchaseState,
-    ) -> Result<(), Failure> {
+    fn bought_before(&self, intent: &Intent, mut bought: Bought) -> Result<(), Failure> {
         let by_earlier = format!("intent {} was bought by an earlier run", self.name);
-        match self.standing(intent, &receipt, &state)? {
+        match self.standing(intent, &bought)? {
             Standing::Active(shown) => {
                 if let Some(shown) = shown {
-                    *receipt = shown;
-                    self.remember(Stage::Bought { receipt: receipt.clone(), state });
+                    *bought.receipt = shown;
+                    self.remembered.correct(&bought);
                 }
                 let text = format!("{by_earlier} and not cancelled since; this run bought nothing");
                 output::notice(self.session.quiet, &text);
             }
             Standing::Cancelled(ids) => {
-                let failure = self.cancelled(&ids);
-                self.remember(Stage::Cancelled(ids));
-                return Err(failure);
+                self.remembered.cancelled(&bought, &ids);
+                return Err(self.cancelled(&ids));
             }
             // It may have been cancelled, so this is printed even if quiet.
             Standing::Unknown(problem) => output::notice(
@@ -215,18 +182,14 @@ impl Buying<'_> {
                 ),
             ),
         }
-        let id = ImpactId::from(&*receipt);
-        print(&receipt, &summary(&self.purchase), &id, self.args.json.json)
+        let receipt = &*bought.receipt;
+        let id = ImpactId::from(receipt);
+        print(receipt, &summary(&self.purchase), &id, self.args.json.json)
     }
 
     /// Whether a purchase still stands that an earlier run made.
-    fn standing(
-        &self,
-        intent: &Intent,
-        receipt: &Receipt,
-        state: &PurchaseState,
-    ) -> Result<Standing, Failure> {
-        let id = ImpactId::from(receipt);
+    fn standing(&self, intent: &Intent, bought: &Bought) -> Result<Standing, Failure> {
+        let id = ImpactId::from(&*bought.receipt);
         let problem = match self.session.client.track(id.clone()) {
             Ok(Tracking { impact, cancelled_on, .. }) if impact == self.purchase.impact() => {
                 // In whole seconds, the time may be that of several impacts.
@@ -249,7 +212,7 @@ impl Buying<'_> {
             Err(error) => return Ok(Standing::Unknown(explain(&error))),
         };
         // The lists show it as well, and it may be tracked by another user id.
-        Ok(match self.look(intent, state)? {
+        Ok(match self.look(intent, &bought.state)? {
             Some(Outcome::Confirmed(receipt)) => Standing::Active(Some(receipt)),
             Some(Outcome::Cancelled(ids)) => Standing::Cancelled(ids),
             _ => Standing::Unknown(problem),
@@ -298,17 +261,11 @@ impl Buying<'_> {
         let driven = self.drive(machine.policy(self.policy()), saved)?;
         let Driven { outcome, saved, sent, responded } = driven;
         let Some(outcome) = outcome else { return Err(self.not_sent(saved.as_ref())) };
+        let status = self.remembered.finish(&outcome);
         match outcome {
-            Outcome::Confirmed(receipt) => self.confirmed(&receipt, saved),
-            Outcome::Cancelled(ids) => {
-                let failure = self.cancelled(&ids);
-                self.remember(Stage::Cancelled(ids));
-                Err(failure)
-            }
-            Outcome::Refused(error) => {
-                self.file.remove();
-                Err(Failure::NotBought(error))
-            }
+            Outcome::Confirmed(receipt) => self.confirmed(&receipt, status),
+            Outcome::Cancelled(ids) => Err(self.cancelled(&ids)),
+            Outcome::Refused(error) => Err(Failure::NotBought(error)),
             Outcome::NotBought(not_bought) => Err(self.not_bought(not_bought, sent)),
             Outcome::Pending(pending) => Err(self.pending(pending, responded)),
             Outcome::Unresolved(unresolved) => Err(self.unresolved(unresolved)),
@@ -328,7 +285,7 @@ impl Buying<'_> {
         self.args.settle.unwrap_or_else(|| u32::try_from(known).unwrap_or(u32::MAX))
     }
 
-    /// Drives the purchase to its outcome. Its state is in the file before each purchase is
+    /// Drives the purchase to its outcome. Its state is in the outbox before each purchase is
     /// sent.
     fn drive(
         &self,
@@ -353,10 +310,10 @@ impl Buying<'_> {
                         break None;
                     }
                     let state = sent.state();
-                    if state.sends() > 0 && saved.as_ref() != Some(state) {
-                        let entry = self.entry(Stage::Open(state.clone()));
-                        self.file.save(&entry).map_err(|failure| match failure {
-                            Failure::Machine(error) if saved.is_some() => {
+                    if buys || state.sends() > 0 && saved.as_ref() != Some(state) {
+                        let remembered = self.remembered.save(state, buys);
+                        remembered.map_err(|failure| match failure {
+                            Failure::Machine(error) | Failure::Usage(error) if saved.is_some() => {
                                 Failure::Unknown(format!("{error}; {text}"), None)
                             }
                             failure => failure,
@@ -389,11 +346,23 @@ impl Buying<'_> {
         Ok(Driven { outcome, saved, sent: sent_any, responded })
     }
 
-    fn confirmed(&self, receipt: &Receipt, saved: Option<PurchaseState>) -> Result<(), Failure> {
+    fn confirmed(&self, receipt: &Receipt, status: Option<Status>) -> Result<(), Failure> {
         let id = ImpactId::from(receipt);
-        // Each purchase is saved before it is sent.
-        if let Some(state) = saved {
-            self.remember(Stage::Bought { receipt: Box::new(receipt.clone()), state });
+        match status {
+            // The responses to two purchases were swapped.
+            Some(Status::Open | Status::Unresolved) => {
+                let text = format!(
+                    "the API answered with the impact {id}, which is that of another intent; run \
+                     {} to find out whether it was bought",
+                    same_command(self.args, &self.name),
+                );
+                return Err(Failure::Unknown(text, None));
+            }
+            Some(Status::Cancelling) => {
+                let text = "a person cancelled it meanwhile: a worker of the outbox is to do so";
+                output::notice(false, text);
+            }
+            _ => {}
         }
         let text = format!("{}{}", receipt.impact, for_customer(&self.purchase));
         print(receipt, &text, &id, self.args.json.json)
@@ -411,10 +380,7 @@ impl Buying<'_> {
 
     fn not_bought(&self, NotBought { error, state, .. }: NotBought, sent: bool) -> Failure {
         let error = match error {
-            Some(error) if state.sends() == 0 => {
-                self.file.remove();
-                return Failure::NotBought(error);
-            }
+            Some(error) if state.sends() == 0 => return Failure::NotBought(error),
             error => error,
         };
         let absent = self.absent(&state);
@@ -428,8 +394,6 @@ impl Buying<'_> {
                 self.with_buy_anyway(),
             )
         };
-        // The state counts the purchases that were sent.
-        self.remember(Stage::Open(state));
         Failure::NotFound(format!("{absent}; {next}"))
     }
 
@@ -479,14 +443,12 @@ impl Buying<'_> {
                  response finds out, {then}",
             )
         };
-        self.remember(Stage::Open(state));
         let because = because(error.as_ref());
         let text = format!("it is not known yet whether it was bought{because}; {when}");
         Failure::Unknown(text, error)
     }
 
-    fn unresolved(&self, Unresolved { reason, found, error, state, .. }: Unresolved) -> Failure {
-        self.remember(Stage::Open(state));
+    fn unresolved(&self, Unresolved { reason, found, error, .. }: Unresolved) -> Failure {
         let because = because(error.as_ref());
         let again = same_command(self.args, &self.name);
         let anyway = self.with_buy_anyway();
@@ -550,25 +512,8 @@ impl Buying<'_> {
         format!("the same command with `{} --buy-anyway`{instead}", intent_option(&self.name))
     }
 
-    /// Remembers how far it has come. If that fails, the purchase has not: the next run
-    /// looks for it in the records.
-    fn remember(&self, stage: Stage) {
-        let open = matches!(stage, Stage::Open(_));
-        if !open && self.args.intent.is_none() {
-            return self.file.remove();
-        }
-        if let Err(Failure::Machine(error)) = self.file.save(&self.entry(stage)) {
-            let what = if open { "this could" } else { "it was bought, but this could" };
-            output::notice(false, &format!("{what} not be remembered: {error}"));
-        }
-    }
-
     fn looking_for(&self) -> String {
         format!("looking for the purchase ({})", self.purchase.impact())
-    }
-
-    fn entry(&self, stage: Stage) -> Entry {
-        Entry { intent: self.name.clone(), purchase: self.purchase.clone(), stage }
     }
 }
 
@@ -585,7 +530,7 @@ enum Standing {
 struct Driven {
     /// `None` if it was not found and an option keeps it from being sent.
     outcome: Option<Outcome>,
-    /// The state in the file.
+    /// The state that is stored.
     saved: Option<PurchaseState>,
     /// Whether this run sent a purchase.
     sent: bool,

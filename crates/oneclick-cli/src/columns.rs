@@ -123,9 +123,18 @@ impl Listed for Entry {
             Column::csv("problem", |entry| entry.problem.clone().unwrap_or_default()),
             Column::table("bought as, or problem", |entry| {
                 let bought = entry.bought.as_ref().map(|bought| bought.id.to_string());
-                bought.or_else(|| entry.problem.clone()).unwrap_or_default()
+                bought.or_else(|| entry.problem.as_deref().map(beginning)).unwrap_or_default()
             }),
         ]
+    }
+}
+
+/// The beginning of a text, for a cell of a table.
+fn beginning(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

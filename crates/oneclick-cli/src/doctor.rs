@@ -13,7 +13,7 @@ use oneclick_ureq::{
 
 use crate::args::Global;
 use crate::failure::Failure;
-use crate::intents::IntentFile;
+use crate::intents;
 use crate::output;
 use crate::probe;
 use crate::session::{self, INSECURE, KEY, Session};
@@ -96,7 +96,7 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
 /// Whether purchases can be remembered: none is sent before it is in a file.
 fn check_intents(report: &mut Report, folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
-    match IntentFile::check_folder(folder) {
+    match intents::check_folder(folder) {
         Ok(()) => ok(&format!("intents: {shown} can be written")),
         Err(error) => report.problem(&format!(
             "intents: {shown} cannot be written: {error}; no purchase can be made without it, so \

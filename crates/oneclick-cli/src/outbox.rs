@@ -3,10 +3,12 @@
 pub(crate) mod serve;
 mod work;
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fs4::FileExt;
 use oneclick_outbox::rusqlite::{Connection, OpenFlags};
 use oneclick_outbox::{Bought, Counts, Entry, Event, Outbox, OutboxError, Status};
 use oneclick_ureq::{Account, Impact, ImpactId, UnresolvedReason};
@@ -61,9 +63,9 @@ pub(crate) fn run(
 }
 
 /// An outbox, and the file that it is in.
-struct Opened {
-    outbox: Outbox,
-    path: PathBuf,
+pub(crate) struct Opened {
+    pub(crate) outbox: Outbox,
+    pub(crate) path: PathBuf,
 }
 
 impl Opened {
@@ -105,15 +107,11 @@ impl Opened {
     }
 
     /// Opens a file that is there and has an outbox. A mistyped name creates nothing.
-    fn named(path: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn named(path: PathBuf) -> Result<Self, Failure> {
         if let Err(error) = fs::metadata(&path) {
             return Err(Failure::machine(path.display(), error));
         }
-        let open = || {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            Outbox::new(Connection::open_with_flags(&path, flags)?)
-        };
-        match open() {
+        match open(&path) {
             Ok(outbox) => Ok(Self { outbox, path }),
             Err(OutboxError::NoTables) => Err(Failure::Usage(format!(
                 "{} has no outbox: name the database of one with --database",
@@ -124,20 +122,38 @@ impl Opened {
     }
 
     /// Opens the outbox of an account in the user's folder, and creates it if it is missing.
-    fn of(session: &Session, account: &Account) -> Result<Self, Failure> {
-        Self::create(session.outbox_of(account))
+    pub(crate) fn of(session: &Session, account: &Account) -> Result<Self, Failure> {
+        let path = session.outbox_of(account);
+        create(&path)?;
+        match open(&path) {
+            Ok(outbox) => Ok(Self { outbox, path }),
+            Err(OutboxError::NoTables) => Err(Failure::machine(
+                path.display(),
+                "it is damaged: it has no tables of an outbox",
+            )),
+            Err(error) => Err(failure(&path, error)),
+        }
     }
 
-    /// Opens the outbox in a file, and creates both if they are missing.
+    /// Opens the outbox in a file that may be a shop's, and creates both if they are missing.
     fn create(path: PathBuf) -> Result<Self, Failure> {
-        create_private(&path).map_err(|error| {
-            Failure::machine(format!("could not create {}", path.display()), error)
-        })?;
+        create(&path)?;
         match Outbox::open(&path) {
             Ok(outbox) => Ok(Self { outbox, path }),
             Err(error) => Err(failure(&path, error)),
         }
     }
+
+    /// A failure of this outbox.
+    pub(crate) fn failure(&self, error: OutboxError) -> Failure {
+        failure(&self.path, error)
+    }
+}
+
+/// Opens a database that is there.
+fn open(path: &Path) -> Result<Outbox, OutboxError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Outbox::new(Connection::open_with_flags(path, flags)?)
 }
 
 /// The outboxes of an API, of all accounts.
@@ -146,15 +162,50 @@ fn outboxes(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|end| end == "db")).collect()
 }
 
-/// Creates a file that only its owner can read, unless it is there: it holds personal data.
+/// Creates an outbox, unless there is a file. A file with this name is never empty, so an empty
+/// one is damaged and not new.
+fn create(path: &Path) -> Result<(), Failure> {
+    let exists = || fs::symlink_metadata(path).is_ok();
+    if exists() {
+        return Ok(());
+    }
+    let prepare = || -> io::Result<fs::File> {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let lock = fs::File::create(path.with_extension("lock"))?;
+        FileExt::lock(&lock)?;
+        Ok(lock)
+    };
+    let failed = |error: &dyn fmt::Display| {
+        Failure::machine(format!("could not create {}", path.display()), error)
+    };
+    let _lock = prepare().map_err(|error| failed(&error))?;
+    if exists() {
+        return Ok(());
+    }
+    let new = path.with_extension("new");
+    create_private(&new).map_err(|error| failed(&error))?;
+    Outbox::open(&new).map_err(|error| failed(&error))?;
+    fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(|error| failed(&error))
+}
+
+/// Creates a file that only its owner can read: it holds personal data.
 fn create_private(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+    options.open(path).map(|_| ())
+}
+
+/// Makes a new name of this file durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // Windows cannot open a folder as a file.
+    match path.parent() {
+        Some(folder) if cfg!(unix) && folder != Path::new("") => fs::File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
 }
@@ -189,7 +240,7 @@ struct Operator<'a> {
 
 impl Operator<'_> {
     fn failed(&self) -> impl Fn(OutboxError) -> Failure + '_ {
-        |error| failure(&self.opened.path, error)
+        |error| self.opened.failure(error)
     }
 
     /// The intent that the command line names.

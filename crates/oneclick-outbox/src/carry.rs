@@ -198,7 +198,7 @@ impl<'a> Carried<'a> {
     /// Writes the outcome.
     pub(crate) fn finish(self, outcome: Outcome) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
-        let (written, gate) = conclusion(outcome, &self.held, now);
+        let (written, gate) = (conclusion(&outcome, &self.held, now), gate(outcome.error()));
         let status = self.write(&Written { looked: self.permitted.is_none(), ..written })?;
         gate.apply(self.store, self.held.failures)?;
         Ok(status)
@@ -272,7 +272,7 @@ pub(crate) fn let_go(
     Ok(())
 }
 
-fn as_it_was(held: &Held, due: Duration) -> Written {
+pub(crate) fn as_it_was(held: &Held, due: Duration) -> Written {
     let Held { state, tries, .. } = held.clone();
     let status = state.as_ref().map_or(Status::Ready, waiting);
     // Nothing has happened to an intent of which nothing has left.
@@ -334,7 +334,7 @@ impl<'a> Batch<'a> {
     ) -> Result<(Vec<i64>, Vec<VerifiedPurchase>), OutboxError> {
         let now = self.store.now().since_boot;
         let (mut written, mut absent, mut done) = (Vec::new(), Vec::new(), Vec::new());
-        let mut gate = Gate::Open;
+        let mut closes = Gate::Open;
         for (row, settled) in std::mem::take(&mut self.rows).into_iter().zip(settled) {
             match settled {
                 Settled::Absent(purchase) => {
@@ -342,10 +342,10 @@ impl<'a> Batch<'a> {
                     absent.push(*purchase);
                 }
                 Settled::Done(outcome) => {
-                    let (what, of_this) = conclusion(*outcome, &row.held, now);
+                    let what = conclusion(&outcome, &row.held, now);
                     // Only the first one has the error of the walk.
-                    if gate == Gate::Open {
-                        gate = of_this;
+                    if closes == Gate::Open {
+                        closes = gate(outcome.error());
                     }
                     done.push(row);
                     written.push(Written { looked: true, ..what });
@@ -358,7 +358,7 @@ impl<'a> Batch<'a> {
         let is_final =
             |(row, status): (&Carried<'_>, Status)| status.is_final().then_some(row.held.id);
         let ended = done.iter().zip(status).filter_map(is_final).collect();
-        gate.apply(self.store, failures)?;
+        closes.apply(self.store, failures)?;
         Ok((ended, absent))
     }
 
@@ -401,53 +401,51 @@ pub(crate) fn audited(settled: Settled, status: Status) -> Option<Audited> {
     })
 }
 
-/// What an outcome means for its intent and for all others.
-fn conclusion(outcome: Outcome, held: &Held, now: Duration) -> (Written, Gate) {
+/// What an outcome means for its intent.
+pub(crate) fn conclusion(outcome: &Outcome, held: &Held, now: Duration) -> Written {
     let tries = held.tries.saturating_add(1);
     let what = outcome.to_string();
-    let gate = gate(outcome.error());
     let sends = |state: &PurchaseState| state.sends();
     // It was sent twice, or this worker took it over after it had left.
     let audit = held.state.as_ref().map_or(0, sends) > 1 || held.is_resumed;
     let base = Written { audit, ..Written::new(Status::Unresolved, now, &what) };
-    let written = match outcome {
+    match outcome {
         Outcome::Confirmed(receipt) => {
-            let (id, answer) = (ImpactId::from(&receipt), Some(Answer::receipt(&receipt)));
-            let bought = Bought { id, kind: receipt.impact.kind, amount: receipt.impact.amount };
-            let state = held.state.clone();
-            Written { status: Status::Bought, state, bought: Some(bought), answer, ..base }
+            let (state, bought) = (held.state.clone(), Some(Bought::from(receipt)));
+            let answer = Some(Answer::receipt(receipt));
+            Written { status: Status::Bought, state, bought, answer, ..base }
         }
         // A key that is refused today may be replaced, so it is no fault of the intent.
-        Outcome::Refused(_) if matches!(gate, Gate::Pause(_)) => {
+        Outcome::Refused(error) if is_key_refused(error) => {
             Written { status: Status::Ready, tries: held.tries, ..base }
         }
         Outcome::Refused(error) => {
-            let answer = Answer::refusal(&error);
+            let answer = Answer::refusal(error);
             Written { status: Status::Refused, problem: Some(what), answer, ..base }
         }
         Outcome::NotBought(NotBought { state, .. }) if state.may_send() => {
-            let due = now + wait(held.tries);
-            let problem = Some(what);
-            Written { status: waiting(&state), due, tries, state: Some(state), problem, ..base }
+            let (status, due) = (waiting(state), now + wait(held.tries));
+            let (state, problem) = (Some(state.clone()), Some(what));
+            Written { status, due, tries, state, problem, ..base }
         }
         Outcome::NotBought(NotBought { state, .. }) => {
             let problem = Some(format!("not bought after {} purchases were sent", state.sends()));
-            Written { state: Some(state), problem, ..base }
+            Written { state: Some(state.clone()), problem, ..base }
         }
         Outcome::Cancelled(found) => {
-            let state = held.state.clone();
+            let (state, found) = (held.state.clone(), found.clone());
             Written { status: Status::Cancelled, state, found, ..base }
         }
         Outcome::Pending(Pending { after, state, .. }) => {
-            let due = now + wait(held.tries).min(after);
-            let problem = Some(what);
-            Written { status: Status::Open, due, tries, state: Some(state), problem, ..base }
+            let due = now + wait(held.tries).min(*after);
+            let (state, problem) = (Some(state.clone()), Some(what));
+            Written { status: Status::Open, due, tries, state, problem, ..base }
         }
         Outcome::Unresolved(Unresolved { found, state, .. }) => {
-            Written { state: Some(state), problem: Some(what), found, ..base }
+            let (state, found) = (Some(state.clone()), found.clone());
+            Written { state, problem: Some(what), found, ..base }
         }
-    };
-    (written, gate)
+    }
 }
 
 /// Where an intent waits that may be sent again.

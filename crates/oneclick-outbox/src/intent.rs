@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use oneclick_proto::{Error, Impact, ImpactId, ImpactKind, Purchase, Receipt, RecordedMetadata};
+use oneclick_proto::{
+    Error, Impact, ImpactId, ImpactKind, Purchase, PurchaseState, Receipt, RecordedMetadata,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -80,6 +82,13 @@ pub struct Bought {
     pub amount: i64,
 }
 
+impl From<&Receipt> for Bought {
+    fn from(receipt: &Receipt) -> Self {
+        let impact = receipt.impact.clone();
+        Self { id: receipt.into(), kind: impact.kind, amount: impact.amount }
+    }
+}
+
 /// What the API answered to an intent that was bought or refused, to be answered again.
 ///
 /// It can hold personal data, which [`Outbox::erase_requests`](crate::Outbox::erase_requests)
@@ -145,6 +154,9 @@ pub struct Entry {
     pub done_at: Option<String>,
     /// How many purchases for it may have left.
     pub sends: u32,
+    /// The state to resume its purchase with; `None` if nothing has been sent for it.
+    #[serde(skip)]
+    pub state: Option<PurchaseState>,
     /// What was bought.
     pub bought: Option<Bought>,
     /// What the API answered, if it was bought or refused.
@@ -158,6 +170,16 @@ pub struct Entry {
     /// The impacts that stand for it although one at most should, as an audit found. A person
     /// cancels what is too much.
     pub surplus: Vec<ImpactId>,
+}
+
+impl Entry {
+    /// The receipt of what was bought. Its customer is missing once the request was erased, and if
+    /// a person said what was bought.
+    #[must_use]
+    pub fn receipt(&self) -> Option<Receipt> {
+        self.bought.as_ref()?;
+        serde_json::from_value(self.answer.as_ref()?.body.clone()).ok()
+    }
 }
 
 /// Something that happened to an intent.

@@ -4,6 +4,7 @@
 mod carry;
 mod clock;
 mod error;
+mod hold;
 mod intent;
 mod outbox;
 mod sqlite;
@@ -12,8 +13,9 @@ mod worker;
 
 pub use clock::{Clock, Now};
 pub use error::OutboxError;
+pub use hold::{Hold, Stored};
 pub use intent::{Answer, Bought, Counts, Entry, Event, Status};
 pub use outbox::Outbox;
 pub use rusqlite;
-pub use sqlite::{Enqueued, enqueue, migrate};
+pub use sqlite::{Enqueued, Permit, enqueue, migrate};
 pub use worker::{Stop, Worker};

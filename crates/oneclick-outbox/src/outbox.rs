@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
-use oneclick_proto::{ImpactId, Purchase, PurchaseState};
+use oneclick_proto::{Account, BaseUrl, ImpactId, Purchase, PurchaseState};
 use rusqlite::Connection;
 
 use crate::clock::Clock;
@@ -48,6 +48,15 @@ impl Outbox {
     /// As [`new`](Self::new).
     pub fn with_clock(connection: Connection, clock: Clock) -> Result<Self, OutboxError> {
         Ok(Self { store: Arc::new(Store::new(connection, clock)?) })
+    }
+
+    /// Binds the outbox to an account of an API, as the first worker does.
+    ///
+    /// # Errors
+    /// [`OutboxError::OtherAccount`] if it is bound to another account or another API.
+    pub fn bind(&self, base_url: &BaseUrl, account: &Account) -> Result<(), OutboxError> {
+        let (user_id, url) = (&account.user_id, base_url.normalized());
+        self.store.bind(&format!("the account {user_id} at {url}"))
     }
 
     /// Stores an intent in a transaction of its own. To store it together with an order, use
@@ -239,7 +248,7 @@ impl Outbox {
         before(older_than).map_or(Ok(0), |before| self.store.erase(&before))
     }
 
-    fn written(&self, status: Status, what: &str) -> Written {
+    pub(crate) fn written(&self, status: Status, what: &str) -> Written {
         Written::new(status, self.store.now().since_boot, what)
     }
 }

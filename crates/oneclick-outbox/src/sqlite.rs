@@ -1,6 +1,7 @@
 //! The store: every statement that reads or writes the tables.
 
 mod claim;
+mod hold;
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,9 @@ use rusqlite::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::claim::Permit;
 use self::claim::{AUDITS, BATCH, Claim, finish, hold};
-pub(crate) use self::claim::{Audited, Held, Permit, Work, Written};
+pub(crate) use self::claim::{Audited, Held, Work, Written};
 use crate::carry::Terms;
 use crate::clock::{Clock, Now};
 use crate::error::OutboxError;
@@ -306,7 +308,7 @@ impl Store {
         let now = self.now();
         self.write(|tx| {
             let row = tx.query_row(
-                "SELECT status, held = 1 AND due > ?2 FROM oneclick_outbox_intent WHERE id = ?1",
+                "SELECT status, held > 0 AND due > ?2 FROM oneclick_outbox_intent WHERE id = ?1",
                 params![id, millis(now.since_boot)],
                 |row| Ok((status(row, 0)?, row.get(1)?)),
             );
@@ -374,7 +376,7 @@ impl Store {
         self.write(|tx| {
             let mut renew = tx.prepare(
                 "UPDATE oneclick_outbox_intent SET due = ?1
-                 WHERE id = ?2 AND epoch = ?3 AND held = 1",
+                 WHERE id = ?2 AND epoch = ?3 AND held > 0",
             )?;
             let mut renewed = 0;
             for held in rows {
@@ -570,13 +572,14 @@ impl Store {
             tx.execute(
                 "UPDATE oneclick_outbox_intent
                  SET held = 0, status = :status, due = :due, tries = 0, state = :state, bought = :bought,
-                     answer = NULL, problem = :problem, found = NULL, done_at = :done,
+                     answer = :answer, problem = :problem, found = :found, done_at = :done,
                      epoch = epoch + 1, cancel = 0
                  WHERE id = :id",
                 named_params! {
                     ":id": id, ":status": written.status.as_str(), ":due": millis(written.due),
                     ":state": written.state.as_ref().map(json),
                     ":bought": written.bought.as_ref().map(json), ":problem": written.problem,
+                    ":answer": written.answer.as_ref().map(json), ":found": written.found_json(),
                     ":done": written.status.is_final().then(wall),
                 },
             )?;
@@ -607,7 +610,7 @@ impl Store {
             tx.execute(
                 "UPDATE oneclick_outbox_intent
                  SET cancel = 1, status = :status, done_at = :done,
-                     due = CASE WHEN held = 1 THEN due ELSE :now END
+                     due = CASE WHEN held > 0 THEN due ELSE :now END
                  WHERE id = :id",
                 named_params! {
                     ":id": id, ":status": after.as_str(), ":now": now,
@@ -710,6 +713,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
     let request = request.and_then(|text| serde_json::from_str::<Request<Purchase>>(&text).ok());
     let (bought, answer): (Option<Bought>, _) =
         (parsed(row, "bought", id)?, parsed(row, "answer", id)?);
+    let state = stored_state(row, id).ok().flatten();
     Ok(Entry {
         id,
         namespace: row.get("namespace")?,
@@ -718,7 +722,8 @@ fn entry(row: &Row<'_>) -> Result<Entry, OutboxError> {
         status: status(row, "status")?,
         enqueued_at: row.get("enqueued_at")?,
         done_at: row.get("done_at")?,
-        sends: stored_state(row, id).ok().flatten().map_or(0, |state| state.sends()),
+        sends: state.as_ref().map_or(0, PurchaseState::sends),
+        state,
         answer: answer.or_else(|| bought.as_ref().map(Answer::bought)),
         bought,
         problem: row.get("problem")?,

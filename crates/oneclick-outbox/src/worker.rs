@@ -226,14 +226,9 @@ impl<C> fmt::Debug for Worker<C> {
     }
 }
 
-/// Binds the outbox to the account of a key, or refuses another one.
 fn bind(outbox: &Outbox, api: &Api, account: Result<Account, Error>) -> Result<(), OutboxError> {
     let account = account.map_err(|error| OutboxError::Account(Box::new(error)))?;
-    outbox.store.bind(&format!(
-        "the account {} at {}",
-        account.user_id,
-        api.base_url().normalized()
-    ))
+    outbox.bind(api.base_url(), &account)
 }
 
 enum Claimed {

@@ -3,6 +3,7 @@
 
 mod outbox {
     mod enqueueing;
+    mod holding;
     mod model;
     mod operating;
     mod pauses;

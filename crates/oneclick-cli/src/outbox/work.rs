@@ -64,7 +64,7 @@ pub(super) fn run(
     if args.once {
         worker.run_until_idle().map_err(failed)?;
     } else {
-        let text = format!("working on {}, with {waiting} intents to be done", path.display());
+        let text = format!("working on {}; intents to be done: {waiting}", path.display());
         output::notice(quiet, &text);
         run_watched(&worker, &outbox).map_err(failed)?;
     }

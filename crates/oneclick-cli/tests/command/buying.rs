@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use oneclick_emulator::{Fault, FaultRule, Server};
+use oneclick_outbox::rusqlite::Connection;
 use oneclick_ureq::{Account, Api, Intent, Metadata, PlantTree, Trees};
 use snapbox::assert_data_eq;
 use snapbox::str;
@@ -379,9 +380,7 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
         setup.run(&["plant", "1", "--settle", "0", "--intent", order, "--for", customer])
     };
     assert_eq!(run("order-1", "ada@example.com").code, 4);
-    let first = setup.entries();
     assert_eq!(run("order-2", "ada@example.com").code, 4);
-    let second = setup.entries().into_iter().find(|path| !first.contains(path)).unwrap();
     server.emulator().clear_faults();
 
     let is_refused = |done: Finished, words: &str| {
@@ -390,15 +389,15 @@ fn the_stored_state_of_another_purchase_is_refused_and_nothing_is_bought() {
         assert_eq!(bought(&server), 0);
     };
     is_refused(run("order-1", "bob@example.com"), "intent order-1 belongs to another purchase");
-    fs::copy(&first[0], &second).unwrap();
-    let words = "is not the file of intent order-2: it has another intent; this run bought nothing";
-    is_refused(run("order-2", "ada@example.com"), words);
-    // Even if the name in the file is changed.
-    let entry = fs::read_to_string(&second).unwrap();
-    fs::write(&second, entry.replace("order-1", "order-2")).unwrap();
+    let database = Connection::open(&setup.outboxes()[0]).unwrap();
+    let copy = "UPDATE oneclick_outbox_intent SET state =
+                (SELECT state FROM oneclick_outbox_intent WHERE key = 'order-1')";
+    database.execute(copy, []).unwrap();
+    let words = "remembers of intent order-2 has another intent: somebody changed it; this run \
+                 bought nothing";
     is_refused(run("order-2", "ada@example.com"), words);
 
-    // The refusals changed nothing: the first file still serves its own purchase.
+    // The refusals changed nothing: the first intent still is its own purchase.
     assert_eq!(run("order-1", "ada@example.com").code, 0);
     assert_eq!(bought(&server), 1);
 }
@@ -418,8 +417,7 @@ fn a_command_that_is_killed_while_it_sends_again_buys_once() {
     // As `kill -9` does.
     child.kill().unwrap();
     child.wait().unwrap();
-    let entry = fs::read_to_string(&setup.entries()[0]).unwrap();
-    assert!(entry.contains(r#""sends":2"#), "{entry}");
+    assert_eq!(setup.intents()[0].sends, 2);
 
     let found = setup.run_ok(&intent);
     assert!(found.starts_with("5 trees planted\nU"), "{found}");
@@ -465,8 +463,10 @@ fn a_purchase_that_cannot_be_remembered_or_printed_was_still_made() {
     let mut command = setup.command(&["plant", "1", "--intent", "order-1"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until_bought(&server);
-    // A folder is in the way of the new file.
-    fs::create_dir(setup.entries()[0].with_extension("new")).unwrap();
+    // A folder is in the way of the database's journal.
+    let mut journal = setup.outboxes()[0].clone().into_os_string();
+    journal.push("-journal");
+    fs::create_dir(&journal).unwrap();
     let done = finished(&child.wait_with_output().unwrap());
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stdout.starts_with("1 tree planted\nU"), "{}", done.stdout);
@@ -476,6 +476,7 @@ fn a_purchase_that_cannot_be_remembered_or_printed_was_still_made() {
         done.stderr
     );
 
+    fs::remove_dir(&journal).unwrap();
     server.emulator().clear_faults();
     let full = fs::OpenOptions::new().write(true).open("/dev/full");
     // Not every system has this device.

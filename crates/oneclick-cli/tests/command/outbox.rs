@@ -120,7 +120,8 @@ fn a_worker_carries_out_what_is_stored_and_finishes_when_it_is_ended() {
     let (mut worker, mut log) = shop.work();
     shop.order("order-1");
     wait_until_bought(&server);
-    // Its response is not there yet.
+    // Its response is not there yet. Some programs send a signal twice.
+    signal(&worker, "-TERM");
     signal(&worker, "-TERM");
     assert_eq!(worker.wait().unwrap().code(), Some(0));
     let mut told = String::new();
@@ -136,6 +137,22 @@ finishing what is under way; a second interruption ends it
 "#]],
     );
     assert_eq!((shop.status("order-1"), bought(&server)), (Status::Bought, 1));
+}
+
+#[test]
+fn a_second_interruption_ends_a_worker_that_waits_for_a_response() {
+    let never = FaultRule::new(Fault::NeverRespond { applied: true }).on("/v1/plant_tree");
+    let server = Server::builder().fault(never).start().unwrap();
+    let shop = Shop::at(&server);
+    let (mut worker, _log) = shop.work();
+    shop.order("order-1");
+    wait_until_bought(&server);
+    signal(&worker, "-INT");
+    // Together, the signals would be one interruption.
+    sleep(Duration::from_secs(2));
+    signal(&worker, "-INT");
+    assert_eq!(worker.wait().unwrap().code(), Some(130));
+    assert_eq!(shop.status("order-1"), Status::Open);
 }
 
 #[test]

@@ -1,11 +1,18 @@
-//! The files in which this machine remembers its purchases.
+//! What this machine remembers of its purchases.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use oneclick_emulator::{Fault, FaultRule, Server};
+use oneclick_outbox::Status;
+use oneclick_outbox::rusqlite::Connection;
+use oneclick_ureq::Intent;
+use serde_json::json;
 
-use super::support::{Setup, bought, finished, wait_until_bought};
+use super::support::{Setup, bought, cancel_latest, finished, wait_until_bought};
 
 const INTENT: [&str; 4] = ["plant", "5", "--intent", "order-1"];
 
@@ -29,34 +36,236 @@ fn what_one_server_sold_says_nothing_about_another() {
     assert!(unreached.stderr.contains("intent order-1 may have been bought before"));
 }
 
+/// What an earlier version remembered, in a file for each intent.
+struct OldFile {
+    path: PathBuf,
+    text: String,
+}
+
+/// Puts what the outbox has of an intent into a file of an earlier version, and removes the
+/// outbox.
+fn as_an_earlier_version(setup: &Setup) -> OldFile {
+    let outbox = setup.outboxes().remove(0);
+    let entry = setup.intents().remove(0);
+    let intent = Intent::new(&entry.namespace, &entry.key);
+    let path = outbox.with_file_name(format!("{}.json", intent.marker()));
+    let stage = match (entry.status, &entry.receipt()) {
+        (Status::Bought, Some(receipt)) => {
+            json!({ "bought": { "receipt": receipt, "state": entry.state } })
+        }
+        (Status::Cancelled, _) => json!({ "cancelled": entry.found }),
+        _ => json!({ "open": entry.state }),
+    };
+    let file = json!({ "intent": entry.key, "purchase": entry.purchase, "stage": stage });
+    let old = OldFile { path, text: file.to_string() };
+    fs::remove_file(outbox).unwrap();
+    fs::write(&old.path, &old.text).unwrap();
+    old
+}
+
 #[test]
-fn with_a_file_that_cannot_be_used_the_intent_may_have_been_bought() {
+fn an_outbox_that_cannot_be_used_may_have_the_intent() {
     let server = Server::start().unwrap();
     let setup = Setup::at(&server);
     let first = setup.run_ok(&INTENT);
-    let file = setup.entries().remove(0);
-    let entry = fs::read_to_string(&file).unwrap();
-    let fails = |words: &str| {
+    let path = setup.outboxes().remove(0);
+    let whole = fs::read(&path).unwrap();
+    let changed = whole.len() / 2;
+    for damaged in [&b""[..], &whole[..changed], b"no database at all, but long enough for one"] {
+        fs::write(&path, damaged).unwrap();
         for option in [&[][..], &["--look-only"], &["--look-first"], &["--buy-anyway"]] {
             let done = setup.run(&[&INTENT[..], option].concat());
             assert_eq!((done.code, &*done.stdout), (4, ""), "{}", done.stderr);
-            assert!(done.stderr.contains("the intent may have been bought before, and "));
+            let words = "error: the intent may have been bought before, and ";
+            assert!(done.stderr.starts_with(words), "{}", done.stderr);
+            assert!(done.stderr.contains("; restore it; or move it away"), "{}", done.stderr);
+        }
+    }
+    fs::write(&path, &whole).unwrap();
+    let changed = "UPDATE oneclick_outbox_intent
+                   SET status = 'open', state = replace(state, '\"version\":1', '\"version\":2')";
+    Connection::open(&path).unwrap().execute(changed, []).unwrap();
+    assert_eq!(setup.run(&INTENT).code, 4);
+
+    fs::remove_file(&path).unwrap();
+    assert_eq!(setup.run_ok(&[&INTENT[..], &["--look-first"]].concat()), first);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn what_an_earlier_version_bought_is_not_bought_again() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let first = setup.run_ok(&INTENT);
+    let old = as_an_earlier_version(&setup);
+    let again = setup.run(&INTENT);
+    assert_eq!((again.code, &again.stdout), (0, &first));
+    assert!(again.stderr.contains("was bought by an earlier run"), "{}", again.stderr);
+    assert!(!old.path.exists());
+
+    // The file is back, as after a restored backup.
+    fs::write(&old.path, &old.text).unwrap();
+    assert_eq!(setup.run(&INTENT).stdout, first);
+    assert!(!old.path.exists());
+
+    cancel_latest(&server, &setup);
+    assert_eq!(setup.run(&INTENT).code, 6);
+    let old = as_an_earlier_version(&setup);
+    assert!(old.text.contains("cancelled"), "{}", old.text);
+    assert_eq!(setup.run(&INTENT).code, 6);
+    assert_eq!((bought(&server), old.path.exists()), (1, false));
+}
+
+#[test]
+fn what_an_earlier_version_may_have_bought_is_looked_for() {
+    let lost = FaultRule::new(Fault::ApplyThenDrop).on("/v1/plant_tree").times(1);
+    let unread = FaultRule::new(Fault::ServerError).on("/v1/records");
+    let server = Server::builder().fault(lost).fault(unread).start().unwrap();
+    let setup = Setup::at(&server);
+    assert_eq!(setup.run(&[&INTENT[..], &["--wait", "1"]].concat()).code, 4);
+    let old = as_an_earlier_version(&setup);
+    server.emulator().clear_faults();
+    // Any purchase takes it over, and then warns of it.
+    let other = setup.run(&["plant", "5"]);
+    assert!(other.stderr.contains("--intent order-1 --look-only`"), "{}", other.stderr);
+    assert!(!old.path.exists());
+    assert_eq!(setup.intents()[0].status, Status::Open);
+    setup.run_ok(&INTENT);
+    assert_eq!(bought(&server), 2);
+}
+
+#[test]
+fn while_the_api_is_down_an_earlier_version_may_have_bought_it() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    setup.run_ok(&INTENT);
+    as_an_earlier_version(&setup);
+    server.emulator().inject(FaultRule::new(Fault::DropBefore).on("/v1/whoami"));
+    assert_eq!(setup.run(&INTENT).code, 4);
+    assert_eq!(setup.run(&["plant", "5", "--intent", "order-2"]).code, 5);
+}
+
+#[test]
+fn with_a_file_of_an_earlier_version_that_cannot_be_used_it_may_have_been_bought() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let first = setup.run_ok(&INTENT);
+    let OldFile { path, text } = as_an_earlier_version(&setup);
+    let fails = |code: i32, words: &str| {
+        for option in [&[][..], &["--look-only"], &["--look-first"], &["--buy-anyway"]] {
+            let done = setup.run(&[&INTENT[..], option].concat());
+            assert_eq!((done.code, &*done.stdout), (code, ""), "{}", done.stderr);
             assert!(done.stderr.contains(words), "{}", done.stderr);
         }
     };
-    for damaged in
-        ["", &entry[..entry.len() / 2], &entry.replace(r#""version":1"#, "\"version\":2")]
-    {
-        assert_ne!(damaged, entry);
-        fs::write(&file, damaged).unwrap();
-        fails("move it away and add --look-first");
+    let advice = "move it away and add --look-first";
+    for damaged in ["", &text[..text.len() / 2], &text.replace(r#""version":1"#, "\"version\":2")] {
+        assert_ne!(damaged, text);
+        fs::write(&path, damaged).unwrap();
+        fails(4, advice);
     }
-    fs::remove_file(&file).unwrap();
-    fs::create_dir(&file).unwrap();
-    fails("cannot be read: ");
+    fs::write(&path, text.replace("order-1", "order-2")).unwrap();
+    fails(2, "is not the file of intent order-1: it has another intent");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fails(4, "cannot be read: ");
+    // Other intents are none of its business.
+    setup.run_ok(&["plant", "5", "--intent", "order-2"]);
 
-    fs::remove_dir(&file).unwrap();
+    fs::remove_dir(&path).unwrap();
     assert_eq!(setup.run_ok(&[&INTENT[..], &["--look-first"]].concat()), first);
+    assert_eq!(bought(&server), 2);
+}
+
+#[test]
+fn a_worker_carries_out_what_a_killed_run_left_and_the_run_prints_it() {
+    let never = FaultRule::new(Fault::NeverRespond { applied: true }).on("/v1/plant_tree").times(1);
+    let server = Server::builder().fault(never).start().unwrap();
+    let setup = Setup::at(&server);
+    let ada = [&INTENT[..], &["--for", "ada@example.com", "--json"]].concat();
+    let mut child = setup.command(&ada).stdout(Stdio::null()).spawn().unwrap();
+    wait_until_bought(&server);
+    // As `kill -9` does.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // As if the time were over for which a run claims an intent.
+    let database = Connection::open(&setup.outboxes()[0]).unwrap();
+    database.execute("UPDATE oneclick_outbox_intent SET due = 0", []).unwrap();
+    let worked = setup.run(&["outbox", "work", "--once"]);
+    assert_eq!(worked.code, 0, "{}", worked.stderr);
+    assert!(worked.stderr.contains("order-1: bought 5 trees planted as U"), "{}", worked.stderr);
+    let printed = setup.run(&ada);
+    assert!(printed.stdout.contains(r#""customer_email": "ada@example.com""#), "{printed:?}");
+    assert_eq!((printed.code, bought(&server)), (0, 1));
+}
+
+#[test]
+fn what_a_person_decided_counts_for_the_next_run() {
+    let lost = FaultRule::new(Fault::DropBefore).on("/v1/plant_tree");
+    let server = Server::builder().fault(lost).start().unwrap();
+    let setup = Setup::at(&server);
+    let donate = ["donate", "5.25", "--intent", "order-1", "--settle", "0"];
+    assert_eq!(setup.run(&[&INTENT[..], &["--settle", "0"]].concat()).code, 5);
+    setup.run_ok(&["outbox", "drop", "order-1"]);
+    let dropped = setup.run(&INTENT);
+    assert_eq!(dropped.code, 2);
+    assert!(dropped.stderr.contains("intent order-1 was dropped by a person"), "{dropped:?}");
+    assert_eq!(setup.run(&donate).code, 2);
+
+    let lost = FaultRule::new(Fault::DropBefore).on("/v1/donate_money");
+    server.emulator().inject(lost);
+    let donate = ["donate", "5.25", "--intent", "order-2", "--settle", "0"];
+    assert_eq!(setup.run(&donate).code, 5);
+    let id = "U1-2025-01-01T00:00:00.001Z";
+    setup.run_ok(&["outbox", "resolve", "order-2", "--bought-as", id]);
+    let resolved = setup.run(&donate);
+    assert_eq!((resolved.code, resolved.stdout), (0, format!("$5.25 donated\n{id}\n")));
+    assert_eq!(bought(&server), 0);
+}
+
+#[test]
+fn while_the_outbox_is_paused_no_run_buys() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    setup.run_ok(&["outbox", "pause", "--reason", "moving"]);
+    for command in [&INTENT[..], &["plant", "5"]] {
+        let paused = setup.run(command);
+        assert_eq!(paused.code, 1, "{}", paused.stderr);
+        let words = "the outbox is paused (moving), so this run sent nothing; ";
+        assert!(paused.stderr.contains(words), "{}", paused.stderr);
+    }
+    // A worker does not buy later what the runs were told was not sent.
+    assert!(setup.intents().is_empty());
+    setup.run_ok(&["outbox", "resume"]);
+    setup.run_ok(&INTENT);
+    assert_eq!(bought(&server), 1);
+}
+
+#[test]
+fn a_run_waits_for_a_worker_that_has_the_intent() {
+    let lost = FaultRule::new(Fault::DropBefore).on("/v1/plant_tree").times(1);
+    let server = Server::builder().fault(lost).start().unwrap();
+    let setup = Setup::at(&server);
+    let pending = setup.run(&[&INTENT[..], &["--wait", "1"]].concat());
+    assert_eq!(pending.code, 4);
+    let late = FaultRule::new(Fault::LateResponse { millis: 2_000 }).on("/v1/records").times(1);
+    server.emulator().inject(late);
+    let database = Connection::open(&setup.outboxes()[0]).unwrap();
+    database.execute("UPDATE oneclick_outbox_intent SET due = 0", []).unwrap();
+    let mut worker = setup.command(&["outbox", "work", "--once"]).spawn().unwrap();
+    let held =
+        || database.query_row("SELECT held FROM oneclick_outbox_intent", [], |row| row.get(0));
+    for _ in 0..10_000 {
+        if held() == Ok(1) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(held(), Ok(1));
+    let found = setup.run(&[&INTENT[..], &["--settle", "2", "--wait", "10"]].concat());
+    let words = "waiting for another run that works on the same intent\n";
+    assert!(found.stderr.starts_with(words), "{}", found.stderr);
+    assert!(found.code == 0 && worker.wait().unwrap().success(), "{}", found.stderr);
     assert_eq!(bought(&server), 1);
 }
 
@@ -109,7 +318,7 @@ fn the_doctor_checks_that_purchases_can_be_remembered() {
     let server = Server::start().unwrap();
     let setup = Setup::at(&server);
     assert!(setup.run_ok(&["doctor"]).contains("\nok     intents: "));
-    assert!(setup.entries().is_empty());
+    assert!(setup.outboxes().is_empty());
     let folder = setup.home.join(".local/state/oneclick/intents");
     fs::remove_dir_all(&folder).unwrap();
     fs::write(&folder, "").unwrap();

@@ -408,14 +408,15 @@ fn a_full_disk_is_reported_as_a_problem_of_the_local_emulators_file() {
     let setup = Setup::of("http://127.0.0.1:1");
     let journal = setup.home.join("shop");
     let local = ["--local", "--state", journal.to_str().unwrap()];
-    let metadata = format!("note={}", "x".repeat(400));
-    for _ in 0..10 {
-        setup.run_ok(&[&local[..], &["plant", "1", "--metadata", &metadata]].concat());
+    let pairs: Vec<_> = (1..20).map(|pair| format!("{pair}={}", "x".repeat(500))).collect();
+    let metadata: Vec<_> = pairs.iter().flat_map(|pair| ["--metadata", pair]).collect();
+    for _ in 0..25 {
+        setup.run_ok(&[&local[..], &["plant", "1"], &metadata].concat());
     }
-    // Larger than the limit of 1.5 or 3 KiB below, which the intent's file stays under.
+    // Larger than the limit of 100 or 200 KiB below, which the outbox stays under.
     let before = std::fs::metadata(&journal).unwrap().len();
-    assert!(before > 4_096, "{before}");
-    let small_files = "trap '' XFSZ; ulimit -f 3; exec \"$0\" \"$@\"";
+    assert!(before > 204_800, "{before}");
+    let small_files = "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\"";
     for command in [&["plant", "1"][..], &["plant", "1", "--intent", "order-1"]] {
         let failed = std::process::Command::new("sh")
             .args(["-c", small_files, env!("CARGO_BIN_EXE_oneclick")])
@@ -434,7 +435,7 @@ fn a_full_disk_is_reported_as_a_problem_of_the_local_emulators_file() {
         assert!(!failed.stderr.contains("connect"), "{}", failed.stderr);
     }
     let records = setup.run_ok(&[&local[..], &["records", "--limit", "100", "--jsonl"]].concat());
-    assert_eq!(records.lines().count(), 10);
+    assert_eq!(records.lines().count(), 25);
 }
 
 #[test]

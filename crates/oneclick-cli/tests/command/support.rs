@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use oneclick_emulator::Server;
+use oneclick_outbox::{Entry, Outbox};
 use oneclick_ureq::ImpactId;
 
 /// What a command printed, and its exit code.
@@ -63,14 +64,20 @@ impl Setup {
         stdout
     }
 
-    /// The files of the intents of all servers.
-    pub(super) fn entries(&self) -> Vec<PathBuf> {
+    /// The outboxes of all servers and accounts.
+    pub(super) fn outboxes(&self) -> Vec<PathBuf> {
         let paths = |folder: PathBuf| {
             let entries = fs::read_dir(folder).into_iter().flatten();
             entries.map(|entry| entry.unwrap().path())
         };
         let paths = paths(self.home.join(".local/state/oneclick/intents")).flat_map(paths);
-        paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
+        paths.filter(|path| path.extension().is_some_and(|end| end == "db")).collect()
+    }
+
+    /// The intents in all of them.
+    pub(super) fn intents(&self) -> Vec<Entry> {
+        let outboxes = self.outboxes().into_iter().map(|path| Outbox::open(path).unwrap());
+        outboxes.flat_map(|outbox| outbox.list(None, 0, 1_000).unwrap()).collect()
     }
 }
 

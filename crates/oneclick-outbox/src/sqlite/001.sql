@@ -23,7 +23,7 @@ CREATE TABLE oneclick_outbox_intent (
     -- When a worker may take the row, in milliseconds since the machine started. While a
     -- worker holds it, the end of the lease.
     due INTEGER NOT NULL,
-    -- Whether a worker holds it.
+    -- 1 while a worker holds it, and 2 while a process does that drives it by itself.
     held INTEGER NOT NULL DEFAULT 0,
     -- Counts the claims, so that no worker writes a row that another one has taken since.
     epoch INTEGER NOT NULL DEFAULT 0,

@@ -75,14 +75,16 @@ pub(crate) struct Held {
 
 /// Whether a purchase may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Permit {
+#[non_exhaustive]
+pub enum Permit {
+    /// It may.
     Granted,
-    /// All workers are held back.
+    /// The outbox is paused, or workers wait because the API asked for it or cannot be reached.
     Closed,
     /// A person has cancelled it.
     Cancelled,
-    /// The lease is over, or another worker has taken the row since. The state that is to be
-    /// stored says when the purchase leaves, and it is as old as the lease at most.
+    /// The lease is over, or another worker has the intent now. The state that is to be stored
+    /// says when the purchase leaves, and it is as old as the lease at most.
     Lost,
 }
 
@@ -121,6 +123,10 @@ impl Written {
             looked: false,
             what: what.to_owned(),
         }
+    }
+
+    pub(super) fn found_json(&self) -> Option<String> {
+        (!self.found.is_empty()).then(|| json(&self.found))
     }
 }
 
@@ -457,7 +463,7 @@ pub(super) fn finish(
         ":tries": written.tries, ":state": written.state.as_ref().map(json),
         ":bought": written.bought.as_ref().map(json), ":problem": written.problem,
         ":looked": written.looked, ":answer": written.answer.as_ref().map(json),
-        ":found": (!written.found.is_empty()).then(|| json(&written.found)),
+        ":found": written.found_json(),
         ":done": status.is_final().then(wall), ":audit": audit.then_some(audit_at),
     })?;
     if !written.what.is_empty() {

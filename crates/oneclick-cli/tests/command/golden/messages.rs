@@ -24,7 +24,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// All messages. The sections take seconds each, so they run at the same time.
 pub(super) fn all() -> String {
-    const SECTIONS: [fn(&mut Messages); 15] = [
+    const SECTIONS: [fn(&mut Messages); 16] = [
         amounts,
         values,
         options,
@@ -33,6 +33,7 @@ pub(super) fn all() -> String {
         faults,
         failed_purchases,
         intents,
+        outboxes,
         unknown_outcomes,
         lost_purchases,
         bought_twice,
@@ -287,15 +288,30 @@ fn intents(messages: &mut Messages) {
     messages.note("the purchase was cancelled");
     messages.run(&setup, &order);
 
-    let first = setup.entries();
-    setup.run_ok(&["plant", "5", "--intent", "order-2"]);
-    let second = setup.entries().into_iter().find(|path| !first.contains(path)).unwrap();
-    fs::copy(&first[0], &second).unwrap();
-    messages.note("the file of order-2 was overwritten by that of order-1");
+    fs::write(&setup.outboxes()[0], "{").unwrap();
+    messages.note("the outbox is damaged");
     messages.run(&setup, &["plant", "5", "--intent", "order-2"]);
-    fs::write(&second, "{").unwrap();
-    messages.note("the file of order-2 is damaged");
-    messages.run(&setup, &["plant", "5", "--intent", "order-2"]);
+    messages.run(&setup, &["plant", "5"]);
+}
+
+fn outboxes(messages: &mut Messages) {
+    messages.heading("The outbox");
+    let never = FaultRule::new(Fault::DropBefore).on("/v1/plant_tree");
+    let server = Server::builder().fault(never).start().unwrap();
+    let setup = Setup::at(&server);
+    let order = ["plant", "5", "--intent", "order-1", "--settle", "0"];
+    setup.run(&order);
+    messages.note("twice, it was sent and not found");
+    messages.run_printing(&setup, &[], &["outbox", "list"]);
+    messages.run(&setup, &["outbox", "drop", "order-2"]);
+    messages.run(&setup, &["outbox", "resolve", "order-1", "--bought-as", "U1"]);
+    messages.run_printing(&setup, &[], &["outbox", "drop", "order-1"]);
+    messages.run(&setup, &["outbox", "retry", "order-1"]);
+    messages.run(&setup, &order);
+    messages.run_printing(&setup, &[], &["outbox", "pause", "--reason", "moving"]);
+    messages.run(&setup, &["plant", "1", "--intent", "order-2"]);
+    messages.run(&setup, &["outbox", "work", "--once"]);
+    messages.run(&setup, &["outbox", "list", "--database", "/nowhere.db"]);
 }
 
 fn unknown_outcomes(messages: &mut Messages) {
