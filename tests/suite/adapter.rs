@@ -6,9 +6,10 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use http::{Request, Response};
 use oneclick_proto::{
-    Api, BlockingClient, Customer, Email, Endpoint, Error, List, Machine, Phase, PlantTree,
-    RetryPolicy, TransportOptions, Trees,
+    Api, AsyncTransport as _, BlockingClient, BlockingTransport as _, Customer, Email, Endpoint,
+    Error, List, Machine, Phase, PlantTree, RetryPolicy, TransportError, TransportOptions, Trees,
 };
 
 use crate::plain_socket::PlainSocket;
@@ -47,6 +48,9 @@ pub(crate) trait Adapter: Debug + Sized {
     fn with_retry(self, retry: RetryPolicy) -> Self;
 
     fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error>;
+
+    /// Sends one request over the transport alone.
+    fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError>;
 
     fn run<M: Machine>(&self, machine: M) -> M::Output;
 
@@ -171,6 +175,13 @@ macro_rules! asynchronous {
                 self.block_on(self.client.send(endpoint))
             }
 
+            fn exchange(
+                &self,
+                request: Request<Vec<u8>>,
+            ) -> Result<Response<Vec<u8>>, TransportError> {
+                self.block_on(self.client.transport().send(request))
+            }
+
             fn run<M: Machine>(&self, machine: M) -> M::Output {
                 self.block_on(self.client.run(machine))
             }
@@ -213,6 +224,13 @@ macro_rules! blocking {
 
             fn send_unchecked<E: Endpoint>(&self, endpoint: E) -> Result<E::Response, Error> {
                 self.client.send(endpoint)
+            }
+
+            fn exchange(
+                &self,
+                request: Request<Vec<u8>>,
+            ) -> Result<Response<Vec<u8>>, TransportError> {
+                self.client.transport().send(request)
             }
 
             fn run<M: Machine>(&self, machine: M) -> M::Output {

@@ -2,11 +2,13 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use oneclick_emulator::{Account, Server};
 use oneclick_proto::{
-    Api, AsyncClient, AsyncTransport, Connect, Execution, GetAccount, ListCustomers, Phase,
-    RetryPolicy, TransportOptions,
+    Api, AsyncClient, AsyncTransport, Call, Connect, Execution, GetAccount, ListCustomers, Machine,
+    Phase, RetryPolicy, SendBy, Step, TransportOptions,
 };
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
@@ -18,6 +20,7 @@ use crate::raw_server::{RECEIPT, RawServer, response};
 behaviours! {
     a_timeout_while_connecting_executed_nothing
     a_timeout_in_the_handshake_executed_nothing
+    a_purchase_whose_time_is_over_is_not_sent
 }
 
 /// Shorter than `connect_timeout`, which is ten seconds.
@@ -58,6 +61,31 @@ fn a_timeout_while_connecting_executed_nothing<S: Adapter>() {
 fn a_timeout_in_the_handshake_executed_nothing<S: Adapter>() {
     let server = RawServer::start(|_, wire| wire.silence());
     assert_unsent::<S>(&server.url().replace("http://", "https://"));
+}
+
+/// The process may be stopped at any time, so the transport itself looks at the clock.
+fn a_purchase_whose_time_is_over_is_not_sent<S: Adapter>() {
+    let server = Server::start().unwrap();
+    let client = S::new(server.base_url());
+    let purchase = |send_by| {
+        let api = Api::with_base_url(server.base_url(), KEY).unwrap();
+        let call = Call::new(plant()).start(&api, RetryPolicy::NEVER, 0, Duration::ZERO);
+        let Step::Send(mut request, _) = call else { panic!("{call:?}") };
+        request.extensions_mut().insert(send_by);
+        client.exchange(request)
+    };
+    let bought = || server.emulator().account(KEY).map_or(0, Account::impacts);
+    // On a new connection, and on one that is idle.
+    for _ in 0..2 {
+        let error = purchase(SendBy::new(|| false)).unwrap_err();
+        assert_eq!((error.phase(), bought()), (Phase::Connect, 0), "{error:?}");
+        client.send(GetAccount).unwrap();
+    }
+    // It is over as soon as the transport has looked.
+    let looks = AtomicUsize::new(0);
+    let once = SendBy::new(move || looks.fetch_add(1, Ordering::Relaxed) == 0);
+    assert_eq!(purchase(once).unwrap().status(), 200);
+    assert_eq!(bought(), 1);
 }
 
 /// The task that drives an idle connection lives in the runtime that opened it.

@@ -304,14 +304,15 @@ impl Buying<'_> {
         let mut step = self.session.client.start(machine);
         let outcome = loop {
             step = match step {
-                Step::Send(request, sent) => {
+                Step::Send(mut request, sent) => {
                     let buys = sent.may_buy();
                     if buys && self.args.never_buys() {
                         break None;
                     }
                     let state = sent.state();
                     if buys || state.sends() > 0 && saved.as_ref() != Some(state) {
-                        let remembered = self.remembered.save(state, buys);
+                        let purchase = buys.then_some(&mut request);
+                        let remembered = self.remembered.save(state, purchase);
                         remembered.map_err(|failure| match failure {
                             Failure::Machine(error) | Failure::Usage(error) if saved.is_some() => {
                                 Failure::Unknown(format!("{error}; {text}"), None)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 use oneclick_outbox::{Entry, Hold, Outbox, OutboxError, Permit, Status, Stored};
+use oneclick_ureq::http::Request;
 use oneclick_ureq::{
     Account, ImpactId, Intent, Machine, Outcome, Purchase, PurchaseState, Receipt, VerifiedPurchase,
 };
@@ -232,18 +233,22 @@ impl Remembered {
         Ok(taken)
     }
 
-    /// Remembers the state before a request. If that `buys`, it may leave only if this succeeds.
-    pub(crate) fn save(&self, state: &PurchaseState, buys: bool) -> Result<(), Failure> {
+    /// Remembers the state before a request. A `purchase` may leave only if this succeeds.
+    pub(crate) fn save(
+        &self,
+        state: &PurchaseState,
+        purchase: Option<&mut Request<Vec<u8>>>,
+    ) -> Result<(), Failure> {
         let saved = || -> Result<Result<(), Denied>, OutboxError> {
             if self.hold.borrow().is_none() && !self.take()? {
                 return Ok(Err(Denied::Taken));
             }
             let mut hold = self.hold.borrow_mut();
             let Some(hold) = hold.as_mut() else { return Ok(Err(Denied::Taken)) };
-            if !buys {
+            let Some(purchase) = purchase else {
                 return Ok(if hold.keep(state)? { Ok(()) } else { Err(Denied::Taken) });
-            }
-            Ok(match hold.permit(state)? {
+            };
+            Ok(match hold.permit(state, purchase)? {
                 Permit::Granted => Ok(()),
                 Permit::Closed => {
                     let reason = self.opened.outbox.counts()?.paused;

@@ -10,7 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::header::DATE;
 use http::{Request, Response, Version};
 use oneclick_proto::{
-    Api, AsyncTransport, BlockingTransport, BodyReader, Connect, TransportError, TransportOptions,
+    Api, AsyncTransport, BlockingTransport, BodyGate, BodyReader, Connect, TransportError,
+    TransportOptions,
 };
 
 use crate::shared::LAST;
@@ -128,6 +129,7 @@ impl InMemory {
     }
 
     fn exchange(&self, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        BodyGate::of(request).take().map_err(TransportError::connect)?;
         let mut emulator = lock(&self.shared.emulator);
         self.advance(LATENCY);
         let now = self.time();
@@ -251,6 +253,10 @@ impl BlockingTransport for InMemory {
         lock(&self.shared.time).elapsed
     }
 
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.options.timeout)
+    }
+
     fn seed(&self) -> u64 {
         self.next_seed()
     }
@@ -269,6 +275,10 @@ impl AsyncTransport for InMemory {
 
     fn now(&self) -> Duration {
         lock(&self.shared.time).elapsed
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.options.timeout)
     }
 
     fn seed(&self) -> u64 {

@@ -146,7 +146,7 @@ where
         request.headers_mut().insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
         let start = tokio::time::Instant::now();
         let (deadline, begin) = (start + self.timeout, start + self.connect_timeout);
-        let gate = BodyGate::default();
+        let gate = BodyGate::of(&request);
         let mut request =
             request.map(|body| RequestBody { bytes: body.into(), gate: gate.clone() });
         hyper::ext::on_informational(&mut request, |_| count_against_the_budget());
@@ -192,6 +192,10 @@ where
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.timeout)
     }
 }
 

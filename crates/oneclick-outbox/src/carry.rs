@@ -1,11 +1,15 @@
 //! Carries out intents that this process holds: permit, send, look, and what is written.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Request;
 use oneclick_proto::{
-    Cancellation, Error, ImpactId, NotBought, Outcome, Pending, PurchaseState, Sent, Settled,
-    Settlement, TransportError, Unresolved, UnresolvedReason, VerifiedPurchase, VerifyPolicy,
+    BodyGate, Cancellation, Error, ImpactId, NotBought, Outcome, Pending, PurchaseState, SendBy,
+    Sent, Settled, Settlement, TransportError, Unresolved, UnresolvedReason, VerifiedPurchase,
+    VerifyPolicy,
 };
 
 use crate::error::OutboxError;
@@ -65,8 +69,10 @@ pub(crate) struct Carried<'a> {
     store: &'a Store,
     held: Held,
     terms: Terms,
-    /// When the latest permit was asked for.
-    permitted: Option<Duration>,
+    /// Until when the latest purchase may leave, once a permit was asked for.
+    send_by: Option<SendBy>,
+    /// Whether it did not leave because that was over.
+    is_late: Arc<AtomicBool>,
     /// When the lease ends.
     lease_ends: Duration,
 }
@@ -85,7 +91,7 @@ pub(crate) enum Departure {
 impl<'a> Carried<'a> {
     pub(crate) fn new(store: &'a Store, held: Held, terms: Terms) -> Self {
         let lease_ends = held.until;
-        Self { store, held, terms, permitted: None, lease_ends }
+        Self { store, held, terms, send_by: None, is_late: Arc::default(), lease_ends }
     }
 
     /// The purchase. Nothing is retried beneath it: whoever waits lets the intent go.
@@ -120,14 +126,18 @@ impl<'a> Carried<'a> {
     }
 
     /// Called before each request: asks for a permit if it may buy, and extends the lease.
-    pub(crate) fn before_send(
+    pub(crate) fn before_send<B>(
         &mut self,
         sent: &Sent<VerifiedPurchase>,
+        request: &mut Request<B>,
     ) -> Result<Departure, OutboxError> {
         let (store, lease) = (self.store, self.terms.lease);
         let now = store.now().since_boot;
         let granted = if sent.may_buy() {
-            self.permitted = Some(now);
+            // It counts from before the permit.
+            let send_by = self.send_by(now.saturating_add(self.terms.send_by));
+            request.extensions_mut().insert(send_by.clone());
+            self.send_by = Some(send_by);
             match store.permit(&self.held, sent.state(), lease)? {
                 Permit::Granted => self.held.state = Some(sent.state().clone()),
                 Permit::Cancelled => return Ok(Departure::Drop),
@@ -157,21 +167,20 @@ impl<'a> Carried<'a> {
         Ok(Departure::Send)
     }
 
-    /// Called as the last thing before a request leaves: an error if this process was stopped
-    /// for too long since the permit.
-    pub(crate) fn check_departure(
-        &self,
-        sent: &Sent<VerifiedPurchase>,
-    ) -> Result<(), TransportError> {
-        let permitted = self.permitted.filter(|_| sent.may_buy());
-        let late = permitted.is_some_and(|permitted| {
-            self.store.now().since_boot.saturating_sub(permitted) > self.terms.send_by
-        });
-        if late {
-            let reason = "the process was stopped before it sent the purchase";
-            return Err(TransportError::connect(reason));
-        }
-        Ok(())
+    fn send_by(&self, by: Duration) -> SendBy {
+        let (clock, is_late) = (self.store.clock(), Arc::clone(&self.is_late));
+        SendBy::new(move || {
+            let is_met = clock.now().since_boot <= by;
+            is_late.fetch_or(!is_met, Ordering::Relaxed);
+            is_met
+        })
+    }
+
+    /// Called right before a request is handed to the transport: an error if this process was
+    /// stopped for too long since the permit. The transport looks once more, unless it is one of
+    /// the caller's own that does not.
+    pub(crate) fn check_departure<B>(request: &Request<B>) -> Result<(), TransportError> {
+        BodyGate::of(request).take().map_err(TransportError::connect)
     }
 
     /// Lets the intent go as it was, since workers are held back or its lease is over.
@@ -196,10 +205,13 @@ impl<'a> Carried<'a> {
     }
 
     /// Writes the outcome.
-    pub(crate) fn finish(self, outcome: Outcome) -> Result<Status, OutboxError> {
+    pub(crate) fn finish(self, outcome: &Outcome) -> Result<Status, OutboxError> {
         let now = self.store.now().since_boot;
-        let (written, gate) = (conclusion(&outcome, &self.held, now), gate(outcome.error()));
-        let status = self.write(&Written { looked: self.permitted.is_none(), ..written })?;
+        let written = conclusion(outcome, &self.held, now);
+        // A purchase that was too late says nothing of the API.
+        let is_late = self.is_late.load(Ordering::Relaxed);
+        let gate = if is_late { Gate::Same } else { gate(outcome.error()) };
+        let status = self.write(&Written { looked: self.send_by.is_none(), ..written })?;
         gate.apply(self.store, self.held.failures)?;
         Ok(status)
     }

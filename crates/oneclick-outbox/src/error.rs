@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use oneclick_proto::InvalidValue;
 
@@ -48,6 +49,14 @@ pub enum OutboxError {
         /// Its status.
         status: Status,
     },
+    /// A setting of a worker is shorter than a purchase can be on its way.
+    #[non_exhaustive]
+    TooShort {
+        /// The name of the setting.
+        setting: &'static str,
+        /// The shortest time that is safe with this client.
+        least: Duration,
+    },
     /// The store belongs to another account or another API.
     #[non_exhaustive]
     OtherAccount {
@@ -83,6 +92,11 @@ impl fmt::Display for OutboxError {
             Self::WrongStatus { status } => {
                 write!(f, "this is not possible while the intent is {status}")
             }
+            Self::TooShort { setting, least } => write!(
+                f,
+                "the worker's {setting} is too short for its client: a purchase can be on its way \
+                 for {least:?}, so use at least that, or give the client a shorter timeout"
+            ),
             Self::OtherAccount { expected, got } => write!(
                 f,
                 "the outbox belongs to {expected}, and this key to {got}: use the right key, or \

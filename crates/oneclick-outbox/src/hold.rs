@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oneclick_proto::{ImpactId, Outcome, Purchase, PurchaseState, Receipt};
+use http::Request;
+use oneclick_proto::{ImpactId, Outcome, Purchase, PurchaseState, Receipt, SendBy};
 
 use crate::carry::{as_it_was, conclusion};
 use crate::error::OutboxError;
@@ -14,6 +15,8 @@ use crate::sqlite::{Held, Permit, Store, Written};
 
 /// For how long an intent is held after each step.
 const LEASE: Duration = Duration::from_secs(60);
+/// How long after its permit a purchase may leave.
+const SEND_BY: Duration = Duration::from_secs(5);
 
 /// An intent that this process holds and drives by itself, with a [`VerifiedPurchase`] and a
 /// policy of its own. No worker takes it until a minute after the latest
@@ -138,13 +141,23 @@ impl Hold {
         self.held.state.as_ref()
     }
 
-    /// Asks whether a purchase may leave, and stores the state of [`Sent::state`] if it may.
+    /// Asks whether the purchase in this request may leave, and stores the state of
+    /// [`Sent::state`] if it may. It may leave within five seconds, so the request gets a
+    /// [`SendBy`] as an extension.
     ///
     /// [`Sent::state`]: oneclick_proto::Sent::state
     ///
     /// # Errors
     /// The database fails: then the purchase must not leave.
-    pub fn permit(&mut self, state: &PurchaseState) -> Result<Permit, OutboxError> {
+    pub fn permit<B>(
+        &mut self,
+        state: &PurchaseState,
+        request: &mut Request<B>,
+    ) -> Result<Permit, OutboxError> {
+        let clock = self.store.clock();
+        // It counts from before the permit.
+        let by = clock.now().since_boot.saturating_add(SEND_BY);
+        request.extensions_mut().insert(SendBy::new(move || clock.now().since_boot <= by));
         let permit = self.store.permit(&self.held, state, LEASE)?;
         if permit == Permit::Granted {
             self.held.state = Some(state.clone());

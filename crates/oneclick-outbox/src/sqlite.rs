@@ -27,7 +27,7 @@ use crate::intent::{Answer, Bought, Counts, Entry, Event, Status};
 const MIGRATIONS: [&str; 1] = [include_str!("sqlite/001.sql")];
 
 /// How long to wait for another connection's transaction.
-const BUSY: Duration = Duration::from_secs(10);
+pub(crate) const DATABASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Creates the outbox's tables in a database, or brings them up to date. Call it when your
 /// program starts; it is safe if several processes do so at once. All names begin with
@@ -37,7 +37,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// The database fails, or has the tables of a newer version of this crate.
 pub fn migrate(connection: &mut Connection) -> Result<(), OutboxError> {
     let busy = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(DATABASE_TIMEOUT)?;
     let result = migrate_once(connection);
     connection.busy_timeout(Duration::from_millis(u64::from(busy)))?;
     result
@@ -179,7 +179,7 @@ pub(crate) struct Store {
 impl Store {
     /// Takes a connection of its own to a database with the tables.
     pub(crate) fn new(mut connection: Connection, clock: Clock) -> Result<Self, OutboxError> {
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(DATABASE_TIMEOUT)?;
         match version(&connection)? {
             0 => return Err(OutboxError::NoTables),
             version if version as usize > MIGRATIONS.len() => {
@@ -206,6 +206,10 @@ impl Store {
 
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {

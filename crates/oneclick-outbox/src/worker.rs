@@ -10,16 +10,19 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use oneclick_proto::{
     Account, Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, CancelImpact,
-    Error, Machine, RetryPolicy, Settled, Settlement, Step, VerifiedPurchase, VerifyPolicy,
+    Error, Machine, RetryPolicy, Settled, Settlement, Step, TransportOptions, VerifiedPurchase,
+    VerifyPolicy,
 };
 
 use crate::carry::{Batch, Carried, Departure, Terms, audited, is_key_refused, let_go, to_audit};
 use crate::error::OutboxError;
 use crate::intent::{Entry, Status};
 use crate::outbox::Outbox;
-use crate::sqlite::{Audited, Held, Work};
+use crate::sqlite::{Audited, DATABASE_TIMEOUT, Held, Work};
 use crate::trace::{self, Span, traced, traced_blocking};
 
+/// For how long an intent is claimed, unless the client's timeout asks for more.
+const LEASE: Duration = Duration::from_secs(60);
 /// How many failures of the database in a row end a worker.
 const MAX_FAILURES: u32 = 5;
 /// How often a worker that sleeps sees whether it is to stop.
@@ -64,7 +67,8 @@ type OnOutcome = Arc<dyn Fn(&Entry) + Send + Sync>;
 struct Options {
     concurrency: usize,
     policy: VerifyPolicy,
-    lease: Duration,
+    /// `None` for what fits the client.
+    lease: Option<Duration>,
     send_by: Duration,
     poll: Duration,
     interval: Duration,
@@ -92,7 +96,7 @@ impl<C> Worker<C> {
         let options = Options {
             concurrency: 4,
             policy: VerifyPolicy::STANDARD,
-            lease: Duration::from_secs(60),
+            lease: None,
             send_by: Duration::from_secs(5),
             poll: Duration::from_secs(1),
             interval: Duration::ZERO,
@@ -109,16 +113,21 @@ impl<C> Worker<C> {
 
     /// Sets what is assumed of the server. The default is [`VerifyPolicy::STANDARD`]. Its
     /// `patience` is not used. A worker that is stopped for longer than `absence_after` in the
-    /// middle of a call can buy twice.
+    /// middle of a call can buy twice. A worker that runs refuses an `absence_after` during which
+    /// a purchase could still be on its way: less than the deadline of [`send_by`](Self::send_by),
+    /// the client's timeout and [`TransportOptions::TCP_USER_TIMEOUT`] together. Only an API on
+    /// this machine allows less.
     pub fn policy(mut self, policy: VerifyPolicy) -> Self {
         self.options.policy = policy;
         self
     }
 
-    /// Sets for how long an intent is claimed. The default is a minute. Make it longer than
-    /// twice the client's timeout.
+    /// Sets for how long an intent is claimed. The default is a minute, or what one attempt can
+    /// take if that is longer: the deadline of [`send_by`](Self::send_by), the client's timeout,
+    /// and ten seconds for the database. A worker that runs refuses less, unless the API is on
+    /// this machine.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.options.lease = lease;
+        self.options.lease = Some(lease);
         self
     }
 
@@ -154,13 +163,26 @@ impl<C> Worker<C> {
         self.stop.clone()
     }
 
-    fn terms(&self) -> Terms {
+    /// How to go about the intents over a client with this timeout.
+    fn terms(&self, api: &Api, timeout: Option<Duration>) -> Result<Terms, OutboxError> {
         let Options { concurrency, policy, lease, send_by, interval, .. } = self.options;
-        Terms { concurrency, has_rate: !interval.is_zero(), policy, lease, send_by }
+        let attempt = send_by.saturating_add(timeout.unwrap_or_default());
+        let least_lease = attempt.saturating_add(DATABASE_TIMEOUT);
+        let lease = lease.unwrap_or(LEASE.max(least_lease));
+        let least_absence = attempt.saturating_add(TransportOptions::TCP_USER_TIMEOUT);
+        let settings =
+            [("lease", lease, least_lease), ("absence_after", policy.absence_after, least_absence)];
+        let is_limited = timeout.is_some() && !api.base_url().is_loopback();
+        match settings.into_iter().find(|(_, value, least)| is_limited && value < least) {
+            Some((setting, _, least)) => Err(OutboxError::TooShort { setting, least }),
+            None => {
+                Ok(Terms { concurrency, has_rate: !interval.is_zero(), policy, lease, send_by })
+            }
+        }
     }
 
     /// Takes what was claimed before, or what is due, if the rate allows it.
-    fn claim(&self, now: Duration) -> Result<Claimed, OutboxError> {
+    fn claim(&self, now: Duration, terms: &Terms) -> Result<Claimed, OutboxError> {
         let store = &self.outbox.store;
         let mut queue = self.queue();
         if queue.next > now {
@@ -173,7 +195,7 @@ impl<C> Worker<C> {
         }
         if queue.claimed.is_empty() {
             queue.turn = queue.turn.wrapping_add(1);
-            match store.claim(queue.turn, &self.terms())? {
+            match store.claim(queue.turn, terms)? {
                 Some(Work::Carry(held)) => queue.claimed.extend(held),
                 work => return Ok(work.map_or(Claimed::Nothing, Claimed::Work)),
             }
@@ -257,7 +279,7 @@ macro_rules! worker {
             ///
             /// # Errors
             /// The API refuses the key, or it is of another account than the outbox; the
-            /// database keeps failing.
+            /// database keeps failing; [`OutboxError::TooShort`].
             pub $($async)? fn run(&self) -> Result<(), OutboxError> {
                 self.run_until(Until::Stopped)$($await)*
             }
@@ -271,6 +293,7 @@ macro_rules! worker {
             }
 
             $($async)? fn run_until(&self, until: Until) -> Result<(), OutboxError> {
+                let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
                 let mut wait = SLICE;
                 while !self.stop.is_stopped() {
                     match self.bind()$($await)* {
@@ -282,7 +305,7 @@ macro_rules! worker {
                         }
                         Err(error) => return Err(error),
                         Ok(()) => {
-                            let result = $all(self, self.terms(), until)$($await)*;
+                            let result = $all(self, terms, until)$($await)*;
                             return self.release().and(result);
                         }
                     }
@@ -314,7 +337,7 @@ macro_rules! worker {
             ) -> Result<(), OutboxError> {
                 let mut failures = 0;
                 while !self.stop.is_stopped() && !ended.is_stopped() {
-                    let worked = match self.claim(self.client.transport().now()) {
+                    let worked = match self.claim(self.client.transport().now(), &terms) {
                         Ok(Claimed::Work(work)) => {
                             $traced(&Span::of(&work), || self.perform(work, terms))$($await)*
                                 .map(|_| Duration::ZERO)
@@ -350,12 +373,13 @@ macro_rules! worker {
             /// As [`run_until_idle`](Self::run_until_idle); [`OutboxError::NoSuchIntent`], or
             /// [`OutboxError::WrongStatus`] for an intent with a final status.
             pub $($async)? fn drive(&self, id: i64) -> Result<Option<Status>, OutboxError> {
+                let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
                 self.bind()$($await)*?;
-                let Some(work) = self.outbox.store.claim_one(id, self.options.lease)? else {
+                let Some(work) = self.outbox.store.claim_one(id, terms.lease)? else {
                     return Ok(None);
                 };
                 let span = Span::of(&work);
-                let status = $traced(&span, || self.perform(work, self.terms()))$($await)*?;
+                let status = $traced(&span, || self.perform(work, terms))$($await)*?;
                 Ok(Some(status))
             }
 
@@ -488,13 +512,13 @@ macro_rules! worker {
                 let mut step = purchase.start(api, RetryPolicy::NEVER, seed, now);
                 loop {
                     step = match step {
-                        Step::Send(request, sent) => {
-                            match carried.before_send(&sent)? {
+                        Step::Send(mut request, sent) => {
+                            match carried.before_send(&sent, &mut request)? {
                                 Departure::Send => {}
                                 Departure::LetGo => return carried.let_go(),
                                 Departure::Drop => return carried.drop_it(),
                             }
-                            let outcome = match carried.check_departure(&sent) {
+                            let outcome = match Carried::check_departure(&request) {
                                 Ok(()) => transport.send(request)$($await)*,
                                 Err(error) => Err(error),
                             };
@@ -507,7 +531,7 @@ macro_rules! worker {
                             transport.sleep(wait)$($await)*;
                             waiting.wake(transport.now())
                         }
-                        Step::Done(outcome) => return carried.finish(outcome),
+                        Step::Done(outcome) => return carried.finish(&outcome),
                     };
                 }
             }

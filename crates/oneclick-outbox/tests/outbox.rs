@@ -19,7 +19,9 @@ use http::{Method, Request, Response};
 use oneclick_emulator::{Fault, FaultRule, InMemory};
 use oneclick_outbox::rusqlite::Connection;
 use oneclick_outbox::{Clock, Entry, Now, Outbox, Status, Worker, migrate};
-use oneclick_proto::{Api, BlockingClient, BlockingTransport, PlantTree, TransportError, Trees};
+use oneclick_proto::{
+    Api, BlockingClient, BlockingTransport, BodyGate, PlantTree, TransportError, Trees,
+};
 
 const KEY: &str = "test_outbox";
 const LEASE: Duration = Duration::from_secs(60);
@@ -128,8 +130,9 @@ fn status(outbox: &Outbox, key: &str) -> Status {
 /// What happens when a purchase is sent.
 type Hook = Arc<Mutex<dyn FnMut() + Send>>;
 
-/// The emulator, with something that happens right before each purchase leaves, right after
-/// its response arrived, right after any other response arrived, or at the end of a wait.
+/// The emulator, with something that happens right before each purchase leaves and after the
+/// last look at the clock, right after its response arrived, right after any other response
+/// arrived, or at the end of a wait.
 #[derive(Clone)]
 struct Hooked {
     emulator: InMemory,
@@ -144,6 +147,7 @@ impl BlockingTransport for Hooked {
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
         let buys = request.method() == Method::POST;
+        let request = look_at_the_clock(request)?;
         call(self.before.as_ref().filter(|_| buys));
         let response = BlockingTransport::send(&self.emulator, request);
         call(if buys { self.after.as_ref() } else { self.looked.as_ref() });
@@ -158,6 +162,13 @@ impl BlockingTransport for Hooked {
     fn now(&self) -> Duration {
         BlockingTransport::now(&self.emulator)
     }
+}
+
+/// Does what a transport does before it sends a body, and keeps the emulator from it.
+fn look_at_the_clock(mut request: Request<Vec<u8>>) -> Result<Request<Vec<u8>>, TransportError> {
+    BodyGate::of(&request).take().map_err(TransportError::connect)?;
+    request.extensions_mut().clear();
+    Ok(request)
 }
 
 fn call(hook: Option<&Hook>) {

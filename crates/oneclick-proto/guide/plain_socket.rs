@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Request, Response, Uri, response};
 use oneclick_proto::{
-    Api, BlockingTransport, BodyReader, Connect, TransportError, TransportOptions,
+    Api, BlockingTransport, BodyGate, BodyReader, Connect, TransportError, TransportOptions,
 };
 
 /// A larger head is an error.
@@ -49,7 +49,9 @@ impl BlockingTransport for PlainSocket {
         let stream = connect(request.uri(), connect_until)
             .map_err(|error| failed(error, TransportError::connect))?;
         let mut socket = Socket { stream, until };
-        // 2. From here on, the server may have executed the request.
+        // 2. A purchase may have to leave by some time, which may be over.
+        BodyGate::of(&request).take().map_err(TransportError::connect)?;
+        // 3. From here on, the server may have executed the request.
         let lost = |error| failed(error, TransportError::exchange);
         write(&mut socket, &request).map_err(lost)?;
         let mut reader = BufReader::new(socket);
@@ -60,7 +62,7 @@ impl BlockingTransport for PlainSocket {
                 break head;
             }
         };
-        // 3. The head has arrived: errors keep its status.
+        // 4. The head has arrived: errors keep its status.
         let length = head.headers.get(CONTENT_LENGTH).and_then(length);
         let mut body = BodyReader::new(request.method(), head, self.options.max_response_bytes);
         let Some(length) = length else {
@@ -81,6 +83,10 @@ impl BlockingTransport for PlainSocket {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.options.timeout)
     }
 }
 

@@ -69,6 +69,9 @@
 //!   status and the part of the body that arrived. A deadline around all of `send` would
 //!   lose them, so an async transport needs one around the head and one around each piece
 //!   of the body.
+//! * **It looks at the clock.** An outbox lets a purchase leave within a few seconds, and a
+//!   process can sleep for an hour at any moment. [`BodyGate::of`] knows until when the request
+//!   may leave. Take the body from it right before you send it.
 //! * **It accepts every status.** A 429 or a 500 is not a failure of the transport.
 //!   The core reads the response and the API's error in it.
 //! * **It ends.** [`TransportOptions`] limits the time for connecting, the time for an

@@ -135,7 +135,7 @@ pub use purchase::Purchase;
 pub use retry::RetryPolicy;
 pub use transport::{
     AsyncTransport, BlockingTransport, BodyGate, BodyReader, Connect, Gunzip, Phase, Proxy,
-    ProxyError, ProxyScheme, TransportError, TransportOptions, Withdrawn, accept_encoding,
+    ProxyError, ProxyScheme, SendBy, TransportError, TransportOptions, Withdrawn, accept_encoding,
 };
 pub use value::{
     Category, Cents, Cursor, Customer, DateRange, Email, Extra, Fragments, Impact, ImpactId,

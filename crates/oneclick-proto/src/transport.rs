@@ -19,7 +19,7 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 
-pub use gate::{BodyGate, Withdrawn};
+pub use gate::{BodyGate, SendBy, Withdrawn};
 pub(crate) use gzip::encoding;
 pub use gzip::{Gunzip, accept_encoding};
 pub use proxy::{Proxy, ProxyError, ProxyScheme};
@@ -34,8 +34,8 @@ type Cause = Box<dyn StdError + Send + Sync>;
 ///
 /// The request is complete: method, absolute URI, headers with the key marked
 /// sensitive, and body. A transport adds the headers that the protocol requires (`host`,
-/// `content-length`) and nothing else. It follows no redirect, repeats no request, and
-/// returns a response with any status as `Ok`.
+/// `content-length`) and nothing else. It follows no redirect, repeats no request, returns a
+/// response with any status as `Ok`, and sends nothing after the request's [`SendBy`].
 pub trait AsyncTransport: Clone + Send + Sync + 'static {
     /// The complete body of a response, within the limit of
     /// [`TransportOptions::max_response_bytes`].
@@ -55,6 +55,11 @@ pub trait AsyncTransport: Clone + Send + Sync + 'static {
 
     /// The time since a fixed moment, on a clock that never goes back.
     fn now(&self) -> Duration;
+
+    /// The longest time that [`send`](Self::send) takes, if there is a limit.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
 
     /// The seed of the random waits of one call. It should differ for each call; a test
     /// may return a constant.
@@ -80,6 +85,11 @@ pub trait BlockingTransport: Clone + Send + Sync + 'static {
 
     /// The time since a fixed moment, on a clock that never goes back.
     fn now(&self) -> Duration;
+
+    /// The longest time that [`send`](Self::send) takes, if there is a limit.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
 
     /// The seed of the random waits of one call. It should differ for each call; a test
     /// may return a constant.

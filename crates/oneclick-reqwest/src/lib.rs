@@ -175,7 +175,7 @@ impl AsyncTransport for Transport {
     ) -> Result<Response<Vec<u8>>, TransportError> {
         let method = request.method().clone();
         request.headers_mut().insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
-        let gate = BodyGate::default();
+        let gate = BodyGate::of(&request);
         let request =
             request.map(|body| reqwest::Body::wrap(Body { body: body.into(), gate: gate.clone() }));
         let mut request = reqwest::Request::try_from(request)
@@ -223,6 +223,10 @@ impl AsyncTransport for Transport {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.timeout)
     }
 }
 

@@ -73,6 +73,7 @@ pub struct Transport {
     agent: Agent,
     /// Options to set on each request, if the caller built the agent.
     overrides: Option<TransportOptions>,
+    timeout: Duration,
     max_response_bytes: usize,
     start: Instant,
 }
@@ -102,6 +103,7 @@ impl Transport {
         Ok(Self {
             agent,
             overrides: Some(options.clone()),
+            timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
         })
@@ -139,6 +141,7 @@ impl Connect for Transport {
         Ok(Self {
             agent: connector::agent(builder.build()),
             overrides: None,
+            timeout: options.timeout,
             max_response_bytes: options.max_response_bytes,
             start: Instant::now(),
         })
@@ -153,10 +156,10 @@ impl BlockingTransport for Transport {
     type Body = Vec<u8>;
 
     fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        let gate = (request.method() != Method::GET).then(|| BodyGate::of(&request));
         let (mut head, body) = request.into_parts();
         head.headers.insert(ACCEPT_ENCODING, accept_encoding(GUNZIP));
         let method = head.method.clone();
-        let gate = (method != Method::GET).then(BodyGate::default);
         let body = match &gate {
             Some(gate) => {
                 head.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -199,6 +202,10 @@ impl BlockingTransport for Transport {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.timeout)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use oneclick_outbox::{Hold, OutboxError, Permit, Stored};
 use oneclick_proto::{
-    Intent, Machine, Outcome, Purchase, PurchaseState, Receipt, RetryPolicy, Step,
+    BodyGate, Intent, Machine, Outcome, Purchase, PurchaseState, Receipt, RetryPolicy, Step,
     VerifiedPurchase, VerifyPolicy,
 };
 
@@ -22,12 +22,12 @@ fn drive(world: &World, hold: &mut Hold, key: &str) -> Option<Outcome> {
     let mut step = machine.unwrap().policy(policy).start(&api, RetryPolicy::NEVER, 0, now());
     loop {
         step = match step {
-            Step::Send(_, sent)
-                if sent.may_buy() && hold.permit(sent.state()).unwrap() != Permit::Granted =>
-            {
-                return None;
-            }
-            Step::Send(request, sent) => {
+            Step::Send(mut request, sent) => {
+                if sent.may_buy()
+                    && hold.permit(sent.state(), &mut request).unwrap() != Permit::Granted
+                {
+                    return None;
+                }
                 let result = BlockingTransport::send(emulator, request);
                 sent.finish(result, now())
             }
@@ -82,7 +82,7 @@ fn a_worker_finds_out_what_a_killed_process_bought() {
     assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
     // It was not dead after all.
     let state = held.state().unwrap().clone();
-    assert_eq!(held.permit(&state).unwrap(), Permit::Lost);
+    assert_eq!(held.permit(&state, &mut Request::new(())).unwrap(), Permit::Lost);
     assert!(!held.keep(&state).unwrap());
     assert_eq!(held.finish(&outcome).unwrap(), Status::Claimed);
     assert_eq!(status(&outbox, "order-1"), Status::Bought);
@@ -100,7 +100,7 @@ fn only_one_process_holds_an_intent() {
     let second = hold(&outbox, true).unwrap();
     assert!(first.is_new() && !second.is_new());
     let state = VerifiedPurchase::new(&Intent::new("shop", "order-1"), trees(1)).unwrap();
-    assert_eq!(first.permit(state.state()).unwrap(), Permit::Lost);
+    assert_eq!(first.permit(state.state(), &mut Request::new(())).unwrap(), Permit::Lost);
     assert!(!first.forget().unwrap());
     assert_eq!(second.let_go().unwrap(), Status::Ready);
     assert_eq!(world.worker(&outbox).drive(id).unwrap(), Some(Status::Bought));
@@ -127,7 +127,7 @@ fn no_process_gets_a_permit_while_workers_are_paused_or_once_it_was_cancelled() 
     let mut held = hold(&outbox, false).unwrap();
     outbox.pause("moving").unwrap();
     let state = VerifiedPurchase::new(&Intent::new("shop", "order-1"), trees(1)).unwrap();
-    assert_eq!(held.permit(state.state()).unwrap(), Permit::Closed);
+    assert_eq!(held.permit(state.state(), &mut Request::new(())).unwrap(), Permit::Closed);
     assert!(held.forget().unwrap());
     assert!(outbox.find("shop", "order-1").unwrap().is_none());
     // Its key is free.
@@ -136,9 +136,25 @@ fn no_process_gets_a_permit_while_workers_are_paused_or_once_it_was_cancelled() 
     outbox.resume().unwrap();
     let mut held = outbox.hold("shop", "order-2", &trees(1).into(), false).unwrap().unwrap();
     assert_eq!(outbox.cancel(held.id()).unwrap(), Status::Claimed);
-    assert_eq!(held.permit(state.state()).unwrap(), Permit::Cancelled);
+    assert_eq!(held.permit(state.state(), &mut Request::new(())).unwrap(), Permit::Cancelled);
     assert_eq!(held.let_go().unwrap(), Status::Dropped);
     assert_eq!(world.bought(), 0);
+}
+
+/// The transport looks at the clock, however long the process slept before.
+#[test]
+fn a_process_that_slept_since_its_permit_buys_nothing() {
+    let world = World::new("hold-slept");
+    let outbox = world.process();
+    let mut held = hold(&outbox, false).unwrap();
+    let state = VerifiedPurchase::new(&Intent::new("shop", "order-1"), trees(1)).unwrap();
+    let mut request = Request::new(());
+    assert_eq!(held.permit(state.state(), &mut request).unwrap(), Permit::Granted);
+    assert!(BodyGate::of(&request).take().is_ok());
+    world.advance(Duration::from_secs(5));
+    assert!(BodyGate::of(&request).take().is_ok());
+    world.advance(Duration::from_millis(1));
+    assert!(BodyGate::of(&request).take().is_err());
 }
 
 #[test]

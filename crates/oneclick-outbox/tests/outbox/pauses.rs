@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::*;
 
@@ -73,6 +73,8 @@ struct Stops {
     /// At which one to stop, and for how long.
     stop_at: usize,
     pause: Duration,
+    /// Whether the transport looks at the clock.
+    looks_last: AtomicBool,
     /// How many purchases this worker sent.
     sent: AtomicUsize,
     /// The boundary at which it stopped.
@@ -95,6 +97,7 @@ impl Stops {
                 let id = entry(&watch, "order-1").id;
                 let events = watch.events(id).unwrap();
                 let permitted = events.last().is_some_and(|event| event.what.contains("may leave"));
+                let read = read && self.looks_last.load(Ordering::Relaxed);
                 BOUNDARIES[1 + usize::from(permitted) + usize::from(permitted && read)]
             }
             Status::Open => BOUNDARIES[5],
@@ -120,6 +123,8 @@ impl BlockingTransport for Stopping {
         }
         let buys = request.method() == Method::POST;
         let (before, after) = if buys { (3, 4) } else { (6, 7) };
+        self.0.looks_last.store(buys, Ordering::Relaxed);
+        let request = look_at_the_clock(request)?;
         self.0.pass(Some(BOUNDARIES[before]), false);
         let response = BlockingTransport::send(emulator, request);
         self.0.sent.fetch_add(usize::from(buys), Ordering::Relaxed);
@@ -157,6 +162,7 @@ fn stopped_once(case: Case, stop_at: usize, pause: Duration) -> Option<(&'static
         passed: AtomicUsize::new(0),
         stop_at,
         pause,
+        looks_last: AtomicBool::new(false),
         sent: AtomicUsize::new(0),
         stopped: Mutex::new(None),
     });
@@ -236,6 +242,29 @@ fn a_worker_that_stops_anywhere_buys_twice_only_as_the_readme_says() {
     assert!(readme.contains(&table), "put this table into the crate's README.md:\n{table}");
     let twice = endings.iter().filter(|(_, endings)| endings.contains(&Ending::Twice));
     assert_eq!(twice.map(|(at, _)| *at).collect::<Vec<_>>(), [(3, 2)]);
+}
+
+/// It says nothing of the API, so no other intent waits for it.
+#[test]
+fn a_purchase_that_was_too_late_holds_back_nobody() {
+    let world = Arc::new(World::new("late"));
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    let sleeping = Arc::clone(&world);
+    let clock = Clock::new(move || {
+        let watch = Connection::open(&sleeping.path).unwrap();
+        // Asleep as soon as it has a permit.
+        let sql = "SELECT count(*) FROM oneclick_outbox_event WHERE what LIKE '%may leave now'";
+        if watch.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() == 1 {
+            sleeping.advance(Duration::from_secs(6));
+        }
+        now(&sleeping.emulator, "one")
+    });
+    let worker = world.worker(&world.process_with(clock));
+    assert_eq!((worker.drive(id).unwrap(), world.bought()), (Some(Status::Ready), 0));
+    outbox.enqueue("shop", "order-2", trees(1)).unwrap();
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(status(&outbox, "order-2"), Status::Bought);
 }
 
 /// The other worker is stopped as well, with a permit, and may send at any time.

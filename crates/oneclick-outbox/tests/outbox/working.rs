@@ -8,7 +8,9 @@ use oneclick_emulator::behaviour::ReceiptForm;
 use oneclick_emulator::{Behaviour, RetryAfter};
 use oneclick_outbox::OutboxError;
 use oneclick_outbox::rusqlite::params;
-use oneclick_proto::{ApiKey, AsyncClient, BaseUrl, Customer, ImpactId};
+use oneclick_proto::{
+    ApiKey, AsyncClient, BaseUrl, Connect, Customer, ImpactId, TransportOptions, VerifyPolicy,
+};
 
 use crate::*;
 
@@ -615,4 +617,42 @@ impl BlockingTransport for Together {
     fn now(&self) -> Duration {
         BlockingTransport::now(&self.emulator)
     }
+}
+
+/// Whatever could still be on its way must not count as absent, nor be taken by another worker.
+#[test]
+fn times_that_are_too_short_for_the_client_are_refused() {
+    let world = World::new("short");
+    let outbox = world.process();
+    let second = Duration::from_secs(1);
+    // 5 s to send it, 30 s for the client, and 20 s in the kernel, or 10 s for the database.
+    let (absence, lease) = (second * 55, second * 45);
+    let policy = |absence| VerifyPolicy::STANDARD.absence_after(absence);
+    let worker = || world.worker(&outbox).policy(policy(absence)).lease(lease);
+    worker().run_until_idle().unwrap();
+    let refused = [
+        ("absence_after", absence, worker().policy(policy(absence - second))),
+        ("lease", lease, worker().lease(lease - second)),
+        ("lease", lease + second, worker().send_by(second * 6).policy(policy(ABSENCE))),
+    ];
+    for (name, shortest, worker) in refused {
+        match worker.run_until_idle() {
+            Err(OutboxError::TooShort { setting, least, .. }) => {
+                assert_eq!((setting, least), (name, shortest));
+            }
+            result => panic!("{name}: {result:?}"),
+        }
+    }
+    // The lease that is not set fits the client.
+    let options = TransportOptions::new().timeout(second * 300);
+    let client = |api| {
+        let transport = InMemory::connect(&api, &options).unwrap();
+        Worker::new(&outbox, BlockingClient::with_transport(api, transport))
+    };
+    let other = Api::sandbox(KEY).unwrap();
+    client(other).run_until_idle().unwrap();
+    // On this machine, what was lost is known to be.
+    let local = Api::with_base_url("http://127.0.0.1:1", KEY).unwrap();
+    let error = client(local).policy(policy(second)).lease(second).run_until_idle().unwrap_err();
+    assert!(matches!(error, OutboxError::OtherAccount { .. }), "{error}");
 }

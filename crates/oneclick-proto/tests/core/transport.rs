@@ -2,13 +2,15 @@
 
 use std::error::Error as _;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Version};
 use oneclick_proto::{
     Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, BodyGate, BodyReader,
     Call, ConfigError, Email, Error, GetAccount, Gunzip, ListCustomers, Machine, Phase,
-    RetryPolicy, Step, TransportError, TransportOptions, accept_encoding,
+    RetryPolicy, SendBy, Step, TransportError, TransportOptions, accept_encoding,
 };
 
 /// A transport that never connects.
@@ -145,6 +147,27 @@ fn a_body_is_sent_or_withdrawn() {
         let refused = owner.take().unwrap_err();
         assert_eq!(refused.to_string(), "the request was withdrawn before its body was sent");
     }
+}
+
+#[test]
+fn a_body_is_taken_once_the_deadline_was_met_and_never_after_it_was_missed() {
+    let met = Arc::new(AtomicBool::new(true));
+    let mut request = Request::new(());
+    assert_eq!(BodyGate::of(&request).take(), Ok(()));
+    let now = Arc::clone(&met);
+    let send_by = SendBy::new(move || now.load(Ordering::Relaxed));
+    assert!(send_by.is_met());
+    request.extensions_mut().insert(send_by);
+
+    let (taken, withdrawn) = (BodyGate::of(&request), BodyGate::of(&request));
+    assert_eq!(taken.take(), Ok(()));
+    met.store(false, Ordering::Relaxed);
+    // The rest of a body that has begun is sent.
+    assert_eq!(taken.take(), Ok(()));
+    assert!(!taken.withdraw());
+    assert!(withdrawn.take().is_err());
+    met.store(true, Ordering::Relaxed);
+    assert!(withdrawn.take().is_err() && withdrawn.withdraw());
 }
 
 #[test]
