@@ -168,13 +168,13 @@ impl<C> Worker<C> {
         let Options { concurrency, policy, lease, send_by, interval, .. } = self.options;
         let attempt = send_by.saturating_add(timeout.unwrap_or_default());
         let least_lease = attempt.saturating_add(DATABASE_TIMEOUT);
-        let lease = lease.unwrap_or(LEASE.max(least_lease));
+        let lease = lease.unwrap_or_else(|| LEASE.max(least_lease));
         let least_absence = attempt.saturating_add(TransportOptions::TCP_USER_TIMEOUT);
         let settings =
             [("lease", lease, least_lease), ("absence_after", policy.absence_after, least_absence)];
         let is_limited = timeout.is_some() && !api.base_url().is_loopback();
         match settings.into_iter().find(|(_, value, least)| is_limited && value < least) {
-            Some((setting, _, least)) => Err(OutboxError::TooShort { setting, least }),
+            Some((setting, _, shortest)) => Err(OutboxError::TooShort { setting, least: shortest }),
             None => {
                 Ok(Terms { concurrency, has_rate: !interval.is_zero(), policy, lease, send_by })
             }

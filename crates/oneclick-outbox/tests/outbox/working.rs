@@ -631,8 +631,8 @@ fn times_that_are_too_short_for_the_client_are_refused() {
     let worker = || world.worker(&outbox).policy(policy(absence)).lease(lease);
     worker().run_until_idle().unwrap();
     let refused = [
-        ("absence_after", absence, worker().policy(policy(absence - second))),
-        ("lease", lease, worker().lease(lease - second)),
+        ("absence_after", absence, worker().policy(policy(second * 54))),
+        ("lease", lease, worker().lease(second * 44)),
         ("lease", lease + second, worker().send_by(second * 6).policy(policy(ABSENCE))),
     ];
     for (name, shortest, worker) in refused {
