@@ -251,7 +251,7 @@ impl Remembered {
             Ok(match hold.permit(state, purchase)? {
                 Permit::Granted => Ok(()),
                 Permit::Closed => {
-                    let reason = self.opened.outbox.counts()?.paused;
+                    let reason = self.opened.outbox.paused()?;
                     Err(Denied::Paused(reason.unwrap_or_default()))
                 }
                 Permit::Cancelled => Err(Denied::Cancelled),

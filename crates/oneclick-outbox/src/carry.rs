@@ -14,7 +14,7 @@ use oneclick_proto::{
 
 use crate::error::OutboxError;
 use crate::intent::{Answer, Bought, Status};
-use crate::sqlite::{Audited, Held, Permit, Store, Written};
+use crate::store::{Audited, Held, Permit, Store, Written};
 
 /// How a worker goes about its intents.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use crate::carry::{as_it_was, conclusion};
 use crate::error::OutboxError;
 use crate::intent::{Answer, Bought, Status};
 use crate::outbox::Outbox;
-use crate::sqlite::{Held, Permit, Store, Written};
+use crate::store::{Held, Permit, Store, Written};
 
 /// For how long an intent is held after each step.
 const LEASE: Duration = Duration::from_secs(60);

@@ -223,3 +223,22 @@ pub struct Counts {
     /// Why no worker sends anything; `None` if they do.
     pub paused: Option<String>,
 }
+
+impl Counts {
+    /// Adds intents with a status, of which the `oldest` was stored then.
+    pub(crate) fn add(&mut self, status: Status, number: u64, oldest: String) {
+        match status {
+            Status::Ready | Status::Claimed => {
+                self.ready += number;
+                self.oldest = self.oldest.take().into_iter().chain([oldest]).min();
+            }
+            Status::Open => self.open += number,
+            Status::Bought => self.bought += number,
+            Status::Refused => self.refused += number,
+            Status::Cancelling => self.cancelling += number,
+            Status::Cancelled => self.cancelled += number,
+            Status::Unresolved => self.unresolved += number,
+            Status::Dropped => self.dropped += number,
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod hold;
 mod intent;
 mod outbox;
 mod sqlite;
+mod store;
 mod trace;
 mod worker;
 
@@ -17,5 +18,6 @@ pub use hold::{Hold, Stored};
 pub use intent::{Answer, Bought, Counts, Entry, Event, Status};
 pub use outbox::Outbox;
 pub use rusqlite;
-pub use sqlite::{Enqueued, Permit, enqueue, migrate};
+pub use sqlite::{enqueue, migrate};
+pub use store::{Enqueued, Permit};
 pub use worker::{Stop, Worker};

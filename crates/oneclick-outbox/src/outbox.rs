@@ -11,7 +11,8 @@ use rusqlite::Connection;
 use crate::clock::Clock;
 use crate::error::OutboxError;
 use crate::intent::{Bought, Counts, Entry, Event, Status};
-use crate::sqlite::{Enqueued, Store, Written, migrate};
+use crate::sqlite::{Sqlite, migrate};
+use crate::store::{Enqueued, Store, Written};
 
 /// The intents of one account in an `SQLite` database. It is cheap to clone.
 ///
@@ -47,7 +48,7 @@ impl Outbox {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_clock(connection: Connection, clock: Clock) -> Result<Self, OutboxError> {
-        Ok(Self { store: Arc::new(Store::new(connection, clock)?) })
+        Ok(Self { store: Arc::new(Store::new(Sqlite::new(connection, clock)?)) })
     }
 
     /// Binds the outbox to an account of an API, as the first worker does.
@@ -126,6 +127,14 @@ impl Outbox {
     /// The database fails.
     pub fn counts(&self) -> Result<Counts, OutboxError> {
         self.store.counts()
+    }
+
+    /// Why nothing is sent, if a person or a refused key has [paused](Self::pause) the outbox.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn paused(&self) -> Result<Option<String>, OutboxError> {
+        self.store.paused()
     }
 
     /// Keeps all workers from sending anything, until [`resume`](Self::resume). A purchase that

@@ -14,7 +14,7 @@ mod on {
     use tracing::Instrument;
 
     use crate::intent::Status;
-    use crate::sqlite::Work;
+    use crate::store::Work;
 
     pub(crate) struct Span(tracing::Span);
 
@@ -55,7 +55,7 @@ mod on {
 #[cfg(not(feature = "tracing"))]
 mod off {
     use crate::intent::Status;
-    use crate::sqlite::Work;
+    use crate::store::Work;
 
     pub(crate) struct Span;
 

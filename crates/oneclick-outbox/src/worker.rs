@@ -18,7 +18,8 @@ use crate::carry::{Batch, Carried, Departure, Terms, audited, is_key_refused, le
 use crate::error::OutboxError;
 use crate::intent::{Entry, Status};
 use crate::outbox::Outbox;
-use crate::sqlite::{Audited, DATABASE_TIMEOUT, Held, Work};
+use crate::sqlite::DATABASE_TIMEOUT;
+use crate::store::{Audited, Held, Work};
 use crate::trace::{self, Span, traced, traced_blocking};
 
 /// For how long an intent is claimed, unless the client's timeout asks for more.

@@ -83,7 +83,7 @@ fn run_watched(worker: &AnyWorker, outbox: &Outbox) -> Result<(), OutboxError> {
             let mut paused = None;
             while !ended.load(Ordering::Relaxed) {
                 // If this fails, so does the worker, which says why.
-                let now = outbox.counts().map_or_else(|_| paused.clone(), |counts| counts.paused);
+                let now = outbox.paused().unwrap_or_else(|_| paused.clone());
                 if now != paused {
                     output::notice(
                         false,

@@ -163,7 +163,7 @@ impl Shop {
         let reasons = [
             entry.problem.clone(),
             self.trouble().as_ref().map(|trouble| trouble.0.clone()),
-            self.0.outbox.counts().ok().and_then(|counts| counts.paused).map(|reason| {
+            self.0.outbox.paused().ok().flatten().map(|reason| {
                 format!("the outbox is paused: {reason}; `oneclick outbox resume` ends that")
             }),
         ];
@@ -223,10 +223,9 @@ impl Shop {
 
     /// Whether purchases are stored and sent.
     fn health(&self) -> Response<Vec<u8>> {
-        let problem = match self.0.outbox.counts() {
+        let problem = match self.0.outbox.paused() {
             Err(error) => Some(("failing", error.to_string())),
-            Ok(counts) => counts
-                .paused
+            Ok(paused) => paused
                 .map(|reason| ("paused", reason))
                 .or_else(|| self.trouble().as_ref().map(|trouble| ("failing", trouble.0.clone()))),
         };

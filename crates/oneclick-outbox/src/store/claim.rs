@@ -1,0 +1,413 @@
+//! Rows that a worker takes, and what it writes when it lets them go.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use oneclick_proto::{ImpactId, Intent, Purchase, PurchaseState};
+
+use super::database::{Due, Tx};
+use super::row::{Holder, REQUEST, Row};
+use super::{json, wall};
+use crate::carry::Terms;
+use crate::error::OutboxError;
+use crate::intent::{Answer, Bought, Status};
+
+/// How many rows one walk of the lists looks for at most.
+pub(super) const BATCH: u32 = 10_000;
+/// How many times a claim selects rows again because it could read none of them.
+const MAX_UNREADABLE: u32 = 100;
+/// For how long an older worker leaves a request of a newer version alone.
+const LEAVE: Duration = Duration::from_secs(60);
+/// How long after its outcome an intent is audited that may stand twice.
+pub(crate) const AUDITS: [Duration; 2] = [Duration::from_secs(3_600), Duration::from_secs(86_400)];
+/// How long an audit may take before another worker repeats it.
+const AUDIT_LEASE: Duration = Duration::from_secs(600);
+
+/// What a worker is to do next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Drive the purchase of each.
+    Carry(Vec<Held>),
+    /// Look for several with one walk of the lists.
+    Settle(Vec<Held>),
+    /// Cancel what was bought.
+    Cancel(Box<Held>),
+    /// See whether any of them stands more than once.
+    Audit(Vec<Held>),
+}
+
+impl Work {
+    fn some(held: Vec<Held>, work: impl FnOnce(Vec<Held>) -> Self) -> Option<Self> {
+        (!held.is_empty()).then(|| work(held))
+    }
+}
+
+/// A row that this process holds until its lease ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) id: i64,
+    pub(crate) epoch: i64,
+    pub(crate) intent: Intent,
+    pub(crate) purchase: Purchase,
+    pub(crate) state: Option<PurchaseState>,
+    pub(crate) tries: u32,
+    /// When it was stored. `None` if the machine has started since.
+    pub(crate) enqueued: Option<Duration>,
+    /// How long ago that was by the time of day, at least.
+    pub(crate) wall_age: Duration,
+    /// What was bought, and what the API answered.
+    pub(crate) bought: Option<Bought>,
+    pub(crate) answer: Option<Answer>,
+    /// When the lease ends.
+    pub(crate) until: Duration,
+    /// How many failures in a row had closed the gate when it was taken.
+    pub(crate) failures: u32,
+    /// Whether it finds out if the API is back, so that the gate is no matter.
+    pub(crate) is_probe: bool,
+    /// How often it was audited.
+    pub(crate) audits: u32,
+    /// Whether a purchase may have left before this worker took it.
+    pub(crate) is_resumed: bool,
+    pub(crate) status: Status,
+}
+
+impl Held {
+    /// Whether nobody else has taken the row since.
+    pub(super) fn is_still(&self, row: &Row) -> bool {
+        self.epoch == row.epoch && !row.status.is_final() && row.status != Status::Ready
+    }
+}
+
+/// Whether a purchase may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Permit {
+    /// It may.
+    Granted,
+    /// The outbox is paused, or workers wait because the API asked for it or cannot be reached.
+    Closed,
+    /// A person has cancelled it.
+    Cancelled,
+    /// The lease is over, or another worker has the intent now. The state that is to be stored
+    /// says when the purchase leaves, and it is as old as the lease at most.
+    Lost,
+}
+
+/// What is written when a worker lets a row go.
+#[derive(Clone)]
+pub(crate) struct Written {
+    pub(crate) status: Status,
+    /// When the next worker may take it.
+    pub(crate) due: Duration,
+    pub(crate) tries: u32,
+    pub(crate) state: Option<PurchaseState>,
+    pub(crate) bought: Option<Bought>,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) problem: Option<String>,
+    pub(crate) found: Vec<ImpactId>,
+    /// Whether it may stand twice, so that it is to be audited.
+    pub(crate) audit: bool,
+    /// Whether a record shows it, and not only a receipt.
+    pub(crate) looked: bool,
+    /// What has happened, in words; empty if nothing has.
+    pub(crate) what: String,
+}
+
+impl Written {
+    pub(crate) fn new(status: Status, due: Duration, what: &str) -> Self {
+        Self {
+            status,
+            due,
+            tries: 0,
+            state: None,
+            bought: None,
+            answer: None,
+            problem: None,
+            found: Vec::new(),
+            audit: false,
+            looked: false,
+            what: what.to_owned(),
+        }
+    }
+
+    /// Puts it into a row, which nobody holds then.
+    pub(super) fn apply(&self, row: &mut Row, status: Status) {
+        row.holder = Holder::Nobody;
+        row.status = status;
+        row.due = self.due;
+        row.tries = self.tries;
+        row.set_state(self.state.as_ref());
+        row.bought = self.bought.as_ref().map(json);
+        row.answer = self.answer.as_ref().map(json);
+        row.problem.clone_from(&self.problem);
+        row.found = (!self.found.is_empty()).then(|| json(&self.found));
+        row.looked = self.looked;
+        row.done_at = status.is_final().then(wall);
+    }
+}
+
+/// What an audit found.
+#[derive(Debug)]
+pub(crate) enum Audited {
+    /// These stand, although one at most should.
+    Surplus(Vec<ImpactId>),
+    /// It has been cancelled since.
+    Cancelled,
+    /// What was found is no reason to do anything.
+    Nothing(String),
+}
+
+impl fmt::Display for Audited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Surplus(ids) => write!(f, "more stands than should: {}", ids.len()),
+            Self::Cancelled => f.write_str("it has been cancelled since"),
+            Self::Nothing(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A claim of what is due.
+pub(super) struct Claim<'a> {
+    pub(super) now: Duration,
+    /// When this process opened the database.
+    pub(super) opened: Duration,
+    pub(super) terms: &'a Terms,
+    /// How many failures in a row have closed the gate. After some, a single intent finds out
+    /// if the API is back.
+    pub(super) failures: u32,
+    /// How many rows to take at most.
+    pub(super) most: u32,
+}
+
+impl Claim<'_> {
+    /// Takes rows that wait for their purchase. If the one that has waited longest is to be
+    /// looked for first, takes all others like it.
+    pub(super) fn ready(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
+        let stale = self.now.saturating_sub(self.terms.policy.absence_after);
+        // Those from before that are older than the process or than `absence_after`.
+        let fresh_since = self.opened.max(stale);
+        let mut looks_first = false;
+        let held = self.hold_first(tx, |tx| {
+            let Some(first) = tx.due(Due::Ready, self.now, 1)?.pop() else { return Ok(Vec::new()) };
+            looks_first = first.enqueued.is_none_or(|enqueued| enqueued < fresh_since);
+            if looks_first {
+                tx.due(Due::ReadyBefore(fresh_since), self.now, self.most)
+            } else {
+                let most = self.most.min(self.terms.claimed());
+                tx.due(Due::ReadySince(fresh_since), self.now, most)
+            }
+        })?;
+        Ok(if looks_first { settle(held) } else { Work::some(held, Work::Carry) })
+    }
+
+    /// Takes all rows whose purchase is to be looked for, or one whose purchase is to be
+    /// cancelled.
+    pub(super) fn open(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
+        let mut cancels = false;
+        let mut held = self.hold_first(tx, |tx| {
+            let mut rows = tx.due(Due::Open, self.now, self.most)?;
+            cancels = rows.first().is_some_and(|row| row.status == Status::Cancelling);
+            rows.retain(|row| (row.status == Status::Cancelling) == cancels);
+            rows.truncate(if cancels { 1 } else { rows.len() });
+            Ok(rows)
+        })?;
+        Ok(if cancels { held.pop().map(|held| Work::Cancel(Box::new(held))) } else { settle(held) })
+    }
+
+    /// Takes what is to be audited. That holds no row, since nothing is sent for it.
+    pub(super) fn audit(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
+        let mut held = Vec::new();
+        for mut row in tx.due(Due::Audit, self.now, self.most)? {
+            row.audit_at = Some(self.now.saturating_add(AUDIT_LEASE));
+            tx.save(&row)?;
+            held.extend(read(&row).ok());
+        }
+        Ok(Work::some(held, Work::Audit))
+    }
+
+    /// Holds the rows that `select` returns. If none of them can be read, they are out of the
+    /// way then, and it is called again.
+    fn hold_first(
+        &self,
+        tx: &mut dyn Tx,
+        mut select: impl FnMut(&mut dyn Tx) -> Result<Vec<Row>, OutboxError>,
+    ) -> Result<Vec<Held>, OutboxError> {
+        let failures = self.failures;
+        for _ in 0..MAX_UNREADABLE {
+            let rows = select(tx)?;
+            if rows.is_empty() {
+                break;
+            }
+            let mut held = Vec::new();
+            for row in rows {
+                let taken = hold(tx, row, Holder::Worker, self.now, self.terms.lease)?;
+                held.extend(taken.map(|held| Held { failures, is_probe: failures > 0, ..held }));
+            }
+            if !held.is_empty() {
+                return Ok(held);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Looks for several at once; a single one is driven, which is the same.
+fn settle(held: Vec<Held>) -> Option<Work> {
+    Work::some(held, |held| if held.len() == 1 { Work::Carry(held) } else { Work::Settle(held) })
+}
+
+/// Takes a row that is not final; none if it cannot be read.
+pub(super) fn hold(
+    tx: &mut dyn Tx,
+    mut row: Row,
+    holder: Holder,
+    now: Duration,
+    lease: Duration,
+) -> Result<Option<Held>, OutboxError> {
+    row.epoch += 1;
+    let mut problem = None;
+    let held = match read(&row) {
+        Ok(held) => {
+            if row.status == Status::Ready {
+                row.status = Status::Claimed;
+            }
+            (row.holder, row.due) = (holder, now.saturating_add(lease));
+            Some(Held { until: row.due, status: row.status, ..held })
+        }
+        // It is left to a newer worker.
+        Err(Unread::Newer) => {
+            if row.status == Status::Claimed {
+                row.status = Status::Ready;
+            }
+            (row.holder, row.due) = (Holder::Nobody, now.saturating_add(LEAVE));
+            None
+        }
+        // It is left for a person, and keeps no other intent waiting.
+        Err(Unread::Invalid(what)) => {
+            let text = format!("what is stored cannot be read: {what} is not valid");
+            (row.holder, row.status) = (Holder::Nobody, Status::Unresolved);
+            (row.problem, row.done_at) = (Some(text.clone()), Some(wall()));
+            problem = Some(text);
+            None
+        }
+    };
+    tx.save(&row)?;
+    if let Some(problem) = problem {
+        tx.note(row.id, row.epoch, &problem)?;
+    }
+    Ok(held)
+}
+
+/// Why a row cannot be worked on.
+enum Unread {
+    /// Its request is of a newer version.
+    Newer,
+    /// The text of the error is not kept, since it may quote the request.
+    Invalid(&'static str),
+}
+
+/// What a worker needs of a row.
+fn read(row: &Row) -> Result<Held, Unread> {
+    if row.version().is_some_and(|version| version > REQUEST) {
+        return Err(Unread::Newer);
+    }
+    let purchase = row.purchase().ok_or(Unread::Invalid("its request"))?;
+    let state = row.state().map_err(|_| Unread::Invalid("its state"))?;
+    let impact = |_| Unread::Invalid("its impact");
+    let (bought, answer) = (row.bought().map_err(impact)?, row.answer().map_err(impact)?);
+    let at = DateTime::parse_from_rfc3339(&row.enqueued_at).ok();
+    let wall_age = at.and_then(|at| (Utc::now() - at.to_utc()).to_std().ok());
+    let is_resumed = state.as_ref().is_some_and(|state| state.sends() > 0);
+    Ok(Held {
+        id: row.id,
+        epoch: row.epoch,
+        intent: row.intent(),
+        purchase,
+        state,
+        tries: row.tries,
+        enqueued: row.enqueued,
+        wall_age: wall_age.unwrap_or_default(),
+        bought,
+        answer,
+        until: row.due,
+        failures: 0,
+        is_probe: false,
+        audits: row.audits,
+        is_resumed,
+        status: row.status,
+    })
+}
+
+/// What is written instead if the impact is that of another intent, since receipts were swapped.
+/// A record with the marker says more than a receipt, so whoever has only that looks again.
+fn of_another(
+    tx: &mut dyn Tx,
+    held: &Held,
+    written: &Written,
+    now: Duration,
+) -> Result<Option<Written>, OutboxError> {
+    let Some(bought) = &written.bought else { return Ok(None) };
+    let Some(mut other) = tx.other_bought_as(&json(bought), held.id)? else { return Ok(None) };
+    let stays = other.looked || !matches!(other.status, Status::Bought | Status::Cancelling);
+    if written.looked && !stays {
+        let what = "its receipt was that of another intent: it is looked for";
+        tx.note(other.id, other.epoch, what)?;
+        (other.status, other.due, other.holder) = (Status::Open, now, Holder::Nobody);
+        (other.bought, other.answer, other.done_at) = (None, None, None);
+        other.epoch += 1;
+        tx.save(&other)?;
+        return Ok(None);
+    }
+    let status = if written.looked { Status::Unresolved } else { Status::Open };
+    let what = format!("{}, which is the impact of the intent {:?}", written.what, other.key);
+    let (state, problem) = (written.state.clone(), Some(what.clone()));
+    Ok(Some(Written { state, problem, ..Written::new(status, written.due, &what) }))
+}
+
+/// Writes what became of a row and lets it go. If another worker has taken it since, only the
+/// event is written. Returns the status that the row has got.
+pub(super) fn finish(
+    tx: &mut dyn Tx,
+    held: &Held,
+    written: &Written,
+    now: Duration,
+) -> Result<Status, OutboxError> {
+    let audit_at = now.saturating_add(AUDITS[0]);
+    // The other worker reports what becomes of it.
+    let Some(mut row) = tx.row(held.id)? else { return Ok(Status::Claimed) };
+    if !held.is_still(&row) {
+        if !written.what.is_empty() {
+            let what = format!("too late, another worker has it: {}", written.what);
+            tx.note(held.id, held.epoch, &what)?;
+        }
+        if written.bought.is_some() {
+            // Both may have bought it.
+            (row.audit_at, row.audits) = (Some(audit_at), 0);
+            tx.save(&row)?;
+        }
+        return Ok(Status::Claimed);
+    }
+    let of_another = match held.status {
+        Status::Cancelling => None,
+        _ => of_another(tx, held, written, now)?,
+    };
+    let written = of_another.as_ref().unwrap_or(written);
+    let status = match written.status {
+        // Unless this is what became of the cancellation.
+        Status::Bought if row.cancel && held.status != Status::Cancelling => Status::Cancelling,
+        Status::Ready if row.cancel => Status::Dropped,
+        status => status,
+    };
+    written.apply(&mut row, status);
+    if written.audit && matches!(status, Status::Bought | Status::Cancelling | Status::Cancelled) {
+        row.audit_at = Some(audit_at);
+    }
+    row.cancel &= status != Status::Bought;
+    tx.save(&row)?;
+    if !written.what.is_empty() {
+        tx.note(held.id, held.epoch, &written.what)?;
+    }
+    Ok(status)
+}

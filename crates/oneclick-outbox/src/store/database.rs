@@ -1,0 +1,105 @@
+//! What the store asks of a database. Every rule about intents is written once, over this.
+
+use std::time::Duration;
+
+use super::row::Row;
+use crate::clock::Clock;
+use crate::error::OutboxError;
+use crate::intent::{Counts, Event, Status};
+
+/// A database with the tables of an outbox.
+pub(crate) trait Database: Send + Sync {
+    /// The clock of the rows. Times in rows count from its beginning.
+    fn clock(&self) -> &Clock;
+
+    /// Begins a transaction that may write. It is rolled back unless it is committed.
+    fn write(&self) -> Result<Box<dyn Tx + '_>, OutboxError>;
+
+    /// Begins to read.
+    fn read(&self) -> Result<Box<dyn Tx + '_>, OutboxError>;
+}
+
+/// The statements of a transaction.
+pub(crate) trait Tx {
+    /// The time at which it began.
+    fn began(&self) -> Duration;
+    fn commit(self: Box<Self>) -> Result<(), OutboxError>;
+
+    fn meta(&mut self, name: &str) -> Result<Option<String>, OutboxError>;
+    fn set_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError>;
+
+    fn gate(&mut self) -> Result<Gate, OutboxError>;
+    fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError>;
+
+    /// Inserts a row, and returns its id; `None` if its key is taken.
+    fn insert(&mut self, new: &NewRow<'_>) -> Result<Option<i64>, OutboxError>;
+    /// The row with this id. Nobody else writes it until the transaction ends.
+    fn row(&mut self, id: i64) -> Result<Option<Row>, OutboxError>;
+    fn find(&mut self, namespace: &str, key: &str) -> Result<Option<Row>, OutboxError>;
+    /// The rows with this key, in all namespaces.
+    fn find_all(&mut self, key: &str) -> Result<Vec<Row>, OutboxError>;
+    /// A row other than this one whose impact is `bought`.
+    fn other_bought_as(&mut self, bought: &str, id: i64) -> Result<Option<Row>, OutboxError>;
+    /// At most this many rows that are due, beginning with the one that has waited longest.
+    /// Nobody else writes them until the transaction ends.
+    fn due(&mut self, due: Due, now: Duration, most: u32) -> Result<Vec<Row>, OutboxError>;
+    /// Writes everything that can change in a row.
+    fn save(&mut self, row: &Row) -> Result<(), OutboxError>;
+    /// Deletes a row, and what happened to it.
+    fn delete(&mut self, id: i64) -> Result<(), OutboxError>;
+
+    /// Up to `most` rows with an id above `after`, in their order.
+    fn list(
+        &mut self,
+        status: Option<Status>,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<Row>, OutboxError>;
+    /// The rows with surplus impacts.
+    fn surplus(&mut self) -> Result<Vec<Row>, OutboxError>;
+    /// Counts the rows, without what the gate says.
+    fn counts(&mut self) -> Result<Counts, OutboxError>;
+    /// Up to `most` rows that are bought, refused, cancelled or dropped since before `before`, of
+    /// which nothing is to be audited any more. Only with `erased`, those without a request too.
+    fn finished(&mut self, before: &str, erased: bool, most: u32) -> Result<Vec<Row>, OutboxError>;
+
+    /// Adds an event to those of a row.
+    fn note(&mut self, id: i64, epoch: i64, what: &str) -> Result<(), OutboxError>;
+    fn events(&mut self, id: i64) -> Result<Vec<Event>, OutboxError>;
+}
+
+/// Which rows are due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    /// Those that wait for their purchase.
+    Ready,
+    /// Those of them that were stored since then.
+    ReadySince(Duration),
+    /// Those of them that were stored before then.
+    ReadyBefore(Duration),
+    /// Those that are open, or to be cancelled.
+    Open,
+    /// Those to audit.
+    Audit,
+}
+
+/// What holds back all workers at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    /// No purchase before this time.
+    pub(crate) not_before: Duration,
+    /// How many failures in a row said that the API cannot be reached.
+    pub(crate) failures: u32,
+    /// Why a person or a revoked key has paused it.
+    pub(crate) paused: Option<String>,
+}
+
+/// A row to insert.
+#[derive(Debug)]
+pub(crate) struct NewRow<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) request: &'a str,
+    pub(crate) digest: &'a str,
+    pub(crate) enqueued: Duration,
+}
