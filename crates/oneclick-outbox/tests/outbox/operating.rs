@@ -305,6 +305,34 @@ fn an_audit_sees_a_purchase_that_stands_although_one_was_cancelled() {
     assert_eq!(surplus[0].surplus.len(), 1);
 }
 
+/// The first purchase is made late, after the second one was taken back.
+#[test]
+fn an_audit_sees_a_late_purchase_of_an_intent_that_was_taken_back() {
+    let world = World::new("audit-late");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.inject(Fault::DropThenApply { millis: 3_000_000 }, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    world.advance(ABSENCE + Duration::from_secs(10));
+    world.inject(Fault::ApplyThenDrop, 1);
+    let emulator = world.emulator.clone();
+    let mut transport = world.hooked();
+    transport.after = Some(super::pauses::hook(move || {
+        let second = emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
+        let cancel = CancelImpact::new(ImpactId::from(&second));
+        World::client(emulator.clone()).send(cancel).unwrap();
+    }));
+    let worker = Worker::new(&outbox, World::client(transport));
+    assert_eq!(worker.drive(id).unwrap(), Some(Status::Cancelled));
+    assert_eq!(standing(&world), 0);
+    world.advance(Duration::from_secs(3_700));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!(standing(&world), 1);
+    let surplus = outbox.surplus().unwrap();
+    assert_eq!(surplus.len(), 1, "{:#?}", outbox.events(id));
+    assert_eq!(surplus[0].surplus.len(), 1);
+}
+
 /// The worker that slept buys, although another one has found out that nothing was bought.
 #[test]
 fn an_audit_sees_a_purchase_that_was_dropped_meanwhile() {

@@ -144,27 +144,62 @@ fn a_record_says_more_than_the_receipt_of_another_intent() {
         world.inject(Fault::DropThenApply { millis: 5_000 }, 1);
         assert_eq!(world.worker(&outbox).drive(other).unwrap(), Some(Status::Open));
         world.advance(Duration::from_secs(10));
-        let found =
-            world.emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
-        let bought = format!(
-            r#"{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}"#,
-            found.user_id, found.time_utc
-        );
-        let database = Connection::open(&world.path).unwrap();
-        let swap =
-            "UPDATE oneclick_outbox_intent SET bought = ?1, looked = ?2 WHERE key = 'order-1'";
-        database.execute(swap, params![bought, looked]).unwrap();
+        let found = swap_receipts(&world, looked);
         world.settle(&outbox);
         let second = entry(&outbox, "order-2");
         if looked {
             assert_eq!(second.status, Status::Unresolved);
             assert!(second.problem.unwrap().contains("the impact of the intent \"order-1\""));
         } else {
-            assert_eq!(second.bought.unwrap().id, ImpactId::from(&found));
+            assert_eq!(second.bought.unwrap().id, found);
             assert_eq!(entry(&outbox, "order-1").bought.unwrap().id, own);
         }
         assert_eq!(world.bought(), 2);
     }
+}
+
+/// Gives the first intent the latest impact, from a receipt or from a record.
+fn swap_receipts(world: &World, looked: bool) -> ImpactId {
+    let latest = world.emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
+    let bought = format!(
+        r#"{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}"#,
+        latest.user_id, latest.time_utc
+    );
+    let swap = "UPDATE oneclick_outbox_intent SET bought = ?1, looked = ?2 WHERE key = 'order-1'";
+    Connection::open(&world.path).unwrap().execute(swap, params![bought, looked]).unwrap();
+    ImpactId::from(&latest)
+}
+
+/// The worker is in the middle of a cancellation, while another one finds out whose impact it is.
+#[test]
+fn a_worker_does_not_write_over_an_intent_whose_receipt_was_anothers() {
+    let world = Arc::new(World::new("record-cancelling"));
+    let outbox = world.process();
+    let first = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.settle(&outbox);
+    let own = entry(&outbox, "order-1").bought.unwrap().id;
+    let second = outbox.enqueue("shop", "order-2", trees(1)).unwrap().id;
+    world.inject(Fault::DropThenApply { millis: 5_000 }, 1);
+    world.worker(&outbox).drive(second).unwrap();
+    world.advance(Duration::from_secs(10));
+    let found = swap_receipts(&world, false);
+    assert_eq!(outbox.cancel(first).unwrap(), Status::Cancelling);
+
+    let (other, meanwhile) = (world.process(), Arc::clone(&world));
+    let mut transport = world.hooked();
+    transport.before = Some(super::pauses::hook(move || {
+        assert_eq!(meanwhile.worker(&other).drive(second).unwrap(), Some(Status::Bought));
+        assert_eq!(status(&other, "order-1"), Status::Open);
+    }));
+    Worker::new(&outbox, World::client(transport)).drive(first).unwrap();
+    assert_eq!(status(&outbox, "order-1"), Status::Open);
+    assert_eq!(entry(&outbox, "order-2").bought.unwrap().id, found);
+    let events = outbox.events(first).unwrap();
+    assert!(events.last().unwrap().what.starts_with("too late"), "{events:#?}");
+    // It is to be cancelled still, as its own impact.
+    world.settle(&outbox);
+    let first = entry(&outbox, "order-1");
+    assert_eq!((first.status, first.bought.unwrap().id), (Status::Cancelled, own));
 }
 
 #[test]
