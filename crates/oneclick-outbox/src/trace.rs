@@ -4,14 +4,15 @@
 //! They show the numbers of intents in the outbox. None holds a key or a name.
 
 #[cfg(feature = "tracing")]
-pub(crate) use self::on::{Span, ended, traced, traced_blocking};
+pub(crate) use self::on::{Context, Span, ended, traced, within};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use self::off::{Span, ended, traced, traced_blocking};
+pub(crate) use self::off::{Context, Span, ended, traced, within};
 
 #[cfg(feature = "tracing")]
 mod on {
-    use tracing::Instrument;
+    use tracing::instrument::WithSubscriber;
+    use tracing::{Dispatch, Instrument, dispatcher};
 
     use crate::intent::Status;
     use crate::store::Work;
@@ -43,11 +44,25 @@ mod on {
         tracing::info!(target: "oneclick", intent = id, status = status.as_str(), "outcome stored");
     }
 
-    pub(crate) async fn traced<F: Future>(span: &Span, run: impl FnOnce() -> F) -> F::Output {
-        run().instrument(span.0.clone()).await
+    /// The subscriber and the span of a thread, for another thread or a future.
+    pub(crate) struct Context(Dispatch, tracing::Span);
+
+    impl Context {
+        pub(crate) fn current() -> Self {
+            Self(dispatcher::get_default(Dispatch::clone), tracing::Span::current())
+        }
+
+        pub(crate) fn enter<T>(self, run: impl FnOnce() -> T) -> T {
+            dispatcher::with_default(&self.0, || self.1.in_scope(run))
+        }
     }
 
-    pub(crate) fn traced_blocking<T>(span: &Span, run: impl FnOnce() -> T) -> T {
+    pub(crate) async fn within<F: Future>(context: Context, future: F) -> F::Output {
+        let Context(dispatch, span) = context;
+        future.instrument(span).with_subscriber(dispatch).await
+    }
+
+    pub(crate) fn traced<T>(span: &Span, run: impl FnOnce() -> T) -> T {
         span.0.in_scope(run)
     }
 }
@@ -67,11 +82,23 @@ mod off {
 
     pub(crate) fn ended(_: i64, _: Status) {}
 
-    pub(crate) async fn traced<F: Future>(_: &Span, run: impl FnOnce() -> F) -> F::Output {
-        run().await
+    pub(crate) struct Context;
+
+    impl Context {
+        pub(crate) fn current() -> Self {
+            Self
+        }
+
+        pub(crate) fn enter<T>(self, run: impl FnOnce() -> T) -> T {
+            run()
+        }
     }
 
-    pub(crate) fn traced_blocking<T>(_: &Span, run: impl FnOnce() -> T) -> T {
+    pub(crate) async fn within<F: Future>(_: Context, future: F) -> F::Output {
+        future.await
+    }
+
+    pub(crate) fn traced<T>(_: &Span, run: impl FnOnce() -> T) -> T {
         run()
     }
 }

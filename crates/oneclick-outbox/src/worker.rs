@@ -7,20 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use oneclick_proto::{
     Account, Api, AsyncClient, AsyncTransport, BlockingClient, BlockingTransport, CancelImpact,
     Error, Machine, RetryPolicy, Settled, Settlement, Step, TransportOptions, VerifiedPurchase,
     VerifyPolicy,
 };
 
+use crate::bridge::{Bridge, bridged};
 use crate::carry::{Batch, Carried, Departure, Terms, audited, is_key_refused, let_go, to_audit};
 use crate::error::OutboxError;
 use crate::intent::{Entry, Status};
 use crate::outbox::Outbox;
 use crate::sqlite::DATABASE_TIMEOUT;
 use crate::store::{Audited, Held, Work};
-use crate::trace::{self, Span, traced, traced_blocking};
+use crate::trace::{self, Span, traced};
 
 /// For how long an intent is claimed, unless the client's timeout asks for more.
 const LEASE: Duration = Duration::from_secs(60);
@@ -49,6 +49,8 @@ pub struct Worker<C> {
     on_outcome: Option<OnOutcome>,
     queue: Arc<Mutex<Queue>>,
     stop: Stop,
+    /// Stopped once the future of an async worker is dropped.
+    dropped: Stop,
 }
 
 /// What the loops of a worker share.
@@ -102,8 +104,15 @@ impl<C> Worker<C> {
             poll: Duration::from_secs(1),
             interval: Duration::ZERO,
         };
-        let (queue, stop) = (Arc::default(), Stop::default());
-        Self { outbox: outbox.clone(), client, options, on_outcome: None, queue, stop }
+        Self {
+            outbox: outbox.clone(),
+            client,
+            options,
+            on_outcome: None,
+            queue: Arc::default(),
+            stop: Stop::default(),
+            dropped: Stop::default(),
+        }
     }
 
     /// Sets how many intents are carried out at a time. The default is 4; 0 counts as 1.
@@ -180,6 +189,10 @@ impl<C> Worker<C> {
                 Ok(Terms { concurrency, has_rate: !interval.is_zero(), policy, lease, send_by })
             }
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_stopped() || self.dropped.is_stopped()
     }
 
     /// Takes what was claimed before, or what is due, if the rate allows it.
@@ -269,293 +282,330 @@ enum Until {
     Idle,
 }
 
-/// The methods that drive intents, for futures and for blocking calls.
-///
-/// `$($async)? $($await)*` are `async` and `.await`, or nothing.
-macro_rules! worker {
-    ($client:ident, $transport:ident, $all:ident, $traced:ident, [$($async:ident)?] [$($await:tt)*]) => {
-        impl<T: $transport> Worker<$client<T>> {
-            /// Works until it is [stopped](Self::stop_handle). Waits while the API cannot be
-            /// reached.
-            ///
-            /// # Errors
-            /// The API refuses the key, or it is of another account than the outbox; the
-            /// database keeps failing; [`OutboxError::TooShort`].
-            pub $($async)? fn run(&self) -> Result<(), OutboxError> {
-                self.run_until(Until::Stopped)$($await)*
-            }
+impl<T: BlockingTransport> Worker<BlockingClient<T>> {
+    /// Works until it is [stopped](Self::stop_handle). Waits while the API cannot be
+    /// reached.
+    ///
+    /// # Errors
+    /// The API refuses the key, or it is of another account than the outbox; the
+    /// database keeps failing; [`OutboxError::TooShort`].
+    pub fn run(&self) -> Result<(), OutboxError> {
+        self.run_until(Until::Stopped)
+    }
 
-            /// Works until nothing is due, or it is stopped. What is not known yet is due later.
-            ///
-            /// # Errors
-            /// As [`run`](Self::run), and if the API cannot be reached.
-            pub $($async)? fn run_until_idle(&self) -> Result<(), OutboxError> {
-                self.run_until(Until::Idle)$($await)*
-            }
+    /// Works until nothing is due, or it is stopped. What is not known yet is due later.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and if the API cannot be reached.
+    pub fn run_until_idle(&self) -> Result<(), OutboxError> {
+        self.run_until(Until::Idle)
+    }
 
-            $($async)? fn run_until(&self, until: Until) -> Result<(), OutboxError> {
-                let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
-                let mut wait = SLICE;
-                while !self.stop.is_stopped() {
-                    match self.bind()$($await)* {
-                        Err(OutboxError::Account(error))
-                            if until == Until::Stopped && !is_key_refused(&error) =>
-                        {
-                            wait = wait.saturating_mul(2).min(LONGEST_START);
-                            self.sleep(wait, &self.stop)$($await)*;
-                        }
-                        Err(error) => return Err(error),
-                        Ok(()) => {
-                            let result = $all(self, terms, until)$($await)*;
-                            return self.release().and(result);
-                        }
-                    }
+    fn run_until(&self, until: Until) -> Result<(), OutboxError> {
+        let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
+        let mut wait = SLICE;
+        while !self.is_stopped() {
+            match self.bind() {
+                Err(OutboxError::Account(error))
+                    if until == Until::Stopped && !is_key_refused(&error) =>
+                {
+                    wait = wait.saturating_mul(2).min(LONGEST_START);
+                    self.sleep(wait, &self.stop);
                 }
-                Ok(())
-            }
-
-            /// Binds the outbox to the account of the key, or refuses another one.
-            $($async)? fn bind(&self) -> Result<(), OutboxError> {
-                bind(&self.outbox, self.client.api(), self.client.whoami()$($await)*)
-            }
-
-            /// Sleeps, but no longer than until this worker or its loops are stopped.
-            $($async)? fn sleep(&self, time: Duration, ended: &Stop) {
-                let transport = self.client.transport();
-                let until = transport.now().saturating_add(time);
-                while !self.stop.is_stopped() && !ended.is_stopped() && transport.now() < until {
-                    let left = until.saturating_sub(transport.now());
-                    transport.sleep(left.min(SLICE))$($await)*;
-                }
-            }
-
-            /// One of the worker's loops. Once one of them fails, all have `ended`.
-            $($async)? fn work(
-                &self,
-                terms: Terms,
-                until: Until,
-                ended: &Stop,
-            ) -> Result<(), OutboxError> {
-                let mut failures = 0;
-                while !self.stop.is_stopped() && !ended.is_stopped() {
-                    let worked = match self.claim(self.client.transport().now(), &terms) {
-                        Ok(Claimed::Work(work)) => {
-                            $traced(&Span::of(&work), || self.perform(work, terms))$($await)*
-                                .map(|_| Duration::ZERO)
-                        }
-                        Ok(Claimed::TooSoon(wait)) => Ok(wait),
-                        Ok(Claimed::Nothing) if until == Until::Idle => return Ok(()),
-                        Ok(Claimed::Nothing) => Ok(self.options.poll),
-                        Err(error) => Err(error),
-                    };
-                    let wait = match worked {
-                        Ok(wait) => {
-                            failures = 0;
-                            wait
-                        }
-                        Err(error) if failures == MAX_FAILURES => {
-                            ended.stop();
-                            return Err(error);
-                        }
-                        Err(_) => {
-                            failures += 1;
-                            SLICE * 2_u32.pow(failures)
-                        }
-                    };
-                    self.sleep(wait, ended)$($await)*;
-                }
-                Ok(())
-            }
-
-            /// Carries out one intent now, whether or not it is due, and returns its status then;
-            /// `None` if another worker has it. For those who bring their own queue.
-            ///
-            /// # Errors
-            /// As [`run_until_idle`](Self::run_until_idle); [`OutboxError::NoSuchIntent`], or
-            /// [`OutboxError::WrongStatus`] for an intent with a final status.
-            pub $($async)? fn drive(&self, id: i64) -> Result<Option<Status>, OutboxError> {
-                let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
-                self.bind()$($await)*?;
-                let Some(work) = self.outbox.store.claim_one(id, terms.lease)? else {
-                    return Ok(None);
-                };
-                let span = Span::of(&work);
-                let status = $traced(&span, || self.perform(work, terms))$($await)*?;
-                Ok(Some(status))
-            }
-
-            /// Does what was claimed. Returns the status that the last intent has then.
-            $($async)? fn perform(&self, work: Work, terms: Terms) -> Result<Status, OutboxError> {
-                let store = &self.outbox.store;
-                match work {
-                    Work::Carry(held) => {
-                        let mut last = Status::Ready;
-                        for held in held {
-                            let (id, carried) = (held.id, Carried::new(store, held, terms));
-                            last = match carried.purchase() {
-                                Ok(purchase) => self.carry(carried, purchase)$($await)*?,
-                                Err(error) => carried.give_up(&error)?,
-                            };
-                            self.ended(id, last)?;
-                        }
-                        Ok(last)
-                    }
-                    Work::Cancel(held) => {
-                        let (id, carried) = (held.id, Carried::new(store, *held, terms));
-                        let Some(impact) = carried.impact() else {
-                            let reason = "the impact that was bought is missing".to_owned();
-                            return carried.give_up(&OutboxError::Unreadable { id, reason });
-                        };
-                        let once = self.client.with_retry(RetryPolicy::NEVER);
-                        let result = once.send(CancelImpact::new(impact))$($await)*;
-                        let status = carried.cancelled(result)?;
-                        self.ended(id, status)?;
-                        Ok(status)
-                    }
-                    Work::Settle(held) => self.settle(held, terms)$($await)*,
-                    Work::Audit(held) => self.audit(held, terms)$($await)*,
-                }
-            }
-
-            /// Looks for all of these with one walk of the lists, and sends what is absent.
-            $($async)? fn settle(
-                &self,
-                held: Vec<Held>,
-                terms: Terms,
-            ) -> Result<Status, OutboxError> {
-                let store = &self.outbox.store;
-                let (mut batch, settlement) = Batch::start(store, held, terms)?;
-                let settled = self.walk(settlement, |wait| batch.renew(wait))$($await)*?;
-                let (ended, absent) = batch.write(settled)?;
-                for id in ended {
-                    if let Some(entry) = self.outbox.entry(id)? {
-                        self.ended(id, entry.status)?;
-                    }
-                }
-                for purchase in absent {
-                    batch.renew(Duration::ZERO)?;
-                    while let Some(wait) = self.too_soon(self.client.transport().now()) {
-                        if self.stop.is_stopped() {
-                            break;
-                        }
-                        self.sleep(wait.min(terms.lease / 4), &self.stop)$($await)*;
-                        batch.renew(Duration::ZERO)?;
-                    }
-                    let Some(carried) = batch.next() else { break };
-                    if self.stop.is_stopped() || !store.is_open()? {
-                        carried.let_go()?;
-                        continue;
-                    }
-                    let id = carried.id();
-                    let status = self.carry(carried, purchase)$($await)*?;
-                    self.ended(id, status)?;
-                }
-                Ok(Status::Open)
-            }
-
-            /// Sees whether any of these stands more than once.
-            $($async)? fn audit(
-                &self,
-                held: Vec<Held>,
-                terms: Terms,
-            ) -> Result<Status, OutboxError> {
-                let (rows, purchases) = to_audit(held, terms);
-                let settled = self.walk(Settlement::new(purchases), |_| Ok(()))$($await)*?;
-                let found = rows.iter().zip(settled).filter_map(|(held, settled)| {
-                    Some((held, audited(settled, held.status)?))
-                });
-                let found: Vec<_> = found.collect();
-                self.outbox.store.audited(&found)?;
-                for (held, audited) in &found {
-                    if matches!(audited, Audited::Surplus(_)) {
-                        self.ended(held.id, held.status)?;
-                    }
-                }
-                Ok(Status::Bought)
-            }
-
-            /// Reads the lists once. Calls `before` each request, and each wait with its time.
-            $($async)? fn walk(
-                &self,
-                settlement: Settlement,
-                mut before: impl FnMut(Duration) -> Result<(), OutboxError> + Send,
-            ) -> Result<Vec<Settled>, OutboxError> {
-                let transport = self.client.transport();
-                let (seed, now) = (transport.seed(), transport.now());
-                let api = self.client.api();
-                let mut step = settlement.start(api, RetryPolicy::NEVER, seed, now);
-                loop {
-                    step = match step {
-                        Step::Send(request, sent) => {
-                            before(Duration::ZERO)?;
-                            let outcome = transport.send(request)$($await)*;
-                            sent.finish(outcome, transport.now())
-                        }
-                        Step::Wait(wait, waiting) => {
-                            before(wait)?;
-                            transport.sleep(wait)$($await)*;
-                            waiting.wake(transport.now())
-                        }
-                        Step::Done(settled) => return Ok(settled),
-                    };
-                }
-            }
-
-            /// Drives the purchase of an intent that this worker holds.
-            $($async)? fn carry(
-                &self,
-                mut carried: Carried<'_>,
-                purchase: VerifiedPurchase,
-            ) -> Result<Status, OutboxError> {
-                let transport = self.client.transport();
-                let (seed, now) = (transport.seed(), transport.now());
-                let api = self.client.api();
-                let mut step = purchase.start(api, RetryPolicy::NEVER, seed, now);
-                loop {
-                    step = match step {
-                        Step::Send(mut request, sent) => {
-                            match carried.before_send(&sent, &mut request)? {
-                                Departure::Send => {}
-                                Departure::LetGo => return carried.let_go(),
-                                Departure::Drop => return carried.drop_it(),
-                            }
-                            let outcome = match Carried::check_departure(&request) {
-                                Ok(()) => transport.send(request)$($await)*,
-                                Err(error) => Err(error),
-                            };
-                            sent.finish(outcome, transport.now())
-                        }
-                        Step::Wait(wait, waiting) => {
-                            if carried.before_wait(wait)? == Departure::LetGo {
-                                return carried.let_go();
-                            }
-                            transport.sleep(wait)$($await)*;
-                            waiting.wake(transport.now())
-                        }
-                        Step::Done(outcome) => return carried.finish(&outcome),
-                    };
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let result = all(self, terms, until);
+                    return self.release().and(result);
                 }
             }
         }
-    };
+        Ok(())
+    }
+
+    /// Binds the outbox to the account of the key, or refuses another one.
+    fn bind(&self) -> Result<(), OutboxError> {
+        bind(&self.outbox, self.client.api(), self.client.whoami())
+    }
+
+    /// Sleeps, but no longer than until this worker or its loops are stopped.
+    fn sleep(&self, time: Duration, ended: &Stop) {
+        let transport = self.client.transport();
+        let until = transport.now().saturating_add(time);
+        while !self.is_stopped() && !ended.is_stopped() && transport.now() < until {
+            let left = until.saturating_sub(transport.now());
+            transport.sleep(left.min(SLICE));
+        }
+    }
+
+    /// One of the worker's loops. Once one of them fails, all have `ended`.
+    fn work(&self, terms: Terms, until: Until, ended: &Stop) -> Result<(), OutboxError> {
+        let mut failures = 0;
+        while !self.is_stopped() && !ended.is_stopped() {
+            let worked = match self.claim(self.client.transport().now(), &terms) {
+                Ok(Claimed::Work(work)) => {
+                    traced(&Span::of(&work), || self.perform(work, terms)).map(|_| Duration::ZERO)
+                }
+                Ok(Claimed::TooSoon(wait)) => Ok(wait),
+                Ok(Claimed::Nothing) if until == Until::Idle => return Ok(()),
+                Ok(Claimed::Nothing) => Ok(self.options.poll),
+                Err(error) => Err(error),
+            };
+            let wait = match worked {
+                Ok(wait) => {
+                    failures = 0;
+                    wait
+                }
+                Err(error) if failures == MAX_FAILURES => {
+                    ended.stop();
+                    return Err(error);
+                }
+                Err(_) => {
+                    failures += 1;
+                    SLICE * 2_u32.pow(failures)
+                }
+            };
+            self.sleep(wait, ended);
+        }
+        Ok(())
+    }
+
+    /// Carries out one intent now, whether or not it is due, and returns its status then;
+    /// `None` if another worker has it. For those who bring their own queue.
+    ///
+    /// # Errors
+    /// As [`run_until_idle`](Self::run_until_idle); [`OutboxError::NoSuchIntent`], or
+    /// [`OutboxError::WrongStatus`] for an intent with a final status.
+    pub fn drive(&self, id: i64) -> Result<Option<Status>, OutboxError> {
+        let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
+        self.bind()?;
+        let Some(work) = self.outbox.store.claim_one(id, terms.lease)? else {
+            return Ok(None);
+        };
+        let span = Span::of(&work);
+        let status = traced(&span, || self.perform(work, terms))?;
+        Ok(Some(status))
+    }
+
+    /// Does what was claimed. Returns the status that the last intent has then.
+    fn perform(&self, work: Work, terms: Terms) -> Result<Status, OutboxError> {
+        let store = &self.outbox.store;
+        match work {
+            Work::Carry(held) => {
+                let mut last = Status::Ready;
+                for held in held {
+                    let (id, carried) = (held.id, Carried::new(store, held, terms));
+                    last = match carried.purchase() {
+                        Ok(purchase) => self.carry(carried, purchase)?,
+                        Err(error) => carried.give_up(&error)?,
+                    };
+                    self.ended(id, last)?;
+                }
+                Ok(last)
+            }
+            Work::Cancel(held) => {
+                let (id, carried) = (held.id, Carried::new(store, *held, terms));
+                let Some(impact) = carried.impact() else {
+                    let reason = "the impact that was bought is missing".to_owned();
+                    return carried.give_up(&OutboxError::Unreadable { id, reason });
+                };
+                let once = self.client.with_retry(RetryPolicy::NEVER);
+                let result = once.send(CancelImpact::new(impact));
+                let status = carried.cancelled(result)?;
+                self.ended(id, status)?;
+                Ok(status)
+            }
+            Work::Settle(held) => self.settle(held, terms),
+            Work::Audit(held) => self.audit(held, terms),
+        }
+    }
+
+    /// Looks for all of these with one walk of the lists, and sends what is absent.
+    fn settle(&self, held: Vec<Held>, terms: Terms) -> Result<Status, OutboxError> {
+        let store = &self.outbox.store;
+        let (mut batch, settlement) = Batch::start(store, held, terms)?;
+        let settled = self.walk(settlement, |wait| batch.renew(wait))?;
+        let (ended, absent) = batch.write(settled)?;
+        for id in ended {
+            if let Some(entry) = self.outbox.entry(id)? {
+                self.ended(id, entry.status)?;
+            }
+        }
+        for purchase in absent {
+            batch.renew(Duration::ZERO)?;
+            while let Some(wait) = self.too_soon(self.client.transport().now()) {
+                if self.is_stopped() {
+                    break;
+                }
+                self.sleep(wait.min(terms.lease / 4), &self.stop);
+                batch.renew(Duration::ZERO)?;
+            }
+            let Some(carried) = batch.next() else { break };
+            if self.is_stopped() || !store.is_open()? {
+                carried.let_go()?;
+                continue;
+            }
+            let id = carried.id();
+            let status = self.carry(carried, purchase)?;
+            self.ended(id, status)?;
+        }
+        Ok(Status::Open)
+    }
+
+    /// Sees whether any of these stands more than once.
+    fn audit(&self, held: Vec<Held>, terms: Terms) -> Result<Status, OutboxError> {
+        let (rows, purchases) = to_audit(held, terms);
+        let settled = self.walk(Settlement::new(purchases), |_| Ok(()))?;
+        let found = rows
+            .iter()
+            .zip(settled)
+            .filter_map(|(held, settled)| Some((held, audited(settled, held.status)?)));
+        let found: Vec<_> = found.collect();
+        self.outbox.store.audited(&found)?;
+        for (held, audited) in &found {
+            if matches!(audited, Audited::Surplus(_)) {
+                self.ended(held.id, held.status)?;
+            }
+        }
+        Ok(Status::Bought)
+    }
+
+    /// Reads the lists once. Calls `before` each request, and each wait with its time.
+    fn walk(
+        &self,
+        settlement: Settlement,
+        mut before: impl FnMut(Duration) -> Result<(), OutboxError> + Send,
+    ) -> Result<Vec<Settled>, OutboxError> {
+        let transport = self.client.transport();
+        let (seed, now) = (transport.seed(), transport.now());
+        let api = self.client.api();
+        let mut step = settlement.start(api, RetryPolicy::NEVER, seed, now);
+        loop {
+            step = match step {
+                Step::Send(request, sent) => {
+                    before(Duration::ZERO)?;
+                    let outcome = transport.send(request);
+                    sent.finish(outcome, transport.now())
+                }
+                Step::Wait(wait, waiting) => {
+                    before(wait)?;
+                    transport.sleep(wait);
+                    waiting.wake(transport.now())
+                }
+                Step::Done(settled) => return Ok(settled),
+            };
+        }
+    }
+
+    /// Drives the purchase of an intent that this worker holds.
+    fn carry(
+        &self,
+        mut carried: Carried<'_>,
+        purchase: VerifiedPurchase,
+    ) -> Result<Status, OutboxError> {
+        let transport = self.client.transport();
+        let (seed, now) = (transport.seed(), transport.now());
+        let api = self.client.api();
+        let mut step = purchase.start(api, RetryPolicy::NEVER, seed, now);
+        loop {
+            step = match step {
+                Step::Send(mut request, sent) => {
+                    match carried.before_send(&sent, &mut request)? {
+                        Departure::Send => {}
+                        Departure::LetGo => return carried.let_go(),
+                        Departure::Drop => return carried.drop_it(),
+                    }
+                    let outcome = match Carried::check_departure(&request) {
+                        Ok(()) => transport.send(request),
+                        Err(error) => Err(error),
+                    };
+                    sent.finish(outcome, transport.now())
+                }
+                Step::Wait(wait, waiting) => {
+                    if carried.before_wait(wait)? == Departure::LetGo {
+                        return carried.let_go();
+                    }
+                    transport.sleep(wait);
+                    waiting.wake(transport.now())
+                }
+                Step::Done(outcome) => return carried.finish(&outcome),
+            };
+        }
+    }
 }
 
-worker!(AsyncClient, AsyncTransport, all, traced, [async] [.await]);
-worker!(BlockingClient, BlockingTransport, all_blocking, traced_blocking, [] []);
+/// Makes the requests on the caller's runtime, and does everything else on threads of its own,
+/// since a database blocks the thread that asks it.
+impl<T: AsyncTransport> Worker<AsyncClient<T>> {
+    /// Works until it is [stopped](Self::stop_handle). Waits while the API cannot be reached. If
+    /// the future is dropped, the worker stops, and what is under way then is looked for later.
+    ///
+    /// # Errors
+    /// The API refuses the key, or it is of another account than the outbox; the database keeps
+    /// failing; [`OutboxError::TooShort`].
+    pub async fn run(&self) -> Result<(), OutboxError> {
+        self.bridged(Worker::<BlockingClient<_>>::run).await
+    }
 
-/// Runs the loops of a worker as one future.
-async fn all<T: AsyncTransport>(
-    worker: &Worker<AsyncClient<T>>,
-    terms: Terms,
-    until: Until,
-) -> Result<(), OutboxError> {
-    let ended = Stop::default();
-    let loops = (0..worker.options.concurrency).map(|_| worker.work(terms, until, &ended));
-    join_all(loops).await.into_iter().collect()
+    /// Works until nothing is due, or it is stopped. What is not known yet is due later.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and if the API cannot be reached.
+    pub async fn run_until_idle(&self) -> Result<(), OutboxError> {
+        self.bridged(Worker::<BlockingClient<_>>::run_until_idle).await
+    }
+
+    /// Carries out one intent now, whether or not it is due, and returns its status then; `None`
+    /// if another worker has it. For those who bring their own queue.
+    ///
+    /// # Errors
+    /// As [`run_until_idle`](Self::run_until_idle); [`OutboxError::NoSuchIntent`], or
+    /// [`OutboxError::WrongStatus`] for an intent with a final status.
+    pub async fn drive(&self, id: i64) -> Result<Option<Status>, OutboxError> {
+        self.bridged(move |worker| worker.drive(id)).await
+    }
+
+    async fn bridged<R: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Worker<BlockingClient<Bridge<T>>>) -> R + Send + 'static,
+    ) -> R {
+        let (worker, api) = (self.clone(), self.client.api().clone());
+        let dropped = StopOnDrop(Stop::default());
+        let stopped = dropped.0.clone();
+        bridged(self.client.transport(), move |bridge| {
+            // It may need the runtime.
+            let on_outcome = worker.on_outcome.map(|call| {
+                let bridge = bridge.clone();
+                let on_outcome = move |entry: &Entry| {
+                    let (call, entry) = (Arc::clone(&call), entry.clone());
+                    bridge.call(move || call(&entry));
+                };
+                Arc::new(on_outcome) as OnOutcome
+            });
+            run(&Worker {
+                outbox: worker.outbox,
+                client: BlockingClient::with_transport(api, bridge),
+                options: worker.options,
+                on_outcome,
+                queue: worker.queue,
+                stop: worker.stop,
+                dropped: stopped,
+            })
+        })
+        .await
+    }
+}
+
+/// Stops a worker whose future is dropped.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// Runs the loops of a worker as threads.
-fn all_blocking<T: BlockingTransport>(
+fn all<T: BlockingTransport>(
     worker: &Worker<BlockingClient<T>>,
     terms: Terms,
     until: Until,

@@ -9,7 +9,8 @@ use oneclick_emulator::{Behaviour, RetryAfter};
 use oneclick_outbox::OutboxError;
 use oneclick_outbox::rusqlite::params;
 use oneclick_proto::{
-    ApiKey, AsyncClient, BaseUrl, Connect, Customer, ImpactId, TransportOptions, VerifyPolicy,
+    ApiKey, AsyncClient, AsyncTransport, BaseUrl, Connect, Customer, ImpactId, TransportOptions,
+    VerifyPolicy,
 };
 
 use crate::*;
@@ -46,6 +47,100 @@ async fn an_async_worker_does_the_same() {
     world.advance(Duration::from_secs(30));
     worker.run_until_idle().await.unwrap();
     assert_eq!((world.bought(), outbox.counts().unwrap().bought), (20, 20));
+}
+
+/// The database is locked by somebody else, and everything else on the thread goes on.
+#[tokio::test(flavor = "current_thread")]
+async fn an_async_worker_does_not_block_its_runtime() {
+    let world = World::new("async-blocked");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    let other = Connection::open(&world.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (told, heard) = tokio::sync::oneshot::channel();
+    let told = Mutex::new(Some(told));
+    let tell = move |entry: &Entry| {
+        let (told, status) = (told.lock().unwrap().take().unwrap(), entry.status);
+        // It is called on the runtime.
+        tokio::spawn(async move { told.send(status).unwrap() });
+    };
+    let client = AsyncClient::with_transport(Api::sandbox(KEY).unwrap(), world.emulator.clone());
+    let worker = Worker::new(&outbox, client).on_outcome(tell);
+    let unlock = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        other.execute_batch("COMMIT").unwrap();
+    };
+    let (result, ()) = futures_util::future::join(worker.run_until_idle(), unlock).await;
+    result.unwrap();
+    assert_eq!(heard.await.unwrap(), Status::Bought);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_worker_whose_future_is_dropped_stops_and_can_run_again() {
+    let world = World::new("async-dropped");
+    let outbox = world.process();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    // It is waited for until the future is dropped.
+    let hanging = Hanging { emulator: world.emulator.clone(), sent: Arc::default() };
+    let sent = Arc::clone(&hanging.sent);
+    let client = AsyncClient::with_transport(Api::sandbox(KEY).unwrap(), hanging);
+    let worker = Worker::new(&outbox, client);
+    let dropped = async {
+        while sent.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    {
+        let (run, dropped) = (std::pin::pin!(worker.run()), std::pin::pin!(dropped));
+        futures_util::future::select(run, dropped).await;
+    }
+    // Its thread writes what it knows.
+    let is_let_go = || entry(&outbox, "order-1").problem.is_some();
+    for _ in 0..1_000 {
+        if is_let_go() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(is_let_go());
+    assert_eq!(status(&outbox, "order-1"), Status::Open);
+    world.settle(&outbox);
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
+    outbox.enqueue("shop", "order-2", trees(1)).unwrap();
+    sent.store(1, Ordering::Relaxed);
+    worker.run_until_idle().await.unwrap();
+    assert_eq!((status(&outbox, "order-2"), world.bought()), (Status::Bought, 2));
+}
+
+/// The first purchase is made, and its response never arrives.
+#[derive(Clone)]
+struct Hanging {
+    emulator: InMemory,
+    sent: Arc<AtomicUsize>,
+}
+
+impl AsyncTransport for Hanging {
+    type Body = Vec<u8>;
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, TransportError> {
+        let buys = request.method() == Method::POST;
+        let response = BlockingTransport::send(&self.emulator, request);
+        if buys && self.sent.fetch_add(1, Ordering::Relaxed) == 0 {
+            std::future::pending::<()>().await;
+        }
+        response
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        BlockingTransport::sleep(&self.emulator, duration);
+        tokio::task::yield_now().await;
+    }
+
+    fn now(&self) -> Duration {
+        BlockingTransport::now(&self.emulator)
+    }
 }
 
 #[test]
