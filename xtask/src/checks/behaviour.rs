@@ -84,16 +84,25 @@ pub(crate) fn counts(shell: &Shell) -> Result<String, Stop> {
     Ok(format!("{} counts meet their targets", rows.saturating_sub(2)))
 }
 
+/// Runs each fuzz target, or only the one that `FUZZ_TARGET` names.
 pub(crate) fn fuzz(shell: &Shell) -> Result<String, Stop> {
     NIGHTLY_RUST.required(shell)?;
     FUZZ.required(shell)?;
-    let printed = shell.command("fuzz/run").arg(FUZZ_RUNS).output()?;
-    let targets = printed.matches("number_of_executed_units").count();
-    Ok(format!("{targets} targets, up to {FUZZ_RUNS} runs each"))
+    let mut run = shell.command("fuzz/run").arg(FUZZ_RUNS);
+    let only = std::env::var("FUZZ_TARGET").ok();
+    if let Some(target) = &only {
+        run = run.arg(target);
+    }
+    let printed = run.output()?;
+    match (printed.matches("number_of_executed_units").count(), only) {
+        (0, _) => Err(Stop::Failed("no target ran".to_owned())),
+        (_, Some(target)) => Ok(format!("the target {target}, up to {FUZZ_RUNS} runs")),
+        (targets, None) => Ok(format!("{targets} targets, up to {FUZZ_RUNS} runs each")),
+    }
 }
 
 /// Runs cargo-mutants over the core, with the settings in `.cargo/mutants.toml`. All mutants
-/// take more than an hour; `MUTATION_SHARD=0/16` takes the first sixteenth.
+/// take more than an hour; `MUTATION_SHARD=0/24` takes the first of 24 parts.
 pub(crate) fn mutation(shell: &Shell) -> Result<String, Stop> {
     MUTANTS.required(shell)?;
     let mut run = shell
