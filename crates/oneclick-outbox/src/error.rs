@@ -15,6 +15,14 @@ use crate::Status;
 pub enum OutboxError {
     /// The database failed. What it did not commit did not happen.
     Database(rusqlite::Error),
+    /// PostgreSQL failed or refused something. What it did not commit did not happen.
+    #[cfg(feature = "postgres")]
+    Postgres(tokio_postgres::Error),
+    /// The connection to the database broke, or a statement took too long. Whether the latest
+    /// commit happened is not known; whoever asks again finds out.
+    Closed,
+    /// A thread of the outbox could not be started.
+    Thread(std::io::Error),
     /// The tables are missing: call [`migrate`](crate::migrate) first.
     NoTables,
     /// The tables are of a newer version of this crate.
@@ -73,6 +81,15 @@ impl fmt::Display for OutboxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database(error) => write!(f, "the outbox's database failed: {error}"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(error) => write!(f, "the outbox's database refused: {}", error.message()),
+                None => write!(f, "the outbox's database failed: {error}"),
+            },
+            Self::Closed => f.write_str("the connection to the outbox's database was lost"),
+            Self::Thread(error) => {
+                write!(f, "a thread of the outbox could not be started: {error}")
+            }
             Self::NoTables => f.write_str("the database has no tables of an outbox: migrate it"),
             Self::NewerTables { version } => write!(
                 f,
@@ -113,6 +130,9 @@ impl Error for OutboxError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Database(error) => error.source(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) => error.source(),
+            Self::Thread(error) => error.source(),
             Self::Invalid(error) => error.source(),
             _ => None,
         }
@@ -122,6 +142,13 @@ impl Error for OutboxError {
 impl From<rusqlite::Error> for OutboxError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<tokio_postgres::Error> for OutboxError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
     }
 }
 

@@ -8,6 +8,8 @@ mod error;
 mod hold;
 mod intent;
 mod outbox;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod sqlite;
 mod store;
 mod trace;

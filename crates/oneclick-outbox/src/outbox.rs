@@ -11,6 +11,8 @@ use rusqlite::Connection;
 use crate::clock::Clock;
 use crate::error::OutboxError;
 use crate::intent::{Bought, Counts, Entry, Event, Status};
+#[cfg(feature = "postgres")]
+use crate::postgres::Postgres;
 use crate::sqlite::{Sqlite, migrate};
 use crate::store::{Enqueued, Store, Written};
 
@@ -49,6 +51,27 @@ impl Outbox {
     /// As [`new`](Self::new).
     pub fn with_clock(connection: Connection, clock: Clock) -> Result<Self, OutboxError> {
         Ok(Self { store: Arc::new(Store::new(Sqlite::new(connection, clock)?)) })
+    }
+
+    /// The outbox in a PostgreSQL database, 13 or later, after
+    /// [`postgres::migrate`](crate::postgres::migrate). `url` is `postgres://user@host/database`,
+    /// or `host=... user=... dbname=...`. It opens up to four connections, which may lead through
+    /// PgBouncer in transaction mode. All times are the server's.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoTables`] before the migration; the database cannot be reached or fails.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(url: &str) -> Result<Self, OutboxError> {
+        Ok(Self { store: Arc::new(Store::new(Postgres::new(url, None)?)) })
+    }
+
+    /// The same with a clock of your own, for tests on a virtual time.
+    ///
+    /// # Errors
+    /// As [`postgres`](Self::postgres).
+    #[cfg(feature = "postgres")]
+    pub fn postgres_with_clock(url: &str, clock: Clock) -> Result<Self, OutboxError> {
+        Ok(Self { store: Arc::new(Store::new(Postgres::new(url, Some(clock))?)) })
     }
 
     /// Binds the outbox to an account of an API, as the first worker does.

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oneclick_proto::Purchase;
+use oneclick_proto::{Intent, Purchase};
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Params, Transaction, TransactionBehavior,
     named_params, params,
@@ -106,6 +106,7 @@ pub fn enqueue(
 pub(crate) struct Sqlite {
     connection: Mutex<Connection>,
     clock: Clock,
+    opened: Duration,
 }
 
 impl Sqlite {
@@ -121,7 +122,8 @@ impl Sqlite {
         // What is erased is overwritten in the file.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.set_prepared_statement_cache_capacity(32);
-        let sqlite = Self { connection: Mutex::new(connection), clock };
+        let opened = duration(millis(clock.now().since_boot));
+        let sqlite = Self { connection: Mutex::new(connection), clock, opened };
         sqlite.adopt()?;
         Ok(sqlite)
     }
@@ -154,6 +156,10 @@ impl Sqlite {
 impl Database for Sqlite {
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    fn opened(&self) -> Duration {
+        self.opened
     }
 
     fn write(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
@@ -275,21 +281,31 @@ impl Tx for SqliteTx<'_> {
         Ok(())
     }
 
-    fn insert(&mut self, new: &NewRow<'_>) -> Result<Option<i64>, OutboxError> {
-        let mut statement = self.prepare(
-            "INSERT INTO oneclick_outbox_intent
-                 (namespace, key, request, digest, enqueued_at, enqueued, due)
-             VALUES (:namespace, :key, :request, :digest, :at, :now, :now)
-             ON CONFLICT (namespace, key) DO NOTHING RETURNING id",
-        )?;
-        let inserted = statement.query_row(
+    fn enqueue(&mut self, new: &NewRow<'_>) -> Result<Enqueued, OutboxError> {
+        // The key is in it, so it does not tell that two intents have one customer.
+        let intent = Intent::new(new.namespace, new.key);
+        let digest = Intent::new(intent.marker(), new.request).marker().to_owned();
+        let sql = "INSERT INTO oneclick_outbox_intent
+                       (namespace, key, request, digest, enqueued_at, enqueued, due)
+                   VALUES (:namespace, :key, :request, :digest, :at, :now, :now)
+                   ON CONFLICT (namespace, key) DO NOTHING RETURNING id";
+        let inserted = self.prepare(sql)?.query_row(
             named_params! {
                 ":namespace": new.namespace, ":key": new.key, ":request": new.request,
-                ":digest": new.digest, ":at": wall(), ":now": millis(new.enqueued),
+                ":digest": digest, ":at": wall(), ":now": millis(new.enqueued),
             },
             |row| row.get(0),
         );
-        Ok(inserted.optional()?)
+        if let Some(id) = inserted.optional()? {
+            self.note(id, 0, "stored")?;
+            return Ok(Enqueued { id, is_new: true });
+        }
+        let sql = "SELECT id FROM oneclick_outbox_intent
+                   WHERE namespace = ?1 AND key = ?2 AND digest = ?3";
+        let same =
+            self.prepare(sql)?.query_row([new.namespace, new.key, &digest], |row| row.get(0));
+        let id = same.optional()?.ok_or_else(|| new.other_purchase())?;
+        Ok(Enqueued { id, is_new: false })
     }
 
     fn row(&mut self, id: i64) -> Result<Option<Row>, OutboxError> {
@@ -427,7 +443,6 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         namespace: row.get("namespace")?,
         key: row.get("key")?,
         request: row.get("request")?,
-        digest: row.get("digest")?,
         status: status(row, "status")?,
         enqueued_at: row.get("enqueued_at")?,
         enqueued: (enqueued >= 0).then(|| duration(enqueued)),

@@ -49,39 +49,22 @@ pub(crate) fn enqueue(
     // Whatever cannot be sent is refused now, and not later by a worker.
     let _checked = VerifiedPurchase::new(&intent, purchase.clone())?;
     let request = json(&Request { v: REQUEST, purchase });
-    // The marker is the same for both, so the digest tells nobody's address apart from here.
-    let digest = Intent::new(intent.marker(), &request).marker().to_owned();
-    let new = NewRow { namespace, key, request: &request, digest: &digest, enqueued: now };
-    if let Some(id) = tx.insert(&new)? {
-        tx.note(id, 0, "stored")?;
-        return Ok(Enqueued { id, is_new: true });
-    }
-    match tx.find(namespace, key)? {
-        Some(row) if row.digest == digest => Ok(Enqueued { id: row.id, is_new: false }),
-        _ => {
-            Err(OutboxError::OtherPurchase { namespace: namespace.to_owned(), key: key.to_owned() })
-        }
-    }
+    tx.enqueue(&NewRow { namespace, key, request: &request, enqueued: now })
 }
 
 /// The intents of one database.
 pub(crate) struct Store {
     database: Box<dyn Database>,
-    /// When it was opened, to the millisecond.
-    opened: Duration,
 }
 
 impl Store {
     pub(crate) fn new(database: impl Database + 'static) -> Self {
-        let opened = database.clock().now().since_boot;
-        // Rows have no more than milliseconds.
-        let opened = Duration::from_millis(u64::try_from(opened.as_millis()).unwrap_or(u64::MAX));
-        Self { database: Box::new(database), opened }
+        Self { database: Box::new(database) }
     }
 
     /// Since when no copy can have taken the place of the database.
     pub(crate) fn opened(&self) -> Duration {
-        self.opened
+        self.database.opened()
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -143,7 +126,7 @@ impl Store {
             // After failures, a single intent finds out whether the API is back.
             let failures = gate.failures;
             let most = if failures > 0 { 1 } else { BATCH };
-            let claim = Claim { now, opened: self.opened, terms, failures, most };
+            let claim = Claim { now, opened: self.database.opened(), terms, failures, most };
             let mut work = match turn % 16 {
                 0 => claim.audit(tx)?,
                 turn if turn % 2 == 1 => claim.open(tx)?,

@@ -1,4 +1,4 @@
-//! What the outbox promises, on virtual time.
+//! What the outbox promises, on virtual time, over each database.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod outbox {
@@ -7,10 +7,14 @@ mod outbox {
     mod model;
     mod operating;
     mod pauses;
+    #[cfg(feature = "postgres")]
+    mod postgres;
+    #[cfg(feature = "postgres")]
+    pub(crate) mod server;
     mod working;
 }
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, fs, process};
@@ -18,6 +22,7 @@ use std::{env, fs, process};
 use http::{Method, Request, Response};
 use oneclick_emulator::{Fault, FaultRule, InMemory};
 use oneclick_outbox::rusqlite::Connection;
+use oneclick_outbox::rusqlite::types::ValueRef;
 use oneclick_outbox::{Clock, Entry, Now, Outbox, Status, Worker, migrate};
 use oneclick_proto::{
     Api, BlockingClient, BlockingTransport, BodyGate, PlantTree, TransportError, Trees,
@@ -27,30 +32,89 @@ const KEY: &str = "test_outbox";
 const LEASE: Duration = Duration::from_secs(60);
 const ABSENCE: Duration = Duration::from_secs(900);
 
-/// The emulator, and a database in a file.
+/// The emulator, and a database.
 struct World {
     emulator: InMemory,
-    path: PathBuf,
+    database: Database,
 }
+
+#[derive(Clone)]
+enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<Borrowed>),
+}
+
+/// A database of the server, until it is dropped.
+#[cfg(feature = "postgres")]
+struct Borrowed {
+    server: Arc<outbox::server::Server>,
+    name: String,
+}
+
+#[cfg(feature = "postgres")]
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.server.give_back(std::mem::take(&mut self.name));
+    }
+}
+
+/// With this variable, the tests run on PostgreSQL.
+const ON_POSTGRES: &str = "ONECLICK_OUTBOX_ON_POSTGRES";
 
 impl World {
     fn new(name: &str) -> Self {
+        let emulator = InMemory::new();
+        #[cfg(feature = "postgres")]
+        if env::var_os(ON_POSTGRES).is_some() {
+            let server = outbox::server::Server::get();
+            let name = server.take();
+            let database = Database::Postgres(Arc::new(Borrowed { server, name }));
+            return Self { emulator, database };
+        }
         // In memory where that is possible: a disk takes long to commit.
         let memory = PathBuf::from("/dev/shm");
         let folder = if memory.is_dir() { memory } else { env::temp_dir() };
         let path = folder.join(format!("oneclick-outbox-{}-{name}.db", process::id()));
-        let world = Self { emulator: InMemory::new(), path };
-        world.remove();
-        migrate(&mut Connection::open(&world.path).unwrap()).unwrap();
-        world
+        remove(&path);
+        migrate(&mut Connection::open(&path).unwrap()).unwrap();
+        Self { emulator, database: Database::Sqlite(path) }
     }
 
-    fn remove(&self) {
-        for ending in ["", "-journal", "-wal", "-shm"] {
-            let mut name = self.path.clone().into_os_string();
-            name.push(ending);
-            // It may be missing.
-            let _ = fs::remove_file(name);
+    /// The file of the database; `None` if it is on a server.
+    fn file(&self) -> Option<&Path> {
+        match &self.database {
+            Database::Sqlite(path) => Some(path),
+            #[cfg(feature = "postgres")]
+            Database::Postgres(_) => None,
+        }
+    }
+
+    /// Runs a statement on the table `intent` or `event`, and returns the first column of what it
+    /// selects.
+    fn sql(&self, sql: &str) -> Option<String> {
+        match &self.database {
+            Database::Sqlite(path) => {
+                let named = |sql: &str, table: &str| {
+                    sql.replace(&format!(" {table} "), &format!(" oneclick_outbox_{table} "))
+                };
+                let sql = named(&named(sql, "intent"), "event");
+                let database = Connection::open(path).unwrap();
+                let mut statement = database.prepare(&sql).unwrap();
+                let mut rows = statement.query([]).unwrap();
+                rows.next().unwrap().map(|row| match row.get_ref(0).unwrap() {
+                    ValueRef::Integer(number) => number.to_string(),
+                    value => value.as_str().unwrap().to_owned(),
+                })
+            }
+            #[cfg(feature = "postgres")]
+            Database::Postgres(borrowed) => {
+                let named = sql
+                    .replace(" intent ", " oneclick.intent ")
+                    .replace(" event ", " oneclick.event ");
+                borrowed.server.sql(&borrowed.name, &named)
+            }
         }
     }
 
@@ -66,7 +130,7 @@ impl World {
     }
 
     fn process_with(&self, clock: Clock) -> Outbox {
-        Outbox::with_clock(Connection::open(&self.path).unwrap(), clock).unwrap()
+        self.database.open(clock)
     }
 
     fn client<T: BlockingTransport>(transport: T) -> BlockingClient<T> {
@@ -105,9 +169,36 @@ impl World {
     }
 }
 
+impl Database {
+    /// The database in another process.
+    fn open(&self, clock: Clock) -> Outbox {
+        match self {
+            Self::Sqlite(path) => Outbox::with_clock(Connection::open(path).unwrap(), clock),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(borrowed) => {
+                let url = borrowed.server.url(&borrowed.name);
+                Outbox::postgres_with_clock(&url, clock)
+            }
+        }
+        .unwrap()
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
-        self.remove();
+        if let Some(path) = self.file() {
+            remove(path);
+        }
+    }
+}
+
+/// Removes a database and its journals.
+fn remove(path: &Path) {
+    for ending in ["", "-journal", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        // It may be missing.
+        let _ = fs::remove_file(name);
     }
 }
 

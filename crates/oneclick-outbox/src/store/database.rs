@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Enqueued;
 use super::row::Row;
 use crate::clock::Clock;
 use crate::error::OutboxError;
@@ -11,6 +12,9 @@ use crate::intent::{Counts, Event, Status};
 pub(crate) trait Database: Send + Sync {
     /// The clock of the rows. Times in rows count from its beginning.
     fn clock(&self) -> &Clock;
+
+    /// Since when no copy can have taken its place, to the millisecond.
+    fn opened(&self) -> Duration;
 
     /// Begins a transaction that may write. It is rolled back unless it is committed.
     fn write(&self) -> Result<Box<dyn Tx + '_>, OutboxError>;
@@ -31,8 +35,11 @@ pub(crate) trait Tx {
     fn gate(&mut self) -> Result<Gate, OutboxError>;
     fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError>;
 
-    /// Inserts a row, and returns its id; `None` if its key is taken.
-    fn insert(&mut self, new: &NewRow<'_>) -> Result<Option<i64>, OutboxError>;
+    /// Stores an intent, with its first event, unless there is one with its key.
+    ///
+    /// # Errors
+    /// [`OutboxError::OtherPurchase`] if that one has another request.
+    fn enqueue(&mut self, new: &NewRow<'_>) -> Result<Enqueued, OutboxError>;
     /// The row with this id. Nobody else writes it until the transaction ends.
     fn row(&mut self, id: i64) -> Result<Option<Row>, OutboxError>;
     fn find(&mut self, namespace: &str, key: &str) -> Result<Option<Row>, OutboxError>;
@@ -94,12 +101,19 @@ pub(crate) struct Gate {
     pub(crate) paused: Option<String>,
 }
 
-/// A row to insert.
+/// An intent to store.
 #[derive(Debug)]
 pub(crate) struct NewRow<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) key: &'a str,
+    /// The purchase as versioned JSON.
     pub(crate) request: &'a str,
-    pub(crate) digest: &'a str,
     pub(crate) enqueued: Duration,
+}
+
+impl NewRow<'_> {
+    pub(crate) fn other_purchase(&self) -> OutboxError {
+        let (namespace, key) = (self.namespace.to_owned(), self.key.to_owned());
+        OutboxError::OtherPurchase { namespace, key }
+    }
 }

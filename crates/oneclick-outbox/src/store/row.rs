@@ -19,8 +19,6 @@ pub(crate) struct Row {
     pub(crate) key: String,
     /// The purchase as versioned JSON; `None` once erased.
     pub(crate) request: Option<String>,
-    /// Tells another request for the same key, also after the request was erased.
-    pub(crate) digest: String,
     pub(crate) status: Status,
     /// When it was stored, for people.
     pub(crate) enqueued_at: String,

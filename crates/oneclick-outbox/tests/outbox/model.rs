@@ -190,6 +190,7 @@ impl BlockingTransport for Stepwise {
         let Inside { emulator, looked, late, .. } = &*self.0;
         let buys = request.method() == Method::POST;
         self.0.stop();
+        let request = look_at_the_clock(request)?;
         let pause = BlockingTransport::now(emulator).saturating_sub(*looked.lock().unwrap());
         if buys && pause > LONGEST_PAUSE {
             let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
@@ -222,7 +223,7 @@ impl Thread {
             looked: Mutex::default(),
             late: Arc::clone(late),
         });
-        let path = world.path.clone();
+        let database = world.database.clone();
         let handle = thread::spawn(move || {
             let life = || {
                 inside.wait();
@@ -234,7 +235,7 @@ impl Thread {
                     of_clock.stop();
                     now
                 });
-                let outbox = Outbox::with_clock(Connection::open(&path).unwrap(), clock).unwrap();
+                let outbox = database.open(clock);
                 let client = World::client(Stepwise(Arc::clone(&inside)));
                 let worker = Worker::new(&outbox, client).concurrency(1).policy(policy);
                 loop {

@@ -70,11 +70,10 @@ fn what_the_api_refused_is_told_again_without_personal_data_once_erased() {
     let world = World::new("erased-refusal");
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
-    let database = Connection::open(&world.path).unwrap();
-    let refuse = r#"UPDATE oneclick_outbox_intent SET status = 'refused', problem = 'withheld',
+    let refuse = r#"UPDATE intent SET status = 'refused', problem = 'withheld',
         done_at = '2025-01-01', answer = '{"status":422,"body":
             {"type":"invalid_request_error","message":"no ada@example.com","more":"ada"}}'"#;
-    database.execute(refuse, []).unwrap();
+    world.sql(refuse);
     assert_eq!(entry(&outbox, "order-1").answer.unwrap().body["more"], "ada");
     assert_eq!(outbox.erase_requests(Duration::ZERO).unwrap(), 1);
     let answer = entry(&outbox, "order-1").answer.unwrap();
@@ -115,9 +114,8 @@ fn an_intent_whose_request_was_erased_is_not_tried_again() {
     let world = World::new("erased-retry");
     let outbox = world.process();
     let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
-    let database = Connection::open(&world.path).unwrap();
-    let refuse = "UPDATE oneclick_outbox_intent SET status = 'refused', request = NULL";
-    database.execute(refuse, []).unwrap();
+    let refuse = "UPDATE intent SET status = 'refused', request = NULL";
+    world.sql(refuse);
     let error = outbox.retry(id).unwrap_err();
     assert!(matches!(error, OutboxError::Unreadable { .. }), "{error}");
     assert_eq!(status(&outbox, "order-1"), Status::Refused);
@@ -379,6 +377,10 @@ fn an_audit_that_cannot_read_the_lists_is_repeated() {
 #[test]
 fn an_audit_is_not_forgotten_when_the_machine_restarts() {
     let world = Arc::new(World::new("audit-restart"));
+    // The clock of a server does not begin anew.
+    if world.file().is_none() {
+        return;
+    }
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
     super::pauses::sleep_while_sending(&world, &outbox, ABSENCE + Duration::from_secs(250));

@@ -252,10 +252,9 @@ fn a_purchase_that_was_too_late_holds_back_nobody() {
     let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
     let sleeping = Arc::clone(&world);
     let clock = Clock::new(move || {
-        let watch = Connection::open(&sleeping.path).unwrap();
         // Asleep as soon as it has a permit.
-        let sql = "SELECT count(*) FROM oneclick_outbox_event WHERE what LIKE '%may leave now'";
-        if watch.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() == 1 {
+        let sql = "SELECT count(*) FROM event WHERE what LIKE '%may leave now'";
+        if sleeping.sql(sql).as_deref() == Some("1") {
             sleeping.advance(Duration::from_secs(6));
         }
         now(&sleeping.emulator, "one")
@@ -417,14 +416,15 @@ fn a_restored_backup_buys_nothing_again() {
     let world = World::new("backup");
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
-    let backup = fs::read(&world.path).unwrap();
+    let Some(path) = world.file() else { return };
+    let backup = fs::read(path).unwrap();
     world.settle(&outbox);
     drop(outbox);
     assert_eq!(world.bought(), 1);
 
     for _ in 0..3 {
-        world.remove();
-        fs::write(&world.path, &backup).unwrap();
+        remove(path);
+        fs::write(path, &backup).unwrap();
         world.advance(Duration::from_secs(3_600));
         let restored = world.process();
         world.settle(&restored);
@@ -436,6 +436,10 @@ fn a_restored_backup_buys_nothing_again() {
 #[test]
 fn a_restart_of_the_machine_forgets_no_intent() {
     let world = World::new("restart");
+    // The clock of a server does not begin anew.
+    if world.file().is_none() {
+        return;
+    }
     world.advance(Duration::from_secs(1_000_000));
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();

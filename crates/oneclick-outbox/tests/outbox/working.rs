@@ -7,7 +7,6 @@ use std::thread;
 use oneclick_emulator::behaviour::ReceiptForm;
 use oneclick_emulator::{Behaviour, RetryAfter};
 use oneclick_outbox::OutboxError;
-use oneclick_outbox::rusqlite::params;
 use oneclick_proto::{
     ApiKey, AsyncClient, AsyncTransport, BaseUrl, Connect, Customer, ImpactId, TransportOptions,
     VerifyPolicy,
@@ -55,7 +54,8 @@ async fn an_async_worker_does_not_block_its_runtime() {
     let world = World::new("async-blocked");
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
-    let other = Connection::open(&world.path).unwrap();
+    let Some(path) = world.file() else { return };
+    let other = Connection::open(path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (told, heard) = tokio::sync::oneshot::channel();
     let told = Mutex::new(Some(told));
@@ -256,12 +256,12 @@ fn a_record_says_more_than_the_receipt_of_another_intent() {
 /// Gives the first intent the latest impact, from a receipt or from a record.
 fn swap_receipts(world: &World, looked: bool) -> ImpactId {
     let latest = world.emulator.emulator().account(KEY).unwrap().ledger().last().unwrap().receipt;
-    let bought = format!(
-        r#"{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}"#,
+    world.sql(&format!(
+        r#"UPDATE intent SET looked = {looked},
+           bought = '{{"user_id":"{}","time_utc":"{}","kind":"tree_planted","amount":1}}'
+           WHERE key = 'order-1'"#,
         latest.user_id, latest.time_utc
-    );
-    let swap = "UPDATE oneclick_outbox_intent SET bought = ?1, looked = ?2 WHERE key = 'order-1'";
-    Connection::open(&world.path).unwrap().execute(swap, params![bought, looked]).unwrap();
+    ));
     ImpactId::from(&latest)
 }
 
@@ -373,7 +373,6 @@ fn an_intent_that_cannot_be_read_is_left_to_a_person_and_the_others_go_on() {
         let ada = Customer::new("ada@example.com").unwrap();
         outbox.enqueue("shop", &format!("order-{order}"), trees(order).customer(ada)).unwrap();
     }
-    let database = Connection::open(&world.path).unwrap();
     let state = r#"{"version":1,"marker":"0","kind":"tree_planted","amount":1,"customer":null,
         "sends":1,"allowed":2,"from":null,"until":null,"review":"none"}"#;
     for (order, column, value) in [
@@ -382,19 +381,14 @@ fn an_intent_that_cannot_be_read_is_left_to_a_person_and_the_others_go_on() {
         (3, "state", Some("{}")),
         (4, "state", Some(state)),
     ] {
-        let set = format!("UPDATE oneclick_outbox_intent SET {column} = ?1 WHERE id = ?2");
-        database.execute(&set, (value, order)).unwrap();
+        let value = value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
+        world.sql(&format!("UPDATE intent SET {column} = {value} WHERE id = {order}"));
     }
     world.worker(&outbox).run_until_idle().unwrap();
     assert_eq!((status(&outbox, "order-5"), world.bought()), (Status::Bought, 1));
     for order in 1..=4 {
-        let (status, problem): (String, String) = database
-            .query_row(
-                "SELECT status, problem FROM oneclick_outbox_intent WHERE id = ?1",
-                [order],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .unwrap();
+        let read = |column| world.sql(&format!("SELECT {column} FROM intent WHERE id = {order}"));
+        let (status, problem) = (read("status").unwrap(), read("problem").unwrap());
         assert_eq!(status, "unresolved", "order {order}: {problem}");
         let events = outbox.events(order).unwrap();
         assert!(!format!("{problem} {events:?}").contains("ada@"), "{problem} {events:?}");
@@ -406,10 +400,8 @@ fn a_request_of_a_newer_version_is_left_to_a_newer_worker() {
     let world = World::new("newer-request");
     let outbox = world.process();
     outbox.enqueue("shop", "order-1", trees(1)).unwrap();
-    let database = Connection::open(&world.path).unwrap();
     let set = |request: &str| {
-        let update = "UPDATE oneclick_outbox_intent SET request = ?1, due = 0";
-        database.execute(update, [request]).unwrap();
+        world.sql(&format!("UPDATE intent SET due = 0, request = '{request}'"));
     };
     set(r#"{"v":2,"action":"plant_tree","amount":1,"novelty":true}"#);
     for _ in 0..3 {
@@ -691,25 +683,26 @@ impl BlockingTransport for Unreachable {
 
 /// How many transactions have been written to a database with a rollback journal: the counter
 /// in its header.
-fn commits(world: &World) -> u32 {
-    let header = fs::read(&world.path).unwrap();
+fn commits(path: &Path) -> u32 {
+    let header = fs::read(path).unwrap();
     u32::from_be_bytes(header[24..28].try_into().unwrap())
 }
 
 #[test]
 fn an_order_takes_one_commit_to_store_and_two_and_a_part_of_a_claim_to_carry_out() {
     let world = World::new("commits");
+    let Some(path) = world.file() else { return };
     let outbox = world.process();
     let worker = Worker::new(&outbox, World::client(world.emulator.clone())).concurrency(4);
     // It notes the account of the key.
     worker.run_until_idle().unwrap();
-    let before = commits(&world);
+    let before = commits(path);
     for order in 1..=160 {
         outbox.enqueue("shop", &format!("order-{order}"), trees(1)).unwrap();
     }
-    let stored = commits(&world);
+    let stored = commits(path);
     worker.run_until_idle().unwrap();
-    let carried = commits(&world) - stored;
+    let carried = commits(path) - stored;
     assert_eq!((stored - before, world.bought()), (160, 160));
     // A permit and an outcome for each, and a claim for every sixteen.
     assert_eq!(carried, 160 * 2 + 160 / 16);

@@ -1,0 +1,122 @@
+//! What only PostgreSQL has, and all other tests on it.
+
+use std::process::Command;
+
+use oneclick_outbox::OutboxError;
+
+use super::server;
+use crate::*;
+
+/// Runs all tests of this file again, with PostgreSQL as their database.
+#[test]
+fn every_other_test_passes_on_postgres() {
+    if env::var_os(ON_POSTGRES).is_some() {
+        return;
+    }
+    if !server::is_possible() {
+        println!("left out: this machine has no PostgreSQL");
+        return;
+    }
+    let run = Command::new(env::current_exe().unwrap()).env(ON_POSTGRES, "1").output().unwrap();
+    println!("{}", String::from_utf8_lossy(&run.stdout));
+    eprintln!("{}", String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success());
+}
+
+/// A world on PostgreSQL; `None` in the run of all tests on SQLite.
+fn world(name: &str) -> Option<World> {
+    env::var_os(ON_POSTGRES).map(|_| World::new(name))
+}
+
+/// What `oneclick.enqueue` says of a request.
+fn enqueued(world: &World, key: &str, request: &str) -> Result<i64, String> {
+    let Database::Postgres(database) = &world.database else { unreachable!() };
+    let url = database.server.url(&database.name);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let sql = "SELECT oneclick.enqueue('shop', $1, $2::text::jsonb)";
+        match client.query_one(sql, &[&key, &request]).await {
+            Ok(row) => Ok(row.get(0)),
+            Err(error) => Err(error.as_db_error().unwrap().message().to_owned()),
+        }
+    })
+}
+
+#[test]
+fn any_language_enqueues_with_one_statement() {
+    let Some(world) = world("sql") else { return };
+    let outbox = world.process();
+    let request = r#"{"v": 1, "action": "plant_tree", "amount": 3, "customer_email":
+        "ada@example.com", "customer_name": "Ada", "metadata": {"order": "1"}}"#;
+    let id = enqueued(&world, "order-1", request).unwrap();
+    // The same as JSON values.
+    let same = r#"{"metadata":{"order":"1"},"amount":3.0,"v":1,"action":"plant_tree",
+        "customer_name":"Ada","customer_email":"ada@example.com"}"#;
+    assert_eq!(enqueued(&world, "order-1", same), Ok(id));
+    let error = enqueued(&world, "order-1", r#"{"v":1,"action":"plant_tree","amount":4}"#);
+    assert!(error.unwrap_err().contains("stands for another purchase"));
+    // The crate stores the same request.
+    enqueued(&world, "order-2", r#"{"v":1,"action":"plant_tree","amount":4}"#).unwrap();
+    assert!(!outbox.enqueue("shop", "order-2", trees(4)).unwrap().is_new);
+    let error = outbox.enqueue("shop", "order-2", trees(5)).unwrap_err();
+    assert!(matches!(error, OutboxError::OtherPurchase { .. }), "{error}");
+    // Its time is the server's, and so it is older than this process: it is looked for first.
+    assert!(entry(&outbox, "order-1").purchase.unwrap().customer().is_some());
+}
+
+#[test]
+fn the_function_refuses_what_the_core_refuses() {
+    let Some(world) = world("refusals") else { return };
+    let with = |more: &str| format!(r#"{{"v":1,"action":"plant_tree","amount":1,{more}}}"#);
+    let pairs: Vec<_> = (0..20).map(|pair| format!(r#""k{pair}":"v""#)).collect();
+    let long = "v".repeat(501);
+    for (request, message) in [
+        (r#"[]"#.to_owned(), "must be a JSON object"),
+        (r#"{"action":"plant_tree","amount":1}"#.to_owned(), "must be 1 (got none)"),
+        (r#"{"v":2,"action":"plant_tree","amount":1}"#.to_owned(), "must be 1 (got 2)"),
+        (r#"{"v":1,"action":"buy","amount":1}"#.to_owned(), "unknown action buy"),
+        (r#"{"v":1,"action":"plant_tree"}"#.to_owned(), "expected a whole number of trees"),
+        (
+            r#"{"v":1,"action":"plant_tree","amount":0}"#.to_owned(),
+            "trees must be between 1 and 10,000,000 (got 0)",
+        ),
+        (
+            r#"{"v":1,"action":"donate_money","amount":1000000001}"#.to_owned(),
+            "cents must be between 1 and 1,000,000,000 (got 1000000001)",
+        ),
+        (r#"{"v":1,"action":"clean_ocean","amount":1.5}"#.to_owned(), "a whole number of pounds"),
+        (r#"{"v":1,"action":"plant_tree","amount":"1"}"#.to_owned(), "a whole number of trees"),
+        (with(r#""amounts":1"#), "unknown field amounts"),
+        (with(r#""category":"gold""#), "unknown category"),
+        (
+            r#"{"v":1,"action":"clean_ocean","amount":1,"category":"food"}"#.to_owned(),
+            "unknown field category",
+        ),
+        (with(r#""notify":1"#), "must be true or false"),
+        (with(r#""customer_name":"Ada""#), "needs \"customer_email\""),
+        (with(r#""customer_email":"ada.example.com""#), "invalid e-mail address"),
+        (with(r#""customer_email":null"#), "invalid e-mail address"),
+        (with(&format!(r#""metadata":{{{}}}"#, pairs.join(","))), "more than 19 pairs"),
+        (with(r#""metadata":{"gift":"1"}"#), "are reserved"),
+        (with(r#""metadata":{"a":1}"#), "must be a text"),
+        (with(&format!(r#""metadata":{{"a":"{long}"}}"#)), "at most 500 characters"),
+    ] {
+        let error = enqueued(&world, "order-1", &request).unwrap_err();
+        assert!(error.contains(message), "{request}: {error}");
+        assert!(!error.contains("ada"), "{error}");
+        // The core refuses it as well, once the marker is in it.
+        let parsed = request.replacen(r#""v":1,"#, "", 1).replacen(r#""v":2,"#, "", 1);
+        if let Ok(purchase) = serde_json::from_str::<oneclick_proto::Purchase>(&parsed) {
+            let refused = oneclick_proto::VerifiedPurchase::new(
+                &oneclick_proto::Intent::new("shop", "order-1"),
+                purchase,
+            );
+            let unversioned = message.contains("must be 1") || message.contains("e-mail");
+            assert!(unversioned || refused.is_err(), "{request}");
+        }
+    }
+    assert_eq!(world.sql("SELECT count(*) FROM intent ").as_deref(), Some("0"));
+}
