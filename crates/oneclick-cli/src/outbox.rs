@@ -1,4 +1,4 @@
-//! `oneclick outbox`: looks after stored purchases, and carries them out.
+//! `oneclick outbox`: manages stored purchases, and carries them out.
 
 pub(crate) mod serve;
 mod work;
@@ -81,7 +81,7 @@ impl Opened {
     fn find(session: &Session) -> Result<Self, Failure> {
         match session.client.whoami() {
             Ok(account) => Self::of(session, &account),
-            // Whoever looks after an outbox may do so because the API is down.
+            // An operator may need the outbox because the API is down.
             Err(error) => {
                 let reason = explain(&error);
                 let mut paths = outboxes(&session.intents).into_iter();
@@ -231,7 +231,7 @@ struct Shown<'a> {
     events: &'a [Event],
 }
 
-/// Whoever looks after an outbox.
+/// The commands of those who operate an outbox.
 struct Operator<'a> {
     global: &'a Global,
     /// The database that the command line names.
