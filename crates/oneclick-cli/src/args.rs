@@ -329,11 +329,12 @@ pub(crate) enum Command {
         format: FormatArgs,
     },
 
-    /// Look after stored purchases, and carry them out
+    /// Manage stored purchases, and carry them out
     ///
     /// An outbox is an SQLite database with intents: purchases that are to be made
-    /// once. Without --database, it is the one in which purchases of this account are
-    /// remembered, in oneclick/intents in XDG_STATE_HOME or in ~/.local/state.
+    /// once. The key of an intent is its name, as given to --intent or stored by a shop.
+    /// Without --database, the outbox is the one in which purchases of this account
+    /// are remembered, in oneclick/intents in XDG_STATE_HOME or in ~/.local/state.
     #[command(after_help = example("oneclick outbox show order-123"))]
     Outbox {
         #[command(subcommand)]
@@ -444,7 +445,7 @@ pub(crate) enum OutboxCommand {
         json: Json,
     },
 
-    /// Say that an unresolved intent was bought as this impact.
+    /// Decide which impact is the purchase of an unresolved intent.
     #[command(after_help = example(
         "oneclick outbox resolve order-123 \\\n    --bought-as U1234-2025-03-12T15:22:14.753Z"
     ))]
@@ -458,7 +459,7 @@ pub(crate) enum OutboxCommand {
         json: Json,
     },
 
-    /// Have an unresolved or refused intent bought after all
+    /// Let a worker try an unresolved or refused intent again
     ///
     /// Make sure first that nothing was bought for it. If impacts were found that may
     /// be the purchase, this says that none of them is.
@@ -470,7 +471,7 @@ pub(crate) enum OutboxCommand {
         json: Json,
     },
 
-    /// Give up an intent that waits or is unresolved
+    /// Drop an intent that is ready or unresolved
     ///
     /// Nothing is sent for it any more. What was bought for it stays bought.
     #[command(after_help = example("oneclick outbox drop order-123"))]
@@ -494,7 +495,7 @@ pub(crate) enum OutboxCommand {
         json: Json,
     },
 
-    /// Let workers go on, after a pause or after the API refused the key.
+    /// Let workers go on, after a pause or after an API key was refused.
     #[command(after_help = example("oneclick outbox resume"))]
     Resume(Json),
 
@@ -502,10 +503,11 @@ pub(crate) enum OutboxCommand {
     #[command(after_help = example("oneclick outbox counts --json"))]
     Counts(Json),
 
-    /// Take an intent back, after a refund for instance
+    /// Cancel an intent, after a refund for instance
     ///
-    /// What has not left is dropped, what was bought is cancelled by the next worker, and
-    /// what is open is found out first. It is safe to repeat.
+    /// If nothing was sent for it, it is dropped. If it was bought, the next worker
+    /// cancels the impact. If that is not known yet, a worker finds out first.
+    /// Repeating this is safe.
     #[command(after_help = example("oneclick outbox cancel order-123"))]
     Cancel {
         #[command(flatten)]
@@ -516,8 +518,9 @@ pub(crate) enum OutboxCommand {
 
     /// Show what was bought more than once, and the commands that cancel it
     ///
-    /// A worker looks an hour and a day after the outcome, for intents that were sent
-    /// twice or taken over from another worker.
+    /// A worker audits each intent that was sent twice or taken over from another
+    /// worker: an hour and a day after its outcome, it checks whether more than one
+    /// impact is not cancelled.
     #[command(after_help = example("oneclick outbox audit"))]
     Audit(Json),
 
@@ -525,13 +528,14 @@ pub(crate) enum OutboxCommand {
     ///
     /// A shop in any language sends its purchases here instead of to the API, with a
     /// header such as `Idempotency-Key: "order-123"`. A purchase is stored before
-    /// anything leaves, bought once whatever dies, and answered with its receipt,
-    /// also when it is sent again. Reads and cancellations are passed on. The shop
-    /// needs no API key. It prints its URL, then runs until it is interrupted.
+    /// it is sent to the API, and is bought once, even if the shop or this command is
+    /// killed. The response is the receipt, also when the shop repeats the request.
+    /// Reads and cancellations are passed on. The shop needs no API key, but this
+    /// command does. It prints its URL, then runs until it is interrupted.
     #[command(after_help = serve::EXAMPLE)]
     Serve(serve::Args),
 
-    /// Carry out the intents, until it is interrupted
+    /// Carry out the intents, until interrupted
     ///
     /// It says on standard error which intents are done, and which ones a person has
     /// to look at. An interruption lets it finish what is under way; a second one ends
@@ -546,7 +550,7 @@ pub(crate) enum OutboxCommand {
 pub(crate) struct Database {
     /// The SQLite database with the outbox, which may be that of a shop
     ///
-    /// With it, only `work` needs a key and the API.
+    /// With it, only `work` and `serve` need an API key and the API.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) database: Option<PathBuf>,
 }
@@ -567,12 +571,12 @@ pub(crate) struct Named {
 
 #[derive(Args, Debug)]
 pub(crate) struct WorkArgs {
-    /// Carry out what is due, and end: for cron
+    /// Carry out what is due, and exit: for cron
     ///
-    /// An intent that was stored before this run began may have been sent already, if
-    /// the database was restored from a backup. So it is looked for first, and sent by
-    /// a run after the time of --settle. A worker that keeps running sends at once
-    /// what is stored meanwhile.
+    /// If the database was restored from a backup, an intent that was stored before
+    /// this run began may have been sent already. So this run only looks for it, and a
+    /// run after the time of --settle sends it. A worker that keeps running sends at
+    /// once what is stored meanwhile.
     #[arg(long)]
     pub(crate) once: bool,
     /// Do not ask for confirmation in production.

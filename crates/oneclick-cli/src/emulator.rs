@@ -27,9 +27,12 @@ pub(crate) fn run(
     }
     // Before the URL is printed: whoever reads it may interrupt at once.
     interrupt::expect();
-    let server = server
-        .start()
-        .map_err(|error| Failure::machine(format!("could not listen on {listen}"), error))?;
+    let server = server.start().map_err(|error| {
+        Failure::machine(
+            format!("could not listen on {listen}"),
+            format!("{error}; --listen chooses another address and port"),
+        )
+    })?;
     if !listen.ip().is_loopback() {
         output::notice(quiet, "others on the network can use this emulator: it has no passwords");
     }

@@ -1,4 +1,4 @@
-//! `oneclick outbox`: looks after stored purchases, and carries them out.
+//! `oneclick outbox`: manages stored purchases, and carries them out.
 
 pub(crate) mod serve;
 mod work;
@@ -81,14 +81,14 @@ impl Opened {
     fn find(session: &Session) -> Result<Self, Failure> {
         match session.client.whoami() {
             Ok(account) => Self::of(session, &account),
-            // Whoever looks after an outbox may do so because the API is down.
+            // An operator may need the outbox because the API is down.
             Err(error) => {
                 let reason = explain(&error);
                 let mut paths = outboxes(&session.intents).into_iter();
                 match (paths.next(), paths.next()) {
                     (Some(path), None) => {
                         let text = format!(
-                            "warning: the account of the key is not known ({reason}); this is the \
+                            "warning: the account of the API key is not known ({reason}); using the \
                              only outbox of this API: {}",
                             path.display(),
                         );
@@ -97,8 +97,8 @@ impl Opened {
                     }
                     (None, _) => Err(Failure::Call(error)),
                     (Some(_), Some(_)) => Err(Failure::Usage(format!(
-                        "the account of the key is not known ({reason}), and {} has several \
-                         outboxes: name one with --database FILE",
+                        "the account of the API key is not known ({reason}), and {} has several \
+                         outboxes: choose one with --database FILE",
                         session.intents.display(),
                     ))),
                 }
@@ -109,12 +109,13 @@ impl Opened {
     /// Opens a file that is there and has an outbox. A mistyped name creates nothing.
     pub(crate) fn named(path: PathBuf) -> Result<Self, Failure> {
         if let Err(error) = fs::metadata(&path) {
-            return Err(Failure::machine(path.display(), error));
+            let subject = format!("could not open the database {}", path.display());
+            return Err(Failure::machine(subject, error));
         }
         match open(&path) {
             Ok(outbox) => Ok(Self { outbox, path }),
             Err(OutboxError::NoTables) => Err(Failure::Usage(format!(
-                "{} has no outbox: name the database of one with --database",
+                "{} has no outbox: give --database a file that has one",
                 path.display(),
             ))),
             Err(error) => Err(failure(&path, error)),
@@ -230,7 +231,7 @@ struct Shown<'a> {
     events: &'a [Event],
 }
 
-/// Whoever looks after an outbox.
+/// The commands of those who operate an outbox.
 struct Operator<'a> {
     global: &'a Global,
     /// The database that the command line names.
@@ -348,7 +349,7 @@ impl Operator<'_> {
             Status::Unresolved => {}
             Status::Refused => {
                 say("", None);
-                say("To have it tried again, once the reason is gone:", Some(retry));
+                say("To try it again, once the reason is gone:", Some(retry));
                 return lines;
             }
             _ => return lines,
@@ -368,20 +369,20 @@ impl Operator<'_> {
         }
         let resolve = self.decision("resolve", entry) + " --bought-as ID";
         let resolve_text = match (bought, entry.found.is_empty()) {
-            (true, _) => "Once you know as what it was bought:",
+            (true, _) => "Once you know which impact is its purchase:",
             (false, true) => "If it was bought:",
             (false, false) => "If one of them is the purchase:",
         };
         say(resolve_text, Some(resolve));
         if !bought {
             let text = if entry.found.is_empty() {
-                "If you have made sure that it was not bought, to have it bought:"
+                "If you have made sure that it was not bought, to buy it:"
             } else {
-                "If you have made sure that none of them is, to have it bought:"
+                "If you have made sure that none of them is, to buy it:"
             };
             say(text, Some(retry));
         }
-        let text = "To give it up; what was bought for it stays bought:";
+        let text = "To drop it; what was bought for it stays bought:";
         say(text, Some(self.decision("drop", entry)));
         lines
     }
@@ -410,7 +411,9 @@ impl Operator<'_> {
         Self::check(entry, &[Status::Unresolved], "be resolved")?;
         self.opened.outbox.bought_as(entry.id, impact).map_err(self.failed())?;
         if !entry.found.is_empty() && !entry.found.contains(impact) {
-            let text = format!("warning: {impact} is none of the impacts that were found for it");
+            let text = format!(
+                "warning: {impact} is not one of the impacts that were found for the intent"
+            );
             output::notice(false, &text);
         }
         self.decided(entry, json)
@@ -467,7 +470,7 @@ impl Operator<'_> {
         let entry = &self.find(named)?;
         if entry.status == Status::Unresolved {
             return Err(Failure::Usage(format!(
-                "intent {} is unresolved ({}), so what to cancel is not known: `{}` says how to \
+                "intent {} is unresolved ({}), so it is not known what to cancel: `{}` says how to \
                  decide it",
                 entry.key,
                 meaning(entry.status),
@@ -478,7 +481,7 @@ impl Operator<'_> {
         self.decided(entry, json)
     }
 
-    /// Shows the intents for which more stands than should.
+    /// Shows the intents with more impacts than they should have.
     fn audit(&self, json: bool) -> Result<(), Failure> {
         let surplus = self.opened.outbox.surplus().map_err(self.failed())?;
         if json {
@@ -487,7 +490,10 @@ impl Operator<'_> {
             output::line("no audit has found anything bought more than once")?;
         }
         for entry in surplus.iter().filter(|_| !json) {
-            output::line(&format!("{}: {}, and these stand:", entry.key, entry.status))?;
+            output::line(&format!(
+                "{}: {}, and these impacts are not cancelled:",
+                entry.key, entry.status
+            ))?;
             for id in &entry.surplus {
                 output::line(&format!("  {id}"))?;
             }
@@ -542,19 +548,19 @@ fn told(entry: &Entry) -> String {
         _ if !entry.surplus.is_empty() => {
             let ids: Vec<_> = entry.surplus.iter().map(ToString::to_string).collect();
             let ids = ids.join(" and ");
-            format!("{key}: {status}, and more stands than should: {ids}")
+            format!("{key}: {status}, and these impacts are not cancelled: {ids}")
         }
         (Status::Bought, Some(bought)) => format!("{key}: bought {}", bought_text(bought)),
-        (Status::Ready, _) => format!("{key}: ready, and sent by the next worker"),
+        (Status::Ready, _) => format!("{key}: ready: the next worker sends it"),
         (Status::Open, _) if entry.is_to_be_cancelled => {
-            format!("{key}: open, and cancelled or not sent once its outcome is known")
+            format!("{key}: open: a worker finds out whether it was bought, and then cancels it")
         }
         (Status::Open, _) => {
-            format!("{key}: open, and looked for by the next worker before it is sent")
+            format!("{key}: open: the next worker looks for it before sending it again")
         }
-        (Status::Cancelling, _) => format!("{key}: cancelled by the next worker"),
+        (Status::Cancelling, _) => format!("{key}: cancelling: the next worker cancels it"),
         (Status::Cancelled, _) => format!("{key}: cancelled: {}", meaning(*status)),
-        (Status::Dropped, _) => format!("{key}: dropped, and not sent any more"),
+        (Status::Dropped, _) => format!("{key}: dropped: nothing is sent for it any more"),
         (status, _) => match problem {
             Some(problem) => format!("{key}: {status}: {problem}"),
             None => format!("{key}: {status}"),
@@ -569,9 +575,9 @@ fn bought_text(bought: &Bought) -> String {
 /// What a status means.
 fn meaning(status: Status) -> &'static str {
     match status {
-        Status::Ready => "it waits for a worker; nothing has left",
-        Status::Claimed => "a worker has it; nothing has left",
-        Status::Open => "a purchase may have left, and the outcome is not known yet",
+        Status::Ready => "it waits for a worker; nothing has been sent",
+        Status::Claimed => "a worker has it; nothing has been sent",
+        Status::Open => "a purchase may have been sent, and the outcome is not known yet",
         Status::Bought => "it was bought",
         Status::Refused => "the API refused it; nothing was bought",
         Status::Cancelling => "it was bought, and the next worker cancels it",

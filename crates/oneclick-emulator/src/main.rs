@@ -120,7 +120,9 @@ fn run(options: Options) -> io::Result<()> {
         let builder = Server::builder().listen(listen).seed(seed).lenient(lenient);
         let builder = allow_hosts.into_iter().fold(builder, ServerBuilder::allow_host);
         let server = builder.start().map_err(|error| {
-            io::Error::new(error.kind(), format!("could not listen on {listen}: {error}"))
+            let advice = "--listen chooses another address and port";
+            let text = format!("could not listen on {listen}: {error}; {advice}");
+            io::Error::new(error.kind(), text)
         })?;
         if !listen.ip().is_loopback() {
             let warning = "others on the network can use this emulator: it has no passwords";

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The time since the machine started, and a name for that start.
+/// The time since the machine started, and an id of that start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Differs after each start of the machine.
+    /// An id of this start of the machine: another start has another id.
     pub boot: String,
-    /// How long ago that was, with the time that the machine was suspended.
+    /// The time since that start, including the time for which the machine was suspended.
     pub since_boot: Duration,
 }
 

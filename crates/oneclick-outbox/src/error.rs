@@ -1,4 +1,4 @@
-//! What can go wrong with a store.
+//! The errors of the outbox.
 
 use std::error::Error;
 use std::fmt;
@@ -57,7 +57,7 @@ pub enum OutboxError {
         /// Its status.
         status: Status,
     },
-    /// A setting of a worker is shorter than a purchase can be on its way.
+    /// A setting of a worker is shorter than a purchase can be under way.
     #[non_exhaustive]
     TooShort {
         /// The name of the setting.
@@ -90,7 +90,9 @@ impl fmt::Display for OutboxError {
             Self::Thread(error) => {
                 write!(f, "a thread of the outbox could not be started: {error}")
             }
-            Self::NoTables => f.write_str("the database has no tables of an outbox: migrate it"),
+            Self::NoTables => f.write_str(
+                "the database has no tables of an outbox: call `migrate` or `Outbox::open` first",
+            ),
             Self::NewerTables { version } => write!(
                 f,
                 "the outbox's tables have version {version}, which this version of the program \
@@ -111,7 +113,7 @@ impl fmt::Display for OutboxError {
             }
             Self::TooShort { setting, least } => write!(
                 f,
-                "the worker's {setting} is too short for its client: a purchase can be on its way \
+                "the worker's {setting} is too short for its client: a purchase can be under way \
                  for {least:?}, so use at least that, or give the client a shorter timeout"
             ),
             Self::OtherAccount { expected, got } => write!(

@@ -20,9 +20,9 @@ const SEND_BY: Duration = Duration::from_secs(5);
 
 /// An intent that this process holds and drives by itself, with a [`VerifiedPurchase`] and a
 /// policy of its own. No worker takes it until a minute after the latest
-/// [`permit`](Self::permit) or [`keep`](Self::keep). If this is dropped, it is as if the process
-/// had died then: call [`finish`](Self::finish), [`let_go`](Self::let_go) or
-/// [`forget`](Self::forget).
+/// [`permit`](Self::permit) or [`keep`](Self::keep). At the end, call
+/// [`finish`](Self::finish), [`let_go`](Self::let_go) or [`forget`](Self::forget). If this is
+/// dropped instead, workers take the intent over as if the process had been killed.
 ///
 /// [`VerifiedPurchase`]: oneclick_proto::VerifiedPurchase
 pub struct Hold {
@@ -33,7 +33,7 @@ pub struct Hold {
     was_permitted: bool,
 }
 
-/// What was remembered elsewhere of an intent.
+/// What another store remembered of an intent, for [`Outbox::import`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stored {
@@ -50,8 +50,8 @@ impl Outbox {
     /// also takes one that is unresolved or refused, which is then tried again. `None` while a
     /// worker or another such process holds it.
     ///
-    /// Pass `alone` if no other process of this kind can be alive, because yours has a lock of
-    /// the operating system: then the hold of one that was killed does not count.
+    /// Pass `alone` only if your process has a file lock that excludes every other process that
+    /// calls this. Then a hold that is still stored is that of a killed process, and is ignored.
     ///
     /// # Errors
     /// As [`enqueue`](crate::enqueue); [`OutboxError::WrongStatus`] for an intent that was bought,
@@ -68,8 +68,8 @@ impl Outbox {
         Ok(held.map(|(held, is_new)| Hold { store, held, is_new, was_permitted: false }))
     }
 
-    /// Takes over an intent that was remembered elsewhere. Returns `false` if the outbox has the
-    /// same intent already, which then stays as it is.
+    /// Stores an intent that was remembered elsewhere. Returns `false` if the outbox has the same
+    /// intent already, which then stays as it is.
     ///
     /// # Errors
     /// As [`enqueue`](crate::enqueue).

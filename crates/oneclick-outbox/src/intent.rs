@@ -1,4 +1,4 @@
-//! An intent as the outbox stores it, and what can be said of it.
+//! An intent as the outbox stores it: its status, outcome and events.
 
 use std::fmt;
 
@@ -35,11 +35,11 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// It waits for a worker. Nothing has left.
+    /// It waits for a worker. Nothing has been sent.
     Ready = "ready",
-    /// A worker has it. Nothing has left.
+    /// A worker has it. Nothing has been sent.
     Claimed = "claimed",
-    /// A purchase may have left, and its outcome is not known yet.
+    /// A purchase may have been sent, and its outcome is not known yet.
     Open = "open",
     /// It was bought.
     Bought = "bought",
@@ -51,7 +51,7 @@ statuses! {
     Cancelled = "cancelled",
     /// A person has to look at it.
     Unresolved = "unresolved",
-    /// A person has dropped it.
+    /// A person has dropped it. Nothing is sent for it any more.
     Dropped = "dropped",
 }
 
@@ -89,7 +89,7 @@ impl From<&Receipt> for Bought {
     }
 }
 
-/// What the API answered to an intent that was bought or refused, to be answered again.
+/// The API's response to an intent that was bought or refused, so that it can be repeated.
 ///
 /// It can hold personal data, which [`Outbox::erase_requests`](crate::Outbox::erase_requests)
 /// erases: a receipt then has no more than [`Bought`], and an error no more than
@@ -152,23 +152,24 @@ pub struct Entry {
     pub enqueued_at: String,
     /// When it got its final status.
     pub done_at: Option<String>,
-    /// How many purchases for it may have left.
+    /// How many purchases for it may have been sent.
     pub sends: u32,
     /// The state to resume its purchase with; `None` if nothing has been sent for it.
     #[serde(skip)]
     pub state: Option<PurchaseState>,
     /// What was bought.
     pub bought: Option<Bought>,
-    /// What the API answered, if it was bought or refused.
+    /// The API's response, if it was bought or refused.
     pub answer: Option<Answer>,
     /// Why it is not bought, or not known to be. It holds no personal data.
     pub problem: Option<String>,
-    /// The impacts that may be it, if a person has to look at it.
+    /// The impacts that may be its purchase, if a person has to look at it.
     pub found: Vec<ImpactId>,
     /// Whether it is to be cancelled as soon as it is known what was bought.
     pub is_to_be_cancelled: bool,
-    /// The impacts that stand for it although one at most should, as an audit found. A person
-    /// cancels what is too much.
+    /// The impacts that an audit found not cancelled, if they are too many: more than one, or any
+    /// at all for an intent that is not [`Bought`](Status::Bought). A person cancels those that
+    /// are too many.
     pub surplus: Vec<ImpactId>,
 }
 
@@ -188,7 +189,7 @@ impl Entry {
 pub struct Event {
     /// When, by the machine's time of day, in RFC 3339.
     pub at: String,
-    /// How often the intent had been taken by a worker then.
+    /// How often a worker had claimed the intent by then.
     pub epoch: i64,
     /// What happened, in words. It holds no personal data.
     pub what: String,
@@ -198,13 +199,13 @@ pub struct Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Those that wait for a worker or are held by one that has sent nothing.
+    /// Those that wait for a worker, or that a worker has but has not sent.
     pub ready: u64,
     /// When the oldest of those was stored.
     pub oldest: Option<String>,
-    /// Those whose purchase may have left, and whose outcome is not known.
+    /// Those whose purchase may have been sent, and whose outcome is not known.
     pub open: u64,
-    /// Those of them that no worker has: they are looked for later.
+    /// Those of `open` that no worker has now: a worker looks for them later.
     pub pending: u64,
     /// Those that were bought.
     pub bought: u64,
@@ -218,9 +219,9 @@ pub struct Counts {
     pub unresolved: u64,
     /// Those that a person has dropped.
     pub dropped: u64,
-    /// Those that an audit found to be bought more than once.
+    /// Those for which an audit found too many impacts: see [`Entry::surplus`].
     pub surplus: u64,
-    /// Why no worker sends anything; `None` if they do.
+    /// Why the workers are paused; `None` if they are not.
     pub paused: Option<String>,
 }
 

@@ -37,7 +37,7 @@ impl Outbox {
         Self::new(connection)
     }
 
-    /// The outbox over a connection of its own, after [`migrate`].
+    /// The outbox over an open connection, which it then owns. Call [`migrate`] first.
     ///
     /// # Errors
     /// [`OutboxError::NoTables`] before [`migrate`]; the database fails.
@@ -45,7 +45,7 @@ impl Outbox {
         Self::with_clock(connection, Clock::system())
     }
 
-    /// The same with a clock of your own, for tests on a virtual time.
+    /// As [`new`](Self::new), with a clock of your own, for tests in virtual time.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -177,9 +177,9 @@ impl Outbox {
         self.store.pause(None)
     }
 
-    /// Has an unresolved or refused intent tried again. Call this only after a person has made
-    /// sure that nothing was bought for it: the impacts that were [found](Entry::found) are
-    /// taken to be other purchases.
+    /// Lets a worker try an unresolved or refused intent again. Call this only after a person
+    /// has made sure that nothing was bought for it: from then on, the impacts in
+    /// [`Entry::found`] count as other purchases.
     ///
     /// # Errors
     /// [`OutboxError::WrongStatus`] for an intent that is neither;
@@ -202,7 +202,7 @@ impl Outbox {
         })
     }
 
-    /// Says that an unresolved intent was bought as this impact.
+    /// Records a person's decision that an unresolved intent was bought as this impact.
     ///
     /// # Errors
     /// [`OutboxError::WrongStatus`] for an intent that is not unresolved.
@@ -234,10 +234,10 @@ impl Outbox {
 
     /// Cancels an intent, after a refund for instance, and returns its status then:
     ///
-    /// - What has not left is [dropped](Status::Dropped).
-    /// - What was bought is [to be cancelled](Status::Cancelling): a worker does so.
-    /// - While its outcome is open, nothing is sent for it any more. A worker finds out whether
-    ///   it was bought, and cancels it then.
+    /// - If nothing was sent for it, it is [dropped](Status::Dropped).
+    /// - If it was bought, it is [to be cancelled](Status::Cancelling), which a worker does.
+    /// - If its outcome is open, nothing more is sent for it. A worker finds out whether it was
+    ///   bought, and cancels it then.
     ///
     /// It is safe to repeat, and does nothing to an intent that was refused.
     ///
@@ -248,9 +248,10 @@ impl Outbox {
         self.store.cancel(id)
     }
 
-    /// The intents for which more impacts stand than should. A worker audits each intent that was
-    /// sent twice, or taken over from another worker, an hour and a day after its outcome. Cancel
-    /// all but one of [`Entry::surplus`]; the next audit, an hour later, sees that.
+    /// The intents for which an audit found too many impacts, which are in [`Entry::surplus`]. A
+    /// worker audits each intent that was sent twice, or taken over from another worker, an hour
+    /// and a day after its outcome. Cancel those that are too many; the next audit, an hour
+    /// later, sees that.
     ///
     /// # Errors
     /// The database fails.
@@ -259,9 +260,9 @@ impl Outbox {
     }
 
     /// Deletes intents that have had a final status for at least this long, with all that
-    /// happened to them, and returns their namespaces and keys. **Each of these could buy again**
-    /// if it were stored again, so use [`erase_requests`](Self::erase_requests) if personal data
-    /// are the reason. Intents that are still to be audited stay.
+    /// happened to them, and returns their namespaces and keys. **Each of these buys again** if
+    /// it is stored again, so use [`erase_requests`](Self::erase_requests) if you want to remove
+    /// personal data. Intents that are still to be audited stay.
     ///
     /// # Errors
     /// The database fails.

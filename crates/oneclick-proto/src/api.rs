@@ -151,7 +151,10 @@ impl Api {
             Some(Ok(_)) => Err(ConfigError::Variable { name, reason: "is set but empty" }),
             Some(Err(_)) => Err(ConfigError::Variable { name, reason: "is not valid Unicode" }),
         };
-        let key = text(KEY)?.ok_or(ConfigError::Variable { name: KEY, reason: "is not set" })?;
+        let key = text(KEY)?.ok_or(ConfigError::Variable {
+            name: KEY,
+            reason: "is not set: set it to your API key",
+        })?;
         let key = ApiKey::new(key)?;
         let base_url = match text(BASE_URL)? {
             Some(url) if var("ONECLICK_INSECURE").is_some_and(|value| value == "1") => {

@@ -46,13 +46,14 @@ pub(crate) struct Args {
     /// given here are accepted.
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<HostName>,
-    /// The name of the shop: shops that share an account each need another one
+    /// The namespace of the keys, such as the name of the shop
     ///
-    /// An order has the same key in two shops only if both mean the same purchase.
+    /// In one namespace, a key stands for one purchase. Shops that share an account and
+    /// may use the same keys each need a namespace of their own.
     #[arg(long, value_name = "NAME", default_value = "shop")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     namespace: String,
-    /// Pass on purchases without a key, which may be bought twice when they are repeated.
+    /// Pass on purchases without an idempotency key; repeating one may buy twice.
     #[arg(long)]
     allow_unkeyed: bool,
     /// After how long a purchase without a record counts as not made
@@ -87,8 +88,12 @@ pub(super) fn run(
     let (listen, asked) = (args.listen, shop.clone());
     let server =
         LocalServer::start(listen, args.allow_host.clone(), move |request| asked.respond(&request));
-    let server =
-        server.map_err(|error| Failure::machine(format!("could not listen on {listen}"), error))?;
+    let server = server.map_err(|error| {
+        Failure::machine(
+            format!("could not listen on {listen}"),
+            format!("{error}; --listen chooses another address and port"),
+        )
+    })?;
     if session.production {
         output::notice(session.quiet, "this is production: each purchase costs money");
     }

@@ -64,7 +64,7 @@ pub(super) fn run(
     if args.once {
         worker.run_until_idle().map_err(failed)?;
     } else {
-        let text = format!("working on {}; intents to be done: {waiting}", path.display());
+        let text = format!("working on {}; intents to carry out: {waiting}", path.display());
         output::notice(quiet, &text);
         run_watched(&worker, &outbox).map_err(failed)?;
     }
@@ -87,7 +87,8 @@ fn run_watched(worker: &AnyWorker, outbox: &Outbox) -> Result<(), OutboxError> {
                 if now != paused {
                     output::notice(
                         false,
-                        &now.as_ref().map_or_else(|| "going on".to_owned(), |why| paused_text(why)),
+                        &now.as_ref()
+                            .map_or_else(|| "no longer paused".to_owned(), |why| paused_text(why)),
                     );
                     paused = now;
                 }
@@ -170,10 +171,12 @@ impl Told {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         match (counts.paused, count(&self.unresolved), count(&self.refused)) {
             _ if !once => Ok(()),
-            (Some(why), ..) => Err(Failure::Machine(format!("the outbox is {}", paused_text(&why)))),
+            (Some(why), ..) => {
+                Err(Failure::Machine(format!("the outbox is {}", paused_text(&why))))
+            }
             (None, 1.., _) => Err(Failure::Unknown(
-                "a person has to look at intents: `oneclick outbox list --status unresolved` lists \
-                 them, and `oneclick outbox show KEY` says what to do"
+                "a person has to look at the unresolved intents: `oneclick outbox list --status \
+                 unresolved` lists them, and `oneclick outbox show KEY` says what to do"
                     .to_owned(),
                 None,
             )),

@@ -232,9 +232,9 @@ To look at one of them:
   oneclick track ID
 If one of them is the purchase:
   oneclick outbox --database shop.db resolve order-1 --bought-as ID
-If you have made sure that none of them is, to have it bought:
+If you have made sure that none of them is, to buy it:
   oneclick outbox --database shop.db retry order-1
-To give it up; what was bought for it stays bought:
+To drop it; what was bought for it stays bought:
   oneclick outbox --database shop.db drop order-1
 
 "#]],
@@ -328,7 +328,7 @@ fn a_running_worker_says_that_it_is_paused() {
     shop.run_ok(&["pause"]);
     assert!(next().starts_with("paused (a person paused it); "));
     shop.run_ok(&["resume"]);
-    assert_eq!(next(), "going on\n");
+    assert_eq!(next(), "no longer paused\n");
     signal(&worker, "-INT");
     assert_eq!(worker.wait().unwrap().code(), Some(0));
 }
@@ -347,7 +347,7 @@ fn a_refused_intent_is_3_and_can_be_tried_again() {
     signal(&worker, "-TERM");
     worker.wait().unwrap();
     let shown = shop.run_ok(&["show", "order-1"]);
-    assert!(shown.contains("\nTo have it tried again, once the reason is gone:\n"), "{shown}");
+    assert!(shown.contains("\nTo try it again, once the reason is gone:\n"), "{shown}");
     server.emulator().clear_faults();
     shop.run_ok(&["retry", "order-1"]);
     shop.settle("order-1");
@@ -409,7 +409,7 @@ fn a_database_without_an_outbox_stays_as_it_is() {
     let before = std::fs::read(&shop).unwrap();
     let none = run(&shop);
     assert_eq!(none.code, 2);
-    assert!(none.stderr.contains("shop.db has no outbox: name the database"), "{}", none.stderr);
+    assert!(none.stderr.contains("shop.db has no outbox: give --database"), "{}", none.stderr);
     assert_eq!(std::fs::read(&shop).unwrap(), before);
     std::fs::write(&shop, "no database at all, but a text that is long enough").unwrap();
     assert_eq!(run(&shop).code, 1);
@@ -450,7 +450,7 @@ fn without_a_database_it_is_the_outbox_of_the_account() {
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/whoami"));
     let blind = setup.run(&["outbox", "counts"]);
     assert_eq!((blind.code, blind.stdout), (0, counts.clone()), "{}", blind.stderr);
-    assert!(blind.stderr.contains("this is the only outbox of this API: "), "{}", blind.stderr);
+    assert!(blind.stderr.contains("using the only outbox of this API: "), "{}", blind.stderr);
     server.emulator().clear_faults();
 
     setup.key = "test_another";
@@ -459,7 +459,7 @@ fn without_a_database_it_is_the_outbox_of_the_account() {
     server.emulator().inject(FaultRule::new(Fault::ServerError).on("/v1/whoami"));
     let blind = setup.run(&["outbox", "counts"]);
     assert_eq!(blind.code, 2);
-    assert!(blind.stderr.contains("has several outboxes: name one"), "{}", blind.stderr);
+    assert!(blind.stderr.contains("has several outboxes: choose one"), "{}", blind.stderr);
 
     let local = setup.run_ok(&["--local", "outbox", "counts"]);
     assert!(local.contains("paused      no\n"), "{local}");
@@ -473,9 +473,12 @@ fn an_order_is_taken_back() {
     shop.settle("order-1");
     assert_eq!(shop.status("order-1"), Status::Bought);
     shop.order("order-2");
-    assert_eq!(shop.run_ok(&["cancel", "order-2"]), "order-2: dropped, and not sent any more\n");
+    assert_eq!(
+        shop.run_ok(&["cancel", "order-2"]),
+        "order-2: dropped: nothing is sent for it any more\n"
+    );
     let cancelling = shop.run_ok(&["cancel", "order-1"]);
-    assert_eq!(cancelling, "order-1: cancelled by the next worker\n");
+    assert_eq!(cancelling, "order-1: cancelling: the next worker cancels it\n");
     shop.settle("order-1");
     assert_eq!(shop.status("order-1"), Status::Cancelled);
     let emulator = server.emulator();
@@ -498,7 +501,10 @@ fn what_stands_twice_is_shown_with_the_command_that_cancels_it() {
     let audit = shop.run_ok(&["audit"]);
     let ids = ["  U1-2026-11-28T12:00:00.001Z", "  U1-2026-11-28T12:20:00.001Z"];
     let lines: Vec<_> = audit.lines().collect();
-    assert_eq!(lines[..3], ["order-1: bought, and these stand:", ids[0], ids[1]]);
+    assert_eq!(
+        lines[..3],
+        ["order-1: bought, and these impacts are not cancelled:", ids[0], ids[1]]
+    );
     assert_eq!(lines[3], "To cancel all but one of them:");
     assert!(lines[4].ends_with(" cancel ID"), "{audit}");
     let json: Value = serde_json::from_str(&shop.run_ok(&["audit", "--json"])).unwrap();

@@ -57,10 +57,10 @@ const BOUNDARIES: [&str; 9] = [
     "claimed, before a permit is asked for",
     "permitted, before the last look at the clock",
     "after the last look at the clock, before the bytes leave",
-    "sent, before the answer is read",
-    "answered, before the outcome is written",
+    "sent, before the response is read",
+    "response read, before the outcome is written",
     "before a look",
-    "looked, before the answer is read",
+    "looked, before the response is read",
     "after the outcome is written",
 ];
 

@@ -449,7 +449,7 @@ fn environment_variables_choose_key_and_base_url() {
     assert_eq!(api(Some("test_1"), None).unwrap(), "https://sandbox.1clickimpact.com");
     assert_eq!(api(Some("live_1"), None).unwrap(), "https://api.1clickimpact.com");
     assert_eq!(api(Some("old"), Some("https://x.y")).unwrap(), "https://x.y");
-    assert_eq!(api(None, None).unwrap_err(), "ONECLICK_API_KEY is not set");
+    assert_eq!(api(None, None).unwrap_err(), "ONECLICK_API_KEY is not set: set it to your API key");
     // An empty variable is a mistake, and ignoring it could send the key elsewhere.
     assert_eq!(api(Some(""), None).unwrap_err(), "ONECLICK_API_KEY is set but empty");
     assert_eq!(api(Some("test_1"), Some("")).unwrap_err(), "ONECLICK_BASE_URL is set but empty");

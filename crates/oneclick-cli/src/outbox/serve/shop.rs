@@ -170,7 +170,7 @@ impl Shop {
         let reasons: Vec<_> = reasons.into_iter().flatten().collect();
         let text = format!(
             "the purchase with the key {key:?} is stored and still being settled: send the same \
-             request again, and add `Prefer: wait=20` to have it wait so many seconds"
+             request again, with `Prefer: wait=20` to wait up to 20 seconds for the receipt"
         );
         let text = [vec![text], reasons].concat().join("; ");
         Refusal::keyed(StatusCode::CONFLICT, text, entry.status).retry_after(SOON)
@@ -282,7 +282,7 @@ fn purchase(request: &Request<Vec<u8>>) -> Result<Purchase, String> {
     };
     // An error of serde_json can quote the body.
     read().map_err(|_: serde_json::Error| {
-        format!("the body is not one of {action}: this version does not know all of its fields")
+        format!("the body cannot be stored as a purchase of {action}: this version does not know all of its fields")
     })
 }
 
