@@ -19,7 +19,7 @@ use crate::interrupt;
 use crate::output;
 use crate::probe::Known;
 use crate::session::Session;
-use crate::shell::intent_option;
+use crate::shell::{self, intent_option};
 
 /// Added to the time until an outcome can be known: a server's `Date` has whole seconds,
 /// so either reading of it is off by up to one.
@@ -77,6 +77,11 @@ pub(crate) fn run(
         None if args.looks_first() => Some(buying.remembered.looked_for()?),
         None => None,
         Some(Stage::Open(state)) => Some(state),
+        Some(Stage::Stored(existed)) if !args.looks_first() => {
+            let machine = VerifiedPurchase::look_first(&intent, purchase, existed)?;
+            return buying.finish(machine, None);
+        }
+        Some(Stage::Stored(_)) => Some(buying.remembered.looked_for()?),
         Some(Stage::Bought(bought)) => return buying.bought_before(&intent, bought),
         Some(Stage::Cancelled(ids)) => return Err(buying.cancelled(&ids)),
     };
@@ -166,8 +171,13 @@ impl Buying<'_> {
                     *bought.receipt = shown;
                     self.remembered.correct(&bought);
                 }
-                let text = format!("{by_earlier} and not cancelled since; this run bought nothing");
-                output::notice(self.session.quiet, &text);
+                let since = if bought.is_to_be_cancelled {
+                    "; a person cancelled it, and `oneclick outbox work` does so"
+                } else {
+                    " and not cancelled since"
+                };
+                let text = format!("{by_earlier}{since}; this run bought nothing");
+                output::notice(self.session.quiet && !bought.is_to_be_cancelled, &text);
             }
             Standing::Cancelled(ids) => {
                 self.remembered.cancelled(&bought, &ids);
@@ -244,11 +254,12 @@ impl Buying<'_> {
 
     fn cancelled(&self, ids: &[ImpactId]) -> Failure {
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        let named =
+            if ids.is_empty() { String::new() } else { format!(" as {}", ids.join(" and ")) };
         Failure::Cancelled(format!(
-            "intent {} was bought as {} and cancelled since; this run bought nothing; to buy it \
+            "intent {} was bought{named} and cancelled since; this run bought nothing; to buy it \
              again, use another --intent",
             self.name,
-            ids.join(" and "),
         ))
     }
 
@@ -310,6 +321,7 @@ impl Buying<'_> {
                         break None;
                     }
                     let state = sent.state();
+                    self.remembered.renew(Duration::ZERO)?;
                     if buys || state.sends() > 0 && saved.as_ref() != Some(state) {
                         let purchase = buys.then_some(&mut request);
                         let remembered = self.remembered.save(state, purchase);
@@ -336,6 +348,7 @@ impl Buying<'_> {
                     sent.finish(result, transport.now())
                 }
                 Step::Wait(wait, waiting) => {
+                    self.remembered.renew(wait)?;
                     transport.sleep(wait);
                     waiting.wake(transport.now())
                 }
@@ -360,7 +373,8 @@ impl Buying<'_> {
                 return Err(Failure::Unknown(text, None));
             }
             Some(Status::Cancelling) => {
-                let text = "a person cancelled it meanwhile: a worker of the outbox is to do so";
+                let text =
+                    "warning: a person cancelled it meanwhile; `oneclick outbox work` does so";
                 output::notice(false, text);
             }
             _ => {}
@@ -401,21 +415,22 @@ impl Buying<'_> {
     /// Says what may have been sent and when, and since when its absence counts.
     fn absent(&self, state: &PurchaseState) -> String {
         let times = match state.sends() {
-            1 => "once".to_owned(),
-            sends => format!("{sends} times"),
+            1 => "may have been sent once".to_owned(),
+            sends => format!("may have been sent {sends} times"),
         };
         let (first, last) = (state.earliest_send().map(time_text), state.latest_send());
-        let when = match (first, last.map(time_text)) {
-            (Some(first), Some(last)) => format!("between {first} and {last}"),
-            (Some(first), None) => format!("after {first}"),
-            (None, Some(last)) => format!("before {last}"),
-            (None, None) => "at an unknown time".to_owned(),
+        let sent = match (first, last.map(time_text)) {
+            (Some(first), Some(last)) => format!("{times} between {first} and {last}"),
+            (Some(first), None) => format!("{times} after {first}"),
+            // Nothing is known of it.
+            (None, Some(last)) => format!("may have been sent by another machine before {last}"),
+            (None, None) => "may have been sent by another machine".to_owned(),
         };
         let settle = TimeDelta::seconds(self.settle().into());
         let shown = last.map(|last| last.checked_add_signed(settle).map(time_text));
         let shown = shown.map_or_else(|| "now".to_owned(), Option::unwrap_or_default);
         format!(
-            "intent {} may have been sent {times} {when}; its record should have appeared by \
+            "intent {} {sent}; its record should have appeared by \
              {shown}, but there is none",
             self.name,
         )
@@ -445,7 +460,16 @@ impl Buying<'_> {
             )
         };
         let because = because(error.as_ref());
-        let text = format!("it is not known yet whether it was bought{because}; {when}");
+        let unnamed = if self.args.intent.is_none() && state.may_send() {
+            let name = shell::word(&self.name);
+            format!(
+                "; so does a worker of this outbox, unless `oneclick outbox cancel {name}` gives \
+                 it up"
+            )
+        } else {
+            String::new()
+        };
+        let text = format!("it is not known yet whether it was bought{because}; {when}{unnamed}");
         Failure::Unknown(text, error)
     }
 

@@ -27,9 +27,6 @@ const POLL: Duration = Duration::from_millis(50);
 /// How many intents are read at a time.
 const PAGE: u32 = 1_000;
 
-/// What to do about an outbox that cannot be used: it has all intents of the account.
-const OUTBOX_ADVICE: &str = "restore it; or move it away, and from then on add --look-first to \
-                             every intent that it may have";
 /// What to do about the file of one intent.
 const FILE_ADVICE: &str = "move it away and add --look-first";
 
@@ -50,6 +47,9 @@ pub(crate) struct Remembered {
 pub(crate) enum Stage {
     /// A purchase may have been sent, and its outcome is not known yet.
     Open(PurchaseState),
+    /// It was stored this long ago, at least, and nothing was noted since: the outbox may have
+    /// been restored from a backup.
+    Stored(Duration),
     Bought(Bought),
     /// Bought, and cancelled since.
     Cancelled(Vec<ImpactId>),
@@ -61,6 +61,8 @@ pub(crate) struct Bought {
     pub(crate) receipt: Box<Receipt>,
     /// With it, the purchase can be looked for once more.
     pub(crate) state: PurchaseState,
+    /// Whether a worker is to cancel it.
+    pub(crate) is_to_be_cancelled: bool,
 }
 
 /// Why a purchase must not leave.
@@ -70,6 +72,8 @@ enum Denied {
     Cancelled,
     /// A worker has the intent.
     Taken,
+    /// Another process has stored the intent since this run began.
+    Changed,
 }
 
 impl Remembered {
@@ -85,10 +89,7 @@ impl Remembered {
         let path = session.outbox_of(account);
         let existed = fs::symlink_metadata(&path).is_ok();
         let opened = Opened::of(session, account).map_err(|failure| match failure {
-            Failure::Machine(problem) if named && existed => unusable(&problem, OUTBOX_ADVICE),
-            Failure::Machine(problem) if existed => {
-                Failure::Machine(format!("{problem}; {OUTBOX_ADVICE}"))
-            }
+            Failure::Machine(problem) if named && existed => unusable(&problem, ""),
             failure => failure,
         })?;
         let bound = opened.outbox.bind(session.client.api().base_url(), account);
@@ -96,8 +97,10 @@ impl Remembered {
         let account = account.user_id.as_str().to_owned();
         let intent = Intent::new(&account, name);
         let file = session.intents.join(format!("{}.json", intent.marker()));
-        let lock = named.then(|| lock(&file, session.quiet)).transpose()?;
-        take_over(&opened.outbox, &session.intents, &account, &file);
+        // Beside the database itself, which may be shared under several names.
+        let folder = fs::canonicalize(&opened.path).unwrap_or_else(|_| opened.path.clone());
+        let locked = folder.with_file_name(format!("{}.lock", intent.marker()));
+        let lock = named.then(|| lock(&locked, session.quiet)).transpose()?;
         let this = Self {
             opened,
             account,
@@ -170,6 +173,7 @@ impl Remembered {
         loop {
             let entry = outbox.find(&self.account, &self.name);
             let Some(entry) = entry.map_err(|error| self.unknown(error))? else { return Ok(None) };
+            // From here on, this run has it or knows what became of it.
             // Also once the purchase was erased.
             match outbox.enqueue(&self.account, &self.name, self.purchase.clone()) {
                 Err(OutboxError::OtherPurchase { .. }) => return Err(self.other_purchase(&entry)),
@@ -195,8 +199,10 @@ impl Remembered {
             match self.take() {
                 Ok(true) => {
                     let hold = self.hold.borrow();
-                    let state = hold.as_ref().and_then(Hold::state);
-                    return Ok(state.cloned().map(Stage::Open));
+                    return Ok(hold.as_ref().map(|hold| match hold.state() {
+                        Some(state) => Stage::Open(state.clone()),
+                        None => Stage::Stored(hold.existed()),
+                    }));
                 }
                 // It may have been bought meanwhile.
                 Ok(false) | Err(OutboxError::WrongStatus { .. }) => {}
@@ -215,7 +221,12 @@ impl Remembered {
             Some(state) => state,
             None => self.looked_for()?,
         };
-        Ok(Stage::Bought(Bought { number: entry.id, receipt: Box::new(receipt), state }))
+        Ok(Stage::Bought(Bought {
+            number: entry.id,
+            receipt: Box::new(receipt),
+            state,
+            is_to_be_cancelled: entry.status == Status::Cancelling,
+        }))
     }
 
     /// The state of a purchase that another process may have made.
@@ -240,8 +251,17 @@ impl Remembered {
         purchase: Option<&mut Request<Vec<u8>>>,
     ) -> Result<(), Failure> {
         let saved = || -> Result<Result<(), Denied>, OutboxError> {
-            if self.hold.borrow().is_none() && !self.take()? {
-                return Ok(Err(Denied::Taken));
+            if self.hold.borrow().is_none() {
+                match self.take() {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Err(Denied::Taken)),
+                    Err(OutboxError::WrongStatus { .. }) => return Ok(Err(Denied::Changed)),
+                    Err(error) => return Err(error),
+                }
+                // Nothing was stored when this run began, so it knows of nothing.
+                if self.hold.borrow().as_ref().is_some_and(|hold| !hold.is_new()) {
+                    return Ok(Err(Denied::Changed));
+                }
             }
             let mut hold = self.hold.borrow_mut();
             let Some(hold) = hold.as_mut() else { return Ok(Err(Denied::Taken)) };
@@ -264,17 +284,50 @@ impl Remembered {
                 "the outbox is paused ({why}), so this run sent nothing; `oneclick outbox resume` \
                  lets it go on",
             ))),
+            Ok(Err(Denied::Cancelled)) if state.sends() > 1 => Err(Failure::Unknown(
+                format!(
+                    "intent {} was not found, and a person cancelled it: this run sent nothing; \
+                     if it was bought after all, `oneclick outbox work` finds that out and \
+                     cancels it",
+                    self.name,
+                ),
+                None,
+            )),
             Ok(Err(Denied::Cancelled)) => Err(Failure::Usage(format!(
                 "a person cancelled intent {}, so this run sent nothing; to buy it, use another \
                  --intent",
                 self.name,
             ))),
-            Ok(Err(Denied::Taken)) => Err(Failure::Unknown(
-                format!("a worker has intent {} now, and may buy it", self.name),
+            Ok(Err(Denied::Changed)) => Err(Failure::Unknown(
+                format!(
+                    "another process has worked on intent {} since this run began, so this run \
+                     sent nothing; run the same command again to find out",
+                    self.name,
+                ),
                 None,
             )),
+            Ok(Err(Denied::Taken)) => Err(self.taken()),
             Err(error) => Err(self.opened.failure(error)),
         }
+    }
+
+    /// Called before each request and each wait: keeps the intent from workers until after it.
+    pub(crate) fn renew(&self, wait: Duration) -> Result<(), Failure> {
+        match self.hold.borrow_mut().as_mut().map(|hold| hold.renew(wait)) {
+            None | Some(Ok(true)) => Ok(()),
+            Some(Ok(false)) => Err(self.taken()),
+            // The outcome is not known then, if something was sent.
+            Some(Err(error)) => Err(self.unknown(error)),
+        }
+    }
+
+    fn taken(&self) -> Failure {
+        let text = format!(
+            "a worker of the outbox has intent {} now, and may buy it; run the same command again \
+             to find out",
+            self.name,
+        );
+        Failure::Unknown(text, None)
     }
 
     /// Writes what became of the purchase, and returns the status of the intent then. If that
@@ -289,10 +342,10 @@ impl Remembered {
             Outcome::Confirmed(_) | Outcome::Cancelled(_) => (false, true),
             _ => (false, false),
         };
-        // Nobody asks for what the user did not name, once it is known.
-        if nothing || done && self.lock.is_none() {
-            // If it stays, the next run looks for the purchase before it buys.
-            let _ = hold.forget();
+        // Nobody asks for what the user did not name, once it is known. If it stays, the next run
+        // looks for the purchase before it buys.
+        let is_over = nothing || done && self.lock.is_none();
+        if is_over && hold.forget().unwrap_or(true) {
             return None;
         }
         let finished = hold.finish(outcome);
@@ -330,7 +383,7 @@ impl Remembered {
 
     /// The intent is there and cannot be used.
     fn unknown(&self, error: impl fmt::Display) -> Failure {
-        unusable(&format!("{}: {error}", self.opened.path.display()), OUTBOX_ADVICE)
+        unusable(&format!("{}: {error}", self.opened.path.display()), "")
     }
 
     /// Where it is remembered.
@@ -344,8 +397,10 @@ impl Drop for Remembered {
     fn drop(&mut self) {
         let Some(hold) = self.hold.take() else { return };
         let is_unsent = hold.is_new() && hold.state().is_none();
-        let gone = if is_unsent { hold.forget().map(|_| ()) } else { hold.let_go().map(|_| ()) };
-        if let Err(error) = gone {
+        if is_unsent && hold.forget().unwrap_or(false) {
+            return;
+        }
+        if let Err(error) = hold.let_go() {
             self.not_remembered(false, error);
         }
     }
@@ -353,7 +408,8 @@ impl Drop for Remembered {
 
 /// What remembers the intent cannot be used, so the intent may have been bought.
 fn unusable(problem: &str, advice: &str) -> Failure {
-    let text = format!("the intent may have been bought before, and {problem}; {advice}");
+    let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
+    let text = format!("the intent may have been bought before, and {problem}{advice}");
     Failure::Unknown(text, None)
 }
 
@@ -364,7 +420,7 @@ fn waits(quiet: bool) {
 /// Locks an intent for this run, and waits until no other run has it.
 fn lock(path: &Path, quiet: bool) -> Result<fs::File, Failure> {
     let lock = || -> io::Result<fs::File> {
-        let lock = fs::File::create(path.with_extension("lock"))?;
+        let lock = fs::File::create(path)?;
         for _ in 0..20 {
             match FileExt::try_lock(&lock) {
                 Ok(()) => return Ok(lock),
@@ -377,7 +433,6 @@ fn lock(path: &Path, quiet: bool) -> Result<fs::File, Failure> {
         Ok(lock)
     };
     lock().map_err(|error| {
-        let path = path.with_extension("lock");
         unusable(&format!("{} cannot be locked: {error}", path.display()), "make it writable")
     })
 }
@@ -454,13 +509,12 @@ impl File {
     }
 }
 
-/// Takes over the files of the account's other intents. One that cannot be used stays, and so
-/// does one on which a run of an earlier version works.
-fn take_over(outbox: &Outbox, folder: &Path, account: &str, except: &Path) {
+/// Takes over the files of the account's intents. One that cannot be used stays, and so does one
+/// on which a run of an earlier version works.
+pub(crate) fn take_over(outbox: &Outbox, folder: &Path, account: &str) {
     let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files: Vec<PathBuf> = paths
-        .filter(|path| path != except && path.extension().is_some_and(|end| end == "json"))
-        .collect();
+    let files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
     for path in files {
         let Ok(lock) = fs::File::create(path.with_extension("lock")) else { continue };
         if FileExt::try_lock(&lock).is_err() {

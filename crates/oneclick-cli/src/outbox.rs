@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs4::FileExt;
-use oneclick_outbox::rusqlite::{Connection, OpenFlags};
+use oneclick_outbox::rusqlite::{Connection, ErrorCode, OpenFlags};
 use oneclick_outbox::{Bought, Counts, Entry, Event, Outbox, OutboxError, Status};
 use oneclick_ureq::{Account, Impact, ImpactId, UnresolvedReason};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::args::{Database, Format, FormatArgs, Global, Named, OutboxCommand};
 use crate::buy;
 use crate::failure::{Failure, explain};
+use crate::intents;
 use crate::output::{self, Printer};
 use crate::session::Session;
 use crate::shell;
@@ -125,13 +126,23 @@ impl Opened {
     /// Opens the outbox of an account in the user's folder, and creates it if it is missing.
     pub(crate) fn of(session: &Session, account: &Account) -> Result<Self, Failure> {
         let path = session.outbox_of(account);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| could_not_create(&path, error))?;
+        }
         create(&path)?;
         match open(&path) {
-            Ok(outbox) => Ok(Self { outbox, path }),
-            Err(OutboxError::NoTables) => Err(Failure::machine(
-                path.display(),
-                "it is damaged: it has no tables of an outbox",
-            )),
+            Ok(outbox) => {
+                intents::take_over(&outbox, &session.intents, account.user_id.as_str());
+                Ok(Self { outbox, path })
+            }
+            Err(error) if is_damaged(&error) => {
+                let problem = match error {
+                    OutboxError::NoTables => "it has no tables of an outbox".to_owned(),
+                    error => error.to_string(),
+                };
+                let path = path.display();
+                Err(Failure::Machine(format!("{path} is damaged: {problem}; {DAMAGED_ADVICE}")))
+            }
             Err(error) => Err(failure(&path, error)),
         }
     }
@@ -149,6 +160,27 @@ impl Opened {
     pub(crate) fn failure(&self, error: OutboxError) -> Failure {
         failure(&self.path, error)
     }
+}
+
+/// What to do about a damaged outbox of the command's own: it has all intents of the account.
+const DAMAGED_ADVICE: &str = "restore it; or end all `oneclick outbox` commands, move it away \
+                              together with the file that has its name and `-journal`, and from \
+                              then on add --look-first to every intent that it may have";
+
+/// Whether the file is no database or has no outbox, and not only busy, full or forbidden.
+fn is_damaged(error: &OutboxError) -> bool {
+    match error {
+        OutboxError::NoTables => true,
+        OutboxError::Database(error) => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+        _ => false,
+    }
+}
+
+fn could_not_create(path: &Path, error: impl fmt::Display) -> Failure {
+    Failure::machine(format!("could not create {}", path.display()), error)
 }
 
 /// Opens a database that is there.
@@ -171,22 +203,31 @@ fn create(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let prepare = || -> io::Result<fs::File> {
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let lock = fs::File::create(path.with_extension("lock"))?;
         FileExt::lock(&lock)?;
         Ok(lock)
     };
-    let failed = |error: &dyn fmt::Display| {
-        Failure::machine(format!("could not create {}", path.display()), error)
-    };
-    let _lock = prepare().map_err(|error| failed(&error))?;
+    let _lock = prepare().map_err(|error| could_not_create(path, error))?;
     if exists() {
         return Ok(());
     }
+    // SQLite would apply it to the new database.
+    for ending in ["-journal", "-wal"] {
+        let mut left = path.as_os_str().to_owned();
+        left.push(ending);
+        if fs::symlink_metadata(&left).is_ok() {
+            let problem = format!(
+                "{} belongs to an outbox that is not there any more: move it to where that is",
+                Path::new(&left).display(),
+            );
+            return Err(could_not_create(path, problem));
+        }
+    }
     let new = path.with_extension("new");
-    create_private(&new).map_err(|error| failed(&error))?;
-    Outbox::open(&new).map_err(|error| failed(&error))?;
-    fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(|error| failed(&error))
+    create_private(&new).map_err(|error| could_not_create(path, error))?;
+    Outbox::open(&new).map_err(|error| could_not_create(path, error))?;
+    let named = fs::rename(&new, path).and_then(|()| sync_folder(path));
+    named.map_err(|error| could_not_create(path, error))
 }
 
 /// Creates a file that only its owner can read: it holds personal data.

@@ -134,8 +134,7 @@ fn in_header(text: &str) -> Option<HostName> {
 fn misdirected(host: &HostName) -> Problem {
     Problem::invalid(format!(
         "this server does not answer to the host {host}, only to loopback names such as \
-         localhost and 127.0.0.1: start it with `--allow-host {host}` (in Rust, \
-         `Server::builder().allow_host(name)`)"
+         localhost and 127.0.0.1: start it with `--allow-host {host}`"
     ))
     .status(StatusCode::MISDIRECTED_REQUEST)
 }

@@ -111,18 +111,9 @@ impl<'a> Carried<'a> {
             }
             Some(state) if is_fresh => VerifiedPurchase::resume(intent, purchase, state.clone()),
             None if is_fresh => VerifiedPurchase::new(intent, purchase),
-            _ => VerifiedPurchase::look_first(intent, purchase, self.existed()),
+            _ => VerifiedPurchase::look_first(intent, purchase, existed(self.store, &self.held)),
         }?;
         Ok(machine.policy(self.terms.policy.patience(Duration::ZERO)))
-    }
-
-    /// For how long the intent has existed, at least.
-    fn existed(&self) -> Duration {
-        // The time of day may have been corrected since.
-        const CORRECTION: Duration = Duration::from_secs(86_400);
-        let now = self.store.now().since_boot;
-        let age = self.held.enqueued.map(|enqueued| now.saturating_sub(enqueued));
-        age.unwrap_or_else(|| self.held.wall_age.saturating_add(CORRECTION))
     }
 
     /// Called before each request: asks for a permit if it may buy, and extends the lease.
@@ -411,6 +402,15 @@ pub(crate) fn audited(settled: Settled, status: Status) -> Option<Audited> {
             outcome => Audited::Nothing(outcome.to_string()),
         },
     })
+}
+
+/// For how long an intent has existed, at least.
+pub(crate) fn existed(store: &Store, held: &Held) -> Duration {
+    // The time of day may have been corrected since.
+    const CORRECTION: Duration = Duration::from_secs(86_400);
+    let now = store.now().since_boot;
+    let age = held.enqueued.map(|enqueued| now.saturating_sub(enqueued));
+    age.unwrap_or_else(|| held.wall_age.saturating_add(CORRECTION))
 }
 
 /// What an outcome means for its intent.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Request;
 use oneclick_proto::{ImpactId, Outcome, Purchase, PurchaseState, Receipt, SendBy};
 
-use crate::carry::{as_it_was, conclusion};
+use crate::carry::{as_it_was, conclusion, existed};
 use crate::error::OutboxError;
 use crate::intent::{Answer, Bought, Status};
 use crate::outbox::Outbox;
@@ -161,9 +161,33 @@ impl Hold {
         let permit = self.store.permit(&self.held, state, LEASE)?;
         if permit == Permit::Granted {
             self.held.state = Some(state.clone());
+            self.held.until = self.store.now().since_boot.saturating_add(LEASE);
             self.was_permitted = true;
         }
         Ok(permit)
+    }
+
+    /// For how long the intent has existed, at least: how far to look back if it is not new and
+    /// no state is stored, as in a restored backup.
+    #[must_use]
+    pub fn existed(&self) -> Duration {
+        existed(&self.store, &self.held)
+    }
+
+    /// Holds the intent until a minute after a `wait`, if more than half of the time is over.
+    /// Call this before each request and each wait. Returns `false` if another worker has the
+    /// intent now.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn renew(&mut self, wait: Duration) -> Result<bool, OutboxError> {
+        let now = self.store.now().since_boot;
+        if self.held.until.saturating_sub(now) > wait.saturating_add(LEASE / 2) {
+            return Ok(true);
+        }
+        let lease = LEASE.saturating_add(wait);
+        self.held.until = now.saturating_add(lease);
+        self.store.renew(&self.held, lease)
     }
 
     /// Stores the state before a request that buys nothing. Returns `false` if another worker has
@@ -200,11 +224,12 @@ impl Hold {
 
     /// Removes the intent, and everything that happened to it: another purchase can use its key
     /// then. Call this only if it is certain that nothing was bought for it, or if its key is
-    /// never used again. Returns `false` if another worker has it now.
+    /// never used again. Returns `false`, and removes nothing, if another worker has it now or if
+    /// a person has cancelled it: then [`finish`](Self::finish) it.
     ///
     /// # Errors
     /// The database fails.
-    pub fn forget(self) -> Result<bool, OutboxError> {
+    pub fn forget(&self) -> Result<bool, OutboxError> {
         self.store.forget(&self.held)
     }
 

@@ -306,7 +306,7 @@ fn look_only_finds_what_was_bought_and_sends_nothing_otherwise() {
     assert!(pending.stderr.contains(" seconds) on, "), "{}", pending.stderr);
     sleep(Duration::from_secs(5));
     let words = [
-        "error: not found: intent order-1 may have been sent 2 times before 20",
+        "error: not found: intent order-1 may have been sent by another machine before 20",
         " UTC; its record should have appeared by 20",
         "UTC, but there is none; this run sent nothing; if you are sure that no other machine is \
          working on it, the same command with `--intent order-1 --buy-anyway` instead of \
@@ -351,7 +351,7 @@ fn look_first_sends_nothing_without_buy_anyway() {
     fails_with(&setup.run(&look), 4, &["finds out, and sends nothing"]);
     sleep(Duration::from_secs(5));
     let words = [
-        "error: not found: intent order-1 may have been sent 2 times before 20",
+        "error: not found: intent order-1 may have been sent by another machine before 20",
         "this run sent nothing; if you are sure that no other machine is working on it, the same \
          command with `--intent order-1 --buy-anyway` buys it",
     ];

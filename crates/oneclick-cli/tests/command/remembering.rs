@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use oneclick_emulator::{Fault, FaultRule, Server};
-use oneclick_outbox::Status;
 use oneclick_outbox::rusqlite::Connection;
-use oneclick_ureq::Intent;
+use oneclick_outbox::{Outbox, Status};
+use oneclick_ureq::{Intent, PlantTree, Trees};
 use serde_json::json;
 
 use super::support::{Setup, bought, cancel_latest, finished, wait_until_bought};
@@ -78,7 +78,12 @@ fn an_outbox_that_cannot_be_used_may_have_the_intent() {
             assert_eq!((done.code, &*done.stdout), (4, ""), "{}", done.stderr);
             let words = "error: the intent may have been bought before, and ";
             assert!(done.stderr.starts_with(words), "{}", done.stderr);
-            assert!(done.stderr.contains("; restore it; or move it away"), "{}", done.stderr);
+            assert!(
+                done.stderr
+                    .contains("; restore it; or end all `oneclick outbox` commands, move it away"),
+                "{}",
+                done.stderr
+            );
         }
     }
     fs::write(&path, &whole).unwrap();
@@ -328,4 +333,86 @@ fn the_doctor_checks_that_purchases_can_be_remembered() {
     assert!(doctor.stdout.contains("\nok     account: "), "{}", doctor.stdout);
     assert_eq!(setup.run(&INTENT).code, 1);
     assert_eq!(bought(&server), 0);
+}
+
+/// A worker with the account's own namespace, or a run in another home with the same database.
+#[test]
+fn an_intent_that_another_process_stores_meanwhile_is_not_bought_as_new() {
+    let late = FaultRule::new(Fault::LateResponse { millis: 1_500 }).on("/v1/whoami");
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    setup.run_ok(&["plant", "1", "--intent", "order-0"]);
+    let account = setup.intents()[0].namespace.clone();
+    server.emulator().inject(late);
+    let child = setup.command(&INTENT).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    // It has found no intent, and asks for the server's time.
+    thread::sleep(Duration::from_millis(2_200));
+    let outbox = Outbox::open(setup.outboxes().remove(0)).unwrap();
+    outbox.enqueue(&account, "order-1", PlantTree::new(Trees::of::<5>())).unwrap();
+    let done = finished(&child.unwrap().wait_with_output().unwrap());
+    assert_eq!((done.code, bought(&server)), (4, 1), "{}", done.stderr);
+    assert!(done.stderr.contains("another process has worked on intent order-1"));
+}
+
+#[test]
+fn a_cancellation_during_a_purchase_is_not_forgotten() {
+    let late = FaultRule::new(Fault::LateResponse { millis: 2_000 }).on("/v1/plant_tree");
+    let server = Server::builder().fault(late.times(1)).start().unwrap();
+    let setup = Setup::at(&server);
+    // Without --intent, what was bought is not remembered otherwise.
+    let mut command = setup.command(&["plant", "12"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    wait_until_bought(&server);
+    setup.run_ok(&["outbox", "cancel", "--number", "1"]);
+    let done = finished(&child.unwrap().wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("a person cancelled it meanwhile"), "{}", done.stderr);
+    assert_eq!(setup.run(&["outbox", "work", "--once"]).code, 0);
+    assert_eq!(setup.intents()[0].status, Status::Cancelled);
+}
+
+#[test]
+fn a_run_says_that_a_worker_is_to_cancel_what_was_bought() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let first = setup.run_ok(&INTENT);
+    setup.run_ok(&["outbox", "cancel", "order-1"]);
+    let again = setup.run(&INTENT);
+    assert_eq!((again.code, again.stdout), (0, first));
+    assert!(again.stderr.contains("a person cancelled it, and `oneclick outbox work` does so"));
+    assert_eq!(setup.run(&["outbox", "work", "--once"]).code, 0);
+    assert_eq!(setup.run(&INTENT).code, 6);
+}
+
+/// `SQLite` would apply it to the new database.
+#[test]
+fn the_journal_of_an_outbox_that_was_moved_away_is_not_applied_to_a_new_one() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    setup.run_ok(&INTENT);
+    let path = setup.outboxes().remove(0);
+    let mut journal = path.clone().into_os_string();
+    journal.push("-journal");
+    fs::write(&journal, "half a transaction").unwrap();
+    fs::remove_file(&path).unwrap();
+    let done = setup.run(&["plant", "5", "--intent", "order-2"]);
+    assert_eq!((done.code, bought(&server)), (1, 1), "{}", done.stderr);
+    assert!(done.stderr.contains("-journal belongs to an outbox that is not there any more"));
+    assert!(!path.exists());
+    fs::remove_file(&journal).unwrap();
+    setup.run_ok(&["plant", "5", "--intent", "order-2"]);
+}
+
+/// Nothing is wrong with the file, so nobody is told to move it.
+#[test]
+fn an_outbox_that_is_only_busy_is_not_called_damaged() {
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    setup.run_ok(&INTENT);
+    let other = Connection::open(setup.outboxes().remove(0)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let done = setup.run(&INTENT);
+    assert_eq!(done.code, 4, "{}", done.stderr);
+    assert!(done.stderr.contains("database is locked"), "{}", done.stderr);
+    assert!(!done.stderr.contains("damaged"), "{}", done.stderr);
 }

@@ -66,14 +66,15 @@ impl Store {
     }
 
     /// Removes a row that this process holds, with its events; `false` if it is no longer its
-    /// own.
+    /// own, or if a person has cancelled it.
     pub(crate) fn forget(&self, held: &Held) -> Result<bool, OutboxError> {
         self.write(|tx, _| {
-            let is_ours = tx.row(held.id)?.is_some_and(|row| held.is_still(&row));
-            if is_ours {
+            let row = tx.row(held.id)?;
+            let is_removed = row.is_some_and(|row| held.is_still(&row) && !row.cancel);
+            if is_removed {
                 tx.delete(held.id)?;
             }
-            Ok(is_ours)
+            Ok(is_removed)
         })
     }
 

@@ -157,6 +157,42 @@ fn a_process_that_slept_since_its_permit_buys_nothing() {
     assert!(BodyGate::of(&request).take().is_err());
 }
 
+/// A command looks for longer than its lease, in steps.
+#[test]
+fn a_process_that_renews_its_hold_keeps_it() {
+    for renews in [true, false] {
+        let world = World::new("hold-renewed");
+        let outbox = world.process();
+        let mut held = hold(&outbox, false).unwrap();
+        let state = VerifiedPurchase::new(&Intent::new("shop", "order-1"), trees(1)).unwrap();
+        for wait in [0, 40, 0] {
+            if renews {
+                assert!(held.renew(Duration::from_secs(wait)).unwrap());
+            }
+            world.advance(Duration::from_secs(wait.max(29)));
+            let other = world.worker(&outbox).drive(held.id()).unwrap();
+            if other.is_some() {
+                assert!(!renews);
+                break;
+            }
+        }
+        let granted = held.permit(state.state(), &mut Request::new(())).unwrap();
+        assert_eq!(granted == Permit::Granted, renews);
+        assert_eq!(held.renew(LEASE).unwrap(), renews);
+    }
+}
+
+#[test]
+fn what_a_person_cancelled_is_not_forgotten() {
+    let world = World::new("hold-forget");
+    let outbox = world.process();
+    let mut held = hold(&outbox, false).unwrap();
+    let outcome = Outcome::Confirmed(buy(&world, &mut held, "order-1"));
+    outbox.cancel(held.id()).unwrap();
+    assert!(!held.forget().unwrap());
+    assert_eq!(held.finish(&outcome).unwrap(), Status::Cancelling);
+}
+
 #[test]
 fn a_purchase_that_was_cancelled_while_it_was_sent_is_taken_back() {
     let world = World::new("hold-cancelled");
