@@ -79,6 +79,7 @@ const TOOLS: &[Tool] = &[
     tool("clippy", "cargo clippy --version", "", Rustup("component add clippy")),
     PYTHON,
     VALGRIND,
+    tool("PostgreSQL", "pg_lsclusters", "", Debian("postgresql")),
     OLD_RUST,
     NIGHTLY_RUST,
     WASM,

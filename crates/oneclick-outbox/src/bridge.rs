@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response};
 use oneclick_proto::{AsyncTransport, BlockingTransport, TransportError};
 
-use crate::trace::{Context, within};
+use crate::trace::{Context, entered, within};
 
 /// The blocking side of an async transport.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub(crate) async fn bridged<T: AsyncTransport, R: Send + 'static>(
     let thread = thread::spawn(move || {
         // It is dropped at the end, also after a panic.
         let _done: oneshot::Sender<()> = done;
-        context.enter(|| run(bridge))
+        entered(&context, || run(bridge))
     });
     let mut under_way = FuturesUnordered::new();
     poll_fn(|context| {

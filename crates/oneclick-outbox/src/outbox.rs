@@ -16,10 +16,10 @@ use crate::postgres::Postgres;
 use crate::sqlite::{Sqlite, migrate};
 use crate::store::{Enqueued, Store, Written};
 
-/// The intents of one account in an `SQLite` database. It is cheap to clone.
+/// The intents of one account in an SQLite database. It is cheap to clone.
 ///
 /// Several processes may use one database on one machine. Do not put it on a network file
-/// system, where `SQLite`'s locks cannot be relied on.
+/// system, where SQLite's locks cannot be relied on.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     pub(crate) store: Arc<Store>,

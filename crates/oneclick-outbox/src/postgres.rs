@@ -1,7 +1,7 @@
 //! The database PostgreSQL: its tables, and every statement on them.
 //!
 //! No statement has a name and no state outlives a transaction, so that a connection pool in
-//! transaction mode, such as `PgBouncer`, may stand in between. All names are qualified.
+//! transaction mode, such as PgBouncer, may stand in between. All names are qualified.
 
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};

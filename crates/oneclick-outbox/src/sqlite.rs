@@ -1,4 +1,4 @@
-//! The database `SQLite`: its tables, and every statement on them.
+//! The database SQLite: its tables, and every statement on them.
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,10 +4,10 @@
 //! They show the numbers of intents in the outbox. None holds a key or a name.
 
 #[cfg(feature = "tracing")]
-pub(crate) use self::on::{Context, Span, ended, traced, within};
+pub(crate) use self::on::{Context, Span, ended, entered, traced, within};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use self::off::{Context, Span, ended, traced, within};
+pub(crate) use self::off::{Context, Span, ended, entered, traced, within};
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -51,10 +51,10 @@ mod on {
         pub(crate) fn current() -> Self {
             Self(dispatcher::get_default(Dispatch::clone), tracing::Span::current())
         }
+    }
 
-        pub(crate) fn enter<T>(self, run: impl FnOnce() -> T) -> T {
-            dispatcher::with_default(&self.0, || self.1.in_scope(run))
-        }
+    pub(crate) fn entered<T>(context: &Context, run: impl FnOnce() -> T) -> T {
+        dispatcher::with_default(&context.0, || context.1.in_scope(run))
     }
 
     pub(crate) async fn within<F: Future>(context: Context, future: F) -> F::Output {
@@ -88,10 +88,10 @@ mod off {
         pub(crate) fn current() -> Self {
             Self
         }
+    }
 
-        pub(crate) fn enter<T>(self, run: impl FnOnce() -> T) -> T {
-            run()
-        }
+    pub(crate) fn entered<T>(_: &Context, run: impl FnOnce() -> T) -> T {
+        run()
     }
 
     pub(crate) async fn within<F: Future>(_: Context, future: F) -> F::Output {

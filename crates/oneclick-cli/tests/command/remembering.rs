@@ -384,7 +384,7 @@ fn a_run_says_that_a_worker_is_to_cancel_what_was_bought() {
     assert_eq!(setup.run(&INTENT).code, 6);
 }
 
-/// `SQLite` would apply it to the new database.
+/// SQLite would apply it to the new database.
 #[test]
 fn the_journal_of_an_outbox_that_was_moved_away_is_not_applied_to_a_new_one() {
     let server = Server::start().unwrap();

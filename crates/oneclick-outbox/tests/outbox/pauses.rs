@@ -199,18 +199,24 @@ enum Ending {
     Twice,
 }
 
-/// Every boundary between two steps, each length of a pause, and what becomes of an intent.
+/// Every boundary between two steps, each length of a pause, and what becomes of an intent. On a
+/// server, which takes longer, only each seventh stop, unless `ONECLICK_EVERY_STOP` is set.
 #[test]
 fn a_worker_that_stops_anywhere_buys_twice_only_as_the_readme_says() {
+    let is_whole =
+        env::var_os(ON_POSTGRES).is_none() || env::var_os("ONECLICK_EVERY_STOP").is_some();
+    let step = if is_whole { 1 } else { 7 };
     let mut endings: BTreeMap<(usize, usize), BTreeSet<Ending>> = BTreeMap::new();
     let runs = CASES.map(|case| {
         std::thread::spawn(move || {
             let mut found = Vec::new();
             for (column, pause) in PAUSES {
-                let stops = (1..200).map_while(|stop_at| stopped_once(case, stop_at, pause));
+                let stops = (1..200).step_by(step);
+                let stops = stops.map_while(|stop_at| stopped_once(case, stop_at, pause));
                 let before = found.len();
                 found.extend(stops.map(|(boundary, ending)| (boundary, column, ending)));
-                assert!((10..199).contains(&(found.len() - before)), "{case:?}: {}", found.len());
+                let stops = (found.len() - before) * step;
+                assert!((10..199).contains(&stops), "{case:?}: {stops}");
             }
             found
         })
@@ -238,10 +244,14 @@ fn a_worker_that_stops_anywhere_buys_twice_only_as_the_readme_says() {
     );
     println!("{table}");
 
-    let readme = include_str!("../../README.md");
-    assert!(readme.contains(&table), "put this table into the crate's README.md:\n{table}");
     let twice = endings.iter().filter(|(_, endings)| endings.contains(&Ending::Twice));
-    assert_eq!(twice.map(|(at, _)| *at).collect::<Vec<_>>(), [(3, 2)]);
+    let twice: Vec<_> = twice.map(|(at, _)| *at).collect();
+    if is_whole {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&table), "put this table into the crate's README.md:\n{table}");
+        assert_eq!(twice, [(3, 2)]);
+    }
+    assert!(twice.iter().all(|at| *at == (3, 2)), "{twice:?}");
 }
 
 /// It says nothing of the API, so no other intent waits for it.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
@@ -12,7 +13,7 @@ use tokio::runtime::Builder;
 /// A running server, which ends when nobody uses it any more.
 pub(crate) struct Server {
     folder: PathBuf,
-    child: Child,
+    child: Mutex<Child>,
     /// Migrated databases that no test uses.
     idle: Mutex<Vec<String>>,
     made: Mutex<u32>,
@@ -43,54 +44,68 @@ impl Server {
         })
     }
 
-    fn start() -> Self {
-        let programs = programs().expect("PostgreSQL");
+    /// A server of one's own.
+    pub(crate) fn start() -> Self {
+        // One may start while the one before it ends.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
-        let folder = folder.join(format!("oneclick-postgres-{}", process::id()));
+        let folder = folder.join(format!("oneclick-postgres-{}-{number}", process::id()));
         let _missing = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let is_root = fs::metadata(&folder).is_ok_and(|folder| owner(&folder) == 0);
-        // It refuses to run as root.
-        let command = |program: &str| {
-            let program = programs.join(program);
-            if !is_root {
-                return Command::new(program);
-            }
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
-            command
-        };
-        if is_root {
+        if is_roots(&folder) {
             assert!(Command::new("chown").arg("postgres").arg(&folder).status().unwrap().success());
         }
-        let data = folder.join("data");
         let made = command("initdb")
             .arg("-D")
-            .arg(&data)
-            .args(["-U", "outbox", "-A", "trust"])
-            .args(["-E", "UTF8", "--no-sync", "--locale=C"])
+            .arg(folder.join("data"))
+            .args(["-U", "outbox", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"])
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb");
+        let child = Self::run(&folder);
+        let server = Self {
+            folder,
+            child: Mutex::new(child),
+            idle: Mutex::default(),
+            made: Mutex::default(),
+        };
+        server.wait();
+        server
+    }
+
+    /// Starts the server process.
+    fn run(folder: &Path) -> Child {
         let socket = format!("unix_socket_directories={}", folder.display());
-        let child = command("postgres")
+        command("postgres")
             .arg("-D")
-            .arg(&data)
+            .arg(folder.join("data"))
             .args(["-c", "listen_addresses=", "-c", &socket, "-c", "fsync=off"])
             .args(["-c", "max_connections=300", "-c", "log_min_messages=fatal"])
             .args(["-c", "log_min_error_statement=panic"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap();
-        let server = Self { folder, child, idle: Mutex::default(), made: Mutex::default() };
+            .unwrap()
+    }
+
+    /// Ends the server at once, as a crash does, and starts it again.
+    pub(crate) fn crash(&self) {
+        let mut child = lock(&self.child);
+        end(&mut child, "-QUIT");
+        *child = Self::run(&self.folder);
+        drop(child);
+        self.wait();
+    }
+
+    /// Waits until the server responds.
+    fn wait(&self) {
         let began = Instant::now();
-        while let Err(error) = postgres::migrate(&server.url("postgres")) {
+        while let Err(error) = postgres::migrate(&self.url("postgres")) {
             assert!(began.elapsed() < Duration::from_secs(60), "{error}");
             thread::sleep(Duration::from_millis(20));
         }
-        server
     }
 
     /// The URL of a database.
@@ -144,15 +159,30 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &id]).status();
-        let _ = self.child.wait();
+        end(&mut lock(&self.child), "-INT");
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-fn owner(folder: &fs::Metadata) -> u32 {
-    std::os::unix::fs::MetadataExt::uid(folder)
+fn end(child: &mut Child, signal: &str) {
+    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    let _ = child.wait();
+}
+
+/// A program of PostgreSQL, which refuses to run as root.
+fn command(program: &str) -> Command {
+    let program = programs().expect("PostgreSQL").join(program);
+    if !is_roots(Path::new("/proc/self")) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command
+}
+
+/// Whether a file is root's.
+fn is_roots(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -381,7 +381,7 @@ fn an_intent_that_cannot_be_read_is_left_to_a_person_and_the_others_go_on() {
         (3, "state", Some("{}")),
         (4, "state", Some(state)),
     ] {
-        let value = value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
+        let value = value.map_or_else(|| "NULL".to_owned(), |value| format!("'{value}'"));
         world.sql(&format!("UPDATE intent SET {column} = {value} WHERE id = {order}"));
     }
     world.worker(&outbox).run_until_idle().unwrap();
