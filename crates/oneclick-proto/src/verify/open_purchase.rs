@@ -67,10 +67,10 @@ impl OpenPurchase {
             self.state.from = since.map(Timestamp::from);
         }
         let until = clock.latest(self.given_up.unwrap_or(now));
-        let known = self.state.latest_send();
-        let later = self.given_up.is_some() && known < Some(until);
-        if self.state.sends > 0 && (known.is_none() || later) {
-            self.state.until = Some(until.into());
+        if self.state.sends > 0 {
+            let (known, until) = (self.state.latest_send(), Some(until));
+            let latest = if self.given_up.is_some() { known.max(until) } else { known.or(until) };
+            self.state.until = latest.map(Timestamp::from);
         }
     }
 
