@@ -168,6 +168,6 @@
 
 #[cfg(doc)]
 use crate::{
-    AsyncTransport, BlockingTransport, BodyReader, Call, Client, Connect, Machine, Pager,
+    AsyncTransport, BlockingTransport, BodyGate, BodyReader, Call, Client, Connect, Machine, Pager,
     Settlement, Step, TransportError, TransportOptions,
 };
