@@ -173,7 +173,6 @@ impl Remembered {
         loop {
             let entry = outbox.find(&self.account, &self.name);
             let Some(entry) = entry.map_err(|error| self.unknown(error))? else { return Ok(None) };
-            // From here on, this run has it or knows what became of it.
             // Also once the purchase was erased.
             match outbox.enqueue(&self.account, &self.name, self.purchase.clone()) {
                 Err(OutboxError::OtherPurchase { .. }) => return Err(self.other_purchase(&entry)),

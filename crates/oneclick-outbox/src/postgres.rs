@@ -17,8 +17,8 @@ use crate::error::OutboxError;
 use crate::intent::{Counts, Event, Status};
 use crate::store::{Database, Due, Enqueued, Gate, Holder, NewRow, Row, Tx, wall};
 
-/// The numbered steps of the schema, as SQL for a migration tool of your own. [`migrate`] runs
-/// those that are missing.
+/// The numbered steps of the schema, as SQL for a migration tool of your own. Each notes its number
+/// in the database. [`migrate`] runs those that are missing.
 pub const MIGRATIONS: [&str; 1] = [include_str!("postgres/001.sql")];
 
 /// How many connections a process opens.
@@ -44,12 +44,7 @@ pub fn migrate(url: &str) -> Result<(), OutboxError> {
         for step in missing.ok_or(OutboxError::NewerTables { version })? {
             client.batch_execute(step).await?;
         }
-        let stored = format!(
-            "INSERT INTO oneclick.meta (name, value) VALUES ('schema_version', '{}')
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value; COMMIT",
-            MIGRATIONS.len()
-        );
-        Ok(client.batch_execute(&stored).await?)
+        Ok(client.batch_execute("COMMIT").await?)
     })
 }
 

@@ -52,20 +52,21 @@ fn migrate_once(connection: &mut Connection) -> Result<(), OutboxError> {
 
 /// The version of the tables; 0 without them.
 fn version(connection: &Connection) -> Result<u32, OutboxError> {
-    let exists = connection.query_row(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'oneclick_outbox_meta'",
-        [],
-        |row| row.get::<_, u32>(0),
-    )?;
-    if exists == 0 {
-        return Ok(0);
-    }
-    let version = connection.query_row(
-        "SELECT CAST(value AS INTEGER) FROM oneclick_outbox_meta WHERE name = 'schema_version'",
-        [],
-        |row| row.get(0),
-    );
-    Ok(version.optional()?.unwrap_or_default())
+    let sql =
+        "SELECT CAST(value AS INTEGER) FROM oneclick_outbox_meta WHERE name = 'schema_version'";
+    let version = connection.prepare_cached(sql).and_then(|mut statement| {
+        let version = statement.query_row([], |row| row.get(0)).optional()?;
+        Ok(version.unwrap_or_default())
+    });
+    // Each intent asks, so the rare case comes last.
+    version.or_else(|error| {
+        let tables = "SELECT count(*) FROM sqlite_master
+                      WHERE type = 'table' AND name = 'oneclick_outbox_meta'";
+        match connection.query_row(tables, [], |row| row.get::<_, u32>(0))? {
+            0 => Ok(0),
+            _ => Err(error.into()),
+        }
+    })
 }
 
 /// Whether the tables are of this version; `false` if they are of an older one.

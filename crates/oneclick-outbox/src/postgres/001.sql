@@ -7,6 +7,9 @@ CREATE TABLE oneclick.meta (
     value text NOT NULL
 );
 
+-- The number of the latest step.
+INSERT INTO oneclick.meta (name, value) VALUES ('schema_version', '1');
+
 CREATE TABLE oneclick.intent (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     namespace text NOT NULL,
