@@ -196,9 +196,11 @@ impl Hold {
     /// # Errors
     /// The database fails.
     pub fn keep(&mut self, state: &PurchaseState) -> Result<bool, OutboxError> {
+        let until = self.store.now().since_boot.saturating_add(LEASE);
         let kept = self.store.keep(&self.held, state, LEASE)?;
         if kept {
             self.held.state = Some(state.clone());
+            self.held.until = until;
         }
         Ok(kept)
     }

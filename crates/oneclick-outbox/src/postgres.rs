@@ -56,7 +56,9 @@ fn config(url: &str) -> Result<Config, OutboxError> {
 
 /// Connects. The connection is driven on the runtime of the caller.
 async fn connect(config: &Config) -> Result<Client, OutboxError> {
-    let (client, connection) = config.connect(NoTls).await?;
+    // The timeout in `config` is for the socket alone: the server may accept and then be silent.
+    let connected = tokio::time::timeout(CONNECTION_TIMEOUT, config.connect(NoTls)).await;
+    let (client, connection) = connected.map_err(|_| OutboxError::Closed)??;
     // Its error ends each statement that waits for it.
     tokio::spawn(async { drop(connection.await) });
     Ok(client)

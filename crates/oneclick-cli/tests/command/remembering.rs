@@ -403,7 +403,7 @@ fn the_journal_of_an_outbox_that_was_moved_away_is_not_applied_to_a_new_one() {
     setup.run_ok(&["plant", "5", "--intent", "order-2"]);
 }
 
-/// Nothing is wrong with the file, so nobody is told to move it.
+/// The file is intact, so the message does not advise moving it.
 #[test]
 fn an_outbox_that_is_only_busy_is_not_called_damaged() {
     let server = Server::start().unwrap();

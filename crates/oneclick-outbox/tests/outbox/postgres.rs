@@ -45,6 +45,20 @@ fn enqueued(world: &World, key: &str, request: &str) -> Result<i64, String> {
     })
 }
 
+/// It returns after a while, and does not wait for ever.
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_an_error() {
+    if env::var_os(ON_POSTGRES).is_some() {
+        return;
+    }
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgres://outbox:5ecret@127.0.0.1:{port}/shop");
+    let error = Outbox::postgres(&url).unwrap_err();
+    assert!(matches!(error, OutboxError::Closed), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("5ecret"));
+}
+
 #[test]
 fn any_language_enqueues_with_one_statement() {
     let Some(world) = world("sql") else { return };

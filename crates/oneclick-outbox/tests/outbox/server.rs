@@ -44,7 +44,7 @@ impl Server {
         })
     }
 
-    /// A server of one's own.
+    /// Starts a server that no other test uses.
     pub(crate) fn start() -> Self {
         // One may start while the one before it ends.
         static STARTED: AtomicU32 = AtomicU32::new(0);
