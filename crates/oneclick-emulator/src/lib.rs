@@ -5,14 +5,17 @@
 //! accept and then ignore, such as the field `customerEmail`, are refused with a message
 //! that says how to fix them.
 //!
-//! There are four ways to use it:
+//! There are four ways to use the emulator:
 //!
 //! * [`InMemory`], a transport for the unit tests of a Rust program: no socket, and waits
 //!   take no time;
 //! * [`Server`], an HTTP server on a free port for tests of whole programs, from
 //!   [`Server::start`] until it is dropped;
 //! * the command `oneclick-emulator --listen 127.0.0.1:8787`, for clients in any language;
-//! * [`Emulator`], the function of state, request and time that all of these call.
+//! * [`Emulator`], the API as a function of its state, a request and a time, which all of these
+//!   call.
+//!
+//! [`LocalServer`] is only the HTTP part: it serves a function of your own.
 //!
 //! Each key that begins with `test_` has an account of its own, which is empty at first.
 //! With the same seed and a [`ManualClock`], the same requests get the same responses, byte
@@ -20,12 +23,13 @@
 //!
 //! # Faults
 //!
-//! A [`FaultRule`] makes requests fail in the way that its [`Fault`] describes: refused
-//! before they are applied, dropped before or after, applied when the client has already
-//! given up, answered by a gateway, late, cut short, malformed or never, or hidden from
-//! readers for a while. A rule hits one path or all paths, and the next few requests, a
-//! random share of them or every one. A request that the API refuses anyway gets its usual
-//! response and does not count for any rule.
+//! A [`FaultRule`] makes requests fail in the way that its [`Fault`] describes. A request is
+//! *applied* when the emulator does what it asks for, such as a purchase. A request can be
+//! refused or dropped before that, be applied only once the client has given up, or be applied
+//! and its response dropped. A response can come from a gateway, be late, cut short or
+//! malformed, or never come. A purchase can be hidden from readers for a while. A rule hits one
+//! path or all paths, and the next few requests, a random share of them or every one. A request
+//! that the API refuses anyway gets its usual response and does not count for any rule.
 //!
 //! [`Account::ledger`] shows what was really bought, so a test can compare it with what the
 //! client believes:
@@ -49,8 +53,8 @@
 //!
 //! No source describes everything that the API does, and a gateway, a cache or a replica may
 //! sit in front of it. Each open point is a switch of [`Behaviour`], whose first value is
-//! the default and the easiest for a client. Set others to see whether an integration copes
-//! with them, in any combination. Switches change what is shown and accepted;
+//! the default and the easiest for a client. Set other values, in any combination, to see
+//! whether an integration copes with them. Switches change what is shown and accepted;
 //! [`Account::ledger`] and `/_emulator/state` always show what was really bought.
 //!
 //! A purchase can be tracked and cancelled by the `user_id` and `time_utc` of its receipt,
@@ -70,11 +74,11 @@
 //! | `dates` | `inclusive`, `exclusive`, `start_exclusive`, `end_exclusive` | whether `start_date` and `end_date` are part of the range |
 //! | `days` | `utc`, `{"offset":{"hours":-8}}` | when days begin, in queries and in `/v1/impact/daily` |
 //! | `limit` | `honoured`, `{"capped":{"at":5}}` | how many rows a page has |
-//! | `cursors` | `last`, `{"expire":{"millis":1000}}`, `shift` | how long a cursor is valid; after a shifting one, new rows make a row appear twice or not at all |
-//! | `visibility` | `at_once`, `{"after":{"millis":5000}}`, `{"replicas":{"millis":5000}}` | when readers see a purchase; with replicas, each request is answered by one of two, of which one lags behind |
+//! | `cursors` | `last`, `{"expire":{"millis":1000}}`, `shift` | how long a cursor is valid; with `shift`, rows that are added between two pages make a row appear twice or not at all |
+//! | `visibility` | `at_once`, `{"after":{"millis":5000}}`, `{"replicas":{"millis":5000}}` | when readers see a purchase; with `replicas`, one of two replicas responds to each request, and one of them lags behind |
 //! | `clock` | `same`, `{"ahead":{"days":2}}`, `{"behind":{"days":2}}` | the server's clock, compared with the emulator's |
 //! | `date` | `usual`, `{"apart":{"seconds":30}}`, `absent` | the `Date` header, compared with the server's clock |
-//! | `receipt` | `own`, `crossed`, `bare`, `fraction` | whether a receipt is that of its purchase or of the account's latest other purchase, lacks customer and category, or has an amount such as `5.0` |
+//! | `receipt` | `own`, `crossed`, `bare`, `fraction` | whether a receipt is that of its purchase (`own`) or of the account's latest other purchase (`crossed`), lacks customer and category (`bare`), or has an amount such as `5.0` (`fraction`) |
 //! | `cancel` | `at_once`, `{"later":{"millis":5000}}` | when a cancellation takes effect |
 //! | `cancel_repeat` | `all_fields`, `four_fields` | the response to a repeated cancellation |
 //! | `cancel_refusal` | `bad_request`, `not_found`, `conflict`, `unprocessable_content` | the status if an impact can no longer be cancelled: 400, 404, 409, 422 |
@@ -112,14 +116,14 @@
 //! body needs `Content-Type: application/json`. Faults never hit these paths. Web pages can
 //! neither change nor read anything: a request that changes something is refused if it has
 //! an `Origin` header, the server never sends CORS headers, and it refuses requests whose
-//! `Host` is not a known name, so a page cannot reach it through a name of its own (see
-//! [`ServerBuilder::allow_host`]).
+//! `Host` is neither a loopback name nor allowed, so a page cannot reach it through a name of
+//! its own (see [`ServerBuilder::allow_host`]).
 //!
 //! | request | does |
 //! |---|---|
 //! | `GET /_emulator/` | lists these requests with an example of each, and every fault with its defaults |
 //! | `GET /_emulator/faults` | lists the fault rules; `times` is how many requests a rule will still hit |
-//! | `POST /_emulator/faults` | adds a fault rule, such as `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`; `"probability":0.3` instead of `times` hits requests at random; without either it hits every request, and without `path` on every path. A fault is its name, or an object if its fields are not to have their defaults: `{"fault":{"cut_response":{"at":10}}}`. A rule that can never hit is refused |
+//! | `POST /_emulator/faults` | adds a fault rule, such as `{"fault":"apply_then_drop","path":"/v1/plant_tree","times":3}`; `"probability":0.3` instead of `times` hits requests at random; without either it hits every request, and without `path` on every path. A fault is written as its name, or as an object to set its fields: `{"fault":{"cut_response":{"at":10}}}`. A rule that can never hit is refused |
 //! | `DELETE /_emulator/faults` | removes all fault rules |
 //! | `GET /_emulator/behaviour` | lists the behaviour switches, each with its `value` and the possible `values` |
 //! | `PATCH` or `POST /_emulator/behaviour` | sets some of them, such as `{"metadata":"dropped","limit":{"capped":{"at":5}}}`; if one is wrong, none is set |
@@ -127,15 +131,15 @@
 //! | `GET /_emulator/clock` | shows the time of the emulator's clock: `{"now":"…"}` |
 //! | `PUT /_emulator/clock` | sets the clock, such as to `{"now":"2025-01-31T12:00:00Z"}`; it goes on from there |
 //! | `POST /_emulator/clock/advance` | advances the clock, such as by `{"millis":60000}` |
-//! | `POST /_emulator/reset` | removes all accounts, fault rules, switch settings and logged requests, and undoes the setting of the clock |
+//! | `POST /_emulator/reset` | removes all accounts and logged requests, removes all fault rules and switch settings, also those of the server's start, and undoes all changes of the clock |
 //! | `GET /_emulator/requests` | lists the latest 1,000 requests to the API: number, time, method, path, query, the first 64 KiB of the body, status, fault, and the account instead of the key |
 //! | `GET /_emulator/state` | shows the totals, customers and ledger of every account, the time, and the fault rules |
 //!
 //! # Choices of this emulator
 //!
 //! Where the API's reference is silent, the emulator behaves as follows, unless a switch of
-//! [`Behaviour`] says otherwise. The real API may differ, and a client must not depend on
-//! any of it.
+//! [`Behaviour`] says otherwise. The real API may differ, so a client must not depend on any of
+//! these choices.
 //!
 //! **Keys.** A key that does not begin with `test_`, such as a `live_` key, gets a 401
 //! `key_error` with the message `API Key does not exist`. If the header is missing, empty or
@@ -144,7 +148,7 @@
 //!
 //! **Order of checks.** Path (404), method (405 with `Allow`), key (401), size of the body
 //! (413 above [`MAX_BODY_BYTES`]), content type (415), then the fields (400). A refused
-//! request has changed nothing. All of these except the 401 have the type
+//! request changes nothing. All of these responses except the 401 have the error type
 //! `invalid_request_error`. There is no rate limit: a 429 and a `Retry-After` come from
 //! faults alone. The status of a success is always 200. A request that is not valid HTTP
 //! gets hyper's own response, which has no body.
@@ -183,7 +187,7 @@
 //!
 //! **Cancelling** is possible until the donation is sent ([`DONATION_SENT_AFTER`]), and
 //! refused with 400 from then on. It lowers the totals of `/v1/impact` and of the impact's
-//! day; a day on which nothing is left is left out. Records and customers stay as they are,
+//! day; a day on which nothing is left is omitted. Records and customers stay as they are,
 //! and tracking shows no further stage. A second cancellation gets the response to the
 //! first, with the first reason and the message `impact was already cancelled`. An impact
 //! that `/v1/track` would not find gets a 404 here as well.
@@ -205,15 +209,16 @@
 //! written exactly as it was given.
 //!
 //! **Projects.** Every account has the same five projects, which are invented and say so:
-//! two for trees, two for the ocean and one for carbon, of which one is not available. Their
+//! two for trees, two for the ocean and one for carbon. One of the five is not available. Their
 //! names, places and texts exist in five languages; the default is English. An unknown
 //! `type` or `locale` gets a 400, an unknown id a 404.
 //!
 //! **HTTP.** The response to a HEAD is that to the GET without its body. An HTTP/1.1 request
 //! gets a 400 if `Host` is missing, sent twice, or not a host with an optional port, and a
-//! 421 if the host is neither a loopback name nor allowed ([`ServerBuilder::allow_host`]). A
-//! request target in absolute form is checked instead of the header. Neither kind of request
-//! is logged. A client that closes its sending side after its request gets its response.
+//! 421 if the host is neither a loopback name, nor the address on which the server listens,
+//! nor allowed ([`ServerBuilder::allow_host`]). A request target in absolute form is checked
+//! instead of the header. Requests that get this 400 or 421 are not logged. A client that
+//! closes its sending side after its request gets its response.
 //!
 //! **Connections** that are idle for 60 seconds are closed
 //! ([`ServerBuilder::read_timeout`]). A body that does not arrive within the same time gets a

@@ -1,5 +1,5 @@
-//! Runs a worker over an async transport: its requests on the caller's runtime, and everything
-//! else on threads of its own, since a database blocks the thread that asks it.
+//! Runs a worker over an async transport. Its requests run on the caller's runtime, and
+//! everything else on threads of its own, since a call of the database blocks its thread.
 
 use std::panic;
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::trace::{Context, entered, within};
 /// The blocking side of an async transport.
 #[derive(Clone)]
 pub(crate) struct Bridge<T: AsyncTransport> {
-    /// Its clock and its options need no runtime.
+    /// Its clock and its timeout are read without the runtime.
     transport: T,
     asks: UnboundedSender<Ask<T>>,
 }
@@ -34,7 +34,7 @@ enum Ask<T: AsyncTransport> {
 
 type Sent<T> = Result<Response<<T as AsyncTransport>::Body>, TransportError>;
 
-/// Runs `run` on a thread of its own, and its requests on this future's runtime. If the future
+/// Calls `run` on a new thread, and runs its requests on this future's runtime. If the future
 /// is dropped, each request fails as one that may have been sent.
 pub(crate) async fn bridged<T: AsyncTransport, R: Send + 'static>(
     transport: &T,
@@ -45,7 +45,7 @@ pub(crate) async fn bridged<T: AsyncTransport, R: Send + 'static>(
     let (done, mut ended) = oneshot::channel();
     let context = Context::current();
     let thread = thread::spawn(move || {
-        // It is dropped at the end, also after a panic.
+        // Dropped when the thread ends, also after a panic.
         let _done: oneshot::Sender<()> = done;
         entered(&context, || run(bridge))
     });
@@ -61,7 +61,7 @@ pub(crate) async fn bridged<T: AsyncTransport, R: Send + 'static>(
     thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
 }
 
-/// Does what a thread asked. The thread waits for the answer, so it takes it.
+/// Does what a thread asked. The thread waits for the answer, so sending the answer cannot fail.
 async fn answer<T: AsyncTransport>(transport: &T, ask: Ask<T>) {
     match ask {
         Ask::Send(request, context, answered) => {
@@ -79,7 +79,7 @@ async fn answer<T: AsyncTransport>(transport: &T, ask: Ask<T>) {
 }
 
 impl<T: AsyncTransport> Bridge<T> {
-    /// Calls this on the runtime.
+    /// Calls a function on the runtime, and waits until it returns.
     pub(crate) fn call(&self, call: impl FnOnce() + Send + 'static) {
         self.ask(|answered| Ask::Call(Box::new(call), answered));
     }

@@ -15,14 +15,15 @@ use crate::store::{Held, Permit, Store, Written};
 
 /// For how long an intent is held after each step.
 const LEASE: Duration = Duration::from_secs(60);
-/// How long after its permit a purchase may leave.
+/// How long after its permit a purchase may be sent.
 const SEND_BY: Duration = Duration::from_secs(5);
 
 /// An intent that this process holds and drives by itself, with a [`VerifiedPurchase`] and a
 /// policy of its own. No worker takes it until a minute after the latest
-/// [`permit`](Self::permit) or [`keep`](Self::keep). At the end, call
-/// [`finish`](Self::finish), [`let_go`](Self::let_go) or [`forget`](Self::forget). If this is
-/// dropped instead, workers take the intent over as if the process had been killed.
+/// [`permit`](Self::permit) or [`keep`](Self::keep), or until the time that
+/// [`renew`](Self::renew) sets. At the end, call [`finish`](Self::finish),
+/// [`let_go`](Self::let_go) or [`forget`](Self::forget). If this is dropped instead, workers
+/// take the intent over as if the process had been killed.
 ///
 /// [`VerifiedPurchase`]: oneclick_proto::VerifiedPurchase
 pub struct Hold {
@@ -33,7 +34,7 @@ pub struct Hold {
     was_permitted: bool,
 }
 
-/// What another store remembered of an intent, for [`Outbox::import`].
+/// What a store other than this outbox recorded of an intent, for [`Outbox::import`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stored {
@@ -47,11 +48,11 @@ pub enum Stored {
 
 impl Outbox {
     /// Takes an intent that this process drives by itself, and stores it if it is missing. It
-    /// also takes one that is unresolved or refused, which is then tried again. `None` while a
-    /// worker or another such process holds it.
+    /// also takes one that is unresolved or refused, which is then tried again. Returns `None`
+    /// while a worker or another such process holds it.
     ///
-    /// Pass `alone` only if your process has a file lock that excludes every other process that
-    /// calls this. Then a hold that is still stored is that of a killed process, and is ignored.
+    /// Set `alone` only if your process has a file lock that excludes every other process that
+    /// calls this. Then a hold that is still stored belongs to a killed process, and is ignored.
     ///
     /// # Errors
     /// As [`enqueue`](crate::enqueue); [`OutboxError::WrongStatus`] for an intent that was bought,
@@ -68,7 +69,7 @@ impl Outbox {
         Ok(held.map(|(held, is_new)| Hold { store, held, is_new, was_permitted: false }))
     }
 
-    /// Stores an intent that was remembered elsewhere. Returns `false` if the outbox has the same
+    /// Stores an intent that another store recorded. Returns `false` if the outbox has the same
     /// intent already, which then stays as it is.
     ///
     /// # Errors
@@ -123,13 +124,13 @@ impl Outbox {
 }
 
 impl Hold {
-    /// The number of the intent.
+    /// The id of the intent.
     #[must_use]
     pub fn id(&self) -> i64 {
         self.held.id
     }
 
-    /// Whether the intent was stored just now.
+    /// Whether [`Outbox::hold`] stored the intent.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new
@@ -141,21 +142,21 @@ impl Hold {
         self.held.state.as_ref()
     }
 
-    /// Asks whether the purchase in this request may leave, and stores the state of
-    /// [`Sent::state`] if it may. It may leave within five seconds, so the request gets a
+    /// Asks whether the purchase in this request may be sent. If it may, stores `state`, which is
+    /// that of [`Sent::state`]. The permit is valid for five seconds, so the request gets a
     /// [`SendBy`] as an extension.
     ///
     /// [`Sent::state`]: oneclick_proto::Sent::state
     ///
     /// # Errors
-    /// The database fails: then the purchase must not leave.
+    /// The database fails: then the purchase must not be sent.
     pub fn permit<B>(
         &mut self,
         state: &PurchaseState,
         request: &mut Request<B>,
     ) -> Result<Permit, OutboxError> {
         let clock = self.store.clock();
-        // It counts from before the permit.
+        // The five seconds begin before the permit is stored.
         let by = clock.now().since_boot.saturating_add(SEND_BY);
         request.extensions_mut().insert(SendBy::new(move || clock.now().since_boot <= by));
         let permit = self.store.permit(&self.held, state, LEASE)?;
@@ -167,16 +168,16 @@ impl Hold {
         Ok(permit)
     }
 
-    /// For how long the intent has existed, at least: how far to look back if it is not new and
-    /// no state is stored, as in a restored backup.
+    /// For how long the intent has existed, at least. If it is not new and no state is stored, as
+    /// in a restored backup, look back this far for its purchase.
     #[must_use]
     pub fn existed(&self) -> Duration {
         existed(&self.store, &self.held)
     }
 
-    /// Holds the intent until a minute after a `wait`, if more than half of the time is over.
-    /// Call this before each request and each wait. Returns `false` if another worker has the
-    /// intent now.
+    /// Holds the intent until a minute after a `wait`, unless it is held until half a minute
+    /// after the `wait` anyway. Call this before each request and each wait. Returns `false` if
+    /// another worker has the intent now.
     ///
     /// # Errors
     /// The database fails.
@@ -216,7 +217,7 @@ impl Hold {
         self.write(&Written { looked: !self.was_permitted, ..written })
     }
 
-    /// Lets the intent go with the state that is stored, for workers and other processes.
+    /// Lets the intent go with the state that is stored. A worker or another process may take it.
     ///
     /// # Errors
     /// The database fails.
@@ -224,10 +225,10 @@ impl Hold {
         self.write(&as_it_was(&self.held, self.store.now().since_boot))
     }
 
-    /// Removes the intent, and everything that happened to it: another purchase can use its key
-    /// then. Call this only if it is certain that nothing was bought for it, or if its key is
-    /// never used again. Returns `false`, and removes nothing, if another worker has it now or if
-    /// a person has cancelled it: then [`finish`](Self::finish) it.
+    /// Removes the intent and its events. Another purchase can then use its key. Call this only
+    /// if it is certain that nothing was bought for it, or if its key is never used again. Returns
+    /// `false`, and removes nothing, if another worker has it now or if a person has cancelled it:
+    /// then [`finish`](Self::finish) it.
     ///
     /// # Errors
     /// The database fails.

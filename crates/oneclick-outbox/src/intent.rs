@@ -138,7 +138,7 @@ impl Answer {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The number of the intent in this outbox.
+    /// The id of the intent in this outbox.
     pub id: i64,
     /// The namespace of its key.
     pub namespace: String,

@@ -56,10 +56,11 @@ impl Outbox {
     /// The outbox in a PostgreSQL database, 13 or later, after
     /// [`postgres::migrate`](crate::postgres::migrate). `url` is `postgres://user@host/database`,
     /// or `host=... user=... dbname=...`. It opens up to four connections, which may lead through
-    /// PgBouncer in transaction mode. All times are the server's.
+    /// PgBouncer in transaction mode. All deadlines are by the server's clock.
     ///
     /// # Errors
-    /// [`OutboxError::NoTables`] before the migration; the database cannot be reached or fails.
+    /// [`OutboxError::NoTables`] before the migration; [`OutboxError::NewerTables`]; the database
+    /// cannot be reached or fails.
     #[cfg(feature = "postgres")]
     pub fn postgres(url: &str) -> Result<Self, OutboxError> {
         Ok(Self { store: Arc::new(Store::new(Postgres::new(url, None)?)) })

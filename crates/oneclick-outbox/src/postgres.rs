@@ -1,7 +1,8 @@
-//! The database PostgreSQL: its tables, and every statement on them.
+//! The outbox in PostgreSQL: its tables, and every statement on them.
 //!
-//! No statement has a name and no state outlives a transaction, so that a connection pool in
-//! transaction mode, such as PgBouncer, may stand in between. All names are qualified.
+//! No statement is a named prepared one, and no session state outlives a transaction, so that
+//! connections may go through a pool in transaction mode, such as PgBouncer. All names are
+//! qualified with the schema.
 
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -17,14 +18,14 @@ use crate::error::OutboxError;
 use crate::intent::{Counts, Event, Status};
 use crate::store::{Database, Due, Enqueued, Gate, Holder, NewRow, Row, Tx, wall};
 
-/// The numbered steps of the schema, as SQL for a migration tool of your own. Each notes its number
-/// in the database. [`migrate`] runs those that are missing.
+/// The numbered steps of the schema, as SQL for a migration tool of your own. Each stores its
+/// number in the database. [`migrate`] runs those that are missing.
 pub const MIGRATIONS: [&str; 1] = [include_str!("postgres/001.sql")];
 
 /// How many connections a process opens.
 const CONNECTIONS: usize = 4;
-/// How long connecting, or the answer to one statement, may take. A statement that waits for a
-/// lock ends before that by itself.
+/// How long connecting to an address, or the answer to one statement, may take. The server ends a
+/// statement of a transaction earlier, also one that waits for a lock.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Creates the outbox's tables and functions in a database, in the schema `oneclick`, or brings
@@ -75,8 +76,8 @@ async fn version(client: &Client) -> Result<u32, OutboxError> {
     Ok(value.and_then(|row| row.get::<_, String>(0).parse().ok()).unwrap_or_default())
 }
 
-/// A thread that drives the connections. Whoever calls it blocks its own thread, which may be one
-/// of another runtime.
+/// A thread that drives the connections. [`Runtime::wait`] blocks the caller's thread, which may
+/// belong to another runtime.
 struct Runtime {
     handle: Handle,
     /// Dropped to end the thread.
@@ -126,19 +127,20 @@ struct Pool {
     left: usize,
 }
 
-/// What tells one server from another, and since when it has been this one.
+/// Which run of which server the outbox uses, and since when.
 struct Identity {
     name: String,
     since: Duration,
 }
 
-/// Differs after a restart, on a standby that was promoted, and on a copy of another system.
+/// Selects the time and a name. The name differs after a restart, on a standby that was promoted,
+/// and on a copy of another system.
 const IDENTITY: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
     concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
         left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_postmaster_start_time())";
 
 impl Postgres {
-    /// Opens a database with the tables. Without a clock, it is the server's.
+    /// Opens a database that has the tables. Without a `clock`, the server's is used.
     pub(crate) fn new(url: &str, clock: Option<Clock>) -> Result<Self, OutboxError> {
         let (runtime, config) = (Runtime::start()?, config(url)?);
         let opening = config.clone();
@@ -156,7 +158,7 @@ impl Postgres {
         })?;
         let is_server_clock = clock.is_none();
         let clock = clock.unwrap_or_else(|| {
-            // The time since then is measured on this machine.
+            // The server's time is asked once. The time since then is measured on this machine.
             let (system, at) = (Clock::system(), Clock::system().now().since_boot);
             Clock::new(move || {
                 let elapsed = system.now().since_boot.saturating_sub(at);
@@ -176,7 +178,7 @@ impl Postgres {
         })
     }
 
-    /// Takes a connection, or opens one if there may be another, or waits.
+    /// Takes an idle connection, or opens another if there may be more, or waits for one.
     fn client(&self) -> Result<Arc<Client>, OutboxError> {
         let mut pool = lock(&self.pool);
         loop {
@@ -204,7 +206,7 @@ impl Postgres {
         let client = self.client()?;
         let now = self.clock.now().since_boot;
         let mut tx = PostgresTx { database: self, client, began: now, state: State::Begun };
-        // A permit that is lost with the power could let a purchase be sent twice.
+        // A permit that a power failure loses could let a purchase be sent twice.
         tx.batch(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
              SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'",
@@ -216,7 +218,7 @@ impl Postgres {
         let name: String = row.get(1);
         let mut identity = lock(&self.identity);
         if identity.name != name {
-            // It may be a copy from before a purchase left.
+            // It may be a copy from before a purchase was sent.
             *identity = Identity { name, since: tx.began };
         }
         drop(identity);
@@ -243,7 +245,8 @@ impl Database for Postgres {
     }
 }
 
-/// Statements on a connection, which it gives back when it is dropped.
+/// A connection of the pool and its transaction. Dropping it rolls back what is not committed, and
+/// gives the connection back.
 struct PostgresTx<'a> {
     database: &'a Postgres,
     client: Arc<Client>,
@@ -257,7 +260,7 @@ enum State {
     Idle,
     /// A transaction is not committed yet.
     Begun,
-    /// A statement did not end, so nothing is known of the connection.
+    /// A statement did not end in time, so the connection cannot be used any more.
     Lost,
 }
 
@@ -270,7 +273,7 @@ impl Drop for PostgresTx<'_> {
         if self.state == State::Idle && !self.client.is_closed() {
             pool.idle.push(Arc::clone(&self.client));
         } else {
-            // It is closed once no future has it any more.
+            // The connection is closed once no future uses it any more.
             pool.left += 1;
         }
         drop(pool);
@@ -302,7 +305,7 @@ fn boolean(value: bool) -> Param {
 }
 
 impl PostgresTx<'_> {
-    /// Waits for what is done with the connection. If it takes too long, the connection is lost.
+    /// Waits for an operation on the connection. If it takes too long, the connection is given up.
     fn wait<T: Send + 'static>(
         &mut self,
         future: impl Future<Output = Result<T, tokio_postgres::Error>> + Send + 'static,
@@ -347,12 +350,12 @@ impl PostgresTx<'_> {
         Ok(self.query(sql, params)?.into_iter().next())
     }
 
-    /// Rows of intents, which nobody else writes until the transaction ends.
+    /// The intents that a query selects.
     fn rows(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<Row>, OutboxError> {
         self.query(sql, params)?.iter().map(row).collect()
     }
 
-    /// Locks the rows that a query selects, if this transaction may write.
+    /// The query that also locks the rows that it selects, if this transaction may write.
     fn locked(&self, sql: &str) -> String {
         let lock = if self.state == State::Begun { " FOR UPDATE" } else { "" };
         format!("{sql}{lock}")
@@ -593,7 +596,7 @@ fn row(row: &tokio_postgres::Row) -> Result<Row, OutboxError> {
     })
 }
 
-/// The text of a `jsonb`, which the server sends after the number of its format.
+/// The text of a `jsonb`. The server sends a byte before it, the version of the format.
 struct Json(Option<String>);
 
 impl<'a> FromSql<'a> for Json {

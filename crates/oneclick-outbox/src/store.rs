@@ -31,7 +31,7 @@ const CHUNK: u32 = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Enqueued {
-    /// The number of the intent.
+    /// The id of the intent.
     pub id: i64,
     /// Whether it is new; `false` if the same intent had been stored before.
     pub is_new: bool,
@@ -115,8 +115,8 @@ impl Store {
         self.write(|tx, now| enqueue(tx, now, namespace, key, purchase))
     }
 
-    /// Takes what is due; nothing while the gate is closed. Each `turn` begins with something
-    /// else, so that neither a backlog nor what is open keeps the other from its turn.
+    /// Takes what is due; nothing while the gate is closed. What is tried first depends on the
+    /// `turn`, so that neither ready intents nor open ones keep the others waiting for ever.
     pub(crate) fn claim(&self, turn: u32, terms: &Terms) -> Result<Option<Work>, OutboxError> {
         self.write(|tx, now| {
             let mut gate = tx.gate()?;
@@ -171,7 +171,7 @@ impl Store {
             let held = hold(tx, row, Holder::Worker, now, lease)?;
             Ok(held.map(|held| match status {
                 Status::Cancelling => Work::Cancel(Box::new(held)),
-                // Whoever calls this decides when.
+                // The caller decides when to send, so only a pause of the outbox prevents it.
                 _ => Work::Carry(vec![Held { failures, is_probe: true, ..held }]),
             }))
         })
@@ -237,8 +237,8 @@ impl Store {
         })
     }
 
-    /// Writes what an audit found: the impacts that stand although one at most should, or that
-    /// it was cancelled.
+    /// Writes what an audit found: the impacts that are not cancelled if there are more than one,
+    /// or that the purchase was cancelled.
     pub(crate) fn audited(&self, rows: &[(&Held, Audited)]) -> Result<(), OutboxError> {
         self.write(|tx, now| {
             for (held, audited) in rows {
@@ -379,7 +379,7 @@ impl Store {
         })
     }
 
-    /// Intents for which more stands than should.
+    /// Intents for which an audit found more than one impact that is not cancelled.
     pub(crate) fn surplus(&self) -> Result<Vec<Entry>, OutboxError> {
         self.read(|tx| entries(tx.surplus()?))
     }

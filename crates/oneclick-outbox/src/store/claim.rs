@@ -1,4 +1,5 @@
-//! Rows that a worker takes, and what it writes when it lets them go.
+//! Rows that a worker takes, and what it writes when it lets them go. An impact *stands* if it is
+//! not cancelled.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(super) const BATCH: u32 = 10_000;
 const MAX_UNREADABLE: u32 = 100;
 /// For how long an older worker leaves a request of a newer version alone.
 const LEAVE: Duration = Duration::from_secs(60);
-/// How long after its outcome an intent is audited that may stand twice.
+/// How long after its outcome an intent is audited, if more than one impact of it may stand.
 pub(crate) const AUDITS: [Duration; 2] = [Duration::from_secs(3_600), Duration::from_secs(86_400)];
 /// How long an audit may take before another worker repeats it.
 const AUDIT_LEASE: Duration = Duration::from_secs(600);
@@ -27,13 +28,13 @@ const AUDIT_LEASE: Duration = Duration::from_secs(600);
 /// What a worker is to do next.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// Drive the purchase of each.
+    /// Drive the purchase of each to an outcome.
     Carry(Vec<Held>),
-    /// Look for several with one walk of the lists.
+    /// Look for the purchases of several with one walk of the account's lists.
     Settle(Vec<Held>),
     /// Cancel what was bought.
     Cancel(Box<Held>),
-    /// See whether any of them stands more than once.
+    /// Check whether more than one impact of any of them stands.
     Audit(Vec<Held>),
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct Held {
     pub(crate) tries: u32,
     /// When it was stored. `None` if the machine has started since.
     pub(crate) enqueued: Option<Duration>,
-    /// How long ago that was by the time of day, at least.
+    /// How long ago that was by the time of day.
     pub(crate) wall_age: Duration,
     /// What was bought, and what the API answered.
     pub(crate) bought: Option<Bought>,
@@ -63,7 +64,7 @@ pub(crate) struct Held {
     pub(crate) until: Duration,
     /// How many failures in a row had closed the gate when it was taken.
     pub(crate) failures: u32,
-    /// Whether it finds out if the API is back, so that the gate is no matter.
+    /// Whether it may be sent while the gate is closed, unless the outbox is paused.
     pub(crate) is_probe: bool,
     /// How often it was audited.
     pub(crate) audits: u32,
@@ -79,7 +80,7 @@ impl Held {
     }
 }
 
-/// Whether a purchase may leave.
+/// Whether a purchase may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Permit {
@@ -89,8 +90,8 @@ pub enum Permit {
     Closed,
     /// A person has cancelled it.
     Cancelled,
-    /// The lease is over, or another worker has the intent now. The state that is to be stored
-    /// says when the purchase leaves, and it is as old as the lease at most.
+    /// The lease is over, or another worker has the intent now. After the lease, the time of
+    /// sending in the state would be too old.
     Lost,
 }
 
@@ -106,7 +107,7 @@ pub(crate) struct Written {
     pub(crate) answer: Option<Answer>,
     pub(crate) problem: Option<String>,
     pub(crate) found: Vec<ImpactId>,
-    /// Whether it may stand twice, so that it is to be audited.
+    /// Whether more than one impact of it may stand, so that it is to be audited.
     pub(crate) audit: bool,
     /// Whether a record shows it, and not only a receipt.
     pub(crate) looked: bool,
@@ -131,7 +132,7 @@ impl Written {
         }
     }
 
-    /// Puts it into a row, which nobody holds then.
+    /// Writes it into a row. Nobody holds the row after that.
     pub(super) fn apply(&self, row: &mut Row, status: Status) {
         row.holder = Holder::Nobody;
         row.status = status;
@@ -150,11 +151,11 @@ impl Written {
 /// What an audit found.
 #[derive(Debug)]
 pub(crate) enum Audited {
-    /// These stand, although one at most should.
+    /// These impacts stand, although at most one should.
     Surplus(Vec<ImpactId>),
     /// It has been cancelled since.
     Cancelled,
-    /// What was found is no reason to do anything.
+    /// Nothing is to be done; the text says what was found.
     Nothing(String),
 }
 
@@ -168,25 +169,26 @@ impl fmt::Display for Audited {
     }
 }
 
-/// A claim of what is due.
+/// What decides which of the due rows a worker takes.
 pub(super) struct Claim<'a> {
     pub(super) now: Duration,
     /// When this process opened the database.
     pub(super) opened: Duration,
     pub(super) terms: &'a Terms,
-    /// How many failures in a row have closed the gate. After some, a single intent finds out
-    /// if the API is back.
+    /// How many failures in a row have closed the gate. After any, a single intent is sent to
+    /// find out if the API is back.
     pub(super) failures: u32,
     /// How many rows to take at most.
     pub(super) most: u32,
 }
 
 impl Claim<'_> {
-    /// Takes rows that wait for their purchase. If the one that has waited longest is to be
-    /// looked for first, takes all others like it.
+    /// Takes rows that wait for their purchase. If the purchase of the one that has waited longest
+    /// is to be looked for before it is sent, takes all such rows.
     pub(super) fn ready(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
         let stale = self.now.saturating_sub(self.terms.policy.absence_after);
-        // Those from before that are older than the process or than `absence_after`.
+        // A row that was stored before this is looked for first: the database may be a backup
+        // that was restored before it was opened, or `absence_after` is over.
         let fresh_since = self.opened.max(stale);
         let mut looks_first = false;
         let held = self.hold_first(tx, |tx| {
@@ -216,7 +218,7 @@ impl Claim<'_> {
         Ok(if cancels { held.pop().map(|held| Work::Cancel(Box::new(held))) } else { settle(held) })
     }
 
-    /// Takes what is to be audited. That holds no row, since nothing is sent for it.
+    /// Takes rows to audit. It does not hold them, since nothing is sent for them.
     pub(super) fn audit(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
         let mut held = Vec::new();
         for mut row in tx.due(Due::Audit, self.now, self.most)? {
@@ -227,8 +229,8 @@ impl Claim<'_> {
         Ok(Work::some(held, Work::Audit))
     }
 
-    /// Holds the rows that `select` returns. If none of them can be read, they are out of the
-    /// way then, and it is called again.
+    /// Holds the rows that `select` returns. If none of them can be read, calls `select` again,
+    /// which does not return them a second time.
     fn hold_first(
         &self,
         tx: &mut dyn Tx,
@@ -253,7 +255,8 @@ impl Claim<'_> {
     }
 }
 
-/// Looks for several at once; a single one is driven, which is the same.
+/// Work that looks for the purchases of several rows at once. A single one is driven instead, which
+/// also begins with a look.
 fn settle(held: Vec<Held>) -> Option<Work> {
     Work::some(held, |held| if held.len() == 1 { Work::Carry(held) } else { Work::Settle(held) })
 }
@@ -284,7 +287,7 @@ pub(super) fn hold(
             (row.holder, row.due) = (Holder::Nobody, now.saturating_add(LEAVE));
             None
         }
-        // It is left for a person, and keeps no other intent waiting.
+        // It is left to a person, and keeps no other intent waiting.
         Err(Unread::Invalid(what)) => {
             let text = format!("what is stored cannot be read: {what} is not valid");
             (row.holder, row.status) = (Holder::Nobody, Status::Unresolved);
@@ -302,13 +305,13 @@ pub(super) fn hold(
 
 /// Why a row cannot be worked on.
 enum Unread {
-    /// Its request is of a newer version.
+    /// A newer version stored its request.
     Newer,
-    /// The text of the error is not kept, since it may quote the request.
+    /// This part is not valid. The text of the error is not kept, since it may quote the request.
     Invalid(&'static str),
 }
 
-/// What a worker needs of a row.
+/// Reads what a worker needs of a row.
 fn read(row: &Row) -> Result<Held, Unread> {
     if row.version().is_some_and(|version| version > REQUEST) {
         return Err(Unread::Newer);
@@ -340,8 +343,9 @@ fn read(row: &Row) -> Result<Held, Unread> {
     })
 }
 
-/// What is written instead if the impact is that of another intent, since receipts were swapped.
-/// A record with the marker says more than a receipt, so whoever has only that looks again.
+/// What is written instead if another intent already has the impact, since the API swapped two
+/// receipts. A record with the intent's marker proves more than a receipt, so an intent that has
+/// only a receipt is looked for again.
 fn of_another(
     tx: &mut dyn Tx,
     held: &Held,
@@ -366,8 +370,8 @@ fn of_another(
     Ok(Some(Written { state, problem, ..Written::new(status, written.due, &what) }))
 }
 
-/// Writes what became of a row and lets it go. If another worker has taken it since, only the
-/// event is written. Returns the status that the row has got.
+/// Writes the outcome of a row and lets it go. If another worker has taken it since, writes only
+/// the event, and has the row audited if this worker bought too. Returns the new status of the row.
 pub(super) fn finish(
     tx: &mut dyn Tx,
     held: &Held,
@@ -375,7 +379,7 @@ pub(super) fn finish(
     now: Duration,
 ) -> Result<Status, OutboxError> {
     let audit_at = now.saturating_add(AUDITS[0]);
-    // The other worker reports what becomes of it.
+    // If the row has been deleted or taken, this worker reports no outcome.
     let Some(mut row) = tx.row(held.id)? else { return Ok(Status::Claimed) };
     if !held.is_still(&row) {
         if !written.what.is_empty() {
@@ -395,7 +399,7 @@ pub(super) fn finish(
     };
     let written = of_another.as_ref().unwrap_or(written);
     let status = match written.status {
-        // Unless this is what became of the cancellation.
+        // Unless this is the outcome of the cancellation.
         Status::Bought if row.cancel && held.status != Status::Cancelling => Status::Cancelling,
         Status::Ready if row.cancel => Status::Dropped,
         status => status,

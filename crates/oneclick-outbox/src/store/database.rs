@@ -1,4 +1,4 @@
-//! What the store asks of a database. Every rule about intents is written once, over this.
+//! What the store needs of a database. Every rule about intents is written once, on top of this.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) trait Database: Send + Sync {
     /// The clock of the rows. Times in rows count from its beginning.
     fn clock(&self) -> &Clock;
 
-    /// Since when no copy can have taken its place, to the millisecond.
+    /// The time since which no restored copy can have replaced the database, to the millisecond.
     fn opened(&self) -> Duration;
 
     /// Begins a transaction that may write. It is rolled back unless it is committed.
@@ -35,12 +35,12 @@ pub(crate) trait Tx {
     fn gate(&mut self) -> Result<Gate, OutboxError>;
     fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError>;
 
-    /// Stores an intent, with its first event, unless there is one with its key.
+    /// Stores an intent, with its first event, unless one with its namespace and key exists.
     ///
     /// # Errors
-    /// [`OutboxError::OtherPurchase`] if that one has another request.
+    /// [`OutboxError::OtherPurchase`] if the existing one has another request.
     fn enqueue(&mut self, new: &NewRow<'_>) -> Result<Enqueued, OutboxError>;
-    /// The row with this id. Nobody else writes it until the transaction ends.
+    /// The row with this id. Until a transaction that may write ends, nobody else writes the row.
     fn row(&mut self, id: i64) -> Result<Option<Row>, OutboxError>;
     fn find(&mut self, namespace: &str, key: &str) -> Result<Option<Row>, OutboxError>;
     /// The rows with this key, in all namespaces.
@@ -52,7 +52,7 @@ pub(crate) trait Tx {
     fn due(&mut self, due: Due, now: Duration, most: u32) -> Result<Vec<Row>, OutboxError>;
     /// Writes everything that can change in a row.
     fn save(&mut self, row: &Row) -> Result<(), OutboxError>;
-    /// Deletes a row, and what happened to it.
+    /// Deletes a row and its events.
     fn delete(&mut self, id: i64) -> Result<(), OutboxError>;
 
     /// Up to `most` rows with an id above `after`, in their order.
@@ -64,10 +64,10 @@ pub(crate) trait Tx {
     ) -> Result<Vec<Row>, OutboxError>;
     /// The rows with surplus impacts.
     fn surplus(&mut self) -> Result<Vec<Row>, OutboxError>;
-    /// Counts the rows, without what the gate says.
+    /// Counts the rows. [`Counts::paused`] is not set.
     fn counts(&mut self) -> Result<Counts, OutboxError>;
-    /// Up to `most` rows that are bought, refused, cancelled or dropped since before `before`, of
-    /// which nothing is to be audited any more. Only with `erased`, those without a request too.
+    /// Up to `most` rows that were bought, refused, cancelled or dropped before `before` and are
+    /// not to be audited any more. Rows without a request are included only with `erased`.
     fn finished(&mut self, before: &str, erased: bool, most: u32) -> Result<Vec<Row>, OutboxError>;
 
     /// Adds an event to those of a row.
@@ -75,14 +75,14 @@ pub(crate) trait Tx {
     fn events(&mut self, id: i64) -> Result<Vec<Event>, OutboxError>;
 }
 
-/// Which rows are due.
+/// Which of the due rows to select.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Due {
     /// Those that wait for their purchase.
     Ready,
-    /// Those of them that were stored since then.
+    /// Those that wait for their purchase and were stored at this time or later.
     ReadySince(Duration),
-    /// Those of them that were stored before then.
+    /// Those that wait for their purchase and were stored before this time.
     ReadyBefore(Duration),
     /// Those that are open, or to be cancelled.
     Open,
@@ -93,11 +93,11 @@ pub(crate) enum Due {
 /// What holds back all workers at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    /// No purchase before this time.
+    /// No purchase is sent before this time.
     pub(crate) not_before: Duration,
     /// How many failures in a row said that the API cannot be reached.
     pub(crate) failures: u32,
-    /// Why a person or a revoked key has paused it.
+    /// Why all workers are paused: by a person, or because the API refused the API key.
     pub(crate) paused: Option<String>,
 }
 

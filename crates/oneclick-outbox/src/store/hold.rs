@@ -1,4 +1,4 @@
-//! Rows that a process drives by itself, and rows that were remembered elsewhere.
+//! Rows that a process drives by itself, and rows that another store recorded.
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use crate::error::OutboxError;
 use crate::intent::Status;
 
 impl Store {
-    /// Takes a row for a process that drives it by itself, and stores it if it is missing. Says
-    /// whether it is new. `None` while another one holds it; with `alone`, only a worker counts.
+    /// Takes a row for a process that drives it by itself, and stores it if it is missing. Also
+    /// returns whether it is new. Returns `None` while a worker or another process holds it; with
+    /// `alone`, only while a worker does.
     pub(crate) fn claim_alone(
         &self,
         namespace: &str,
@@ -43,12 +44,12 @@ impl Store {
                 let reason = "it is damaged or of a newer version".to_owned();
                 return Err(OutboxError::Unreadable { id, reason });
             };
-            // Whoever calls this decides when.
+            // The caller decides when to send, so only a pause of the outbox prevents it.
             Ok(Some((Held { is_probe: true, ..held }, is_new)))
         })
     }
 
-    /// Stores the state of a row that this process holds; `false` if it is no longer its own.
+    /// Stores the state of a row that this process holds; `false` if it no longer does.
     pub(crate) fn keep(
         &self,
         held: &Held,
@@ -65,8 +66,8 @@ impl Store {
         })
     }
 
-    /// Removes a row that this process holds, with its events; `false` if it is no longer its
-    /// own, or if a person has cancelled it.
+    /// Removes a row that this process holds, with its events; `false` if it no longer
+    /// does, or if a person has cancelled it.
     pub(crate) fn forget(&self, held: &Held) -> Result<bool, OutboxError> {
         self.write(|tx, _| {
             let row = tx.row(held.id)?;
@@ -78,7 +79,7 @@ impl Store {
         })
     }
 
-    /// Stores an intent as it was remembered elsewhere, unless there is one with its key.
+    /// Stores an intent as another store recorded it, unless one with its key exists.
     pub(crate) fn import(
         &self,
         namespace: &str,

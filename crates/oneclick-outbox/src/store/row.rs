@@ -22,22 +22,22 @@ pub(crate) struct Row {
     pub(crate) status: Status,
     /// When it was stored, for people.
     pub(crate) enqueued_at: String,
-    /// When it was stored; `None` if the clock has begun anew since.
+    /// When it was stored; `None` if the clock has started again since.
     pub(crate) enqueued: Option<Duration>,
     /// When a worker may take it. While it is held, the end of the lease.
     pub(crate) due: Duration,
     pub(crate) holder: Holder,
     /// Counts the claims, so that no worker writes a row that another one has taken since.
     pub(crate) epoch: i64,
-    /// How often it was tried in a row without an outcome.
+    /// How many tries in a row ended without an outcome.
     pub(crate) tries: u32,
-    /// What the core needs to resume the purchase, as JSON, like the next three.
+    /// What the core needs to resume the purchase. This and the next three are JSON.
     pub(crate) state: Option<String>,
     /// The impact that was bought.
     pub(crate) bought: Option<String>,
     /// What the API answered.
     pub(crate) answer: Option<String>,
-    /// The impacts that may be it.
+    /// The impacts that were cancelled, or that may be the purchase if it is not known which is.
     pub(crate) found: Option<String>,
     /// Whether a record shows it, and not only a receipt.
     pub(crate) looked: bool,
@@ -46,11 +46,11 @@ pub(crate) struct Row {
     pub(crate) done_at: Option<String>,
     /// Whether a person wants it cancelled, or never bought.
     pub(crate) cancel: bool,
-    /// When to look whether it stands more than once.
+    /// When to audit it.
     pub(crate) audit_at: Option<Duration>,
-    /// How often that was done.
+    /// How often it was audited.
     pub(crate) audits: u32,
-    /// The impacts that stand although one at most should, as JSON.
+    /// The impacts that are not cancelled, if there are more than one, as JSON.
     pub(crate) surplus: Option<String>,
 }
 
