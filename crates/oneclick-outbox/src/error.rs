@@ -18,6 +18,9 @@ pub enum OutboxError {
     /// PostgreSQL failed or refused something. What it did not commit did not happen.
     #[cfg(feature = "postgres")]
     Postgres(tokio_postgres::Error),
+    /// What a connection string asks of TLS is not possible; the text says why.
+    #[cfg(feature = "postgres")]
+    Tls(String),
     /// The connection to the database broke, or a statement took too long. Whether the latest
     /// commit happened is not known; whoever asks again finds out.
     Closed,
@@ -84,8 +87,15 @@ impl fmt::Display for OutboxError {
             #[cfg(feature = "postgres")]
             Self::Postgres(error) => match error.as_db_error() {
                 Some(error) => write!(f, "the outbox's database refused: {}", error.message()),
-                None => write!(f, "the outbox's database failed: {error}"),
+                None => {
+                    write!(f, "the outbox's database failed: {error}")?;
+                    // They say more, such as that the connection was refused.
+                    let causes = std::iter::successors(error.source(), |error| (*error).source());
+                    causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))
+                }
             },
+            #[cfg(feature = "postgres")]
+            Self::Tls(problem) => f.write_str(problem),
             Self::Closed => f.write_str("the connection to the outbox's database was lost"),
             Self::Thread(error) => {
                 write!(f, "a thread of the outbox could not be started: {error}")
@@ -132,8 +142,6 @@ impl Error for OutboxError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Database(error) => error.source(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(error) => error.source(),
             Self::Thread(error) => error.source(),
             Self::Invalid(error) => error.source(),
             _ => None,

@@ -4,19 +4,23 @@
 //! connections may go through a pool in transaction mode, such as PgBouncer. All names are
 //! qualified with the schema.
 
+mod connecting;
+
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use oneclick_proto::{Intent, Purchase};
 use tokio::runtime::{Builder, Handle};
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls};
 
+use self::connecting::{CONNECTION_TIMEOUT, Server};
 use crate::clock::{Clock, Now};
 use crate::error::OutboxError;
 use crate::intent::{Counts, Event, Status};
-use crate::store::{Database, Due, Enqueued, Gate, Holder, NewRow, Row, Tx, wall};
+use crate::store::{self, Database, Due, Enqueued, Gate, Holder, NewRow, Row, Tx, wall};
 
 /// The numbered steps of the schema, as SQL for a migration tool of your own. Each stores its
 /// number in the database. [`migrate`] runs those that are missing.
@@ -24,10 +28,6 @@ pub const MIGRATIONS: [&str; 1] = [include_str!("postgres/001.sql")];
 
 /// How many connections a process opens.
 const CONNECTIONS: usize = 4;
-/// How long connecting to an address, or the answer to one statement, may take. The server ends a
-/// statement of a transaction earlier, also one that waits for a lock.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// Creates the outbox's tables and functions in a database, in the schema `oneclick`, or brings
 /// them up to date. It is safe if several processes do so at once.
 ///
@@ -35,9 +35,9 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The database cannot be reached or fails, or has the tables of a newer version of this crate.
 pub fn migrate(url: &str) -> Result<(), OutboxError> {
     let runtime = Runtime::start()?;
-    let config = config(url)?;
+    let server = Server::parse(url)?;
     runtime.wait(async move {
-        let client = connect(&config).await?;
+        let client = server.connect().await?;
         // One process at a time, until the transaction ends.
         client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(722018)").await?;
         let version = version(&client).await?;
@@ -49,20 +49,22 @@ pub fn migrate(url: &str) -> Result<(), OutboxError> {
     })
 }
 
-fn config(url: &str) -> Result<Config, OutboxError> {
-    let mut config: Config = url.parse()?;
-    config.application_name("oneclick-outbox").connect_timeout(CONNECTION_TIMEOUT);
-    Ok(config)
-}
-
-/// Connects. The connection is driven on the runtime of the caller.
-async fn connect(config: &Config) -> Result<Client, OutboxError> {
-    // The timeout in `config` is for the socket alone: the server may accept and then be silent.
-    let connected = tokio::time::timeout(CONNECTION_TIMEOUT, config.connect(NoTls)).await;
-    let (client, connection) = connected.map_err(|_| OutboxError::Closed)??;
-    // Its error ends each statement that waits for it.
-    tokio::spawn(async { drop(connection.await) });
-    Ok(client)
+/// The request of a purchase, for `SELECT oneclick.enqueue($1, $2, $3::text::jsonb)` in the
+/// transaction of your order, with any driver. The parameters are the namespace, the key and this.
+///
+/// ```
+/// use oneclick_proto::{PlantTree, Trees};
+///
+/// let request = oneclick_outbox::postgres::request(PlantTree::new(Trees::of::<5>()))?;
+/// assert_eq!(request, r#"{"v":1,"action":"plant_tree","amount":5}"#);
+/// # Ok::<(), oneclick_outbox::OutboxError>(())
+/// ```
+///
+/// # Errors
+/// [`OutboxError::Invalid`] if the metadata have no room for the marker of an intent.
+pub fn request(purchase: impl Into<Purchase>) -> Result<String, OutboxError> {
+    // The markers of all intents need the same room.
+    store::request(&Intent::new("", ""), &purchase.into())
 }
 
 /// The version of the tables; 0 without them.
@@ -112,7 +114,7 @@ impl Runtime {
 /// The tables of one database, over a few connections.
 pub(crate) struct Postgres {
     runtime: Runtime,
-    config: Config,
+    server: Server,
     pool: Mutex<Pool>,
     returned: Condvar,
     clock: Clock,
@@ -142,10 +144,10 @@ const IDENTITY: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::b
 impl Postgres {
     /// Opens a database that has the tables. Without a `clock`, the server's is used.
     pub(crate) fn new(url: &str, clock: Option<Clock>) -> Result<Self, OutboxError> {
-        let (runtime, config) = (Runtime::start()?, config(url)?);
-        let opening = config.clone();
+        let (runtime, server) = (Runtime::start()?, Server::parse(url)?);
+        let opening = server.clone();
         let (client, time, name) = runtime.wait(async move {
-            let client = connect(&opening).await?;
+            let client = opening.connect().await?;
             match version(&client).await? {
                 0 => return Err(OutboxError::NoTables),
                 version if version as usize > MIGRATIONS.len() => {
@@ -169,7 +171,7 @@ impl Postgres {
         let pool = Pool { idle: vec![Arc::new(client)], left: CONNECTIONS - 1 };
         Ok(Self {
             runtime,
-            config,
+            server,
             pool: Mutex::new(pool),
             returned: Condvar::new(),
             clock,
@@ -188,8 +190,8 @@ impl Postgres {
                 None if pool.left > 0 => {
                     pool.left -= 1;
                     drop(pool);
-                    let config = self.config.clone();
-                    let opened = self.runtime.wait(async move { connect(&config).await });
+                    let server = self.server.clone();
+                    let opened = self.runtime.wait(async move { server.connect().await });
                     return opened.map(Arc::new).inspect_err(|_| {
                         lock(&self.pool).left += 1;
                         self.returned.notify_one();

@@ -37,6 +37,13 @@ pub struct Enqueued {
     pub is_new: bool,
 }
 
+/// The request of an intent, as it is stored. Whatever cannot be sent is refused now, and not later
+/// by a worker.
+pub(crate) fn request(intent: &Intent, purchase: &Purchase) -> Result<String, OutboxError> {
+    let _checked = VerifiedPurchase::new(intent, purchase.clone())?;
+    Ok(json(&Request { v: REQUEST, purchase }))
+}
+
 /// Stores an intent, unless it is there.
 pub(crate) fn enqueue(
     tx: &mut dyn Tx,
@@ -45,10 +52,7 @@ pub(crate) fn enqueue(
     key: &str,
     purchase: &Purchase,
 ) -> Result<Enqueued, OutboxError> {
-    let intent = Intent::new(namespace, key);
-    // Whatever cannot be sent is refused now, and not later by a worker.
-    let _checked = VerifiedPurchase::new(&intent, purchase.clone())?;
-    let request = json(&Request { v: REQUEST, purchase });
+    let request = request(&Intent::new(namespace, key), purchase)?;
     tx.enqueue(&NewRow { namespace, key, request: &request, enqueued: now })
 }
 

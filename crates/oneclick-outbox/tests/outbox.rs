@@ -11,6 +11,8 @@ mod outbox {
     mod postgres;
     #[cfg(feature = "postgres")]
     pub(crate) mod server;
+    #[cfg(feature = "postgres")]
+    mod tls;
     mod working;
 }
 

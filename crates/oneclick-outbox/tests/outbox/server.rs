@@ -13,6 +13,8 @@ use tokio::runtime::Builder;
 /// A running server, which ends when nobody uses it any more.
 pub(crate) struct Server {
     folder: PathBuf,
+    /// The port on 127.0.0.1; `None` if only the socket file leads to it.
+    port: Option<u16>,
     child: Mutex<Child>,
     /// Migrated databases that no test uses.
     idle: Mutex<Vec<String>>,
@@ -46,6 +48,11 @@ impl Server {
 
     /// Starts a server that no other test uses.
     pub(crate) fn start() -> Self {
+        Self::start_on(None)
+    }
+
+    /// The same, on a port of 127.0.0.1 as well.
+    pub(crate) fn start_on(port: Option<u16>) -> Self {
         // One may start while the one before it ends.
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -64,9 +71,10 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb");
-        let child = Self::run(&folder);
+        let child = Self::run(&folder, port);
         let server = Self {
             folder,
+            port,
             child: Mutex::new(child),
             idle: Mutex::default(),
             made: Mutex::default(),
@@ -76,12 +84,14 @@ impl Server {
     }
 
     /// Starts the server process.
-    fn run(folder: &Path) -> Child {
+    fn run(folder: &Path, port: Option<u16>) -> Child {
         let socket = format!("unix_socket_directories={}", folder.display());
+        let addresses = if port.is_some() { "127.0.0.1" } else { "" };
         command("postgres")
             .arg("-D")
             .arg(folder.join("data"))
-            .args(["-c", "listen_addresses=", "-c", &socket, "-c", "fsync=off"])
+            .args(["-c", &format!("listen_addresses={addresses}"), "-c", &socket])
+            .args(["-c", &format!("port={}", port.unwrap_or(5432)), "-c", "fsync=off"])
             .args(["-c", "max_connections=300", "-c", "log_min_messages=fatal"])
             .args(["-c", "log_min_error_statement=panic"])
             .stdout(Stdio::null())
@@ -94,7 +104,7 @@ impl Server {
     pub(crate) fn crash(&self) {
         let mut child = lock(&self.child);
         end(&mut child, "-QUIT");
-        *child = Self::run(&self.folder);
+        *child = Self::run(&self.folder, self.port);
         drop(child);
         self.wait();
     }
@@ -110,7 +120,19 @@ impl Server {
 
     /// The URL of a database.
     pub(crate) fn url(&self, database: &str) -> String {
-        format!("host={} user=outbox dbname={database}", self.folder.display())
+        let port = self.port.unwrap_or(5432);
+        format!("host={} port={port} user=outbox dbname={database}", self.folder.display())
+    }
+
+    /// Writes a file that only the server can read, and returns its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if is_roots(&path) {
+            assert!(Command::new("chown").arg("postgres").arg(&path).status().unwrap().success());
+        }
+        path
     }
 
     /// A database with empty tables.
