@@ -17,7 +17,7 @@ use oneclick_ureq::{
 };
 
 use crate::failure::Failure;
-use crate::outbox::serve;
+use crate::outbox::{Place, serve};
 use crate::shell;
 use crate::values;
 
@@ -42,6 +42,7 @@ Environment variables:
   ONECLICK_API_KEY   the API key
   ONECLICK_BASE_URL  the URL of the API; without it, the key's prefix chooses
   ONECLICK_INSECURE  1 allows http:// to any host; nothing is encrypted then
+  ONECLICK_DATABASE  the database for `oneclick outbox`, as --database names it
   HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
   XDG_STATE_HOME     the folder that contains oneclick/, with the outboxes and
                      the files of the local emulator; without it,
@@ -524,6 +525,23 @@ pub(crate) enum OutboxCommand {
     #[command(after_help = example("oneclick outbox audit"))]
     Audit(Json),
 
+    /// Print the SQL that creates an outbox in PostgreSQL, or run it
+    ///
+    /// Each numbered migration stores its number in the database, in the schema
+    /// `oneclick`. Run them with your own migration tool, or with --run.
+    #[command(after_help = example(
+        "oneclick outbox migrations | psql --single-transaction shop\noneclick outbox migrations \\\n    --run --database postgres://shop@localhost/shop"
+    ))]
+    Migrations {
+        /// Only those above this number.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+        #[arg(conflicts_with = "run")]
+        after: usize,
+        /// Run those that the database lacks. Several processes may do so at once.
+        #[arg(long)]
+        run: bool,
+    },
+
     /// Serve the API's own paths on this machine, with an idempotency key for each purchase
     ///
     /// A shop in any language sends its purchases here instead of to the API, with a
@@ -548,11 +566,14 @@ pub(crate) enum OutboxCommand {
 /// The outbox that a command uses.
 #[derive(Args, Debug)]
 pub(crate) struct Database {
-    /// The SQLite database with the outbox, which may be that of a shop
+    /// The database with the outbox, which may be that of a shop
     ///
-    /// With it, only `work` and `serve` need an API key and the API.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) database: Option<PathBuf>,
+    /// An SQLite file, or postgres://USER@HOST/DATABASE. Set the variable if the URL has a
+    /// password: other programs see the command line. With a database, only `work` and
+    /// `serve` need an API key and the API.
+    #[arg(long, global = true, value_name = "FILE|URL", value_parser = values::place())]
+    #[arg(env = "ONECLICK_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<Place>,
 }
 
 /// Names an intent.

@@ -155,7 +155,7 @@ impl Buying<'_> {
             InvalidValue::OtherPurchase { part, .. } => Failure::Usage(format!(
                 "what {} remembers of intent {} has another {part}: somebody changed it; this run \
                  bought nothing; use another --intent",
-                self.remembered.path().display(),
+                self.remembered.place(),
                 self.name,
             )),
             invalid => invalid.into(),

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::buy::full_summary;
 use crate::failure::Failure;
-use crate::outbox::Opened;
+use crate::outbox::{Opened, Place};
 use crate::output;
 use crate::session::Session;
 
@@ -98,7 +98,7 @@ impl Remembered {
         let intent = Intent::new(&account, name);
         let file = session.intents.join(format!("{}.json", intent.marker()));
         // Beside the database itself, which may be shared under several names.
-        let folder = fs::canonicalize(&opened.path).unwrap_or_else(|_| opened.path.clone());
+        let folder = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
         let locked = folder.with_file_name(format!("{}.lock", intent.marker()));
         let lock = named.then(|| lock(&locked, session.quiet)).transpose()?;
         let this = Self {
@@ -382,12 +382,12 @@ impl Remembered {
 
     /// The intent is there and cannot be used.
     fn unknown(&self, error: impl fmt::Display) -> Failure {
-        unusable(&format!("{}: {error}", self.opened.path.display()), "")
+        unusable(&format!("{}: {error}", self.opened.place), "")
     }
 
     /// Where it is remembered.
-    pub(crate) fn path(&self) -> &Path {
-        &self.opened.path
+    pub(crate) fn place(&self) -> &Place {
+        &self.opened.place
     }
 }
 
@@ -454,7 +454,7 @@ pub(crate) fn may_exist(folder: &Path, name: &str) -> bool {
                 // Another run has taken it over meanwhile.
                 Err(error) => !is_missing(&error),
             },
-            Some("db") => Opened::named(path).map_or(true, |opened| {
+            Some("db") => Opened::named(Place::File(path)).map_or(true, |opened| {
                 opened.outbox.find_all(name).map_or(true, |found| !found.is_empty())
             }),
             _ => path.is_dir() && may_exist(&path, name),

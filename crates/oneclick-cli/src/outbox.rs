@@ -1,23 +1,17 @@
 //! `oneclick outbox`: manages stored purchases, and carries them out.
 
+mod opened;
 pub(crate) mod serve;
 mod work;
 
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-
-use fs4::FileExt;
-use oneclick_outbox::rusqlite::{Connection, ErrorCode, OpenFlags};
-use oneclick_outbox::{Bought, Counts, Entry, Event, Outbox, OutboxError, Status};
-use oneclick_ureq::{Account, Impact, ImpactId, UnresolvedReason};
+use oneclick_outbox::{Bought, Counts, Entry, Event, OutboxError, Status, postgres};
+use oneclick_ureq::{Impact, ImpactId, UnresolvedReason};
 use serde::Serialize;
 
+pub(crate) use self::opened::{Opened, Place};
 use crate::args::{Database, Format, FormatArgs, Global, Named, OutboxCommand};
 use crate::buy;
-use crate::failure::{Failure, explain};
-use crate::intents;
+use crate::failure::Failure;
 use crate::output::{self, Printer};
 use crate::session::Session;
 use crate::shell;
@@ -33,7 +27,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let operator = || -> Result<_, Failure> {
         let opened = Opened::open(global, database.clone())?;
-        Ok(Operator { global, given: database.as_deref(), opened })
+        Ok(Operator { global, given: database.as_ref(), opened })
     };
     match command {
         OutboxCommand::List { status, limit, all, after, format } => {
@@ -51,217 +45,41 @@ pub(crate) fn run(
         OutboxCommand::Counts(json) => operator()?.counts(json.json),
         OutboxCommand::Cancel { intent, json } => operator()?.cancel(&intent, json.json),
         OutboxCommand::Audit(json) => operator()?.audit(json.json),
+        OutboxCommand::Migrations { after, run } => migrations(database, after, run),
         OutboxCommand::Work(args) => work::run(global, database, &args),
         OutboxCommand::Serve(args) => {
             let session = Session::open(global)?;
-            let Opened { outbox, path } = match database {
-                Some(path) => Opened::create(path)?,
+            let opened = match database {
+                Some(place) => Opened::create(place)?,
                 None => Opened::find(&session)?,
             };
-            serve::run(session, &outbox, &path, &args)
+            serve::run(session, &opened, &args)
         }
     }
 }
 
-/// An outbox, and the file that it is in.
-pub(crate) struct Opened {
-    pub(crate) outbox: Outbox,
-    pub(crate) path: PathBuf,
-}
-
-impl Opened {
-    /// Opens the file that was named, or else that of the API and the account.
-    fn open(global: &Global, database: Option<PathBuf>) -> Result<Self, Failure> {
-        if let Some(path) = database {
-            return Self::named(path);
-        }
-        Self::find(&Session::open(global)?)
-    }
-
-    /// Opens that of the API and the account of the key.
-    fn find(session: &Session) -> Result<Self, Failure> {
-        match session.client.whoami() {
-            Ok(account) => Self::of(session, &account),
-            // An operator may need the outbox because the API is down.
-            Err(error) => {
-                let reason = explain(&error);
-                let mut paths = outboxes(&session.intents).into_iter();
-                match (paths.next(), paths.next()) {
-                    (Some(path), None) => {
-                        let text = format!(
-                            "warning: the account of the API key is not known ({reason}); using the \
-                             only outbox of this API: {}",
-                            path.display(),
-                        );
-                        output::notice(false, &text);
-                        Self::named(path)
-                    }
-                    (None, _) => Err(Failure::Call(error)),
-                    (Some(_), Some(_)) => Err(Failure::Usage(format!(
-                        "the account of the API key is not known ({reason}), and {} has several \
-                         outboxes: choose one with --database FILE",
-                        session.intents.display(),
-                    ))),
-                }
+/// Prints the migrations of PostgreSQL, or runs those that are missing.
+fn migrations(database: Option<Place>, after: usize, run: bool) -> Result<(), Failure> {
+    if run {
+        return match database {
+            Some(Place::Server(url)) => {
+                let migrated = postgres::migrate(&url);
+                migrated.map_err(|error| Place::Server(url).failure(error))
             }
-        }
+            _ => Err(Failure::Usage(
+                "--run needs --database postgres://USER@HOST/DATABASE; in an SQLite file, the \
+                 tables are made when `oneclick outbox serve` opens it"
+                    .to_owned(),
+            )),
+        };
     }
-
-    /// Opens a file that is there and has an outbox. A mistyped name creates nothing.
-    pub(crate) fn named(path: PathBuf) -> Result<Self, Failure> {
-        if let Err(error) = fs::metadata(&path) {
-            let subject = format!("could not open the database {}", path.display());
-            return Err(Failure::machine(subject, error));
-        }
-        match open(&path) {
-            Ok(outbox) => Ok(Self { outbox, path }),
-            Err(OutboxError::NoTables) => Err(Failure::Usage(format!(
-                "{} has no outbox: give --database a file that has one",
-                path.display(),
-            ))),
-            Err(error) => Err(failure(&path, error)),
-        }
+    for (step, sql) in postgres::MIGRATIONS.iter().enumerate().skip(after) {
+        output::raw(
+            format!("-- Migration {} of {}\n", step + 1, postgres::MIGRATIONS.len()).as_bytes(),
+        )?;
+        output::raw(sql.as_bytes())?;
     }
-
-    /// Opens the outbox of an account in the user's folder, and creates it if it is missing.
-    pub(crate) fn of(session: &Session, account: &Account) -> Result<Self, Failure> {
-        let path = session.outbox_of(account);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| could_not_create(&path, error))?;
-        }
-        create(&path)?;
-        match open(&path) {
-            Ok(outbox) => {
-                intents::take_over(&outbox, &session.intents, account.user_id.as_str());
-                Ok(Self { outbox, path })
-            }
-            Err(error) if is_damaged(&error) => {
-                let problem = match error {
-                    OutboxError::NoTables => "it has no tables of an outbox".to_owned(),
-                    error => error.to_string(),
-                };
-                let path = path.display();
-                Err(Failure::Machine(format!("{path} is damaged: {problem}; {DAMAGED_ADVICE}")))
-            }
-            Err(error) => Err(failure(&path, error)),
-        }
-    }
-
-    /// Opens the outbox in a file that may be a shop's, and creates both if they are missing.
-    fn create(path: PathBuf) -> Result<Self, Failure> {
-        create(&path)?;
-        match Outbox::open(&path) {
-            Ok(outbox) => Ok(Self { outbox, path }),
-            Err(error) => Err(failure(&path, error)),
-        }
-    }
-
-    /// A failure of this outbox.
-    pub(crate) fn failure(&self, error: OutboxError) -> Failure {
-        failure(&self.path, error)
-    }
-}
-
-/// What to do about a damaged outbox of the command's own: it has all intents of the account.
-const DAMAGED_ADVICE: &str = "restore it; or end all `oneclick outbox` commands, move it away \
-                              together with the file that has its name and `-journal`, and from \
-                              then on add --look-first to every intent that it may have";
-
-/// Whether the file is no database or has no outbox, and not only busy, full or forbidden.
-fn is_damaged(error: &OutboxError) -> bool {
-    match error {
-        OutboxError::NoTables => true,
-        OutboxError::Database(error) => matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        ),
-        _ => false,
-    }
-}
-
-fn could_not_create(path: &Path, error: impl fmt::Display) -> Failure {
-    Failure::machine(format!("could not create {}", path.display()), error)
-}
-
-/// Opens a database that is there.
-fn open(path: &Path) -> Result<Outbox, OutboxError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Outbox::new(Connection::open_with_flags(path, flags)?)
-}
-
-/// The outboxes of an API, of all accounts.
-fn outboxes(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|end| end == "db")).collect()
-}
-
-/// Creates an outbox, unless there is a file. A file with this name is never empty, so an empty
-/// one is damaged and not new.
-fn create(path: &Path) -> Result<(), Failure> {
-    let exists = || fs::symlink_metadata(path).is_ok();
-    if exists() {
-        return Ok(());
-    }
-    let prepare = || -> io::Result<fs::File> {
-        let lock = fs::File::create(path.with_extension("lock"))?;
-        FileExt::lock(&lock)?;
-        Ok(lock)
-    };
-    let _lock = prepare().map_err(|error| could_not_create(path, error))?;
-    if exists() {
-        return Ok(());
-    }
-    // SQLite would apply it to the new database.
-    for ending in ["-journal", "-wal"] {
-        let mut left = path.as_os_str().to_owned();
-        left.push(ending);
-        if fs::symlink_metadata(&left).is_ok() {
-            let problem = format!(
-                "{} belongs to an outbox that is not there any more: move it to where that is",
-                Path::new(&left).display(),
-            );
-            return Err(could_not_create(path, problem));
-        }
-    }
-    let new = path.with_extension("new");
-    create_private(&new).map_err(|error| could_not_create(path, error))?;
-    Outbox::open(&new).map_err(|error| could_not_create(path, error))?;
-    let named = fs::rename(&new, path).and_then(|()| sync_folder(path));
-    named.map_err(|error| could_not_create(path, error))
-}
-
-/// Creates a file that only its owner can read: it holds personal data.
-fn create_private(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(|_| ())
-}
-
-/// Makes a new name of this file durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    // Windows cannot open a folder as a file.
-    match path.parent() {
-        Some(folder) if cfg!(unix) && folder != Path::new("") => fs::File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
-}
-
-/// A failure of the outbox in this file.
-fn failure(path: &Path, error: OutboxError) -> Failure {
-    match error {
-        OutboxError::Account(error) => Failure::Call(*error),
-        OutboxError::Database(_)
-        | OutboxError::NoTables
-        | OutboxError::NewerTables { .. }
-        | OutboxError::Unreadable { .. } => Failure::machine(path.display(), error),
-        error => Failure::Usage(error.to_string()),
-    }
+    Ok(())
 }
 
 /// An intent and what happened to it, as JSON.
@@ -276,7 +94,7 @@ struct Shown<'a> {
 struct Operator<'a> {
     global: &'a Global,
     /// The database that the command line names.
-    given: Option<&'a Path>,
+    given: Option<&'a Place>,
     opened: Opened,
 }
 
@@ -288,7 +106,7 @@ impl Operator<'_> {
     /// The intent that the command line names.
     fn find(&self, named: &Named) -> Result<Entry, Failure> {
         let outbox = &self.opened.outbox;
-        let path = self.opened.path.display();
+        let path = &self.opened.place;
         if let Some(number) = named.number {
             let entry = outbox.entry(number).map_err(self.failed())?;
             return entry.ok_or_else(|| {
@@ -441,8 +259,8 @@ impl Operator<'_> {
 
     /// A command about this outbox, as it can be typed.
     fn command(&self, command: &str) -> String {
-        let database = self.given.map_or_else(String::new, |path| {
-            format!(" --database {}", shell::word(&path.display().to_string()))
+        let database = self.given.map_or_else(String::new, |place| {
+            format!(" --database {}", shell::word(&place.to_string()))
         });
         format!("oneclick{} outbox{database} {command}", self.global.connection_words())
     }

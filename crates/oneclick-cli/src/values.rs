@@ -7,13 +7,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::{Datelike, NaiveDate};
-use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{
+    OsStringValueParser, PathBufValueParser, PossibleValuesParser, TypedValueParser,
+};
 use oneclick_outbox::Status;
 use oneclick_ureq::{
     Category, Cents, Cursor, Fragments, ImpactId, InvalidValue, Limit, Pounds, Reason, Trees,
 };
 
 use crate::args;
+use crate::outbox::Place;
 use crate::output::is_terminal_control;
 
 pub(crate) fn trees(text: &str) -> Result<Trees, String> {
@@ -149,6 +152,16 @@ pub(crate) fn status() -> impl TypedValueParser<Value = Status> {
     PossibleValuesParser::new(names).try_map(|name| {
         let mut all = Status::ALL.iter();
         all.find(|status| status.as_str() == name).copied().ok_or("expected a status")
+    })
+}
+
+/// Where an outbox is.
+pub(crate) fn place() -> impl TypedValueParser<Value = Place> {
+    OsStringValueParser::new().try_map(|text| {
+        if text.is_empty() {
+            return Err("expected a file or a postgres:// URL (got nothing)");
+        }
+        Ok(Place::from_argument(&text))
     })
 }
 

@@ -58,9 +58,14 @@ impl Outbox {
     /// or `host=... user=... dbname=...`. It opens up to four connections, which may lead through
     /// PgBouncer in transaction mode. All deadlines are by the server's clock.
     ///
+    /// `sslmode` and `sslrootcert` in it mean what they mean to libpq: `prefer`, the default, uses
+    /// TLS if the server has it, and accepts any certificate. `verify-full` without `sslrootcert`
+    /// trusts what the operating system trusts. Client certificates and channel binding are not
+    /// supported.
+    ///
     /// # Errors
-    /// [`OutboxError::NoTables`] before the migration; [`OutboxError::NewerTables`]; the database
-    /// cannot be reached or fails.
+    /// [`OutboxError::NoTables`] before the migration; [`OutboxError::NewerTables`];
+    /// [`OutboxError::Tls`]; the database cannot be reached or fails.
     #[cfg(feature = "postgres")]
     pub fn postgres(url: &str) -> Result<Self, OutboxError> {
         Ok(Self { store: Arc::new(Store::new(Postgres::new(url, None)?)) })

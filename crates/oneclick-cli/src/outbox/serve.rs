@@ -4,17 +4,17 @@ mod headers;
 mod shop;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use oneclick_emulator::{HostName, LocalServer};
-use oneclick_outbox::{Outbox, OutboxError, Worker};
+use oneclick_outbox::{OutboxError, Worker};
 use oneclick_ureq::BlockingClient;
 
 use self::shop::{Shop, Trouble};
+use super::Opened;
 use crate::failure::Failure;
 use crate::probe::Known;
 use crate::session::{AnyTransport, Session};
@@ -65,12 +65,8 @@ pub(crate) struct Args {
 }
 
 /// Serves until it is interrupted.
-pub(super) fn run(
-    session: Session,
-    outbox: &Outbox,
-    path: &Path,
-    args: &Args,
-) -> Result<(), Failure> {
+pub(super) fn run(session: Session, opened: &Opened, args: &Args) -> Result<(), Failure> {
+    let outbox = &opened.outbox;
     buy::check_settle(&session, args.settle)?;
     let client = session.client.clone();
     let worker = Worker::new(outbox, client.clone()).poll(POLL);
@@ -112,7 +108,7 @@ pub(super) fn run(
     // The requests that have arrived get their responses, and what was sent is written down.
     drop(server);
     let _ = works.join();
-    ended.map_err(|error| super::failure(path, error))
+    ended.map_err(|error| opened.failure(error))
 }
 
 /// Carries out what is stored until the worker is stopped. What can be mended from elsewhere

@@ -1,6 +1,5 @@
 //! `oneclick outbox work`: a worker in the foreground.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use oneclick_outbox::{Counts, Entry, Outbox, OutboxError, Status, Worker};
 
-use super::{Opened, failure, told};
+use super::{Opened, Place, told};
 use crate::args::{Global, WorkArgs};
 use crate::buy;
 use crate::failure::Failure;
@@ -22,20 +21,20 @@ const WATCH: Duration = Duration::from_millis(200);
 
 pub(super) fn run(
     global: &Global,
-    database: Option<PathBuf>,
+    database: Option<Place>,
     args: &WorkArgs,
 ) -> Result<(), Failure> {
     let session = Session::open(global)?;
     buy::check_settle(&session, args.settle)?;
     let account = session.client.whoami()?;
-    let Opened { outbox, path } = match database {
-        Some(path) => Opened::named(path)?,
+    let Opened { outbox, place } = match database {
+        Some(place) => Opened::named(place)?,
         None => Opened::of(&session, &account)?,
     };
-    let failed = |error| failure(&path, error);
+    let failed = |error| place.failure(error);
     let counts = outbox.counts().map_err(failed)?;
     let waiting = counts.ready + counts.open + counts.cancelling;
-    let what = format!("carry out the intents in {} ({waiting} now)", path.display());
+    let what = format!("carry out the intents in {place} ({waiting} now)");
     buy::confirm(&session, args.yes, &what, &account)?;
     let known = Known::load(&session, &account).policy();
     let settle = args.settle.map(|settle| Duration::from_secs(settle.into()));
@@ -64,7 +63,7 @@ pub(super) fn run(
     if args.once {
         worker.run_until_idle().map_err(failed)?;
     } else {
-        let text = format!("working on {}; intents to carry out: {waiting}", path.display());
+        let text = format!("working on {place}; intents to carry out: {waiting}");
         output::notice(quiet, &text);
         run_watched(&worker, &outbox).map_err(failed)?;
     }
