@@ -85,15 +85,15 @@ impl fmt::Display for OutboxError {
         match self {
             Self::Database(error) => write!(f, "the outbox's database failed: {error}"),
             #[cfg(feature = "postgres")]
-            Self::Postgres(error) => match error.as_db_error() {
-                Some(error) => write!(f, "the outbox's database refused: {}", error.message()),
-                None => {
-                    write!(f, "the outbox's database failed: {error}")?;
-                    // They say more, such as that the connection was refused.
-                    let causes = std::iter::successors(error.source(), |error| (*error).source());
-                    causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))
+            Self::Postgres(error) => {
+                if let Some(error) = error.as_db_error() {
+                    return write!(f, "the outbox's database refused: {}", error.message());
                 }
-            },
+                write!(f, "the outbox's database failed: {error}")?;
+                // They say more, such as that the connection was refused.
+                let causes = std::iter::successors(error.source(), |error| (*error).source());
+                causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))
+            }
             #[cfg(feature = "postgres")]
             Self::Tls(problem) => f.write_str(problem),
             Self::Closed => f.write_str("the connection to the outbox's database was lost"),
