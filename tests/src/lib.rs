@@ -24,3 +24,7 @@ mod probe {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/custom-transports.md")]
 mod custom_transports {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/property-tests.md")]
+mod property_tests {}

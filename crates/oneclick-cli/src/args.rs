@@ -770,7 +770,7 @@ pub(crate) struct Listing {
     /// By default 10, or 1,000 with --all.
     #[arg(long, value_name = "ROWS", value_parser = values::limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<Limit>,
-    /// Which rows come first.
+    /// Which rows come first, by the time of purchase; of customers, by the time of the first one.
     #[arg(long, value_enum, default_value_t = Order::Newest)]
     pub(crate) order: Order,
     /// Print every row, not only the first page.

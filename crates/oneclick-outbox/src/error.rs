@@ -57,6 +57,8 @@ pub enum OutboxError {
     /// The status of the intent does not allow this.
     #[non_exhaustive]
     WrongStatus {
+        /// The id of the intent.
+        id: i64,
         /// Its status.
         status: Status,
     },
@@ -118,8 +120,8 @@ impl fmt::Display for OutboxError {
                 write!(f, "what is stored of intent {id} cannot be read: {reason}")
             }
             Self::NoSuchIntent => f.write_str("the outbox has no such intent"),
-            Self::WrongStatus { status } => {
-                write!(f, "this is not possible while the intent is {status}")
+            Self::WrongStatus { id, status } => {
+                write!(f, "this is not possible with intent {id}, which is {status}")
             }
             Self::TooShort { setting, least } => write!(
                 f,

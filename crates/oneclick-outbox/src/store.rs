@@ -166,7 +166,7 @@ impl Store {
             let row = tx.row(id)?.ok_or(OutboxError::NoSuchIntent)?;
             let status = row.status;
             if status.is_final() {
-                return Err(OutboxError::WrongStatus { status });
+                return Err(OutboxError::WrongStatus { id, status });
             }
             if row.is_held(now) {
                 return Ok(None);
@@ -203,7 +203,7 @@ impl Store {
             (row.status, row.due) = (Status::Open, now.saturating_add(lease));
             row.set_state(Some(state));
             tx.save(&row)?;
-            tx.note(held.id, held.epoch, "a purchase may leave now")?;
+            tx.note(held.id, held.epoch, "permit: the purchase may be sent")?;
             Ok(Permit::Granted)
         })
     }
@@ -345,7 +345,7 @@ impl Store {
         self.write(|tx, _| {
             let mut row = tx.row(id)?.ok_or(OutboxError::NoSuchIntent)?;
             if !from.contains(&row.status) {
-                return Err(OutboxError::WrongStatus { status: row.status });
+                return Err(OutboxError::WrongStatus { id, status: row.status });
             }
             let written = decide(&row.clone().entry()?, row.state()?)?;
             let looked = row.looked;
@@ -366,7 +366,7 @@ impl Store {
                 Status::Bought => Status::Cancelling,
                 // Whoever has it sees this before a purchase leaves, or cancels what it buys.
                 status @ (Status::Claimed | Status::Open) => status,
-                status @ Status::Unresolved => return Err(OutboxError::WrongStatus { status }),
+                status @ Status::Unresolved => return Err(OutboxError::WrongStatus { id, status }),
                 status @ (Status::Cancelling
                 | Status::Cancelled
                 | Status::Refused

@@ -221,7 +221,7 @@ problem    not known: records that do not show their intent may be the purchase
 when                      what happened
 20[..]Z  stored
 ...
-20[..]Z  a purchase may leave now
+20[..]Z  permit: the purchase may be sent
 ...
 20[..]Z  not known: records that do not show their intent may be the purchase
 

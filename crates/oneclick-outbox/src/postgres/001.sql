@@ -49,12 +49,12 @@ CREATE TABLE oneclick.intent (
     done_at text,
     -- Whether a person wants it cancelled, or never bought.
     cancel boolean NOT NULL DEFAULT false,
-    -- When to look whether it stands more than once, in the same milliseconds. NULL if there is
+    -- When to audit it, in the same milliseconds. NULL if there is
     -- no reason to, or no more.
     audit_at bigint,
     -- How often that was done.
     audits integer NOT NULL DEFAULT 0,
-    -- The impacts that stand although one at most should.
+    -- The impacts that are not cancelled, if there are more than there should be.
     surplus text,
     UNIQUE (namespace, key)
 );

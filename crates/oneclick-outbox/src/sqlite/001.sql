@@ -44,12 +44,12 @@ CREATE TABLE oneclick_outbox_intent (
     done_at TEXT,
     -- Whether a person wants it cancelled, or never bought.
     cancel INTEGER NOT NULL DEFAULT 0,
-    -- When to look whether it stands more than once, in milliseconds since the machine started.
+    -- When to audit it, in milliseconds since the machine started.
     -- NULL if there is no reason to, or no more.
     audit_at INTEGER,
     -- How often that was done.
     audits INTEGER NOT NULL DEFAULT 0,
-    -- The impacts that stand although one at most should.
+    -- The impacts that are not cancelled, if there are more than there should be.
     surplus TEXT,
     UNIQUE (namespace, key)
 ) STRICT;

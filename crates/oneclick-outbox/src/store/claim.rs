@@ -162,7 +162,11 @@ pub(crate) enum Audited {
 impl fmt::Display for Audited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Surplus(ids) => write!(f, "more stands than should: {}", ids.len()),
+            Self::Surplus(ids) => write!(
+                f,
+                "{} impacts of it are not cancelled: more than there should be",
+                ids.len()
+            ),
             Self::Cancelled => f.write_str("it has been cancelled since"),
             Self::Nothing(what) => f.write_str(what),
         }

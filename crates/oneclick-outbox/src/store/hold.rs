@@ -38,7 +38,7 @@ impl Store {
                 status @ (Status::Bought
                 | Status::Cancelling
                 | Status::Cancelled
-                | Status::Dropped) => return Err(OutboxError::WrongStatus { status }),
+                | Status::Dropped) => return Err(OutboxError::WrongStatus { id, status }),
             }
             let Some(held) = hold(tx, row, Holder::Process, now, lease)? else {
                 let reason = "it is damaged or of a newer version".to_owned();

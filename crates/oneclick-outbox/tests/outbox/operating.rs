@@ -15,7 +15,7 @@ fn what_happened_is_told_step_by_step() {
     world.settle(&outbox);
     let events: Vec<_> = outbox.events(id).unwrap().into_iter().map(|event| event.what).collect();
     assert_eq!(events.len(), 4, "{events:?}");
-    assert_eq!(&events[..2], ["stored", "a purchase may leave now"]);
+    assert_eq!(&events[..2], ["stored", "permit: the purchase may be sent"]);
     assert!(events[2].starts_with("not known yet"), "{events:?}");
     assert!(events[3].starts_with("bought as "), "{events:?}");
 }

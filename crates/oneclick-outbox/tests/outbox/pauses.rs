@@ -96,7 +96,7 @@ impl Stops {
                 let watch = self.world.process();
                 let id = entry(&watch, "order-1").id;
                 let events = watch.events(id).unwrap();
-                let permitted = events.last().is_some_and(|event| event.what.contains("may leave"));
+                let permitted = events.last().is_some_and(|event| event.what.starts_with("permit:"));
                 let read = read && self.looks_last.load(Ordering::Relaxed);
                 BOUNDARIES[1 + usize::from(permitted) + usize::from(permitted && read)]
             }
@@ -263,7 +263,7 @@ fn a_purchase_that_was_too_late_holds_back_nobody() {
     let sleeping = Arc::clone(&world);
     let clock = Clock::new(move || {
         // Asleep as soon as it has a permit.
-        let sql = "SELECT count(*) FROM event WHERE what LIKE '%may leave now'";
+        let sql = "SELECT count(*) FROM event WHERE what LIKE 'permit:%'";
         if sleeping.sql(sql).as_deref() == Some("1") {
             sleeping.advance(Duration::from_secs(6));
         }

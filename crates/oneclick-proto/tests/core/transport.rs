@@ -157,6 +157,7 @@ fn a_body_is_taken_once_the_deadline_was_met_and_never_after_it_was_missed() {
     let now = Arc::clone(&met);
     let send_by = SendBy::new(move || now.load(Ordering::Relaxed));
     assert!(send_by.is_met());
+    assert_eq!(format!("{send_by:?}"), "SendBy(true)");
     request.extensions_mut().insert(send_by);
 
     let (taken, withdrawn) = (BodyGate::of(&request), BodyGate::of(&request));

@@ -132,7 +132,7 @@ impl fmt::Display for Tally {
 /// When purchases of an intent were permitted.
 fn permits(outbox: &Outbox, id: i64) -> Result<Vec<DateTime<Utc>>, Box<dyn Error>> {
     let events = outbox.events(id)?;
-    let permits = events.iter().filter(|event| event.what == "a purchase may leave now");
+    let permits = events.iter().filter(|event| event.what == "permit: the purchase may be sent");
     Ok(permits.map(|event| event.at.parse()).collect::<Result<_, _>>()?)
 }
 
