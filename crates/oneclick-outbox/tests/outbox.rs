@@ -12,6 +12,8 @@ mod outbox {
     #[cfg(feature = "postgres")]
     pub(crate) mod server;
     #[cfg(feature = "postgres")]
+    mod sql;
+    #[cfg(feature = "postgres")]
     mod tls;
     mod working;
 }

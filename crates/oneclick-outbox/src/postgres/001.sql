@@ -93,24 +93,61 @@ CREATE FUNCTION oneclick.wall(moment timestamptz) RETURNS text LANGUAGE sql STAB
     SELECT to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
--- Raises an error unless the request is a purchase that can be sent.
-CREATE FUNCTION oneclick.check_request(request jsonb) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+-- Why a text cannot be an e-mail address, by the core's rules and in its words; NULL if it may be.
+CREATE FUNCTION oneclick.email_fault(address text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+    domain text := substring(address FROM '[^@]*$');
+    local text := left(address, -1 - length(domain));
+    -- `"a b"@example.com` and `"a@b"@example.com` are valid.
+    is_quoted boolean := local ~ '^".*"$';
+    -- `[127.0.0.1]` is a valid domain.
+    is_literal boolean := domain ~ '^[[].*[]]$';
+    -- What else counts as a space is refused before.
+    space text := '[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]';
+    invisible text := '[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff'
+        '\ufff9-\ufffd\U000e0000-\U000e007f]';
+BEGIN
+    RETURN CASE
+        WHEN address !~ '@' THEN 'it has no @'
+        WHEN octet_length(convert_to(address, 'UTF8')) > 254 THEN 'it is longer than 254 bytes'
+        WHEN address ~ '[\u0001-\u001f\u007f-\u009f]' THEN 'it contains a control character'
+        WHEN local = '' THEN 'there is nothing before the @'
+        WHEN domain = '' THEN 'there is nothing after the @'
+        WHEN NOT is_quoted AND local ~ '^"' THEN 'its quotation marks are not closed'
+        WHEN NOT is_quoted AND local ~ '@' THEN 'it has more than one @'
+        WHEN address ~ invisible THEN
+            'it contains an invisible character or U+FFFD, which replaces lost characters'
+        WHEN NOT is_quoted AND local <> translate(local, '()<>[]:;,"' || chr(92), '') THEN
+            'it contains one of ( ) < > [ ] : ; , ' || chr(92) || ' " outside quotation marks'
+        WHEN domain ~ space OR NOT is_quoted AND local ~ space THEN 'it contains a space'
+        WHEN NOT is_literal AND domain ~ '[^-._A-Za-z0-9\u0080-\U0010ffff]' THEN
+            'its domain contains punctuation other than dots, hyphens and underscores'
+        WHEN domain ~ '(^|[.])([.]|$)' THEN
+            'its domain starts or ends with a dot, or has two dots in a row'
+    END;
+END
+$$;
+
+-- Raises an error unless the request is a purchase that can be sent. Returns it in the form in
+-- which equal purchases are equal: without fields that are null, and with 5 for 5.0.
+CREATE FUNCTION oneclick.checked(request jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     action text := request ->> 'action';
     unit text;
     most numeric;
-    fields text[] := ARRAY['v', 'action', 'amount', 'customer_email', 'customer_name', 'notify',
-                           'metadata'];
+    fields text[] := ARRAY['amount', 'customer_email', 'customer_name', 'notify', 'metadata'];
     field text;
     value jsonb;
     amount numeric;
+    fault text;
 BEGIN
     IF jsonb_typeof(request) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'the request must be a JSON object' USING ERRCODE = 'check_violation';
     END IF;
     IF request -> 'v' IS DISTINCT FROM '1' THEN
         RAISE EXCEPTION 'the version "v" of the request must be 1 (got %)',
-            coalesce(request ->> 'v', 'none') USING ERRCODE = 'check_violation';
+            coalesce(left(request ->> 'v', 40), 'none') USING ERRCODE = 'check_violation';
     END IF;
     SELECT a.unit, a.most INTO unit, most FROM (VALUES
         ('plant_tree', 'trees', 10000000), ('clean_ocean', 'pounds', 10000000),
@@ -119,115 +156,136 @@ BEGIN
     ) AS a (name, unit, most) WHERE a.name = action;
     IF unit IS NULL THEN
         RAISE EXCEPTION 'unknown action %: expected plant_tree, clean_ocean, capture_carbon, '
-            'restore_coral or donate_money', coalesce(request ->> 'action', 'none')
+            'restore_coral or donate_money', coalesce(left(action, 40), 'none')
             USING ERRCODE = 'check_violation';
     END IF;
-    IF action = 'plant_tree' THEN
+    IF action IN ('plant_tree', 'donate_money') THEN
         fields := fields || 'category'::text;
     END IF;
-    FOR field, value IN SELECT * FROM jsonb_each(request) LOOP
+    FOR field, value IN SELECT * FROM jsonb_each(request - '{v,action}'::text[]) LOOP
         IF field <> ALL (fields) THEN
-            RAISE EXCEPTION 'unknown field %: % takes %', field, action,
-                array_to_string(fields[3:], ', ') USING ERRCODE = 'check_violation';
+            RAISE EXCEPTION 'unknown field %: % takes %', left(field, 40), action,
+                array_to_string(fields, ', ') USING ERRCODE = 'check_violation';
+        END IF;
+        IF value = 'null' THEN
+            request := request - field;
         END IF;
     END LOOP;
-    IF jsonb_typeof(request -> 'amount') IS DISTINCT FROM 'number' THEN
+
+    IF jsonb_typeof(request -> 'amount') = 'number' THEN
+        amount := (request ->> 'amount')::numeric;
+    END IF;
+    -- The longest number that the core reads.
+    IF amount IS NULL OR amount <> trunc(amount) OR abs(amount) > 9223372036854775807 THEN
         RAISE EXCEPTION 'expected a whole number of %, such as 5', unit
             USING ERRCODE = 'check_violation';
     END IF;
-    amount := (request ->> 'amount')::numeric;
-    IF amount <> trunc(amount) THEN
-        RAISE EXCEPTION 'expected a whole number of %, such as 5', unit
+    IF amount NOT BETWEEN 1 AND most AND unit = 'cents' THEN
+        RAISE EXCEPTION 'the amount must be between $0.01 and $10,000,000.00 (got %$%)',
+            CASE WHEN amount < 0 THEN '-' ELSE '' END,
+            to_char(abs(amount) / 100, 'FM999,999,999,999,999,990.00')
             USING ERRCODE = 'check_violation';
     END IF;
-    IF amount < 1 OR amount > most THEN
-        RAISE EXCEPTION '% must be between 1 and % (got %)', unit,
-            ltrim(to_char(most, '9,999,999,999')), trim_scale(amount)
-            USING ERRCODE = 'check_violation';
+    IF amount NOT BETWEEN 1 AND most THEN
+        RAISE EXCEPTION '% must be between 1 and 10,000,000 (got %)', unit,
+            to_char(amount, 'FM9,999,999,999,999,999,990') USING ERRCODE = 'check_violation';
     END IF;
-    IF request ? 'category'
-        AND coalesce(request ->> 'category', '') NOT IN ('food', 'animals', 'beauty', 'cloud')
-    THEN
-        RAISE EXCEPTION 'unknown category %: expected food, animals, beauty or cloud',
-            request -> 'category' USING ERRCODE = 'check_violation';
+    request := request || jsonb_build_object('v', 1, 'amount', trim_scale(amount));
+
+    IF action = 'plant_tree' AND request -> 'category' <> '"food"' THEN
+        RAISE EXCEPTION 'unknown category: expected food' USING ERRCODE = 'check_violation';
     END IF;
-    IF request ? 'notify' AND jsonb_typeof(request -> 'notify') <> 'boolean' THEN
+    IF jsonb_typeof(request -> 'category') <> 'string' THEN
+        RAISE EXCEPTION '"category" must be a text' USING ERRCODE = 'check_violation';
+    END IF;
+    IF jsonb_typeof(request -> 'notify') <> 'boolean' THEN
         RAISE EXCEPTION '"notify" must be true or false' USING ERRCODE = 'check_violation';
     END IF;
-    IF request ? 'customer_name' THEN
-        IF jsonb_typeof(request -> 'customer_name') <> 'string' THEN
-            RAISE EXCEPTION '"customer_name" must be a text' USING ERRCODE = 'check_violation';
-        END IF;
-        IF NOT request ? 'customer_email' THEN
-            RAISE EXCEPTION '"customer_name" needs "customer_email"'
-                USING ERRCODE = 'check_violation';
-        END IF;
+    -- No message shows an address or a name.
+    IF jsonb_typeof(request -> 'customer_name') <> 'string' THEN
+        RAISE EXCEPTION '"customer_name" must be a text' USING ERRCODE = 'check_violation';
     END IF;
-    -- No message shows an address. Whatever is stranger is refused by a worker.
-    IF request ? 'customer_email' AND (
-        jsonb_typeof(request -> 'customer_email') <> 'string'
-        OR octet_length(request ->> 'customer_email') > 254
-        OR (request ->> 'customer_email') !~ '^[^[:cntrl:]]+@[^@[:space:][:cntrl:]]+$'
-    ) THEN
-        RAISE EXCEPTION 'invalid e-mail address' USING ERRCODE = 'check_violation';
+    IF request ? 'customer_name' AND NOT request ? 'customer_email' THEN
+        RAISE EXCEPTION '"customer_name" needs "customer_email"' USING ERRCODE = 'check_violation';
     END IF;
-    IF NOT request ? 'metadata' THEN
-        RETURN;
+    IF jsonb_typeof(request -> 'customer_email') <> 'string' THEN
+        RAISE EXCEPTION '"customer_email" must be a text' USING ERRCODE = 'check_violation';
     END IF;
+    fault := oneclick.email_fault(request ->> 'customer_email');
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION 'invalid e-mail address: %', fault USING ERRCODE = 'check_violation';
+    END IF;
+
     IF jsonb_typeof(request -> 'metadata') <> 'object' THEN
         RAISE EXCEPTION '"metadata" must be an object with texts as values'
             USING ERRCODE = 'check_violation';
     END IF;
-    -- The marker of the intent is one more.
-    IF (SELECT count(*) FROM jsonb_object_keys(request -> 'metadata')) > 19 THEN
-        RAISE EXCEPTION 'invalid metadata: it has more than 19 pairs, and the marker of the intent '
-            'needs one of 20' USING ERRCODE = 'check_violation';
+    IF request -> 'metadata' = '{}' THEN
+        request := request - 'metadata';
     END IF;
-    FOR field, value IN SELECT * FROM jsonb_each(request -> 'metadata') LOOP
-        IF jsonb_typeof(value) <> 'string' OR length(value #>> '{}') > 500 THEN
-            RAISE EXCEPTION 'invalid metadata: each value must be a text of at most 500 characters'
-                USING ERRCODE = 'check_violation';
-        END IF;
-        IF length(field) NOT BETWEEN 1 AND 40 OR field IN ('gift', 'widgetID', 'oneclick_intent')
-        THEN
-            RAISE EXCEPTION 'invalid metadata: a key has 1 to 40 characters, and gift, widgetID '
-                'and oneclick_intent are reserved' USING ERRCODE = 'check_violation';
+    FOR field, value IN SELECT * FROM jsonb_each(coalesce(request -> 'metadata', '{}')) LOOP
+        fault := CASE
+            WHEN jsonb_typeof(value) <> 'string' THEN
+                '"metadata" must be an object with texts as values'
+            WHEN field = '' THEN 'invalid metadata: a key is empty'
+            WHEN field IN ('gift', 'widgetID') THEN
+                'invalid metadata: the keys gift and widgetID are reserved'
+            WHEN field = 'oneclick_intent' THEN
+                'invalid metadata: the key oneclick_intent belongs to another intent: leave it out'
+            WHEN length(field) > 40 THEN format(
+                'the metadata key must have at most 40 characters (got %s)', length(field))
+            WHEN length(value #>> '{}') > 500 THEN format(
+                'the metadata value must have at most 500 characters (got %s)',
+                length(value #>> '{}'))
+        END;
+        IF fault IS NOT NULL THEN
+            RAISE EXCEPTION '%', fault USING ERRCODE = 'check_violation';
         END IF;
     END LOOP;
+    IF (SELECT count(*) FROM jsonb_object_keys(coalesce(request -> 'metadata', '{}'))) > 19 THEN
+        RAISE EXCEPTION 'invalid metadata: it must have at most 19 pairs, because oneclick_intent '
+            'is added to them' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN request;
 END
 $$;
 
--- Stores an intent at a time of the caller's, unless it is there.
+-- Stores an intent at a time of the caller's, unless it is there. What it calls is looked up in
+-- its own `search_path` and not in that of the caller.
 CREATE FUNCTION oneclick.store(
     in_namespace text, in_key text, in_request jsonb, moment bigint,
     OUT id bigint, OUT is_new boolean
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- 5 and 5.0 are one amount.
-    request jsonb := CASE WHEN jsonb_typeof(in_request -> 'amount') = 'number'
-        THEN in_request || jsonb_build_object('v', in_request -> 'v', 'amount',
-            trim_scale((in_request ->> 'amount')::numeric))
-        ELSE in_request END;
+    request jsonb := oneclick.checked(in_request);
     -- The key is in it, so it does not tell that two intents have one customer.
     digest text := encode(sha256(convert_to(jsonb_build_array(
         in_namespace, in_key, request)::text, 'UTF8')), 'hex');
     stored text;
 BEGIN
-    PERFORM oneclick.check_request(request);
-    INSERT INTO oneclick.intent AS i
-        (namespace, key, request, digest, enqueued_at, enqueued, due)
-    VALUES (in_namespace, in_key, request, digest, oneclick.wall(clock_timestamp()), moment, moment)
-    ON CONFLICT (namespace, key) DO NOTHING
-    RETURNING i.id INTO id;
-    is_new := id IS NOT NULL;
-    IF is_new THEN
-        INSERT INTO oneclick.event (intent, at, epoch, what)
-        VALUES (id, oneclick.wall(clock_timestamp()), 0, 'stored');
-        RETURN;
+    IF in_namespace IS NULL OR in_key IS NULL THEN
+        RAISE EXCEPTION 'the namespace and the key of an intent must not be NULL'
+            USING ERRCODE = 'check_violation';
     END IF;
-    SELECT i.id, i.digest INTO id, stored FROM oneclick.intent AS i
-    WHERE i.namespace = in_namespace AND i.key = in_key;
-    IF stored IS DISTINCT FROM digest THEN
+    -- A second time if the row is deleted in between.
+    LOOP
+        INSERT INTO oneclick.intent AS i
+            (namespace, key, request, digest, enqueued_at, enqueued, due)
+        VALUES (in_namespace, in_key, request, digest, oneclick.wall(clock_timestamp()), moment,
+            moment)
+        ON CONFLICT (namespace, key) DO NOTHING
+        RETURNING i.id INTO id;
+        is_new := id IS NOT NULL;
+        IF is_new THEN
+            INSERT INTO oneclick.event (intent, at, epoch, what)
+            VALUES (id, oneclick.wall(clock_timestamp()), 0, 'stored');
+            RETURN;
+        END IF;
+        SELECT i.id, i.digest INTO id, stored FROM oneclick.intent AS i
+        WHERE i.namespace = in_namespace AND i.key = in_key;
+        EXIT WHEN FOUND;
+    END LOOP;
+    IF stored <> digest THEN
         RAISE EXCEPTION 'the intent "%" of "%" stands for another purchase: use another key, or '
             'the same purchase', in_key, in_namespace USING ERRCODE = 'unique_violation';
     END IF;
@@ -235,9 +293,15 @@ END
 $$;
 
 -- Stores an intent inside the caller's own transaction, so that it exists exactly if the order
--- does. Returns its number. The same key with the same request is the intent that exists.
+-- does. Returns its number. The same key with the same request is the intent that exists. It has
+-- the rights of the owner, so a shop needs none on the tables.
 CREATE FUNCTION oneclick.enqueue(namespace text, key text, request jsonb) RETURNS bigint
-LANGUAGE sql AS $$
-    SELECT id FROM oneclick.store(namespace, key, request,
-        (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT s.id FROM oneclick.store(namespace, key, request,
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint) AS s);
+END
 $$;
+
+-- Only the owner may call them, until they are granted.
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA oneclick FROM PUBLIC;
