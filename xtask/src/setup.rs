@@ -80,6 +80,8 @@ const TOOLS: &[Tool] = &[
     PYTHON,
     VALGRIND,
     tool("PostgreSQL", "pg_lsclusters", "", Debian("postgresql")),
+    // Debian has it in /usr/sbin.
+    tool("PgBouncer", "dpkg --status pgbouncer", "install ok installed", Debian("pgbouncer")),
     OLD_RUST,
     NIGHTLY_RUST,
     WASM,

@@ -96,14 +96,13 @@ impl<'a> Carried<'a> {
 
     /// The purchase. Nothing is retried beneath it: whoever waits lets the intent go.
     pub(crate) fn purchase(&self) -> Result<VerifiedPurchase, OutboxError> {
-        let Held { intent, purchase, state, enqueued, .. } = &self.held;
+        let Held { intent, purchase, state, enqueued, opened, .. } = &self.held;
         let purchase = purchase.clone();
         let began = self.store.now().since_boot;
         // The database may be a copy from before a purchase left. Only what was stored since it
         // was opened cannot be: that is sent at once.
         let is_fresh = enqueued.is_some_and(|enqueued| {
-            enqueued >= self.store.opened()
-                && began.saturating_sub(enqueued) < self.terms.policy.absence_after
+            enqueued >= *opened && began.saturating_sub(enqueued) < self.terms.policy.absence_after
         });
         let machine = match state {
             Some(state) if state.sends() > 0 => {

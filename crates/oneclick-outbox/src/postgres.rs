@@ -10,6 +10,7 @@ use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use futures_util::future::join;
 use oneclick_proto::{Intent, Purchase};
 use tokio::runtime::{Builder, Handle};
 use tokio_postgres::Client;
@@ -130,6 +131,7 @@ struct Pool {
 }
 
 /// Which run of which server the outbox uses, and since when.
+#[derive(Clone, Default)]
 struct Identity {
     name: String,
     since: Duration,
@@ -141,12 +143,17 @@ const IDENTITY: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::b
     concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
         left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_postmaster_start_time())";
 
+/// Selects the time at which the newest intents were stored. The clock of a server that was
+/// replaced by this one may have been ahead of this one's.
+const NEWEST: &str = "SELECT coalesce(max(enqueued), 0) FROM
+    (SELECT enqueued FROM oneclick.intent ORDER BY id DESC LIMIT 1000) newest";
+
 impl Postgres {
     /// Opens a database that has the tables. Without a `clock`, the server's is used.
     pub(crate) fn new(url: &str, clock: Option<Clock>) -> Result<Self, OutboxError> {
         let (runtime, server) = (Runtime::start()?, Server::parse(url)?);
         let opening = server.clone();
-        let (client, time, name) = runtime.wait(async move {
+        let (client, time) = runtime.wait(async move {
             let client = opening.connect().await?;
             match version(&client).await? {
                 0 => return Err(OutboxError::NoTables),
@@ -156,7 +163,7 @@ impl Postgres {
                 _ => {}
             }
             let row = client.query_typed_one(IDENTITY, &[]).await?;
-            Ok((client, duration(row.get(0)), row.get::<_, String>(1)))
+            Ok((client, duration(row.get(0))))
         })?;
         let is_server_clock = clock.is_none();
         let clock = clock.unwrap_or_else(|| {
@@ -167,17 +174,19 @@ impl Postgres {
                 Now { boot: String::new(), since_boot: time.saturating_add(elapsed) }
             })
         });
-        let since = duration(millis(clock.now().since_boot));
         let pool = Pool { idle: vec![Arc::new(client)], left: CONNECTIONS - 1 };
-        Ok(Self {
+        let postgres = Self {
             runtime,
             server,
             pool: Mutex::new(pool),
             returned: Condvar::new(),
             clock,
             is_server_clock,
-            identity: Mutex::new(Identity { name, since }),
-        })
+            identity: Mutex::default(),
+        };
+        // Notes which server it is.
+        drop(postgres.begin()?);
+        Ok(postgres)
     }
 
     /// Takes an idle connection, or opens another if there may be more, or waits for one.
@@ -206,24 +215,34 @@ impl Postgres {
 
     fn begin(&self) -> Result<PostgresTx<'_>, OutboxError> {
         let client = self.client()?;
-        let now = self.clock.now().since_boot;
-        let mut tx = PostgresTx { database: self, client, began: now, state: State::Begun };
-        // A permit that a power failure loses could let a purchase be sent twice.
-        tx.batch(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-             SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'",
-        )?;
-        let row = tx.first(IDENTITY, vec![])?.ok_or(OutboxError::Closed)?;
+        let (began, opened) = (self.clock.now().since_boot, Duration::ZERO);
+        let mut tx = PostgresTx { database: self, client, began, opened, state: State::Begun };
+        let client = Arc::clone(&tx.client);
+        let row = tx.wait(async move {
+            // A permit that a power failure loses could let a purchase be sent twice.
+            let sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+                SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'";
+            // Both in one round trip.
+            let identity = client.query_typed_one(IDENTITY, &[]);
+            let (result, row) = join(client.batch_execute(sql), identity).await;
+            result.and(row)
+        })?;
         if self.is_server_clock {
             tx.began = duration(row.get(0));
         }
         let name: String = row.get(1);
-        let mut identity = lock(&self.identity);
+        let mut identity = lock(&self.identity).clone();
         if identity.name != name {
             // It may be a copy from before a purchase was sent.
-            *identity = Identity { name, since: tx.began };
+            let mut since = duration(millis(tx.began));
+            if self.is_server_clock {
+                let newest = tx.first(NEWEST, vec![])?.map_or(0, |row| row.get(0));
+                since = since.max(duration(newest) + Duration::from_millis(1));
+            }
+            identity = Identity { name, since };
+            lock(&self.identity).clone_from(&identity);
         }
-        drop(identity);
+        tx.opened = identity.since;
         Ok(tx)
     }
 }
@@ -233,17 +252,13 @@ impl Database for Postgres {
         &self.clock
     }
 
-    fn opened(&self) -> Duration {
-        lock(&self.identity).since
-    }
-
     fn write(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
         Ok(Box::new(self.begin()?))
     }
 
     fn read(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
-        let (client, began) = (self.client()?, Duration::ZERO);
-        Ok(Box::new(PostgresTx { database: self, client, began, state: State::Idle }))
+        let (client, began, opened) = (self.client()?, Duration::ZERO, Duration::ZERO);
+        Ok(Box::new(PostgresTx { database: self, client, began, opened, state: State::Idle }))
     }
 }
 
@@ -253,6 +268,7 @@ struct PostgresTx<'a> {
     database: &'a Postgres,
     client: Arc<Client>,
     began: Duration,
+    opened: Duration,
     state: State,
 }
 
@@ -367,6 +383,10 @@ impl PostgresTx<'_> {
 impl Tx for PostgresTx<'_> {
     fn began(&self) -> Duration {
         self.began
+    }
+
+    fn opened(&self) -> Duration {
+        self.opened
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), OutboxError> {

@@ -99,7 +99,8 @@ pub fn enqueue(
 ) -> Result<Enqueued, OutboxError> {
     is_current(transaction)?;
     let began = Clock::system().now().since_boot;
-    let mut tx = SqliteTx { connection: Borrowed::Reference(transaction), began, is_begun: false };
+    let (connection, opened) = (Borrowed::Reference(transaction), Duration::ZERO);
+    let mut tx = SqliteTx { connection, began, opened, is_begun: false };
     store::enqueue(&mut tx, began, namespace, key, &purchase.into())
 }
 
@@ -150,7 +151,8 @@ impl Sqlite {
         let began = self.clock.now().since_boot;
         let connection = self.connection();
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        Ok(SqliteTx { connection: Borrowed::Guard(connection), began, is_begun: true })
+        let (connection, opened) = (Borrowed::Guard(connection), self.opened);
+        Ok(SqliteTx { connection, began, opened, is_begun: true })
     }
 }
 
@@ -159,17 +161,14 @@ impl Database for Sqlite {
         &self.clock
     }
 
-    fn opened(&self) -> Duration {
-        self.opened
-    }
-
     fn write(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
         Ok(Box::new(Self::write(self)?))
     }
 
     fn read(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
         let connection = Borrowed::Guard(self.connection());
-        Ok(Box::new(SqliteTx { connection, began: Duration::ZERO, is_begun: false }))
+        let (began, opened) = (Duration::ZERO, self.opened);
+        Ok(Box::new(SqliteTx { connection, began, opened, is_begun: false }))
     }
 }
 
@@ -177,6 +176,7 @@ impl Database for Sqlite {
 struct SqliteTx<'a> {
     connection: Borrowed<'a>,
     began: Duration,
+    opened: Duration,
     /// Whether this has begun a transaction that is not committed yet.
     is_begun: bool,
 }
@@ -241,6 +241,10 @@ impl SqliteTx<'_> {
 impl Tx for SqliteTx<'_> {
     fn began(&self) -> Duration {
         self.began
+    }
+
+    fn opened(&self) -> Duration {
+        self.opened
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), OutboxError> {

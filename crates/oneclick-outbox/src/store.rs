@@ -66,11 +66,6 @@ impl Store {
         Self { database: Box::new(database) }
     }
 
-    /// Since when no copy can have taken the place of the database.
-    pub(crate) fn opened(&self) -> Duration {
-        self.database.opened()
-    }
-
     pub(crate) fn now(&self) -> Now {
         self.database.clock().now()
     }
@@ -130,7 +125,7 @@ impl Store {
             // After failures, a single intent finds out whether the API is back.
             let failures = gate.failures;
             let most = if failures > 0 { 1 } else { BATCH };
-            let claim = Claim { now, opened: self.database.opened(), terms, failures, most };
+            let claim = Claim { now, opened: tx.opened(), terms, failures, most };
             let mut work = match turn % 16 {
                 0 => claim.audit(tx)?,
                 turn if turn % 2 == 1 => claim.open(tx)?,
@@ -197,7 +192,9 @@ impl Store {
             if row.cancel {
                 return Ok(Permit::Cancelled);
             }
-            if !held.is_still(&row) || row.status == Status::Cancelling || row.due < now {
+            // On a copy, somebody else may have claimed it under the same epoch.
+            let is_lost = !held.is_still(&row) || held.opened != tx.opened();
+            if is_lost || row.status == Status::Cancelling || row.due < now {
                 return Ok(Permit::Lost);
             }
             (row.status, row.due) = (Status::Open, now.saturating_add(lease));

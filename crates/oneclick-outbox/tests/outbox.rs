@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod outbox {
+    #[cfg(feature = "postgres")]
+    mod copies;
     mod enqueueing;
     mod holding;
     mod model;
@@ -58,6 +60,16 @@ struct Borrowed {
 }
 
 #[cfg(feature = "postgres")]
+impl Borrowed {
+    fn url(&self) -> String {
+        if env::var_os(ON_POSTGRES).is_some_and(|value| value == THROUGH_PGBOUNCER) {
+            return self.server.bounced_url(&self.name);
+        }
+        self.server.url(&self.name)
+    }
+}
+
+#[cfg(feature = "postgres")]
 impl Drop for Borrowed {
     fn drop(&mut self) {
         self.server.give_back(std::mem::take(&mut self.name));
@@ -66,6 +78,9 @@ impl Drop for Borrowed {
 
 /// With this variable, the tests run on PostgreSQL.
 const ON_POSTGRES: &str = "ONECLICK_OUTBOX_ON_POSTGRES";
+/// With this value of it, the outbox reaches PostgreSQL through PgBouncer.
+#[cfg(feature = "postgres")]
+const THROUGH_PGBOUNCER: &str = "pgbouncer";
 
 impl World {
     fn new(name: &str) -> Self {
@@ -179,10 +194,7 @@ impl Database {
         match self {
             Self::Sqlite(path) => Outbox::with_clock(Connection::open(path).unwrap(), clock),
             #[cfg(feature = "postgres")]
-            Self::Postgres(borrowed) => {
-                let url = borrowed.server.url(&borrowed.name);
-                Outbox::postgres_with_clock(&url, clock)
-            }
+            Self::Postgres(borrowed) => Outbox::postgres_with_clock(&borrowed.url(), clock),
         }
         .unwrap()
     }

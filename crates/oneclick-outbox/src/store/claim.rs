@@ -60,6 +60,8 @@ pub(crate) struct Held {
     /// What was bought, and what the API answered.
     pub(crate) bought: Option<Bought>,
     pub(crate) answer: Option<Answer>,
+    /// Since when the database cannot have been replaced by a copy, when it was taken.
+    pub(crate) opened: Duration,
     /// When the lease ends.
     pub(crate) until: Duration,
     /// How many failures in a row had closed the gate when it was taken.
@@ -281,7 +283,7 @@ pub(super) fn hold(
                 row.status = Status::Claimed;
             }
             (row.holder, row.due) = (holder, now.saturating_add(lease));
-            Some(Held { until: row.due, status: row.status, ..held })
+            Some(Held { opened: tx.opened(), until: row.due, status: row.status, ..held })
         }
         // It is left to a newer worker.
         Err(Unread::Newer) => {
@@ -338,6 +340,7 @@ fn read(row: &Row) -> Result<Held, Unread> {
         wall_age: wall_age.unwrap_or_default(),
         bought,
         answer,
+        opened: Duration::ZERO,
         until: row.due,
         failures: 0,
         is_probe: false,

@@ -13,9 +13,6 @@ pub(crate) trait Database: Send + Sync {
     /// The clock of the rows. Times in rows count from its beginning.
     fn clock(&self) -> &Clock;
 
-    /// The time since which no restored copy can have replaced the database, to the millisecond.
-    fn opened(&self) -> Duration;
-
     /// Begins a transaction that may write. It is rolled back unless it is committed.
     fn write(&self) -> Result<Box<dyn Tx + '_>, OutboxError>;
 
@@ -27,6 +24,9 @@ pub(crate) trait Database: Send + Sync {
 pub(crate) trait Tx {
     /// The time at which it began.
     fn began(&self) -> Duration;
+    /// The time since which no restored copy can have replaced the database, to the millisecond.
+    /// Differs from the one before if this process may work on a copy since.
+    fn opened(&self) -> Duration;
     fn commit(self: Box<Self>) -> Result<(), OutboxError>;
 
     fn meta(&mut self, name: &str) -> Result<Option<String>, OutboxError>;

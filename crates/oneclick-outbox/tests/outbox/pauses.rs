@@ -96,7 +96,8 @@ impl Stops {
                 let watch = self.world.process();
                 let id = entry(&watch, "order-1").id;
                 let events = watch.events(id).unwrap();
-                let permitted = events.last().is_some_and(|event| event.what.starts_with("permit:"));
+                let permitted =
+                    events.last().is_some_and(|event| event.what.starts_with("permit:"));
                 let read = read && self.looks_last.load(Ordering::Relaxed);
                 BOUNDARIES[1 + usize::from(permitted) + usize::from(permitted && read)]
             }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use oneclick_outbox::OutboxError;
 
-use super::server;
+use super::server::{self, Bouncer};
 use crate::*;
 
 /// Runs all tests of this file again, with PostgreSQL as their database.
@@ -17,10 +17,78 @@ fn every_other_test_passes_on_postgres() {
         println!("left out: this machine has no PostgreSQL");
         return;
     }
-    let run = Command::new(env::current_exe().unwrap()).env(ON_POSTGRES, "1").output().unwrap();
-    println!("{}", String::from_utf8_lossy(&run.stdout));
+    run_again("1", &[]);
+}
+
+/// Two connections to the server for all processes of a test, in transaction mode.
+#[test]
+fn an_outbox_works_through_pgbouncer() {
+    if env::var_os(ON_POSTGRES).is_some() {
+        return;
+    }
+    if !server::is_possible() || Bouncer::program().is_none() {
+        println!("left out: this machine has no PostgreSQL, or no PgBouncer");
+        return;
+    }
+    let parts = ["enqueueing::", "holding::", "operating::", "working::", "pgbouncer"];
+    run_again(THROUGH_PGBOUNCER, &parts);
+}
+
+#[test]
+fn processes_behind_pgbouncer_share_two_connections_and_survive_a_restart_of_the_server() {
+    if env::var_os(ON_POSTGRES).is_none_or(|value| value != THROUGH_PGBOUNCER) {
+        return;
+    }
+    let server = server::Server::start();
+    let url = server.bounced_url("postgres");
+    let emulator = InMemory::new();
+    let outboxes: Vec<_> = (0..3).map(|_| Outbox::postgres(&url).unwrap()).collect();
+    let work_all = || {
+        std::thread::scope(|scope| {
+            for outbox in &outboxes {
+                let worker = Worker::new(outbox, World::client(emulator.clone()));
+                scope.spawn(move || worker.run_until_idle().unwrap());
+            }
+        });
+    };
+    let enqueue = |orders: std::ops::Range<u64>| {
+        for order in orders {
+            outboxes[0].enqueue("shop", &format!("order-{order}"), trees(order)).unwrap();
+        }
+    };
+    let bought = || emulator.emulator().account(KEY).map_or(0, oneclick_emulator::Account::impacts);
+    enqueue(1..40);
+    work_all();
+    assert_eq!((outboxes[2].counts().unwrap().bought, bought()), (39, 39));
+    let backends = "SELECT count(*) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    assert_eq!(server.sql("postgres", backends).as_deref(), Some("2"));
+
+    enqueue(40..50);
+    server.crash();
+    // PgBouncer gives up its connections as it notices, and the processes theirs.
+    let began = std::time::Instant::now();
+    while outboxes.iter().any(|outbox| outbox.counts().is_err()) {
+        assert!(began.elapsed() < LEASE);
+    }
+    work_all();
+    // The server may have come back as a copy.
+    let counts = outboxes[1].counts().unwrap();
+    assert_eq!((counts.bought, counts.open, bought()), (39, 10, 39));
+    enqueue(50..60);
+    work_all();
+    assert_eq!((outboxes[0].counts().unwrap().bought, bought()), (49, 49));
+}
+
+/// Runs the tests of this file, or those whose names have one of these parts, in a process of
+/// their own.
+fn run_again(how: &str, parts: &[&str]) {
+    let program = env::current_exe().unwrap();
+    let run = Command::new(program).args(parts).env(ON_POSTGRES, how).output().unwrap();
+    let report = String::from_utf8_lossy(&run.stdout);
+    println!("{report}");
     eprintln!("{}", String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success());
+    assert!(run.status.success() && !report.contains("running 0 tests"));
 }
 
 /// A world on PostgreSQL; `None` in the run of all tests on SQLite.
@@ -31,7 +99,7 @@ pub(super) fn world(name: &str) -> Option<World> {
 /// What `oneclick.enqueue` says of a request.
 fn enqueued(world: &World, key: &str, request: &str) -> Result<i64, String> {
     let Database::Postgres(database) = &world.database else { unreachable!() };
-    let url = database.server.url(&database.name);
+    let url = database.url();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (client, connection) =

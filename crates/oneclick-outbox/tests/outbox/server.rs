@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
@@ -13,13 +13,19 @@ use tokio::runtime::Builder;
 /// A running server, which ends when nobody uses it any more.
 pub(crate) struct Server {
     folder: PathBuf,
-    /// The port on 127.0.0.1; `None` if only the socket file leads to it.
-    port: Option<u16>,
+    /// The address and the port. Without an address, only the socket file leads to it.
+    listens_on: (&'static str, u16),
     child: Mutex<Child>,
     /// Migrated databases that no test uses.
     idle: Mutex<Vec<String>>,
     made: Mutex<u32>,
+    /// PgBouncer in front of it, once a test asks for that.
+    bouncer: OnceLock<Bouncer>,
 }
+
+/// The port in the name of a server's socket file, and in that of a standby.
+const PORT: u16 = 5432;
+const STANDBY_PORT: u16 = 5433;
 
 /// The programs of PostgreSQL; `None` if this machine has none.
 fn programs() -> Option<PathBuf> {
@@ -48,11 +54,12 @@ impl Server {
 
     /// Starts a server that no other test uses.
     pub(crate) fn start() -> Self {
-        Self::start_on(None)
+        Self::start_on("", PORT)
     }
 
-    /// The same, on a port of 127.0.0.1 as well.
-    pub(crate) fn start_on(port: Option<u16>) -> Self {
+    /// The same, on an address as well.
+    pub(crate) fn start_on(address: &'static str, port: u16) -> Self {
+        let listens_on = (address, port);
         // One may start while the one before it ends.
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -71,27 +78,27 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb");
-        let child = Self::run(&folder, port);
+        let child = Self::run(&folder, "data", listens_on);
         let server = Self {
             folder,
-            port,
+            listens_on,
             child: Mutex::new(child),
             idle: Mutex::default(),
             made: Mutex::default(),
+            bouncer: OnceLock::new(),
         };
         server.wait();
         server
     }
 
-    /// Starts the server process.
-    fn run(folder: &Path, port: Option<u16>) -> Child {
+    /// Starts the server process over files in the folder.
+    fn run(folder: &Path, files: &str, (address, port): (&str, u16)) -> Child {
         let socket = format!("unix_socket_directories={}", folder.display());
-        let addresses = if port.is_some() { "127.0.0.1" } else { "" };
+        let (address, port) = (format!("listen_addresses={address}"), format!("port={port}"));
         command("postgres")
             .arg("-D")
-            .arg(folder.join("data"))
-            .args(["-c", &format!("listen_addresses={addresses}"), "-c", &socket])
-            .args(["-c", &format!("port={}", port.unwrap_or(5432)), "-c", "fsync=off"])
+            .arg(folder.join(files))
+            .args(["-c", &address, "-c", &port, "-c", &socket, "-c", "fsync=off"])
             .args(["-c", "max_connections=300", "-c", "log_min_messages=fatal"])
             .args(["-c", "log_min_error_statement=panic"])
             .stdout(Stdio::null())
@@ -102,11 +109,42 @@ impl Server {
 
     /// Ends the server at once, as a crash does, and starts it again.
     pub(crate) fn crash(&self) {
+        self.restart_over("data");
+    }
+
+    /// Ends the server at once, and starts another one in its place over these files.
+    pub(crate) fn restart_over(&self, files: &str) {
         let mut child = lock(&self.child);
         end(&mut child, "-QUIT");
-        *child = Self::run(&self.folder, self.port);
+        *child = Self::run(&self.folder, files, self.listens_on);
         drop(child);
         self.wait();
+    }
+
+    /// Copies the files of the running server, as a backup does.
+    pub(crate) fn back_up(&self, files: &str) {
+        self.copy(files, &[]);
+    }
+
+    fn copy(&self, files: &str, options: &[&str]) {
+        let copied = command("pg_basebackup")
+            .args(["--dbname", &self.url("postgres"), "--checkpoint=fast", "--no-sync"])
+            .arg("--pgdata")
+            .arg(self.folder.join(files))
+            .args(options)
+            .status();
+        assert!(copied.unwrap().success(), "pg_basebackup");
+    }
+
+    /// Starts a server that follows this one, some time behind it.
+    pub(crate) fn follow(&self) -> Standby<'_> {
+        self.copy("standby", &["--write-recovery-conf"]);
+        let child = Some(Self::run(&self.folder, "standby", ("", STANDBY_PORT)));
+        let standby = Standby { primary: self, child };
+        standby.wait_for(
+            "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')",
+        );
+        standby
     }
 
     /// Waits until the server responds.
@@ -120,7 +158,7 @@ impl Server {
 
     /// The URL of a database.
     pub(crate) fn url(&self, database: &str) -> String {
-        let port = self.port.unwrap_or(5432);
+        let port = self.listens_on.1;
         format!("host={} port={port} user=outbox dbname={database}", self.folder.display())
     }
 
@@ -133,6 +171,12 @@ impl Server {
             assert!(Command::new("chown").arg("postgres").arg(&path).status().unwrap().success());
         }
         path
+    }
+
+    /// The URL of a database behind PgBouncer.
+    pub(crate) fn bounced_url(&self, database: &str) -> String {
+        let bouncer = self.bouncer.get_or_init(|| Bouncer::start(self));
+        bouncer.url(database)
     }
 
     /// A database with empty tables.
@@ -160,30 +204,152 @@ impl Server {
 
     /// Runs statements on a connection of their own. Returns the first column of the last row.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> Option<String> {
-        let url = self.url(database);
-        let run = || {
-            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let (client, connection) =
-                    tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-                tokio::spawn(connection);
-                client.simple_query(sql).await.unwrap()
-            })
+        run_sql(&self.url(database), sql)
+    }
+}
+
+/// A server that follows another one.
+pub(crate) struct Standby<'a> {
+    primary: &'a Server,
+    child: Option<Child>,
+}
+
+impl Standby<'_> {
+    fn sql(&self, sql: &str) -> Option<String> {
+        let folder = self.primary.folder.display();
+        let url = format!("host={folder} port={STANDBY_PORT} user=outbox dbname=postgres");
+        run_sql(&url, sql)
+    }
+
+    /// Waits until it has everything of the primary, and hears nothing more of it.
+    pub(crate) fn fall_behind(&self) {
+        let now = self.primary.sql("postgres", "SELECT pg_current_wal_lsn()").unwrap();
+        self.wait_for(&format!("SELECT pg_last_wal_replay_lsn() >= '{now}'"));
+        self.sql("ALTER SYSTEM SET primary_conninfo = ''");
+        self.sql("SELECT pg_reload_conf()");
+        self.wait_for("SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)");
+    }
+
+    /// Kills the primary, and takes its place and its address.
+    pub(crate) fn take_over(mut self) {
+        let mut child = lock(&self.primary.child);
+        end(&mut child, "-QUIT");
+        *child = self.child.take().unwrap();
+        drop(child);
+        self.wait_for("SELECT pg_promote()");
+        let socket = |port| self.primary.folder.join(format!(".s.PGSQL.{port}"));
+        let _gone = fs::remove_file(socket(PORT));
+        std::os::unix::fs::symlink(socket(STANDBY_PORT), socket(PORT)).unwrap();
+    }
+
+    /// Waits until it answers yes.
+    fn wait_for(&self, question: &str) {
+        let began = Instant::now();
+        let is_answered = || {
+            // It may not have started yet.
+            let asked = std::panic::catch_unwind(|| self.sql(question));
+            asked.is_ok_and(|answer| answer.as_deref() == Some("t"))
         };
-        // A test may have a runtime of its own.
-        let rows = thread::scope(|scope| scope.spawn(run).join().unwrap());
-        rows.into_iter().rev().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
+        while !is_answered() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{question}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Standby<'_> {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            end(child, "-QUIT");
+        }
+    }
+}
+
+/// PgBouncer in transaction mode before a server, until it is dropped. All clients of a database
+/// share two connections.
+pub(crate) struct Bouncer {
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Bouncer {
+    /// The program; `None` if this machine has none.
+    pub(crate) fn program() -> Option<PathBuf> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+        folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
+    }
+
+    fn start(server: &Server) -> Self {
+        let program = Self::program().expect("PgBouncer");
+        let folder = server.folder.join("bouncer");
+        fs::create_dir_all(&folder).unwrap();
+        let settings = folder.join("pgbouncer.ini");
+        let (behind, before) = (server.folder.display(), folder.display());
+        let text = format!(
+            "[databases]\n* = host={behind} user=outbox\n\
+             [pgbouncer]\nunix_socket_dir = {before}\nlisten_port = 5432\nauth_type = any\n\
+             pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 1000\n\
+             server_login_retry = 1\n"
+        );
+        fs::write(&settings, text).unwrap();
+        if is_roots(&folder) {
+            let paths = [&folder, &settings];
+            assert!(Command::new("chown").arg("postgres").args(paths).status().unwrap().success());
+        }
+        let child = unprivileged(&program)
+            .arg("--quiet")
+            .arg(&settings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let bouncer = Self { folder, child };
+        let began = Instant::now();
+        while !bouncer.folder.join(".s.PGSQL.5432").exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "PgBouncer does not start");
+            thread::sleep(Duration::from_millis(20));
+        }
+        bouncer
+    }
+
+    /// The URL of a database of the server behind it.
+    fn url(&self, database: &str) -> String {
+        format!("host={} user=outbox dbname={database}", self.folder.display())
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        end(&mut self.child, "-TERM");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        drop(self.bouncer.take());
         end(&mut lock(&self.child), "-INT");
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Runs statements on a connection of their own. Returns the first column of the last row.
+fn run_sql(url: &str, sql: &str) -> Option<String> {
+    let run = || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.simple_query(sql).await.unwrap()
+        })
+    };
+    // A test may have a runtime of its own.
+    let rows = thread::scope(|scope| scope.spawn(run).join().unwrap());
+    rows.into_iter().rev().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
 }
 
 fn end(child: &mut Child, signal: &str) {
@@ -191,9 +357,13 @@ fn end(child: &mut Child, signal: &str) {
     let _ = child.wait();
 }
 
-/// A program of PostgreSQL, which refuses to run as root.
+/// A program of PostgreSQL.
 fn command(program: &str) -> Command {
-    let program = programs().expect("PostgreSQL").join(program);
+    unprivileged(&programs().expect("PostgreSQL").join(program))
+}
+
+/// A program that refuses to run as root.
+fn unprivileged(program: &Path) -> Command {
     if !is_roots(Path::new("/proc/self")) {
         return Command::new(program);
     }

@@ -20,7 +20,7 @@ struct Secured {
 impl Secured {
     fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Server::start_on(Some(port));
+        let server = Server::start_on("127.0.0.1", port);
         let (signer, stranger) = (authority("authority"), authority("stranger"));
         let key = KeyPair::generate().unwrap();
         let names = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
