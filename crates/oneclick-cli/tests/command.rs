@@ -13,9 +13,13 @@ mod command {
     mod intents;
     mod listing;
     mod outbox;
+    mod postgres;
     mod probing;
     mod remembering;
     mod serve;
+    #[path = "../../../oneclick-outbox/tests/outbox/server.rs"]
+    #[allow(dead_code, reason = "the tests of the outbox use more of it")]
+    mod server;
     mod showing;
     mod support;
     mod terminal;

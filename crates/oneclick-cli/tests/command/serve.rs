@@ -19,7 +19,7 @@ use super::support::{Finished, Setup, bought, wait_until_bought};
 const ONE_TREE: &str = r#"{"amount":1}"#;
 
 /// The process, which is killed if it is dropped.
-struct Serve {
+pub(super) struct Serve {
     child: Child,
     url: String,
     database: PathBuf,
@@ -27,10 +27,14 @@ struct Serve {
 
 impl Serve {
     fn start(setup: &Setup, more: &[&str]) -> Self {
-        let database = setup.home.join("outbox.db");
-        let file = database.display().to_string();
+        Self::start_over(setup, setup.home.join("outbox.db"), more)
+    }
+
+    /// The same, over another database: a file or a URL.
+    pub(super) fn start_over(setup: &Setup, database: PathBuf, more: &[&str]) -> Self {
+        let named = database.to_str().unwrap();
         let arguments =
-            ["--quiet", "outbox", "serve", "--listen", "127.0.0.1:0", "--database", &file];
+            ["--quiet", "outbox", "serve", "--listen", "127.0.0.1:0", "--database", named];
         let mut command = setup.command(&[&arguments, more].concat());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -48,7 +52,7 @@ impl Serve {
     }
 
     /// Kills it with SIGKILL.
-    fn kill(mut self) {
+    pub(super) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -73,7 +77,7 @@ impl Serve {
     }
 
     /// A purchase of one tree.
-    fn plant(&self, key: &str, headers: &[&str]) -> Reply {
+    pub(super) fn plant(&self, key: &str, headers: &[&str]) -> Reply {
         self.plant_body(key, headers, ONE_TREE)
     }
 
@@ -106,7 +110,7 @@ impl Drop for Serve {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Reply {
+pub(super) struct Reply {
     status: u16,
     /// In lower case.
     head: String,
@@ -119,7 +123,7 @@ impl Reply {
     }
 
     /// The receipt of a success.
-    fn receipt(&self) -> Value {
+    pub(super) fn receipt(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
     }
