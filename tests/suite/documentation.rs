@@ -14,7 +14,8 @@ fn root() -> PathBuf {
 /// Every page in Markdown, by its path from the root.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = Vec::new();
-    let folders = ["", "docs", "examples", "tests"].map(|name| root().join(name));
+    let folders =
+        ["", "docs", "examples", "examples/postgres", "tests"].map(|name| root().join(name));
     let crates = fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
     for folder in folders.into_iter().chain(crates) {
         for entry in fs::read_dir(folder).unwrap() {

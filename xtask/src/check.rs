@@ -34,6 +34,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("advisories", "known vulnerabilities", dependencies::advisories),
     check("packages", "the packages to publish build", publishing::packages),
     check("python", "the official Python client against the emulator", behaviour::python),
+    check("shops", "shops in other languages, on PostgreSQL", behaviour::shops),
     check("counts", "instruction counts and their targets", behaviour::counts),
     check("fuzz", "each fuzz target for a while", behaviour::fuzz),
     check("mutation", "the core's tests catch each mutant", behaviour::mutation),

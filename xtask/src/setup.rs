@@ -38,6 +38,9 @@ const fn tool(
 pub(crate) const PYTHON: Tool =
     tool("Python with venv", "python3 -m ensurepip --version", "", Debian("python3 python3-venv"));
 pub(crate) const VALGRIND: Tool = tool("valgrind", "valgrind --version", "", Debian("valgrind"));
+pub(crate) const POSTGRES: Tool = tool("PostgreSQL", "pg_lsclusters", "", Debian("postgresql"));
+// Diesel links it.
+pub(crate) const LIBPQ: Tool = tool("libpq", "pg_config --libdir", "", Debian("libpq-dev"));
 pub(crate) const OLD_RUST: Tool = tool(
     "the lowest supported Rust",
     concat!("rustup run ", env!("CARGO_PKG_RUST_VERSION"), " cargo --version"),
@@ -79,7 +82,8 @@ const TOOLS: &[Tool] = &[
     tool("clippy", "cargo clippy --version", "", Rustup("component add clippy")),
     PYTHON,
     VALGRIND,
-    tool("PostgreSQL", "pg_lsclusters", "", Debian("postgresql")),
+    POSTGRES,
+    LIBPQ,
     // Debian has it in /usr/sbin.
     tool("PgBouncer", "dpkg --status pgbouncer", "install ok installed", Debian("pgbouncer")),
     OLD_RUST,

@@ -4,13 +4,15 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::setup::{FUZZ, GUNGRAUN, MUTANTS, NIGHTLY_RUST, PYTHON, VALGRIND};
+use crate::setup::{FUZZ, GUNGRAUN, LIBPQ, MUTANTS, NIGHTLY_RUST, POSTGRES, PYTHON, VALGRIND};
 use crate::shell::{Shell, Stop};
 
 /// How many times each fuzz target runs.
 const FUZZ_RUNS: &str = "20000";
 /// The official Python client.
 const PYTHON_CLIENT: &str = "makeimpact==2.0.0";
+/// A driver of PostgreSQL for Python.
+const PSYCOPG: &str = "psycopg[binary]==3.3.9";
 
 pub(crate) fn tests(shell: &Shell) -> Result<String, Stop> {
     let printed = shell.cargo("test --workspace --locked").output()?;
@@ -70,6 +72,72 @@ pub(crate) fn python(shell: &Shell) -> Result<String, Stop> {
         .output()?;
     let last = printed.lines().last().unwrap_or_default();
     Ok(format!("{PYTHON_CLIENT}: {last}"))
+}
+
+/// Runs each shop of `examples/postgres` that needs more than the workspace against a server of
+/// its own. Shops in a language that this machine lacks are left out.
+pub(crate) fn shops(shell: &Shell) -> Result<String, Stop> {
+    POSTGRES.required(shell)?;
+    let (mut passed, mut left_out) = (Vec::new(), Vec::new());
+    for prepare in [rust_shops, python_shop, node_shop] {
+        let shops = match prepare(shell) {
+            Ok(shops) => shops,
+            Err(Stop::Impossible(reason)) => {
+                left_out.push(reason);
+                continue;
+            }
+            Err(stop) => return Err(stop),
+        };
+        for (name, command_line) in shops {
+            shell
+                .cargo("test --package oneclick-examples --test postgres_shop --locked")
+                .env("ONECLICK_SHOP_ON_POSTGRES", command_line.join("\n"))
+                .output()?;
+            passed.push(name);
+        }
+    }
+    let passed = format!("{} passed", passed.join(", "));
+    if left_out.is_empty() {
+        return Ok(passed);
+    }
+    Err(Stop::Impossible(format!("{passed}; left out: {}", left_out.join("; "))))
+}
+
+/// The name of a shop and its command line.
+type Shop = (&'static str, Vec<String>);
+
+fn rust_shops(shell: &Shell) -> Result<Vec<Shop>, Stop> {
+    LIBPQ.required(shell)?;
+    shell
+        .cargo("build --manifest-path examples/postgres/Cargo.toml --locked")
+        .env("RUSTFLAGS", "-D warnings")
+        .apart("shops")
+        .output()?;
+    let program = |name| shell.scratch.join("shops/debug").join(name).display().to_string();
+    Ok(["with_sqlx", "with_diesel"].map(|name| (name, vec![program(name)])).into())
+}
+
+fn python_shop(shell: &Shell) -> Result<Vec<Shop>, Stop> {
+    PYTHON.required(shell)?;
+    let python = shell.python_environment("psycopg", PSYCOPG)?.join("python");
+    let shop = shell.root.join("examples/postgres/with_psycopg.py");
+    Ok(vec![("with_psycopg", vec![python.display().to_string(), shop.display().to_string()])])
+}
+
+fn node_shop(shell: &Shell) -> Result<Vec<Shop>, Stop> {
+    let impossible = |reason: &str| Stop::Impossible(reason.to_owned());
+    let npm = shell.command("npm --version").output();
+    npm.map_err(|_| impossible("this machine has no Node with npm"))?;
+    // Node looks for modules beside the program.
+    let folder = shell.scratch.join("node-shop");
+    fs::create_dir_all(&folder)?;
+    for file in ["package.json", "with_pg.mjs"] {
+        fs::copy(shell.root.join("examples/postgres").join(file), folder.join(file))?;
+    }
+    let install = shell.command("npm install --no-audit --no-fund").directory(&folder);
+    install.output().map_err(|_| impossible("npm cannot install pg"))?;
+    let shop = folder.join("with_pg.mjs").display().to_string();
+    Ok(vec![("with_pg", vec!["node".to_owned(), shop])])
 }
 
 /// Instruction counts are the same in every run, so they have targets; times are not.

@@ -10,8 +10,11 @@ use crate::shell::{Shell, Stop};
 
 pub(crate) fn format(shell: &Shell) -> Result<String, Stop> {
     shell.cargo("fmt --all --check").output()?;
-    // `fuzz` is a workspace of its own.
-    shell.cargo("fmt --manifest-path fuzz/Cargo.toml --check").output()?;
+    // These are workspaces of their own.
+    for workspace in ["fuzz", "examples/postgres"] {
+        let manifest = format!("fmt --manifest-path {workspace}/Cargo.toml --check");
+        shell.cargo(&manifest).output()?;
+    }
     Ok("rustfmt would change nothing".to_owned())
 }
 
