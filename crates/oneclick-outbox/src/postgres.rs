@@ -6,11 +6,12 @@
 
 mod connecting;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, try_join_all};
 use oneclick_proto::{Intent, Purchase};
 use tokio::runtime::{Builder, Handle};
 use tokio_postgres::Client;
@@ -216,7 +217,8 @@ impl Postgres {
     fn begin(&self) -> Result<PostgresTx<'_>, OutboxError> {
         let client = self.client()?;
         let (began, opened) = (self.clock.now().since_boot, Duration::ZERO);
-        let mut tx = PostgresTx { database: self, client, began, opened, state: State::Begun };
+        let (state, pending) = (State::Begun, Vec::new());
+        let mut tx = PostgresTx { database: self, client, began, opened, state, pending };
         let client = Arc::clone(&tx.client);
         let row = tx.wait(async move {
             // A permit that a power failure loses could let a purchase be sent twice.
@@ -258,7 +260,8 @@ impl Database for Postgres {
 
     fn read(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
         let (client, began, opened) = (self.client()?, Duration::ZERO, Duration::ZERO);
-        Ok(Box::new(PostgresTx { database: self, client, began, opened, state: State::Idle }))
+        let (state, pending) = (State::Idle, Vec::new());
+        Ok(Box::new(PostgresTx { database: self, client, began, opened, state, pending }))
     }
 }
 
@@ -270,7 +273,12 @@ struct PostgresTx<'a> {
     began: Duration,
     opened: Duration,
     state: State,
+    /// Writes that are sent together with the next statement, to wait for the server only once.
+    pending: Vec<Statement>,
 }
+
+/// How many writes are sent together at most.
+const TOGETHER: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -296,6 +304,24 @@ impl Drop for PostgresTx<'_> {
         }
         drop(pool);
         self.database.returned.notify_one();
+    }
+}
+
+/// A statement and its parameters.
+struct Statement {
+    sql: Cow<'static, str>,
+    params: Vec<Param>,
+}
+
+impl Statement {
+    async fn run(
+        &self,
+        client: &Client,
+    ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        let params = self.params.iter();
+        let params: Vec<_> =
+            params.map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone())).collect();
+        client.query_typed(&self.sql, &params).await
     }
 }
 
@@ -345,31 +371,47 @@ impl PostgresTx<'_> {
         self.wait(async move { client.batch_execute(sql).await })
     }
 
+    /// Runs what is pending, and this.
     fn query(
         &mut self,
-        sql: impl Into<String>,
+        sql: impl Into<Cow<'static, str>>,
         params: Vec<Param>,
     ) -> Result<Vec<tokio_postgres::Row>, OutboxError> {
-        let (client, sql) = (Arc::clone(&self.client), sql.into());
+        let client = Arc::clone(&self.client);
+        let (last, pending) =
+            (Statement { sql: sql.into(), params }, std::mem::take(&mut self.pending));
         self.wait(async move {
-            let params: Vec<_> = params
-                .iter()
-                .map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone()))
-                .collect();
-            client.query_typed(&sql, &params).await
+            // They are sent in this order, before the first answer.
+            let written = try_join_all(pending.iter().map(|statement| statement.run(&client)));
+            let (written, rows) = join(written, last.run(&client)).await;
+            written.and(rows)
         })
+    }
+
+    /// Runs this before the next query, or before the transaction is committed.
+    fn write(&mut self, sql: &'static str, params: Vec<Param>) -> Result<(), OutboxError> {
+        if self.pending.len() >= TOGETHER {
+            self.query(sql, params)?;
+        } else {
+            self.pending.push(Statement { sql: sql.into(), params });
+        }
+        Ok(())
     }
 
     fn first(
         &mut self,
-        sql: impl Into<String>,
+        sql: impl Into<Cow<'static, str>>,
         params: Vec<Param>,
     ) -> Result<Option<tokio_postgres::Row>, OutboxError> {
         Ok(self.query(sql, params)?.into_iter().next())
     }
 
     /// The intents that a query selects.
-    fn rows(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<Row>, OutboxError> {
+    fn rows(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        params: Vec<Param>,
+    ) -> Result<Vec<Row>, OutboxError> {
         self.query(sql, params)?.iter().map(row).collect()
     }
 
@@ -390,7 +432,7 @@ impl Tx for PostgresTx<'_> {
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), OutboxError> {
-        self.batch("COMMIT")?;
+        self.query("COMMIT", vec![])?;
         self.state = State::Idle;
         Ok(())
     }
@@ -401,12 +443,11 @@ impl Tx for PostgresTx<'_> {
     }
 
     fn set_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError> {
-        self.query(
+        self.write(
             "INSERT INTO oneclick.meta (name, value) VALUES ($1, $2)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             vec![text(name), text(value)],
-        )?;
-        Ok(())
+        )
     }
 
     fn gate(&mut self) -> Result<Gate, OutboxError> {
@@ -421,11 +462,10 @@ impl Tx for PostgresTx<'_> {
 
     fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError> {
         let Gate { not_before, failures, paused } = gate;
-        self.query(
+        self.write(
             "UPDATE oneclick.gate SET not_before = $1, failures = $2, paused = $3",
             vec![big(millis(*not_before)), int(*failures), optional(paused.as_deref())],
-        )?;
-        Ok(())
+        )
     }
 
     fn enqueue(&mut self, new: &NewRow<'_>) -> Result<Enqueued, OutboxError> {
@@ -446,7 +486,7 @@ impl Tx for PostgresTx<'_> {
 
     fn row(&mut self, id: i64) -> Result<Option<Row>, OutboxError> {
         let sql = self.locked("SELECT * FROM oneclick.intent WHERE id = $1");
-        Ok(self.rows(&sql, vec![big(id)])?.pop())
+        Ok(self.rows(sql, vec![big(id)])?.pop())
     }
 
     fn find(&mut self, namespace: &str, key: &str) -> Result<Option<Row>, OutboxError> {
@@ -461,7 +501,7 @@ impl Tx for PostgresTx<'_> {
     fn other_bought_as(&mut self, bought: &str, id: i64) -> Result<Option<Row>, OutboxError> {
         let sql = "SELECT * FROM oneclick.intent WHERE bought = $1 AND id <> $2 LIMIT 1";
         let sql = self.locked(sql);
-        Ok(self.rows(&sql, vec![text(bought), big(id)])?.pop())
+        Ok(self.rows(sql, vec![text(bought), big(id)])?.pop())
     }
 
     fn due(&mut self, due: Due, now: Duration, most: u32) -> Result<Vec<Row>, OutboxError> {
@@ -487,11 +527,11 @@ impl Tx for PostgresTx<'_> {
             "SELECT * FROM oneclick.intent WHERE {condition}
              ORDER BY {order}, id LIMIT $2 FOR UPDATE SKIP LOCKED"
         );
-        self.rows(&sql, params)
+        self.rows(sql, params)
     }
 
     fn save(&mut self, row: &Row) -> Result<(), OutboxError> {
-        self.query(
+        self.write(
             "UPDATE oneclick.intent
              SET request = CASE WHEN $2 THEN request END, status = $3, due = $4, held = $5,
                  epoch = $6, tries = $7, state = $8, bought = $9, looked = $10, answer = $11,
@@ -518,14 +558,12 @@ impl Tx for PostgresTx<'_> {
                 int(row.audits),
                 optional(row.surplus.as_deref()),
             ],
-        )?;
-        Ok(())
+        )
     }
 
     fn delete(&mut self, id: i64) -> Result<(), OutboxError> {
-        self.query("DELETE FROM oneclick.event WHERE intent = $1", vec![big(id)])?;
-        self.query("DELETE FROM oneclick.intent WHERE id = $1", vec![big(id)])?;
-        Ok(())
+        self.write("DELETE FROM oneclick.event WHERE intent = $1", vec![big(id)])?;
+        self.write("DELETE FROM oneclick.intent WHERE id = $1", vec![big(id)])
     }
 
     fn list(
@@ -567,11 +605,10 @@ impl Tx for PostgresTx<'_> {
     }
 
     fn note(&mut self, id: i64, epoch: i64, what: &str) -> Result<(), OutboxError> {
-        self.query(
+        self.write(
             "INSERT INTO oneclick.event (intent, at, epoch, what) VALUES ($1, $2, $3, $4)",
             vec![big(id), text(&wall()), big(epoch), text(what)],
-        )?;
-        Ok(())
+        )
     }
 
     fn events(&mut self, id: i64) -> Result<Vec<Event>, OutboxError> {
