@@ -59,9 +59,9 @@ impl Server {
 
     /// The same, on an address as well.
     pub(crate) fn start_on(address: &'static str, port: u16) -> Self {
-        let listens_on = (address, port);
         // One may start while the one before it ends.
         static STARTED: AtomicU32 = AtomicU32::new(0);
+        let listens_on = (address, port);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
