@@ -42,7 +42,8 @@ Environment variables:
   ONECLICK_API_KEY   the API key
   ONECLICK_BASE_URL  the URL of the API; without it, the key's prefix chooses
   ONECLICK_INSECURE  1 allows http:// to any host; nothing is encrypted then
-  ONECLICK_DATABASE  the database for `oneclick outbox`, as --database names it
+  ONECLICK_DATABASE  the database for `oneclick outbox` and `oneclick apply`, as
+                     --database names it
   HTTPS_PROXY        the proxy, as curl reads it; also ALL_PROXY and NO_PROXY
   XDG_STATE_HOME     the folder that contains oneclick/, with the outboxes and
                      the files of the local emulator; without it,
@@ -68,7 +69,10 @@ Exit codes:
        made nevertheless, and its id is on standard error
 
 With 3 and 5, no earlier run on this machine made the purchase either. As long
-as one may have made it, a failed call is 4 instead.";
+as one may have made it, a failed call is 4 instead.
+
+For `oneclick apply`, 0 means that all lines were bought, 3 that the API refused
+some of them, and 4 that some are not known yet. It has bought the others.";
 
 const CONNECTION: &str = "Connection options";
 
@@ -227,6 +231,16 @@ pub(crate) enum Command {
         purchase: PurchaseArgs,
     },
 
+    /// Buy what a CSV file says, a purchase for each line
+    ///
+    /// The first line of the file names the columns: key, action and amount, and
+    /// optionally email, name, category, date and metadata.NAME. The key names the
+    /// purchase of its line, as --intent does: however often the command is run, it
+    /// buys each key once. So it can be interrupted and run again, also with more
+    /// lines. If a line is wrong, or differs from an earlier run, nothing is bought.
+    #[command(after_help = example("oneclick --local apply orders.csv --dry-run"))]
+    Apply(ApplyArgs),
+
     /// Cancel an impact; repeating this is safe.
     #[command(after_help = example(
         "oneclick cancel U1234-2025-03-12T15:22:14.753Z --reason refunded"
@@ -332,7 +346,7 @@ pub(crate) enum Command {
 
     /// Manage stored purchases, and carry them out
     ///
-    /// An outbox is an SQLite database with intents: purchases that are to be made
+    /// An outbox is a database with intents: purchases that are to be made
     /// once. The key of an intent is its name, as given to --intent or stored by a shop.
     /// Without --database, the outbox is the one in which purchases of this account
     /// are remembered, in oneclick/intents in XDG_STATE_HOME or in ~/.local/state.
@@ -706,6 +720,93 @@ impl PurchaseArgs {
         });
         (customer, self.silent.then_some(false))
     }
+}
+
+const CEILINGS: &str = "Ceilings: if this run would buy more, it buys nothing";
+
+/// The options of `apply`.
+#[derive(Args, Debug)]
+pub(crate) struct ApplyArgs {
+    /// The CSV file.
+    #[arg(value_name = "FILE.csv")]
+    pub(crate) file: PathBuf,
+    /// Show what would be bought and which lines are wrong, and buy nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Send the customers no e-mails.
+    #[arg(long)]
+    pub(crate) silent: bool,
+    /// Where to write what became of each line, with the ids
+    ///
+    /// By default beside FILE.csv, as FILE.results.csv. An earlier result file is
+    /// replaced, and no other file.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) results: Option<PathBuf>,
+    /// How many purchases are made at a time, 1 to 32.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    #[arg(value_parser = values::parallel, allow_negative_numbers = true)]
+    pub(crate) parallel: usize,
+    /// Do not ask for confirmation in production.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+    #[command(flatten)]
+    pub(crate) ceilings: Ceilings,
+
+    /// The database with the outbox to use, which may be that of a shop
+    ///
+    /// An SQLite file, or postgres://USER@HOST/DATABASE. By default, the outbox in which
+    /// purchases of this account are remembered.
+    #[arg(long, value_name = "FILE|URL", value_parser = values::place(), help_heading = ONCE)]
+    #[arg(env = "ONECLICK_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<Place>,
+    /// The namespace of the keys, such as the name of a shop
+    ///
+    /// By default the id of the account, so that a key is the same intent as for
+    /// `oneclick plant --intent`.
+    #[arg(long, value_name = "NAME", help_heading = ONCE)]
+    #[arg(value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
+    pub(crate) namespace: Option<String>,
+    /// How long to look for purchases whose responses were lost, once all are sent
+    ///
+    /// What is not found by then is listed, with the time from which on the same
+    /// command finds out.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = ONCE)]
+    #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
+    pub(crate) wait: u32,
+    /// After how long a purchase without a record counts as not made
+    ///
+    /// As for a purchase: at least 60, unless the API is on this machine. By default
+    /// 900, or what `oneclick probe --save` found.
+    #[arg(long, value_name = "SECONDS", help_heading = ONCE)]
+    #[arg(value_parser = values::seconds, allow_negative_numbers = true)]
+    pub(crate) settle: Option<u32>,
+}
+
+/// How much a run may buy.
+#[derive(Args, Debug)]
+pub(crate) struct Ceilings {
+    /// How many trees this run may plant.
+    #[arg(long = "max-trees", value_name = "TREES", help_heading = CEILINGS)]
+    #[arg(value_parser = values::ceiling, allow_negative_numbers = true)]
+    pub(crate) trees: Option<u64>,
+    /// How many pounds of plastic this run may remove.
+    #[arg(long = "max-plastic", value_name = "POUNDS", help_heading = CEILINGS)]
+    #[arg(value_parser = values::ceiling, allow_negative_numbers = true)]
+    pub(crate) plastic: Option<u64>,
+    /// How many pounds of CO2 this run may capture.
+    #[arg(long = "max-carbon", value_name = "POUNDS", help_heading = CEILINGS)]
+    #[arg(value_parser = values::ceiling, allow_negative_numbers = true)]
+    pub(crate) carbon: Option<u64>,
+    /// How many US dollars this run may donate.
+    #[arg(long = "max-dollars", value_name = "DOLLARS", help_heading = CEILINGS)]
+    #[arg(value_parser = values::dollar_ceiling, allow_negative_numbers = true)]
+    pub(crate) cents: Option<u64>,
+    /// How many coral fragments this run may restore.
+    #[arg(long = "max-coral", value_name = "FRAGMENTS", help_heading = CEILINGS)]
+    #[arg(value_parser = values::ceiling, allow_negative_numbers = true)]
+    pub(crate) coral: Option<u64>,
 }
 
 #[derive(Args, Debug)]

@@ -23,7 +23,7 @@ use crate::shell::{self, intent_option};
 
 /// Added to the time until an outcome can be known: a server's `Date` has whole seconds,
 /// so either reading of it is off by up to one.
-const CLOCK_SLACK: Duration = Duration::from_secs(5);
+pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
 /// The smallest `--settle`, in seconds, for an API on another machine.
 const MIN_SETTLE: u32 = 60;

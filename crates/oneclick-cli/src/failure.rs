@@ -35,6 +35,8 @@ pub(crate) enum Failure {
     NotProbed(String),
     /// A problem of this machine: a file, a socket, a terminal.
     Machine(String),
+    /// The command was interrupted and has finished what was under way.
+    Interrupted(String),
     /// The reader of standard output closed it.
     Closed,
 }
@@ -61,6 +63,7 @@ impl Failure {
             Self::Unknown(..) | Self::Unresolved(..) => 4,
             Self::NotFound(_) | Self::MissingRows(_) | Self::NotProbed(_) => 5,
             Self::Cancelled(_) => 6,
+            Self::Interrupted(_) => 130,
             // As if SIGPIPE had ended it.
             Self::Closed => 141,
         })
@@ -85,6 +88,7 @@ impl Failure {
             | Self::Refused(text)
             | Self::Cancelled(text)
             | Self::NotProbed(text) => text.clone(),
+            Self::Interrupted(text) => format!("interrupted; {text}"),
             Self::Call(error) => explain(error),
             Self::NotBought(error) => format!("nothing was bought: {}", explain(error)),
             Self::NotFound(text) => format!("not found: {text}"),

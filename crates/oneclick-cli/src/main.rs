@@ -1,5 +1,6 @@
 //! The `oneclick` command.
 
+mod apply;
 mod args;
 mod buy;
 mod cancel;
@@ -134,6 +135,7 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
             (restore.customer, restore.notify) = purchase.customer();
             buy::run(&open()?, restore.into(), &purchase)
         }
+        Command::Apply(args) => apply::run(global, &args),
         Command::Cancel { id, reason, yes, json } => {
             cancel::run(&open()?, id, reason, yes, json.json)
         }

@@ -215,6 +215,20 @@ pub(crate) fn spinner(quiet: bool, text: impl Into<String>) -> ProgressBar {
     spinner
 }
 
+/// A progress bar on standard error, if that is a terminal.
+pub(crate) fn progress(quiet: bool, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let template = "{wide_bar} {human_pos} of {human_len} {msg} {elapsed}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
 /// Prints a notice on standard error, unless `quiet`.
 pub(crate) fn notice(quiet: bool, text: &str) {
     if !quiet {

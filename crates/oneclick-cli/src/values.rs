@@ -43,12 +43,34 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
+/// How many purchases are made at a time.
+pub(crate) fn parallel(text: &str) -> Result<usize, String> {
+    let new = |number| usize::try_from(number).ok().filter(|number| *number <= 32).ok_or(());
+    whole_number(text, "purchases", 1, 32, |number| new(number.max(1)))
+}
+
+/// The most that may be bought, which may be more than one purchase can have, or nothing.
+pub(crate) fn ceiling(text: &str) -> Result<u64, String> {
+    number(text).ok_or_else(|| "expected a whole number, such as 1,000".to_owned())
+}
+
+/// The same in US dollars, as cents.
+pub(crate) fn dollar_ceiling(text: &str) -> Result<u64, String> {
+    in_cents(text).ok_or_else(|| {
+        "expected US dollars, with two decimals or none, such as 1,000.50 or 5".to_owned()
+    })
+}
+
+/// US dollars with two decimals or none, as cents.
+fn in_cents(text: &str) -> Option<u64> {
+    let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
+    let cents = digits(cents).filter(|_| cents.len() == 2)?;
+    number(dollars)?.checked_mul(100)?.checked_add(cents)
+}
+
 /// US dollars, with two decimals or none.
 pub(crate) fn dollars(text: &str) -> Result<Cents, String> {
-    let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
-    let cents = digits(cents).filter(|_| cents.len() == 2);
-    let total = number(dollars).and_then(|dollars| dollars.checked_mul(100)?.checked_add(cents?));
-    total.and_then(|total| Cents::new(total).ok()).ok_or_else(|| {
+    in_cents(text).and_then(|total| Cents::new(total).ok()).ok_or_else(|| {
         let in_dollars = |cents| format!("{}.{:02}", grouped(cents / 100), cents % 100);
         format!(
             "expected US dollars from {} to {}, with two decimals or none, such as 5.25 or 5",

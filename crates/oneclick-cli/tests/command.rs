@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod command {
+    mod apply;
     mod buying;
     mod golden;
     mod guide;

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub(crate) use self::claim::AUDITS;
 pub use self::claim::Permit;
-pub(crate) use self::claim::{Audited, Held, Work, Written};
+pub(crate) use self::claim::{Audited, Held, Offer, Work, Written};
 use self::claim::{BATCH, Claim, finish, hold};
 pub(crate) use self::database::{Database, Due, Gate, NewRow, Tx};
 pub(crate) use self::row::{Holder, Row};
@@ -114,18 +114,21 @@ impl Store {
         self.write(|tx, now| enqueue(tx, now, namespace, key, purchase))
     }
 
+    /// Stores all of them, or none.
+    pub(crate) fn enqueue_all(
+        &self,
+        namespace: &str,
+        intents: &[(&str, &Purchase)],
+    ) -> Result<Vec<Enqueued>, OutboxError> {
+        let store =
+            |tx: &mut dyn Tx, now, (key, purchase)| enqueue(tx, now, namespace, key, purchase);
+        self.write(|tx, now| intents.iter().map(|intent| store(tx, now, *intent)).collect())
+    }
+
     /// Takes what is due; nothing while the gate is closed. What is tried first depends on the
     /// `turn`, so that neither ready intents nor open ones keep the others waiting for ever.
     pub(crate) fn claim(&self, turn: u32, terms: &Terms) -> Result<Option<Work>, OutboxError> {
-        self.write(|tx, now| {
-            let mut gate = tx.gate()?;
-            if gate.is_closed(now) {
-                return Ok(None);
-            }
-            // After failures, a single intent finds out whether the API is back.
-            let failures = gate.failures;
-            let most = if failures > 0 { 1 } else { BATCH };
-            let claim = Claim { now, opened: tx.opened(), terms, failures, most };
+        let offer = self.through_gate(terms, |claim, tx| {
             let mut work = match turn % 16 {
                 0 => claim.audit(tx)?,
                 turn if turn % 2 == 1 => claim.open(tx)?,
@@ -133,14 +136,53 @@ impl Store {
             };
             for next in [Claim::ready, Claim::open, Claim::audit] {
                 if work.is_none() {
-                    work = next(&claim, tx)?;
+                    work = next(claim, tx)?;
                 }
             }
-            if work.is_some() && failures > 0 {
+            Ok(work.map_or(Offer::Nothing, Offer::Taken))
+        })?;
+        Ok(offer.taken())
+    }
+
+    /// Takes a row to send its purchase now. There is nothing to do for one that somebody else
+    /// has, or whose purchase is to be looked for before it is sent.
+    pub(crate) fn claim_to_send(&self, id: i64, terms: &Terms) -> Result<Offer<Work>, OutboxError> {
+        self.through_gate(terms, |claim, tx| claim.to_send(tx, id))
+    }
+
+    /// Takes all of these rows that nobody has and whose outcome is not known, due or not.
+    pub(crate) fn claim_to_settle(
+        &self,
+        ids: &[i64],
+        terms: &Terms,
+    ) -> Result<Option<Vec<Held>>, OutboxError> {
+        Ok(self.through_gate(terms, |claim, tx| claim.to_settle(tx, ids))?.taken())
+    }
+
+    /// Takes something if the gate is open.
+    fn through_gate<T>(
+        &self,
+        terms: &Terms,
+        take: impl FnOnce(&Claim<'_>, &mut dyn Tx) -> Result<Offer<T>, OutboxError>,
+    ) -> Result<Offer<T>, OutboxError> {
+        self.write(|tx, now| {
+            let mut gate = tx.gate()?;
+            if gate.paused.is_some() {
+                return Ok(Offer::Paused);
+            }
+            if gate.is_closed(now) {
+                return Ok(Offer::Later(gate.not_before.saturating_sub(now)));
+            }
+            // After failures, a single intent finds out whether the API is back.
+            let failures = gate.failures;
+            let most = if failures > 0 { 1 } else { BATCH };
+            let claim = Claim { now, opened: tx.opened(), terms, failures, most };
+            let offer = take(&claim, tx)?;
+            if matches!(offer, Offer::Taken(_)) && failures > 0 {
                 gate.not_before = now.saturating_add(gate.grown_wait());
                 tx.set_gate(&gate)?;
             }
-            Ok(work)
+            Ok(offer)
         })
     }
 

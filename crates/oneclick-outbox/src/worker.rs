@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter::Fuse;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -19,13 +20,15 @@ use crate::error::OutboxError;
 use crate::intent::{Entry, Status};
 use crate::outbox::Outbox;
 use crate::sqlite::DATABASE_TIMEOUT;
-use crate::store::{Audited, Held, Work};
+use crate::store::{Audited, Held, Offer, Work};
 use crate::trace::{self, Span, traced};
 
 /// For how long an intent is claimed, unless the client's timeout asks for more.
 const LEASE: Duration = Duration::from_secs(60);
 /// How many failures of the database in a row end a worker.
 const MAX_FAILURES: u32 = 5;
+/// How many given intents one walk of the lists looks for at most.
+const WALK: usize = 10_000;
 /// How often a worker that sleeps sees whether it is to stop.
 const SLICE: Duration = Duration::from_millis(100);
 /// The longest wait for an API that cannot be reached when a worker starts.
@@ -62,6 +65,25 @@ struct Queue {
     turn: u32,
     /// Intents that were claimed, and are next.
     claimed: VecDeque<Held>,
+}
+
+/// Intents whose ids the caller gives.
+struct Given<I> {
+    ids: Fuse<I>,
+    /// Those that could not be sent yet, and when to try them again.
+    waiting: VecDeque<(Duration, i64)>,
+}
+
+impl<I: Iterator<Item = Result<i64, OutboxError>>> Given<I> {
+    /// The next one to try now. One that has waited comes before a new one, so that few intents
+    /// wait while nothing can be sent.
+    fn id(&mut self, now: Duration) -> Result<Option<i64>, OutboxError> {
+        match self.waiting.iter().position(|(due, _)| *due <= now) {
+            Some(at) => Ok(self.waiting.remove(at).map(|(_, id)| id)),
+            None if self.waiting.is_empty() => self.ids.next().transpose(),
+            None => Ok(None),
+        }
+    }
 }
 
 type OnOutcome = Arc<dyn Fn(&Entry) + Send + Sync>;
@@ -224,12 +246,22 @@ impl<C> Worker<C> {
 
     /// How long the rate forbids a purchase. If it does not, one is begun now.
     fn too_soon(&self, now: Duration) -> Option<Duration> {
-        let mut queue = self.queue();
-        if queue.next > now {
-            return Some(queue.next.saturating_sub(now));
+        let wait = self.is_too_soon(now);
+        if wait.is_none() {
+            self.begin(now);
         }
-        queue.next = now.saturating_add(self.options.interval);
-        None
+        wait
+    }
+
+    /// How long the rate forbids a purchase.
+    fn is_too_soon(&self, now: Duration) -> Option<Duration> {
+        let wait = self.queue().next.saturating_sub(now);
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Counts a purchase that is begun now.
+    fn begin(&self, now: Duration) {
+        self.queue().next = now.saturating_add(self.options.interval);
     }
 
     /// Lets go what was claimed, for other workers.
@@ -314,7 +346,7 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
                 }
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    let result = all(self, terms, until);
+                    let result = self.loops(|_| self.step(terms, until));
                     return self.release().and(result);
                 }
             }
@@ -337,25 +369,39 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
         }
     }
 
-    /// One of the worker's loops. Once one of them fails, all have `ended`.
-    fn work(&self, terms: Terms, until: Until, ended: &Stop) -> Result<(), OutboxError> {
+    /// Runs the loops of this worker as threads, each of which repeats a step.
+    fn loops(
+        &self,
+        step: impl Fn(&Stop) -> Result<Option<Duration>, OutboxError> + Sync,
+    ) -> Result<(), OutboxError> {
+        let ended = Stop::default();
+        thread::scope(|scope| {
+            let start = || scope.spawn(|| self.repeat(&ended, || step(&ended)));
+            let loops: Vec<_> = (0..self.options.concurrency).map(|_| start()).collect();
+            let join = |handle: thread::ScopedJoinHandle<'_, _>| match handle.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            loops.into_iter().try_for_each(join)
+        })
+    }
+
+    /// One of the worker's loops: repeats a step, which returns how long to wait then, or `None`
+    /// to end. Once one of the loops fails, all have `ended`.
+    fn repeat(
+        &self,
+        ended: &Stop,
+        step: impl Fn() -> Result<Option<Duration>, OutboxError>,
+    ) -> Result<(), OutboxError> {
         let mut failures = 0;
         while !self.is_stopped() && !ended.is_stopped() {
-            let worked = match self.claim(self.client.transport().now(), &terms) {
-                Ok(Claimed::Work(work)) => {
-                    traced(&Span::of(&work), || self.perform(work, terms)).map(|_| Duration::ZERO)
-                }
-                Ok(Claimed::TooSoon(wait)) => Ok(wait),
-                Ok(Claimed::Nothing) if until == Until::Idle => return Ok(()),
-                Ok(Claimed::Nothing) => Ok(self.options.poll),
-                Err(error) => Err(error),
-            };
-            let wait = match worked {
-                Ok(wait) => {
+            let wait = match step() {
+                Ok(None) => return Ok(()),
+                Ok(Some(wait)) => {
                     failures = 0;
                     wait
                 }
-                Err(error) if failures == MAX_FAILURES => {
+                Err(error) if failures == MAX_FAILURES || ended.is_stopped() => {
                     ended.stop();
                     return Err(error);
                 }
@@ -365,6 +411,105 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
                 }
             };
             self.sleep(wait, ended);
+        }
+        Ok(())
+    }
+
+    /// Does some of what is due.
+    fn step(&self, terms: Terms, until: Until) -> Result<Option<Duration>, OutboxError> {
+        Ok(match self.claim(self.client.transport().now(), &terms)? {
+            Claimed::Work(work) => {
+                traced(&Span::of(&work), || self.perform(work, terms))?;
+                Some(Duration::ZERO)
+            }
+            Claimed::TooSoon(wait) => Some(wait),
+            Claimed::Nothing if until == Until::Idle => None,
+            Claimed::Nothing => Some(self.options.poll),
+        })
+    }
+
+    /// Sends the purchases of these intents, several at a time, until there are no more. The ids
+    /// are taken one by one, each right before it is sent, so the iterator may store each intent
+    /// right before that. An intent is left alone if another worker has it, or if its purchase
+    /// may have been sent before: call [`settle`](Self::settle) after this. Waits while the API
+    /// asks for that or cannot be reached. Ends early once the outbox is
+    /// [paused](Outbox::paused), as it is after the API has refused the key, and once this worker
+    /// is [stopped](Self::stop_handle).
+    ///
+    /// # Errors
+    /// As [`run_until_idle`](Self::run_until_idle), and the first error of the iterator.
+    pub fn drive_all<I>(&self, ids: I) -> Result<(), OutboxError>
+    where
+        I: IntoIterator<Item = Result<i64, OutboxError>>,
+        I::IntoIter: Send,
+    {
+        let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
+        self.bind()?;
+        let given = Mutex::new(Given { ids: ids.into_iter().fuse(), waiting: VecDeque::new() });
+        self.loops(|ended| self.send_one(terms, &given, ended))
+    }
+
+    /// Sends the purchase of the next of the given intents.
+    fn send_one<I: Iterator<Item = Result<i64, OutboxError>>>(
+        &self,
+        terms: Terms,
+        given: &Mutex<Given<I>>,
+        ended: &Stop,
+    ) -> Result<Option<Duration>, OutboxError> {
+        let lock = || given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = lock();
+        let now = self.client.transport().now();
+        if let Some(wait) = self.is_too_soon(now) {
+            return Ok(Some(wait));
+        }
+        let id = match next.id(now) {
+            Ok(Some(id)) => id,
+            Ok(None) => {
+                return Ok(next.waiting.iter().map(|(due, _)| due.saturating_sub(now)).min());
+            }
+            Err(error) => {
+                ended.stop();
+                return Err(error);
+            }
+        };
+        let work = match self.outbox.store.claim_to_send(id, &terms) {
+            Ok(Offer::Taken(work)) => work,
+            Ok(Offer::Nothing) => return Ok(Some(Duration::ZERO)),
+            Ok(Offer::Paused) => return Ok(None),
+            Ok(Offer::Later(wait)) => {
+                // A person may pause the outbox or resume it meanwhile.
+                next.waiting.push_back((now.saturating_add(wait.min(self.options.poll)), id));
+                return Ok(Some(Duration::ZERO));
+            }
+            Err(error) => {
+                next.waiting.push_back((now, id));
+                return Err(error);
+            }
+        };
+        self.begin(now);
+        drop(next);
+        let status = traced(&Span::of(&work), || self.perform(work, terms))?;
+        if status == Status::Ready {
+            lock().waiting.push_back((now, id));
+        }
+        Ok(Some(Duration::ZERO))
+    }
+
+    /// Looks for those of these intents whose outcome is not known, due or not, with one walk of
+    /// the account's lists. Sends the purchases that are absent, if enough time has passed since
+    /// they may have been sent. Does nothing while the outbox is paused, or while the API asks to
+    /// wait or cannot be reached.
+    ///
+    /// # Errors
+    /// As [`run_until_idle`](Self::run_until_idle).
+    pub fn settle(&self, ids: &[i64]) -> Result<(), OutboxError> {
+        let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
+        self.bind()?;
+        for ids in ids.chunks(WALK) {
+            if let Some(held) = self.outbox.store.claim_to_settle(ids, &terms)? {
+                let work = Work::Settle(held);
+                traced(&Span::of(&work), || self.perform(work, terms))?;
+            }
         }
         Ok(())
     }
@@ -414,13 +559,13 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
                 self.ended(id, status)?;
                 Ok(status)
             }
-            Work::Settle(held) => self.settle(held, terms),
+            Work::Settle(held) => self.look_for(held, terms),
             Work::Audit(held) => self.audit(held, terms),
         }
     }
 
     /// Looks for all of these with one walk of the lists, and sends what is absent.
-    fn settle(&self, held: Vec<Held>, terms: Terms) -> Result<Status, OutboxError> {
+    fn look_for(&self, held: Vec<Held>, terms: Terms) -> Result<Status, OutboxError> {
         let store = &self.outbox.store;
         let (mut batch, settlement) = Batch::start(store, held, terms)?;
         let settled = self.walk(settlement, |wait| batch.renew(wait))?;
@@ -564,6 +709,37 @@ impl<T: AsyncTransport> Worker<AsyncClient<T>> {
         self.bridged(move |worker| worker.drive(id)).await
     }
 
+    /// Sends the purchases of these intents, several at a time, until there are no more. The ids
+    /// are taken one by one, each right before it is sent, and not on the caller's runtime, so the
+    /// iterator may store each intent right before that. An intent is left alone if another worker
+    /// has it, or if its purchase may have been sent before: call [`settle`](Self::settle) after
+    /// this. Waits while the API asks for that or cannot be reached. Ends early once the outbox is
+    /// [paused](Outbox::paused), as it is after the API has refused the key, and once this worker
+    /// is [stopped](Self::stop_handle).
+    ///
+    /// # Errors
+    /// As [`run_until_idle`](Self::run_until_idle), and the first error of the iterator.
+    pub async fn drive_all<I>(&self, ids: I) -> Result<(), OutboxError>
+    where
+        I: IntoIterator<Item = Result<i64, OutboxError>>,
+        I::IntoIter: Send + 'static,
+    {
+        let ids = ids.into_iter();
+        self.bridged(move |worker| worker.drive_all(ids)).await
+    }
+
+    /// Looks for those of these intents whose outcome is not known, due or not, with one walk of
+    /// the account's lists. Sends the purchases that are absent, if enough time has passed since
+    /// they may have been sent. Does nothing while the outbox is paused, or while the API asks to
+    /// wait or cannot be reached.
+    ///
+    /// # Errors
+    /// As [`run_until_idle`](Self::run_until_idle).
+    pub async fn settle(&self, ids: &[i64]) -> Result<(), OutboxError> {
+        let ids = ids.to_vec();
+        self.bridged(move |worker| worker.settle(&ids)).await
+    }
+
     async fn bridged<R: Send + 'static>(
         &self,
         run: impl FnOnce(&Worker<BlockingClient<Bridge<T>>>) -> R + Send + 'static,
@@ -602,22 +778,4 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.stop();
     }
-}
-
-/// Runs the loops of a worker as threads.
-fn all<T: BlockingTransport>(
-    worker: &Worker<BlockingClient<T>>,
-    terms: Terms,
-    until: Until,
-) -> Result<(), OutboxError> {
-    let ended = Stop::default();
-    thread::scope(|scope| {
-        let start = || scope.spawn(|| worker.work(terms, until, &ended));
-        let loops: Vec<_> = (0..worker.options.concurrency).map(|_| start()).collect();
-        let join = |handle: thread::ScopedJoinHandle<'_, _>| match handle.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        loops.into_iter().try_for_each(join)
-    })
 }

@@ -1,4 +1,4 @@
-//! The commands of `docs/command.md`, as a reader types them.
+//! The commands of `docs/command.md` and `docs/apply.md`, as a reader types them.
 
 use std::process::Command;
 
@@ -6,10 +6,35 @@ use super::support::Setup;
 
 #[test]
 fn the_commands_of_the_guide_do_what_they_say() {
-    let guide = include_str!("../../../../docs/command.md");
     let setup = Setup::of("http://127.0.0.1:1");
     let orders = "A-1001,ada@example.com,5\nA-1002,grace@example.com,1\n";
     std::fs::write(setup.home.join("orders.csv"), orders).unwrap();
+    let count = type_in(&setup, include_str!("../../../../docs/command.md"));
+    assert!(count >= 5, "{count} blocks");
+    let read = |file| std::fs::read_to_string(setup.home.join(file)).unwrap();
+    assert!(read("impact.svg").contains("<svg"));
+    assert!(read("customers.csv").contains("ada@example.com"));
+    assert!(read("oneclick.1").contains("oneclick"));
+}
+
+#[test]
+fn the_file_of_the_guide_is_bought_once() {
+    let guide = include_str!("../../../../docs/apply.md");
+    let setup = Setup::of("http://127.0.0.1:1");
+    let file = guide.split("```csv\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    std::fs::write(setup.home.join("orders.csv"), file).unwrap();
+    assert_eq!(type_in(&setup, guide), 2);
+    let impact = setup.run_ok(&["--local", "impact", "--json"]);
+    assert!(impact.contains("\"tree_planted\": 5") && impact.contains("\"money_donated\": 525"));
+    let results = std::fs::read_to_string(setup.home.join("orders.results.csv")).unwrap();
+    assert_eq!(results.matches("already_bought").count(), 3, "{results}");
+    let header = results.lines().next().unwrap();
+    let named = header.split(',').all(|column| guide.contains(&format!("`{column}`")));
+    assert!(named, "{header}");
+}
+
+/// Runs the blocks of a page, and returns how many there are.
+fn type_in(setup: &Setup, guide: &str) -> usize {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_oneclick"));
     let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
 
@@ -31,9 +56,5 @@ fn the_commands_of_the_guide_do_what_they_say() {
         assert!(done.status.success() && !said.contains("exit code"), "{script}: {said}");
         count += 1;
     }
-    assert!(count >= 5, "{count} blocks");
-    let read = |file| std::fs::read_to_string(setup.home.join(file)).unwrap();
-    assert!(read("impact.svg").contains("<svg"));
-    assert!(read("customers.csv").contains("ada@example.com"));
-    assert!(read("oneclick.1").contains("oneclick"));
+    count
 }

@@ -86,7 +86,7 @@ number  intent   status   purchase         stored                    bought as, 
     assert!(paused.code == 1 && paused.stderr.contains("paused (moving)"), "{}", paused.stderr);
     run_ok(&setup, &url, &["resume"]);
     // It was stored before the worker began, so it is looked for first.
-    let mut work = || run(&setup, &url, &["work", "--once", "--settle", "1"]);
+    let work = || run(&setup, &url, &["work", "--once", "--settle", "1"]);
     for _ in 0..60 {
         assert_eq!(work().code, 0);
         if bought(&server) == 1 {

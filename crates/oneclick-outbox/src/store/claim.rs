@@ -44,6 +44,26 @@ impl Work {
     }
 }
 
+/// What a worker gets that asks for work.
+pub(crate) enum Offer<T> {
+    Taken(T),
+    /// There is nothing to do.
+    Nothing,
+    /// Not before this time is over.
+    Later(Duration),
+    /// A person or a refused key holds back all workers.
+    Paused,
+}
+
+impl<T> Offer<T> {
+    pub(super) fn taken(self) -> Option<T> {
+        match self {
+            Self::Taken(taken) => Some(taken),
+            _ => None,
+        }
+    }
+}
+
 /// A row that this process holds until its lease ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
@@ -192,14 +212,11 @@ impl Claim<'_> {
     /// Takes rows that wait for their purchase. If the purchase of the one that has waited longest
     /// is to be looked for before it is sent, takes all such rows.
     pub(super) fn ready(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
-        let stale = self.now.saturating_sub(self.terms.policy.absence_after);
-        // A row that was stored before this is looked for first: the database may be a backup
-        // that was restored before it was opened, or `absence_after` is over.
-        let fresh_since = self.opened.max(stale);
+        let fresh_since = self.fresh_since();
         let mut looks_first = false;
         let held = self.hold_first(tx, |tx| {
             let Some(first) = tx.due(Due::Ready, self.now, 1)?.pop() else { return Ok(Vec::new()) };
-            looks_first = first.enqueued.is_none_or(|enqueued| enqueued < fresh_since);
+            looks_first = self.looks_first(&first);
             if looks_first {
                 tx.due(Due::ReadyBefore(fresh_since), self.now, self.most)
             } else {
@@ -224,6 +241,44 @@ impl Claim<'_> {
         Ok(if cancels { held.pop().map(|held| Work::Cancel(Box::new(held))) } else { settle(held) })
     }
 
+    /// Takes a row to send its purchase, unless somebody has it or a look comes first.
+    pub(super) fn to_send(&self, tx: &mut dyn Tx, id: i64) -> Result<Offer<Work>, OutboxError> {
+        let row = tx.row(id)?.filter(|row| row.is_unsent() && !row.is_held(self.now));
+        let Some(row) = row.filter(|row| !self.looks_first(row)) else { return Ok(Offer::Nothing) };
+        if row.due > self.now {
+            return Ok(Offer::Later(row.due.saturating_sub(self.now)));
+        }
+        let held = self.hold(tx, row)?;
+        Ok(held.map_or(Offer::Nothing, |held| Offer::Taken(Work::Carry(vec![held]))))
+    }
+
+    /// Takes those of these rows that nobody has and whose outcome is not known, due or not.
+    pub(super) fn to_settle(
+        &self,
+        tx: &mut dyn Tx,
+        ids: &[i64],
+    ) -> Result<Offer<Vec<Held>>, OutboxError> {
+        let mut held = Vec::new();
+        for id in ids {
+            let row = tx.row(*id)?.filter(|row| row.is_unsent() || row.status == Status::Open);
+            if let Some(row) = row.filter(|row| !row.is_held(self.now)) {
+                held.extend(self.hold(tx, row)?);
+            }
+        }
+        Ok(if held.is_empty() { Offer::Nothing } else { Offer::Taken(held) })
+    }
+
+    /// Since when a row must have been stored to be sent without a look. The database may be a
+    /// backup that was restored before it was opened, or `absence_after` is over.
+    fn fresh_since(&self) -> Duration {
+        self.opened.max(self.now.saturating_sub(self.terms.policy.absence_after))
+    }
+
+    /// Whether the purchase of a row that was not sent is looked for first.
+    fn looks_first(&self, row: &Row) -> bool {
+        row.enqueued.is_none_or(|enqueued| enqueued < self.fresh_since())
+    }
+
     /// Takes rows to audit. It does not hold them, since nothing is sent for them.
     pub(super) fn audit(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
         let mut held = Vec::new();
@@ -242,7 +297,6 @@ impl Claim<'_> {
         tx: &mut dyn Tx,
         mut select: impl FnMut(&mut dyn Tx) -> Result<Vec<Row>, OutboxError>,
     ) -> Result<Vec<Held>, OutboxError> {
-        let failures = self.failures;
         for _ in 0..MAX_UNREADABLE {
             let rows = select(tx)?;
             if rows.is_empty() {
@@ -250,14 +304,20 @@ impl Claim<'_> {
             }
             let mut held = Vec::new();
             for row in rows {
-                let taken = hold(tx, row, Holder::Worker, self.now, self.terms.lease)?;
-                held.extend(taken.map(|held| Held { failures, is_probe: failures > 0, ..held }));
+                held.extend(self.hold(tx, row)?);
             }
             if !held.is_empty() {
                 return Ok(held);
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Takes a row; none if it cannot be read.
+    fn hold(&self, tx: &mut dyn Tx, row: Row) -> Result<Option<Held>, OutboxError> {
+        let failures = self.failures;
+        let taken = hold(tx, row, Holder::Worker, self.now, self.terms.lease)?;
+        Ok(taken.map(|held| Held { failures, is_probe: failures > 0, ..held }))
     }
 }
 

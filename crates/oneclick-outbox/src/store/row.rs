@@ -84,6 +84,11 @@ impl Row {
         self.holder != Holder::Nobody && self.due > now
     }
 
+    /// Whether nothing has been sent for it, and something is to be.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self.status, Status::Ready | Status::Claimed)
+    }
+
     pub(crate) fn purchase(&self) -> Option<Purchase> {
         let request: Request<Purchase> = serde_json::from_str(self.request.as_ref()?).ok()?;
         Some(request.purchase)
