@@ -18,6 +18,7 @@ use oneclick_ureq::{
 
 use crate::failure::Failure;
 use crate::outbox::{Place, serve};
+use crate::output::CsvForm;
 use crate::shell;
 use crate::values;
 
@@ -296,9 +297,7 @@ pub(crate) enum Command {
     ))]
     Records {
         #[command(flatten)]
-        kinds: Kinds,
-        #[command(flatten)]
-        dates: Dates,
+        selected: Selected,
         #[command(flatten)]
         list: Listing,
     },
@@ -310,9 +309,7 @@ pub(crate) enum Command {
         #[arg(long, allow_hyphen_values = true)]
         email: Option<Email>,
         #[command(flatten)]
-        kinds: Kinds,
-        #[command(flatten)]
-        dates: Dates,
+        selected: Selected,
         #[command(flatten)]
         list: Listing,
     },
@@ -837,11 +834,14 @@ pub(crate) struct Json {
 
 #[derive(Args, Debug)]
 pub(crate) struct Dates {
-    /// The first day, included.
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::day)]
+    /// The first day, included: a day, or the first one of a month or a year
+    ///
+    /// Such as 2025-01-31, 2025-01, 2025, today, yesterday, 'last month' or 'this year'.
+    /// Days are those of UTC.
+    #[arg(long, value_name = "DATE", value_parser = values::first_day)]
     pub(crate) from: Option<NaiveDate>,
-    /// The last day, included.
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = values::day)]
+    /// The last day, included: a day, or the last one of a month or a year.
+    #[arg(long, value_name = "DATE", value_parser = values::last_day)]
     pub(crate) to: Option<NaiveDate>,
 }
 
@@ -856,11 +856,36 @@ impl Dates {
     }
 }
 
+/// Which records are listed.
 #[derive(Args, Debug)]
-pub(crate) struct Kinds {
+pub(crate) struct Selected {
     /// Only this kind of impact; may be given several times.
     #[arg(long, value_parser = values::one_of(ImpactKind::KNOWN, ImpactKind::as_str))]
     pub(crate) kind: Vec<ImpactKind>,
+    #[command(flatten)]
+    pub(crate) dates: Dates,
+    #[command(flatten)]
+    pub(crate) csv: CsvArgs,
+}
+
+/// The options of CSV.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CsvArgs {
+    /// Give this key of the metadata a column in CSV; may be given several times.
+    #[arg(long, value_name = "KEY", requires = "csv", allow_hyphen_values = true)]
+    #[arg(value_parser = values::text)]
+    metadata: Vec<String>,
+    /// Leave cells that a spreadsheet would run as a formula as they are
+    ///
+    /// Without this, such a cell begins with an apostrophe.
+    #[arg(long, requires = "csv")]
+    raw: bool,
+}
+
+impl From<CsvArgs> for CsvForm {
+    fn from(CsvArgs { metadata, raw }: CsvArgs) -> Self {
+        Self { metadata, raw }
+    }
 }
 
 /// The options of every list.

@@ -1,48 +1,53 @@
 //! The columns of every list, in CSV and in tables.
 
+use std::borrow::Cow;
+
 use oneclick_outbox::Entry;
 use oneclick_ureq::{
-    CustomerRecord, CustomerSummary, ImpactId, Intent, Project, Record, RecordedMetadata, Redacted,
-    Row,
+    CustomerRecord, CustomerSummary, ImpactId, ImpactKind, Intent, Project, Record,
+    RecordedMetadata, Redacted, Row,
 };
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::output::dollars;
+
 /// An item of a list.
 pub(crate) trait Listed: Serialize + Sized {
-    fn columns() -> Vec<Column<Self>>;
+    /// The columns, of which CSV has one more for each of these keys of the metadata.
+    fn columns(metadata: &[String]) -> Vec<Column<Self>>;
 }
 
 /// A column: what it is called in CSV and in a table, if it is there, and its cell.
 pub(crate) struct Column<I> {
-    pub(crate) csv: Option<&'static str>,
+    pub(crate) csv: Option<Cow<'static, str>>,
     pub(crate) table: Option<&'static str>,
-    pub(crate) cell: fn(&I) -> String,
+    pub(crate) cell: Box<dyn Fn(&I) -> String>,
 }
 
-impl<I> Column<I> {
+impl<I: 'static> Column<I> {
     fn csv(name: &'static str, cell: fn(&I) -> String) -> Self {
-        Self { csv: Some(name), table: None, cell }
+        Self { csv: Some(name.into()), table: None, cell: Box::new(cell) }
     }
 
     fn table(name: &'static str, cell: fn(&I) -> String) -> Self {
-        Self { csv: None, table: Some(name), cell }
+        Self { csv: None, table: Some(name), cell: Box::new(cell) }
     }
 
     fn both(csv: &'static str, table: &'static str, cell: fn(&I) -> String) -> Self {
-        Self { csv: Some(csv), table: Some(table), cell }
+        Self { csv: Some(csv.into()), table: Some(table), cell: Box::new(cell) }
     }
 }
 
 impl Listed for Record {
-    fn columns() -> Vec<Column<Self>> {
-        record_columns([])
+    fn columns(metadata: &[String]) -> Vec<Column<Self>> {
+        record_columns([], metadata)
     }
 }
 
 impl Listed for CustomerRecord {
-    fn columns() -> Vec<Column<Self>> {
-        record_columns([
+    fn columns(metadata: &[String]) -> Vec<Column<Self>> {
+        let customer = [
             Column::csv("customer_id", |row: &Self| row.customer.customer_id.clone()),
             Column::both("customer_email", "customer", |row| {
                 row.customer.customer_email.as_str().to_owned()
@@ -50,33 +55,51 @@ impl Listed for CustomerRecord {
             Column::both("customer_name", "name", |row| {
                 personal(row.customer.customer_name.as_ref())
             }),
-        ])
+        ];
+        record_columns(customer, metadata)
     }
 }
 
 /// The columns of both lists of records, with those of the customer in between.
-fn record_columns<C>(customer: impl IntoIterator<Item = Column<Row<C>>>) -> Vec<Column<Row<C>>> {
+fn record_columns<C: 'static>(
+    customer: impl IntoIterator<Item = Column<Row<C>>>,
+    metadata: &[String],
+) -> Vec<Column<Row<C>>> {
     let mut columns = vec![
-        Column::table("id", |row: &Row<C>| ImpactId::from(row).to_string()),
+        Column::both("id", "id", |row: &Row<C>| ImpactId::from(row).to_string()),
         Column::csv("user_id", |row| row.user_id.to_string()),
         Column::csv("time_utc", |row| row.time_utc.to_string()),
         Column::table("impact", |row| row.impact.to_string()),
         Column::csv("kind", |row| row.impact.kind.to_string()),
         Column::csv("amount", |row| row.impact.amount.to_string()),
+        Column::csv("unit", |row| row.impact.kind.unit().unwrap_or_default().to_owned()),
+        // Whoever adds up a column of amounts adds trees to cents.
+        Column::csv("dollars", |row| match row.impact.kind {
+            ImpactKind::MoneyDonated => dollars(row.impact.amount),
+            _ => String::new(),
+        }),
     ];
     columns.extend(customer);
+    columns.push(Column::both("category", "category", |row: &Row<C>| {
+        row.category.as_ref().map(ToString::to_string).unwrap_or_default()
+    }));
+    columns.extend(metadata.iter().cloned().map(|key| {
+        let name = format!("metadata.{key}");
+        let cell = move |row: &Row<C>| {
+            let mut pairs = row.metadata.iter();
+            pairs.find(|(own, _)| **own == *key).map(|(_, value)| text(value)).unwrap_or_default()
+        };
+        Column { csv: Some(name.into()), table: None, cell: Box::new(cell) }
+    }));
     columns.extend([
-        Column::both("category", "category", |row: &Row<C>| {
-            row.category.as_ref().map(ToString::to_string).unwrap_or_default()
-        }),
-        Column::csv("metadata", |row| json(&row.metadata)),
+        Column::csv("metadata", |row: &Row<C>| json(&row.metadata)),
         Column::table("metadata", |row| pairs(&row.metadata)),
     ]);
     columns
 }
 
 impl Listed for CustomerSummary {
-    fn columns() -> Vec<Column<Self>> {
+    fn columns(_: &[String]) -> Vec<Column<Self>> {
         vec![
             Column::both("customer_id", "id", |customer| customer.customer_id.clone()),
             Column::both("customer_email", "customer", |customer| {
@@ -91,7 +114,7 @@ impl Listed for CustomerSummary {
 }
 
 impl Listed for Project {
-    fn columns() -> Vec<Column<Self>> {
+    fn columns(_: &[String]) -> Vec<Column<Self>> {
         vec![
             Column::both("project_id", "id", |project| project.project_id.clone()),
             Column::both("name", "name", |project| project.name.clone()),
@@ -104,7 +127,7 @@ impl Listed for Project {
 }
 
 impl Listed for Entry {
-    fn columns() -> Vec<Column<Self>> {
+    fn columns(_: &[String]) -> Vec<Column<Self>> {
         let bought = |entry: &Self| {
             entry.bought.as_ref().map(|bought| bought.id.to_string()).unwrap_or_default()
         };
@@ -144,15 +167,21 @@ fn personal(value: Option<&Redacted>) -> String {
 
 /// Metadata as JSON, or nothing if there is none.
 fn json(metadata: &RecordedMetadata) -> String {
-    if metadata.is_empty() {
-        return String::new();
-    }
-    serde_json::to_string(metadata).unwrap_or_default()
+    let own: serde_json::Map<_, _> =
+        own(metadata).map(|(key, value)| (key.to_owned(), value.clone())).collect();
+    if own.is_empty() { String::new() } else { Value::from(own).to_string() }
 }
 
-/// Metadata for a person, without the marker of an intent.
+/// Metadata for a person.
 fn pairs(metadata: &RecordedMetadata) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let pairs = metadata.iter().filter(|(key, _)| *key != Intent::METADATA_KEY);
-    pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
+    own(metadata).map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(" ")
+}
+
+/// Metadata without the marker of an intent, which is ours.
+fn own(metadata: &RecordedMetadata) -> impl Iterator<Item = (&str, &Value)> {
+    metadata.iter().filter(|(key, _)| *key != Intent::METADATA_KEY)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -3,40 +3,38 @@
 use oneclick_ureq::client::blocking::Items;
 use oneclick_ureq::{Email, Limit, List, ListCustomerRecords, ListCustomers, ListRecords};
 
-use crate::args::{Dates, Kinds, Listing};
+use crate::args::{Listing, Selected};
 use crate::columns::Listed;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::output::{self, Printer};
+use crate::output::{self, CsvForm, Printer};
 use crate::session::{AnyTransport, Session};
 use crate::shell;
 
 pub(crate) fn records(
     session: &Session,
-    kinds: Kinds,
-    dates: &Dates,
+    selected: Selected,
     listing: &Listing,
 ) -> Result<(), Failure> {
-    let mut request = ListRecords::new().dates(dates.range()?);
-    request.filter_by = kinds.kind;
+    let mut request = ListRecords::new().dates(selected.dates.range()?);
+    request.filter_by = selected.kind;
     request.sort_order = Some(listing.order.into());
     let request = first_page(request, listing);
-    print_pages(session, session.client.records(request), listing)
+    print_pages(session, session.client.records(request), listing, selected.csv.into())
 }
 
 pub(crate) fn customer_records(
     session: &Session,
     email: Option<Email>,
-    kinds: Kinds,
-    dates: &Dates,
+    selected: Selected,
     listing: &Listing,
 ) -> Result<(), Failure> {
-    let mut request = ListCustomerRecords::new().dates(dates.range()?);
+    let mut request = ListCustomerRecords::new().dates(selected.dates.range()?);
     request.customer_email = email;
-    request.filter_by = kinds.kind;
+    request.filter_by = selected.kind;
     request.sort_order = Some(listing.order.into());
     let request = first_page(request, listing);
-    print_pages(session, session.client.customer_records(request), listing)
+    print_pages(session, session.client.customer_records(request), listing, selected.csv.into())
 }
 
 pub(crate) fn customers(
@@ -48,7 +46,7 @@ pub(crate) fn customers(
     request.customer_email = email;
     request.sort_order = Some(listing.order.into());
     let request = first_page(request, listing);
-    print_pages(session, session.client.customers(request), listing)
+    print_pages(session, session.client.customers(request), listing, CsvForm::default())
 }
 
 /// Sets the limit and the cursor of the first page.
@@ -67,9 +65,10 @@ fn print_pages<L: List<Item: Listed>>(
     session: &Session,
     items: Items<AnyTransport, L>,
     listing: &Listing,
+    form: CsvForm,
 ) -> Result<(), Failure> {
     let mut pages = items.into_pages();
-    let mut rows = Printer::new(listing.format.into());
+    let mut rows = Printer::new(listing.format.into()).csv_form(form);
     let mut count = 0;
     let progress = output::spinner(session.quiet || !listing.all, "rows");
     let mut unfinished = interrupt::set_unfinished("no page was printed completely");

@@ -144,9 +144,9 @@ fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Daily { dates, kind, chart, json } => {
             daily::run(&open()?, &dates, kind, chart.as_deref(), json.json)
         }
-        Command::Records { kinds, dates, list } => list::records(&open()?, kinds, &dates, &list),
-        Command::CustomerRecords { email, kinds, dates, list } => {
-            list::customer_records(&open()?, email, kinds, &dates, &list)
+        Command::Records { selected, list } => list::records(&open()?, selected, &list),
+        Command::CustomerRecords { email, selected, list } => {
+            list::customer_records(&open()?, email, selected, &list)
         }
         Command::Customers { email, list } => list::customers(&open()?, email, &list),
         Command::Projects { id, project_type, language, format } => {

@@ -3,6 +3,7 @@
 //! Names, metadata and messages come from strangers, so nothing that a terminal would
 //! obey is printed on one.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
 
@@ -26,13 +27,34 @@ pub(crate) struct Printer {
     begun: bool,
     /// How many rows could not be read, and are on standard error instead.
     missing: usize,
+    form: CsvForm,
+}
+
+/// What CSV has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CsvForm {
+    /// The keys of the metadata that have a column.
+    pub(crate) metadata: Vec<String>,
+    /// Whether cells that a spreadsheet would run as a formula are left as they are.
+    pub(crate) raw: bool,
 }
 
 impl Printer {
     pub(crate) fn new(format: Format) -> Self {
         let stdout = io::stdout();
-        let terminal = stdout.is_terminal();
-        Self { format, output: BufWriter::new(stdout.lock()), terminal, begun: false, missing: 0 }
+        Self {
+            format,
+            terminal: stdout.is_terminal(),
+            output: BufWriter::new(stdout.lock()),
+            begun: false,
+            missing: 0,
+            form: CsvForm::default(),
+        }
+    }
+
+    /// Sets what CSV has.
+    pub(crate) fn csv_form(self, form: CsvForm) -> Self {
+        Self { form, ..self }
     }
 
     /// Prints and flushes the rows of a page. A row that could not be read is printed as it
@@ -55,14 +77,18 @@ impl Printer {
             }
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(&mut self.output);
-                let mut columns = I::columns();
+                let mut columns = I::columns(&self.form.metadata);
                 columns.retain(|column| column.csv.is_some());
+                let cell = |cell: String| {
+                    let cell = if self.form.raw { cell } else { guarded(&cell).into_owned() };
+                    csv_cell(cell, self.terminal)
+                };
                 if !std::mem::replace(&mut self.begun, true) {
-                    csv.write_record(columns.iter().filter_map(|column| column.csv))?;
+                    let names = columns.iter().filter_map(|column| column.csv.as_deref());
+                    csv.write_record(names.map(|name| cell(name.to_owned())))?;
                 }
                 for row in rows {
-                    let cells = columns.iter().map(|column| (column.cell)(row));
-                    csv.write_record(cells.map(|cell| csv_cell(cell, self.terminal)))?;
+                    csv.write_record(columns.iter().map(|column| cell((column.cell)(row))))?;
                 }
                 csv.flush()?;
             }
@@ -114,10 +140,25 @@ fn csv_cell(cell: String, terminal: bool) -> String {
     if terminal { printable(&cell) } else { cell }
 }
 
+/// A cell of CSV as a text, if a spreadsheet would take it for a formula. A negative number is none.
+pub(crate) fn guarded(cell: &str) -> Cow<'_, str> {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_number = || {
+        cell.strip_prefix('-').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if is_formula && !is_number() { format!("'{cell}").into() } else { cell.into() }
+}
+
+/// Cents as dollars, without a sign of the currency.
+pub(crate) fn dollars(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", cents.unsigned_abs() / 100, cents.unsigned_abs() % 100)
+}
+
 fn table<I: Listed>(rows: &[I], first: bool) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    let mut columns = I::columns();
+    let mut columns = I::columns(&[]);
     columns.retain(|column| column.table.is_some());
     if first {
         table.set_header(columns.iter().filter_map(|column| column.table));

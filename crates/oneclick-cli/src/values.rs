@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Months, NaiveDate, Utc};
 use clap::builder::{
     OsStringValueParser, PathBufValueParser, PossibleValuesParser, TypedValueParser,
 };
@@ -130,6 +130,53 @@ pub(crate) fn day(text: &str) -> Result<NaiveDate, String> {
     day.ok_or_else(|| {
         "expected a calendar date in the form YYYY-MM-DD, such as 2025-01-31".to_owned()
     })
+}
+
+/// The first day of what the text names: a day, a month or a year.
+pub(crate) fn first_day(text: &str) -> Result<NaiveDate, String> {
+    days(text, Utc::now().date_naive()).map(|(first, _)| first)
+}
+
+/// The last day of what the text names.
+pub(crate) fn last_day(text: &str) -> Result<NaiveDate, String> {
+    days(text, Utc::now().date_naive()).map(|(_, last)| last)
+}
+
+/// The first and the last day of what the text names.
+fn days(text: &str, today: NaiveDate) -> Result<(NaiveDate, NaiveDate), String> {
+    if let Ok(day) = day(text) {
+        return Ok((day, day));
+    }
+    let this_month = today.with_day(1);
+    let this_year = today.with_ordinal(1);
+    let found = match text.to_lowercase().replace(['-', '_'], " ").as_str() {
+        "today" => Some((today, today)),
+        "yesterday" => today.pred_opt().map(|day| (day, day)),
+        "this month" => this_month.and_then(month),
+        "last month" => this_month.and_then(|day| month(day.checked_sub_months(Months::new(1))?)),
+        "this year" => this_year.and_then(year),
+        "last year" => this_year.and_then(|day| year(day.checked_sub_months(Months::new(12))?)),
+        _ => match text.len() {
+            7 => day(&format!("{text}-01")).ok().and_then(month),
+            4 => day(&format!("{text}-01-01")).ok().and_then(year),
+            _ => None,
+        },
+    };
+    found.ok_or_else(|| {
+        "expected a day, a month or a year, such as 2025-01-31 (YYYY-MM-DD), 2025-01, 2025, \
+         today, yesterday, 'last month' or 'this year'"
+            .to_owned()
+    })
+}
+
+/// The month that begins with this day.
+fn month(first: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+    Some((first, first.checked_add_months(Months::new(1))?.pred_opt()?))
+}
+
+/// The year that begins with this day.
+fn year(first: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+    Some((first, first.checked_add_months(Months::new(12))?.pred_opt()?))
 }
 
 pub(crate) fn impact_id(text: &str) -> Result<ImpactId, String> {
@@ -342,6 +389,28 @@ mod tests {
         assert_eq!(day("2025-01-31").unwrap().to_string(), "2025-01-31");
         for text in ["", "31.1.2025", "2025-02-30", "+12025-01-01", "today"] {
             assert!(day(text).unwrap_err().contains("YYYY-MM-DD"), "{text}");
+        }
+    }
+
+    #[test]
+    fn months_years_and_words_name_their_first_and_last_day() {
+        let today = day("2024-03-01").unwrap();
+        for (text, first, last) in [
+            ("2023-05-07", "2023-05-07", "2023-05-07"),
+            ("2024-02", "2024-02-01", "2024-02-29"),
+            ("2025-12", "2025-12-01", "2025-12-31"),
+            ("2023", "2023-01-01", "2023-12-31"),
+            ("today", "2024-03-01", "2024-03-01"),
+            ("Yesterday", "2024-02-29", "2024-02-29"),
+            ("this month", "2024-03-01", "2024-03-31"),
+            ("last-month", "2024-02-01", "2024-02-29"),
+            ("this year", "2024-01-01", "2024-12-31"),
+            ("last year", "2023-01-01", "2023-12-31"),
+        ] {
+            assert_eq!(days(text, today), Ok((day(first).unwrap(), day(last).unwrap())), "{text}");
+        }
+        for text in ["", "2024-13", "24-01", "+2024", "202", "tomorrow", "last", "2024-1", "20 4"] {
+            assert!(days(text, today).unwrap_err().contains("YYYY-MM-DD"), "{text}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::output;
 
 /// The columns.
 const HEADER: [&str; 8] = ["line", "key", "status", "id", "kind", "amount", "time", "problem"];
@@ -64,9 +65,12 @@ impl Results {
     pub(super) fn write(&mut self, cells: &Cells) -> Result<(), Failure> {
         let Cells { line, key, status, id, kind, amount, time, problem } = cells;
         let line = line.to_string();
-        let cells = [&*line, key, status, id, kind, amount, time, problem].map(guarded);
+        let cells = [&*line, key, status, id, kind, amount, time, problem]
+            .map(|cell| output::guarded(cell));
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.write_record(cells).map_err(|error| could_not_write(&self.path, &error))
+        writer
+            .write_record(cells.iter().map(|cell| cell.as_bytes()))
+            .map_err(|error| could_not_write(&self.path, &error))
     }
 
     /// Gives the file its name.
@@ -99,10 +103,4 @@ fn is_result_file(path: &Path) -> io::Result<bool> {
     // A line of another file may have no end.
     io::Read::take(file, 1_000).read_until(b'\n', &mut first)?;
     Ok(first.trim_ascii_end() == HEADER.join(",").as_bytes())
-}
-
-/// A spreadsheet takes a cell that begins so for a formula. With an apostrophe, it is a text.
-fn guarded(cell: &str) -> String {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if is_formula { format!("'{cell}") } else { cell.to_owned() }
 }

@@ -40,9 +40,9 @@ U[..]Z[..]$1.00 donated
     assert_data_eq!(
         setup.run_ok(&["customer-records", "--csv", "--order", "oldest"]),
         str![[r#"
-user_id,time_utc,kind,amount,customer_id,customer_email,customer_name,category,metadata
-U[..],[..]Z,tree_planted,1,[..],ada@example.com,"Ada, of ""Lovelace""",,"{""oneclick_intent"":""[..]""}"
-U[..],[..]Z,carbon_captured,2,[..],bob@example.com,,,"{""oneclick_intent"":""[..]""}"
+id,user_id,time_utc,kind,amount,unit,dollars,customer_id,customer_email,customer_name,category,metadata
+U[..]Z,U[..],[..]Z,tree_planted,1,trees,,[..],ada@example.com,"Ada, of ""Lovelace""",,
+U[..]Z,U[..],[..]Z,carbon_captured,2,lbs of CO2,,[..],bob@example.com,,,
 
 "#]],
     );
@@ -100,7 +100,7 @@ fn all_prints_every_page_and_cursor_continues_where_a_run_stopped() {
     let json = setup.run_ok(&["records", "--all", "--limit", "1", "--json"]);
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&json).unwrap().len(), 3);
     let csv = setup.run_ok(&["records", "--all", "--limit", "1", "--csv"]);
-    assert_eq!(csv.lines().filter(|line| line.starts_with("user_id,")).count(), 1);
+    assert_eq!(csv.lines().filter(|line| line.starts_with("id,user_id,")).count(), 1);
 
     let page = setup.run(&["records", "--limit", "1", "--jsonl"]);
     let cursor = page.stderr.split('\'').nth(1).unwrap();
@@ -338,4 +338,53 @@ fn endless() -> String {
         }
     });
     url
+}
+
+/// A sum over a column of amounts adds trees to cents, and a spreadsheet runs formulas.
+#[test]
+fn csv_has_units_dollars_and_the_metadata_that_are_asked_for_and_no_formula() {
+    let (_server, setup) = filled();
+    let formula = "=HYPERLINK(\"http://evil.example\")";
+    let metadata = format!("order={formula}");
+    let buy = ["plant", "1", "--for", "-ada@example.com", "--name", formula, "--metadata"];
+    setup.run_ok(&[&buy[..], &[&metadata, "--metadata", "shop=a,b"]].concat());
+
+    let read = |arguments: &[&str]| -> Vec<std::collections::BTreeMap<String, String>> {
+        let csv = setup.run_ok(&[arguments, &["--csv"]].concat());
+        csv::Reader::from_reader(csv.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap()
+    };
+    let own = read(&["records", "--order", "oldest", "--metadata", "order", "--metadata", "shop"]);
+    let cells = |name: &str| own.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    assert_eq!(cells("amount"), ["5", "10", "100"]);
+    assert_eq!(cells("unit"), ["trees", "lbs of ocean plastic", "US cents"]);
+    assert_eq!(cells("dollars"), ["", "", "1.00"]);
+    assert_eq!(cells("metadata.order"), ["A-1001", "", ""]);
+    assert_eq!(cells("metadata.shop"), ["", "", ""]);
+    assert_eq!(cells("metadata"), ["{\"order\":\"A-1001\"}", "", ""]);
+    // What `track` and `cancel` take.
+    setup.run_ok(&["track", &cells("id")[0]]);
+
+    let newest = ["customer-records", "--limit", "1", "--metadata", "order"];
+    let guarded = &read(&newest)[0];
+    assert_eq!(guarded["customer_name"], format!("'{formula}"));
+    assert_eq!(guarded["customer_email"], "'-ada@example.com");
+    assert_eq!(guarded["metadata.order"], format!("'{formula}"));
+    let raw = &read(&[&newest[..], &["--raw"]].concat())[0];
+    assert_eq!((&*raw["customer_name"], &*raw["metadata.order"]), (formula, formula));
+
+    let refused = setup.run(&["records", "--metadata", "order"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--csv"), "{}", refused.stderr);
+}
+
+#[test]
+fn days_months_and_years_can_be_named() {
+    let (_server, setup) = filled();
+    let rows = |from: &str, to: &str| {
+        setup.run(&["records", "--jsonl", "--from", from, "--to", to]).stdout.lines().count()
+    };
+    assert_eq!(rows("today", "today"), 3);
+    assert_eq!((rows("this month", "this-month"), rows("this year", "this year")), (3, 3));
+    assert_eq!((rows("2000", "last year"), rows("2000-02", "yesterday")), (0, 0));
+    let refused = setup.run(&["records", "--from", "tomorrow"]);
+    assert!(refused.code == 2 && refused.stderr.contains("'last month'"), "{}", refused.stderr);
 }
