@@ -18,6 +18,10 @@ mod failures {}
 mod emulator {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/outbox.md")]
+mod outbox {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/probe.md")]
 mod probe {}
 

@@ -23,14 +23,18 @@ fn start() -> Option<(Postgres, Server, Setup)> {
     Some((postgres, server, setup))
 }
 
-/// The URL of the shop's database, with a password that nobody may see.
-fn url(postgres: &Postgres) -> String {
-    let words = postgres.url("shop");
+/// The URL of a database, with a password that nobody may see.
+pub(super) fn url(postgres: &Postgres, database: &str) -> String {
+    let words = postgres.url(database);
     let word = |name: &str| {
         let mut words = words.split(' ');
         words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned()
     };
-    format!("postgres://outbox:5ecret@{}:{}/shop", word("host").replace('/', "%2F"), word("port"))
+    format!(
+        "postgres://outbox:5ecret@{}:{}/{database}",
+        word("host").replace('/', "%2F"),
+        word("port")
+    )
 }
 
 /// Runs a command about the outbox that the variable names.
@@ -53,7 +57,7 @@ fn run_ok(setup: &Setup, url: &str, arguments: &[&str]) -> String {
 #[test]
 fn the_outbox_of_a_shop_is_created_worked_off_and_managed() {
     let Some((postgres, server, setup)) = start() else { return };
-    let url = url(&postgres);
+    let url = url(&postgres, "shop");
     let missing = run(&setup, &url, &["counts"]);
     assert_eq!(missing.code, 2);
     assert!(missing.stderr.contains("`oneclick outbox migrations --run`"), "{}", missing.stderr);
@@ -108,7 +112,7 @@ number  intent   status   purchase         stored                    bought as, 
 #[test]
 fn two_servers_over_one_database_buy_once() {
     let Some((postgres, server, setup)) = start() else { return };
-    let url = url(&postgres);
+    let url = url(&postgres, "shop");
     run_ok(&setup, &url, &["migrations", "--run"]);
     let [one, two] = [(); 2].map(|()| Serve::start_over(&setup, url.clone().into(), &[]));
     let receipts = thread::scope(|scope| {

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use oneclick_outbox::{OutboxError, enqueue};
 use oneclick_proto::{Customer, Metadata};
 
@@ -75,6 +76,42 @@ fn an_erased_request_is_still_told_from_another() {
     assert!(outbox.enqueue("shop", "order-1", trees(5)).is_err());
     world.settle(&outbox);
     assert_eq!(world.bought(), 1);
+}
+
+/// As the page for operators says.
+#[test]
+fn an_order_that_a_backup_lacks_is_looked_for_back_to_the_backup() {
+    let page = include_str!("../../../../docs/outbox.md");
+    let section = page.split_once("\n## Restore a backup\n").unwrap().1;
+    let statement = section.split_once("```sql\n").unwrap().1.split_once("```").unwrap().0;
+    let statement = statement.replace(" oneclick.intent ", " intent ");
+    let [backup, restore] = ["2026-11-27T02:00:00.000Z", "2026-11-27T09:30:00.000Z"];
+    assert!(statement.contains(backup) && statement.contains(restore));
+
+    let world = World::new("lacking");
+    let before = world.process();
+    before.enqueue("shop", "order-1", trees(1)).unwrap();
+    world.worker(&before).run_until_idle().unwrap();
+    assert_eq!((status(&before, "order-1"), world.bought()), (Status::Bought, 1));
+    world.advance(Duration::from_secs(3_600));
+
+    // The backup has neither of the orders, and the second was never sent.
+    world.sql("DELETE FROM event WHERE true");
+    world.sql("DELETE FROM intent WHERE true");
+    for (key, number) in [("order-1", 1), ("order-2", 2)] {
+        before.enqueue("shop", key, trees(number)).unwrap();
+    }
+    let time = |ago: TimeDelta| (Utc::now() - ago).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let statement = statement
+        .replace(backup, &time(TimeDelta::hours(2)))
+        .replace(restore, &time(TimeDelta::minutes(10)));
+    world.sql(&statement);
+    let after = world.process();
+    world.settle(&after);
+    for key in ["order-1", "order-2"] {
+        assert_eq!(status(&after, key), Status::Bought, "{key}");
+    }
+    assert_eq!(world.bought(), 2);
 }
 
 #[test]
