@@ -1,6 +1,7 @@
 //! Runs the `oneclick` command, mostly against the emulator.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::needless_raw_string_hashes,
     reason = "tests, and the form in which snapbox writes snapshots"
 )]
