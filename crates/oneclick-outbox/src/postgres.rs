@@ -139,9 +139,11 @@ struct Identity {
 }
 
 /// Selects the time and a name. The name differs after a restart, on a standby that was promoted,
-/// and on a copy of another system.
-const IDENTITY: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-    concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
+/// and on a copy of another system. PostgreSQL converts types for two of the calls, so another
+/// schema could have what fits better.
+const IDENTITY: &str =
+    "SELECT (extract(epoch FROM clock_timestamp()) OPERATOR(pg_catalog.*) 1000)::bigint,
+    pg_catalog.concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
         left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_postmaster_start_time())";
 
 /// Selects the time at which the newest intents were stored. The clock of a server that was

@@ -480,6 +480,34 @@ fn the_function_calls_nothing_of_the_caller() {
     assert_eq!(stored.as_deref(), Some("1"));
 }
 
+/// Before PostgreSQL 15, everybody may create functions in `public`, and what fits the types better
+/// is called in place of what PostgreSQL has.
+#[test]
+fn a_worker_calls_nothing_that_others_put_into_its_search_path() {
+    let Some((server, owner)) = with_roles("stranger") else { return };
+    owner.run("GRANT CREATE ON SCHEMA public TO PUBLIC").unwrap();
+    let stranger = Session::open(&url_of(&server, "stranger"));
+    stranger
+        .run(
+            "CREATE TABLE public.called (what text);
+             CREATE FUNCTION public.times(numeric, integer) RETURNS numeric LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO public.called VALUES ('*'); RETURN 0; END $$;
+             CREATE OPERATOR public.* (
+                 FUNCTION = public.times, LEFTARG = numeric, RIGHTARG = integer);
+             CREATE FUNCTION public.concat_ws(text, bigint, text, timestamptz) RETURNS text
+                 LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO public.called VALUES ('concat_ws'); RETURN ''; END $$",
+        )
+        .unwrap();
+    let outbox = Outbox::postgres(&server.url("postgres")).unwrap();
+    outbox.enqueue("shop", "order-1", trees(1)).unwrap();
+    let working = Worker::new(&outbox, World::client(InMemory::new())).concurrency(1);
+    working.run_until_idle().unwrap();
+    assert_eq!(status(&outbox, "order-1"), Status::Bought);
+    let called = owner.text("SELECT string_agg(what, ', ') FROM public.called", &[]).unwrap();
+    assert_eq!(called, None);
+}
+
 #[test]
 fn the_rights_of_the_page_are_enough_and_no_more() {
     let Some((server, owner)) = with_roles("shop worker monitor stranger") else { return };
