@@ -348,8 +348,14 @@ fn an_outage_loses_nothing() {
     }
     let counts = outbox.counts().unwrap();
     assert_eq!((counts.ready + counts.open, world.bought()), (10, 0));
-    world.settle(&outbox);
-    assert_eq!((outbox.counts().unwrap().bought, world.bought()), (10, 10));
+    // Once the API is back, a new order is sent at once, and the old ones are looked for first.
+    world.advance(Duration::from_secs(300));
+    outbox.enqueue("shop", "new", trees(1)).unwrap();
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!((status(&outbox, "new"), world.bought()), (Status::Bought, 1));
+    world.advance(ABSENCE + Duration::from_secs(10));
+    world.worker(&outbox).run_until_idle().unwrap();
+    assert_eq!((outbox.counts().unwrap().bought, world.bought()), (11, 11));
 }
 
 #[test]
