@@ -389,14 +389,24 @@ fn two_transactions_with_one_key_store_one_intent() {
             }
             assert_eq!(status(&world.process(), key), Status::Ready);
         }
-        // A key that was committed before the snapshot is simply found.
+        // A key that was committed before the snapshot is simply found, and one that was committed
+        // since is not.
         let session = Session::of(&world);
+        let found = format!("order-{number}");
+        let id = entry(&world.process(), &found).id;
         session.run(&format!("BEGIN ISOLATION LEVEL {isolation}")).unwrap();
-        let key = format!("order-{number}");
-        let id = entry(&world.process(), &key).id;
-        assert_eq!(session.enqueue(&key, request).unwrap(), id);
+        assert_eq!(session.enqueue(&found, request).unwrap(), id);
+        let since = format!("since-{number}");
+        let id = Session::of(&world).enqueue(&since, request).unwrap();
+        match session.enqueue(&since, request) {
+            Ok(same) => assert_eq!((isolation, same), ("READ COMMITTED", id)),
+            Err(error) => {
+                assert_ne!(isolation, "READ COMMITTED");
+                assert_eq!(error.code().unwrap().code(), "40001", "{error:?}");
+            }
+        }
     }
-    assert_eq!(world.sql("SELECT count(*) FROM intent ").as_deref(), Some("9"));
+    assert_eq!(world.sql("SELECT count(*) FROM intent ").as_deref(), Some("12"));
 }
 
 /// Waits until a session of this database waits for another one.
