@@ -1,5 +1,9 @@
 //! A PostgreSQL server of the tests, on a socket file in a temporary folder.
 
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
+#[cfg(windows)]
+use std::os::windows::fs::symlink_file as symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -121,6 +125,14 @@ impl Server {
         self.wait();
     }
 
+    /// Stops the process that accepts connections, and lets it go on after this time.
+    pub(crate) fn pause(&self, time: Duration) {
+        let child = lock(&self.child);
+        signal(&child, "-STOP");
+        thread::sleep(time);
+        signal(&child, "-CONT");
+    }
+
     /// Copies the files of the running server, as a backup does.
     pub(crate) fn back_up(&self, files: &str) {
         self.copy(files, &[]);
@@ -239,7 +251,7 @@ impl Standby<'_> {
         self.wait_for("SELECT pg_promote()");
         let socket = |port| self.primary.folder.join(format!(".s.PGSQL.{port}"));
         let _gone = fs::remove_file(socket(PORT));
-        std::os::unix::fs::symlink(socket(STANDBY_PORT), socket(PORT)).unwrap();
+        symlink(socket(STANDBY_PORT), socket(PORT)).unwrap();
     }
 
     /// Waits until it answers yes.
@@ -352,9 +364,13 @@ fn run_sql(url: &str, sql: &str) -> Option<String> {
     })
 }
 
-fn end(child: &mut Child, signal: &str) {
-    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+fn end(child: &mut Child, name: &str) {
+    signal(child, name);
     let _ = child.wait();
+}
+
+fn signal(child: &Child, name: &str) {
+    let _ = Command::new("kill").args([name, &child.id().to_string()]).status();
 }
 
 /// A program of PostgreSQL.
@@ -373,8 +389,14 @@ fn unprivileged(program: &Path) -> Command {
 }
 
 /// Whether a file is root's.
+#[cfg(unix)]
 fn is_roots(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0)
+}
+
+#[cfg(not(unix))]
+fn is_roots(_: &Path) -> bool {
+    false
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fmt, fs, io};
+use std::{env, fmt, io};
 
 use oneclick_emulator::{Fault, FaultRule, RetryAfter, Server};
-use oneclick_outbox::rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use oneclick_outbox::{Outbox, OutboxError, enqueue};
-use oneclick_proto::{Customer, PlantTree, Trees};
+use oneclick_outbox::Outbox;
 
+use crate::database::{Database, Kind, open, retried};
+use crate::server;
 use crate::tally::Tally;
-use crate::terms::{ABSENCE, LAG, LEASE, LONGEST_PAUSE, SHOP};
+use crate::terms::{ABSENCE, LAG, LEASE, LONGEST_PAUSE};
 use crate::worker::{ADAPTERS, COMMAND};
 
 pub(crate) struct Options {
@@ -23,12 +22,11 @@ pub(crate) struct Options {
     pub(crate) time: Duration,
     pub(crate) workers: usize,
     pub(crate) seed: u64,
+    pub(crate) database: Kind,
 }
 
 /// How many intents wait at most.
 const BACKLOG: u64 = 30;
-/// How long the database may be locked.
-const LOCKED: Duration = Duration::from_secs(60);
 
 impl Options {
     /// How long the workers have at the end, when nothing disturbs them any more.
@@ -65,18 +63,21 @@ pub(crate) fn drive(options: &Options) -> Result<bool, Box<dyn Error>> {
         server = server.fault(lost).fault(busy.probability(0.005));
     }
     let server = server.start()?;
-    let folder = Folder::new(options.seed)?;
-    let file = folder.0.join("outbox.db");
-    let outbox = Outbox::open(&file)?;
-    let mut fleet = Fleet::start(options, &file, server.base_url())?;
+    let database = Database::new(options.database, options.seed)?;
+    let outbox = open(&database.name())?;
+    let mut fleet = Fleet::start(options, database.name(), server.base_url())?;
 
     let over = AtomicBool::new(false);
     let (stored, mut chaos) = thread::scope(|scope| {
+        let server = database.server();
+        let of_server = server.map(|server| scope.spawn(|| disturb_server(server, options, &over)));
         let disturbing = scope.spawn(|| disturb(&mut fleet, options, &over));
-        let stored = store(&outbox, &file, options, &disturbing);
+        let stored = store(&outbox, &database, options, &disturbing);
         over.store(true, Ordering::Relaxed);
-        let chaos = disturbing.join().map_err(|_| "the thread that kills has panicked")?;
-        Ok::<_, Box<dyn Error>>((stored?, chaos?))
+        let panicked = |_| "a thread that kills has panicked";
+        let mut chaos = disturbing.join().map_err(panicked)??;
+        chaos.server = of_server.map(|thread| thread.join().map_err(panicked)).transpose()?;
+        Ok::<_, Box<dyn Error>>((stored?, chaos))
     })?;
     server.emulator().clear_faults();
     let settled = settle(&outbox, &mut fleet, options)?;
@@ -91,7 +92,9 @@ pub(crate) fn drive(options: &Options) -> Result<bool, Box<dyn Error>> {
     }
     let kept = settled && tally.broken.is_empty();
     if !kept {
-        println!("the database is {}", folder.keep().display());
+        if let Some(folder) = database.keep() {
+            println!("the database is {}", folder.display());
+        }
     }
     Ok(kept)
 }
@@ -127,15 +130,12 @@ pub(crate) struct Stored {
 /// Stores orders with their intents, until the time is over or nobody disturbs any more.
 fn store<T>(
     outbox: &Outbox,
-    file: &Path,
+    database: &Database,
     options: &Options,
     disturbing: &thread::ScopedJoinHandle<'_, T>,
 ) -> Result<Stored, Box<dyn Error>> {
     let began = Instant::now();
-    let mut shop = Connection::open(file)?;
-    shop.busy_timeout(Duration::from_secs(1))?;
-    let table = "CREATE TABLE orders (number INTEGER PRIMARY KEY)";
-    retried(|| Ok(shop.execute_batch(table)?))?;
+    let mut shop = database.shop()?;
     let mut stored = Stored::default();
     let mut number = 0_i64;
     while began.elapsed() < options.time && !disturbing.is_finished() {
@@ -148,36 +148,12 @@ fn store<T>(
             number += 1;
             let key = format!("order-{number}");
             let rolls_back = number % 50 == 0;
-            let mut tree = PlantTree::new(Trees::new(1 + number.unsigned_abs() % 7)?);
-            if number % 3 == 0 {
-                tree = tree.customer(Customer::new(format!("c{}@example.com", number % 9))?);
-            }
-            // A worker that is stopped in the middle of a transaction keeps out everybody.
-            retried(|| {
-                let tx = shop.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                tx.execute("INSERT INTO orders (number) VALUES (?1)", [number])?;
-                enqueue(&tx, SHOP, &key, tree.clone())?;
-                let ended = if rolls_back { tx.rollback() } else { tx.commit() };
-                Ok(ended?)
-            })?;
+            shop.order(number, &key, rolls_back)?;
             let keys = if rolls_back { &mut stored.rolled_back } else { &mut stored.committed };
             keys.insert(key);
         }
     }
     Ok(stored)
-}
-
-/// Runs a transaction again while another connection keeps the database locked.
-fn retried<T>(mut run: impl FnMut() -> Result<T, OutboxError>) -> Result<T, OutboxError> {
-    let began = Instant::now();
-    loop {
-        match run() {
-            Err(OutboxError::Database(error))
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && began.elapsed() < LOCKED => {}
-            result => return result,
-        }
-    }
 }
 
 /// What was done to the workers.
@@ -188,17 +164,22 @@ pub(crate) struct Chaos {
     pauses: [u32; 3],
     /// Workers that ended by themselves, and were started again.
     ended: u32,
+    /// How often PostgreSQL was ended at once, and its postmaster stopped.
+    server: Option<[u32; 2]>,
 }
 
 impl fmt::Display for Chaos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, pauses: [short, middle, long], ended } = self;
+        let Self { kills, pauses: [short, middle, long], ended, server } = self;
         write!(
             f,
             "killed {kills}; stopped {} ({short} shorter than the lease, {middle} shorter than \
              `absence_after`, {long} longer); {ended} ended by themselves",
             short + middle + long
-        )
+        )?;
+        server.iter().try_for_each(|[crashes, stops]| {
+            write!(f, "\nPostgreSQL crashed {crashes}, and its postmaster was stopped {stops}")
+        })
     }
 }
 
@@ -235,6 +216,31 @@ fn disturb(fleet: &mut Fleet, options: &Options, over: &AtomicBool) -> io::Resul
     Ok(chaos)
 }
 
+/// Ends PostgreSQL at once and starts it again, or stops its postmaster for a while, until it is
+/// over. Returns how often.
+fn disturb_server(server: &server::Server, options: &Options, over: &AtomicBool) -> [u32; 2] {
+    let mut dice = Dice(options.seed + 1);
+    let mut counts = [0, 0];
+    // After a crash, nothing older is sent for `absence_after`.
+    let calm = Duration::from_millis(options.calm() * 4);
+    let mut next = Instant::now() + calm;
+    while !over.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(20));
+        if Instant::now() < next {
+            continue;
+        }
+        let stops = dice.below(3) == 0;
+        if stops {
+            server.pause(Duration::from_millis(dice.below(3_000)));
+        } else {
+            server.crash();
+        }
+        counts[usize::from(stops)] += 1;
+        next = Instant::now() + calm + Duration::from_millis(dice.below(options.calm() * 4));
+    }
+    counts
+}
+
 /// Waits until every intent has a final status; `false` if some have none for too long.
 fn settle(outbox: &Outbox, fleet: &mut Fleet, options: &Options) -> Result<bool, Box<dyn Error>> {
     let began = Instant::now();
@@ -252,7 +258,7 @@ fn settle(outbox: &Outbox, fleet: &mut Fleet, options: &Options) -> Result<bool,
 /// The worker processes.
 struct Fleet {
     workers: Vec<WorkerProcess>,
-    file: PathBuf,
+    database: String,
     url: String,
     ended: u32,
 }
@@ -265,10 +271,9 @@ struct WorkerProcess {
 }
 
 impl Fleet {
-    fn start(options: &Options, file: &Path, url: &str) -> io::Result<Self> {
+    fn start(options: &Options, database: String, url: &str) -> io::Result<Self> {
         let adapters = ADAPTERS.iter().cycle().take(options.workers);
-        let mut fleet =
-            Self { workers: Vec::new(), file: file.to_owned(), url: url.to_owned(), ended: 0 };
+        let mut fleet = Self { workers: Vec::new(), database, url: url.to_owned(), ended: 0 };
         for adapter in adapters {
             let child = fleet.spawn(adapter)?;
             fleet.workers.push(WorkerProcess { child, adapter, stopped: None });
@@ -279,8 +284,7 @@ impl Fleet {
     fn spawn(&self, adapter: &str) -> io::Result<Child> {
         Command::new(env::current_exe()?)
             .arg(COMMAND)
-            .arg(&self.file)
-            .args([&self.url, adapter])
+            .args([&self.database, &self.url, adapter])
             // Its end tells the worker that this process has ended.
             .stdin(Stdio::piped())
             .spawn()
@@ -361,35 +365,6 @@ fn stop(child: &Child, stops: bool) -> bool {
 #[cfg(not(unix))]
 fn stop(_: &Child, _: bool) -> bool {
     false
-}
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    /// In memory where that is possible: a killed process loses nothing of it, and the disk
-    /// would only make everything slower.
-    fn new(seed: u64) -> io::Result<Self> {
-        let memory = PathBuf::from("/dev/shm");
-        let parent = if memory.is_dir() { memory } else { env::temp_dir() };
-        let folder = parent.join(format!("outbox-chaos-{}-{seed}", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
-    }
-
-    /// Leaves it where it is.
-    fn keep(mut self) -> PathBuf {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.0.as_os_str().is_empty() {
-            // It is in a folder for temporary files.
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 }
 
 /// Random numbers (splitmix64).
