@@ -9,8 +9,12 @@ mod counts;
 mod emulator;
 mod outbox;
 mod pin;
+mod postgres;
 mod python;
 mod report;
+#[path = "../../crates/oneclick-outbox/tests/outbox/server.rs"]
+#[allow(dead_code, clippy::expect_used, clippy::unwrap_used, reason = "tests share it")]
+mod server;
 mod walk;
 mod worker;
 
@@ -22,13 +26,14 @@ use report::Table;
 /// The name of a part of the comparison, and the function that makes its table.
 type Part = (&'static str, fn() -> Result<Table, Failure>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("counts", counts::table),
     ("core", core::table),
     ("calls", calls::table),
     ("walk", walk::table),
     ("emulator", emulator::table),
     ("outbox", outbox::table),
+    ("postgres", postgres::table),
     ("build", build::table),
 ];
 

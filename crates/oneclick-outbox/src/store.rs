@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
-use oneclick_proto::{Intent, Purchase, PurchaseState, VerifiedPurchase};
+use oneclick_proto::{Intent, Purchase, PurchaseState, VerifiedPurchase, VerifyPolicy};
 use serde::Serialize;
 
 pub(crate) use self::claim::AUDITS;
@@ -183,6 +183,21 @@ impl Store {
                 tx.set_gate(&gate)?;
             }
             Ok(offer)
+        })
+    }
+
+    /// Takes up to this many rows that may be sent at once, and returns how many.
+    pub(crate) fn claim_only(&self, most: u32) -> Result<usize, OutboxError> {
+        let (concurrency, policy) = (16, VerifyPolicy::STANDARD);
+        let lease = Duration::from_secs(60);
+        let terms = Terms { concurrency, has_rate: false, policy, lease, send_by: lease };
+        self.write(|tx, now| {
+            let failures = tx.gate()?.failures;
+            let claim = Claim { now, opened: tx.opened(), terms: &terms, failures, most };
+            Ok(match claim.ready(tx)? {
+                Some(Work::Carry(held)) => held.len(),
+                _ => 0,
+            })
         })
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct Server {
     folder: PathBuf,
     /// The address and the port. Without an address, only the socket file leads to it.
     listens_on: (&'static str, u16),
+    settings: &'static [&'static str],
     child: Mutex<Child>,
     /// Migrated databases that no test uses.
     idle: Mutex<Vec<String>>,
@@ -56,20 +57,28 @@ impl Server {
         })
     }
 
-    /// Starts a server that no other test uses.
+    /// Starts a server that no other test uses, in memory where that is possible.
     pub(crate) fn start() -> Self {
         Self::start_on("", PORT)
     }
 
     /// The same, on an address as well.
     pub(crate) fn start_on(address: &'static str, port: u16) -> Self {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
+        Self::start_in(&parent, (address, port), &["fsync=off"])
+    }
+
+    /// Starts a server with these settings, on a socket file in a folder of this parent.
+    pub(crate) fn start_in(
+        parent: &Path,
+        listens_on: (&'static str, u16),
+        settings: &'static [&'static str],
+    ) -> Self {
         // One may start while the one before it ends.
         static STARTED: AtomicU32 = AtomicU32::new(0);
-        let listens_on = (address, port);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let memory = Path::new("/dev/shm");
-        let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
-        let folder = folder.join(format!("oneclick-postgres-{}-{number}", process::id()));
+        let folder = parent.join(format!("oneclick-postgres-{}-{number}", process::id()));
         let _missing = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         if is_roots(&folder) {
@@ -82,10 +91,11 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb");
-        let child = Self::run(&folder, "data", listens_on);
+        let child = Self::run(&folder, "data", listens_on, settings);
         let server = Self {
             folder,
             listens_on,
+            settings,
             child: Mutex::new(child),
             idle: Mutex::default(),
             made: Mutex::default(),
@@ -96,13 +106,19 @@ impl Server {
     }
 
     /// Starts the server process over files in the folder.
-    fn run(folder: &Path, files: &str, (address, port): (&str, u16)) -> Child {
+    fn run(
+        folder: &Path,
+        files: &str,
+        (address, port): (&str, u16),
+        settings: &[&str],
+    ) -> Child {
         let socket = format!("unix_socket_directories={}", folder.display());
         let (address, port) = (format!("listen_addresses={address}"), format!("port={port}"));
         command("postgres")
             .arg("-D")
             .arg(folder.join(files))
-            .args(["-c", &address, "-c", &port, "-c", &socket, "-c", "fsync=off"])
+            .args(["-c", &address, "-c", &port, "-c", &socket])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .args(["-c", "max_connections=300", "-c", "log_min_messages=fatal"])
             .args(["-c", "log_min_error_statement=panic"])
             .stdout(Stdio::null())
@@ -120,7 +136,7 @@ impl Server {
     pub(crate) fn restart_over(&self, files: &str) {
         let mut child = lock(&self.child);
         end(&mut child, "-QUIT");
-        *child = Self::run(&self.folder, files, self.listens_on);
+        *child = Self::run(&self.folder, files, self.listens_on, self.settings);
         drop(child);
         self.wait();
     }
@@ -151,7 +167,8 @@ impl Server {
     /// Starts a server that follows this one, some time behind it.
     pub(crate) fn follow(&self) -> Standby<'_> {
         self.copy("standby", &["--write-recovery-conf"]);
-        let child = Some(Self::run(&self.folder, "standby", ("", STANDBY_PORT)));
+        let listens_on = ("", STANDBY_PORT);
+        let child = Some(Self::run(&self.folder, "standby", listens_on, self.settings));
         let standby = Standby { primary: self, child };
         standby.wait_for(
             "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')",
@@ -183,6 +200,22 @@ impl Server {
             assert!(Command::new("chown").arg("postgres").arg(&path).status().unwrap().success());
         }
         path
+    }
+
+    /// Runs a script of pgbench, so many times on each of so many connections. Returns what it
+    /// prints.
+    pub(crate) fn pgbench(&self, database: &str, script: &str, clients: u32, times: u32) -> String {
+        let path = self.folder.join("script.sql");
+        fs::write(&path, script).unwrap();
+        let run = command("pgbench")
+            .args(["--no-vacuum", "--username=outbox", "--host"])
+            .args([&self.folder, Path::new("--file"), &path])
+            .args([format!("--client={clients}"), format!("--transactions={times}")])
+            .arg(database)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8_lossy(&run.stdout).into_owned()
     }
 
     /// The URL of a database behind PgBouncer.
