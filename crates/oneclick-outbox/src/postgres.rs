@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{join, join3, try_join_all};
 use oneclick_proto::{Intent, Purchase};
 use tokio::runtime::{Builder, Handle};
 use tokio_postgres::Client;
@@ -146,6 +146,9 @@ const IDENTITY: &str =
     pg_catalog.concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
         left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_postmaster_start_time())";
 
+/// Selects what holds back all workers.
+const GATE: &str = "SELECT not_before, failures, paused FROM oneclick.gate";
+
 /// Selects the time at which the newest intents were stored. The clock of a server that was
 /// replaced by this one may have been ahead of this one's.
 const NEWEST: &str = "SELECT coalesce(max(enqueued), 0) FROM
@@ -219,18 +222,22 @@ impl Postgres {
     fn begin(&self) -> Result<PostgresTx<'_>, OutboxError> {
         let client = self.client()?;
         let (began, opened) = (self.clock.now().since_boot, Duration::ZERO);
-        let (state, pending) = (State::Begun, Vec::new());
-        let mut tx = PostgresTx { database: self, client, began, opened, state, pending };
+        let (state, gate_then, pending) = (State::Begun, None, Vec::new());
+        let mut tx =
+            PostgresTx { database: self, client, began, opened, state, gate: gate_then, pending };
         let client = Arc::clone(&tx.client);
-        let row = tx.wait(async move {
+        let (row, gate_row) = tx.wait(async move {
             // A permit that a power failure loses could let a purchase be sent twice.
             let sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
                 SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'";
-            // Both in one round trip.
-            let identity = client.query_typed_one(IDENTITY, &[]);
-            let (result, row) = join(client.batch_execute(sql), identity).await;
-            result.and(row)
+            // Almost all need these, so they are asked for in one round trip.
+            let (identity, gate) =
+                (client.query_typed_one(IDENTITY, &[]), client.query_typed_opt(GATE, &[]));
+            let (result, row, gate) = join3(client.batch_execute(sql), identity, gate).await;
+            result?;
+            Ok((row?, gate?))
         })?;
+        tx.gate = gate_row.as_ref().map(gate);
         if self.is_server_clock {
             tx.began = duration(row.get(0));
         }
@@ -262,8 +269,8 @@ impl Database for Postgres {
 
     fn read(&self) -> Result<Box<dyn Tx + '_>, OutboxError> {
         let (client, began, opened) = (self.client()?, Duration::ZERO, Duration::ZERO);
-        let (state, pending) = (State::Idle, Vec::new());
-        Ok(Box::new(PostgresTx { database: self, client, began, opened, state, pending }))
+        let (state, gate, pending) = (State::Idle, None, Vec::new());
+        Ok(Box::new(PostgresTx { database: self, client, began, opened, state, gate, pending }))
     }
 }
 
@@ -275,6 +282,8 @@ struct PostgresTx<'a> {
     began: Duration,
     opened: Duration,
     state: State,
+    /// The gate as it was when the transaction began, until somebody asks for it.
+    gate: Option<Gate>,
     /// Writes that are sent together with the next statement, to wait for the server only once.
     pending: Vec<Statement>,
 }
@@ -444,22 +453,24 @@ impl Tx for PostgresTx<'_> {
         Ok(self.first(sql, vec![text(name)])?.map(|row| row.get(0)))
     }
 
-    fn set_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError> {
+    fn init_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError> {
         self.write(
             "INSERT INTO oneclick.meta (name, value) VALUES ($1, $2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+             ON CONFLICT (name) DO NOTHING",
             vec![text(name), text(value)],
         )
     }
 
     fn gate(&mut self) -> Result<Gate, OutboxError> {
-        let sql = "SELECT not_before, failures, paused FROM oneclick.gate";
-        let row = self.first(sql, vec![])?.ok_or(OutboxError::NoTables)?;
-        Ok(Gate {
-            not_before: duration(row.get(0)),
-            failures: number(row.get(1)),
-            paused: row.get(2),
-        })
+        if let Some(gate) = self.gate.take() {
+            return Ok(gate);
+        }
+        Ok(gate(&self.first(GATE, vec![])?.ok_or(OutboxError::NoTables)?))
+    }
+
+    fn locked_gate(&mut self) -> Result<Gate, OutboxError> {
+        let row = self.first(format!("{GATE} FOR UPDATE"), vec![])?;
+        Ok(gate(&row.ok_or(OutboxError::NoTables)?))
     }
 
     fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError> {
@@ -501,6 +512,11 @@ impl Tx for PostgresTx<'_> {
     }
 
     fn other_bought_as(&mut self, bought: &str, id: i64) -> Result<Option<Row>, OutboxError> {
+        // The other row may not be committed yet.
+        self.write(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 722018))",
+            vec![text(bought)],
+        )?;
         let sql = "SELECT * FROM oneclick.intent WHERE bought = $1 AND id <> $2 LIMIT 1";
         let sql = self.locked(sql);
         Ok(self.rows(sql, vec![text(bought), big(id)])?.pop())
@@ -510,10 +526,6 @@ impl Tx for PostgresTx<'_> {
         let mut params = vec![big(millis(now)), int(most)];
         let (condition, order) = match due {
             Due::Ready => ("status IN ('ready', 'claimed') AND due <= $1", "due"),
-            Due::ReadySince(since) => {
-                params.push(big(millis(since)));
-                ("status IN ('ready', 'claimed') AND due <= $1 AND enqueued >= $3", "due")
-            }
             Due::ReadyBefore(then) => {
                 params.push(big(millis(then)));
                 ("status IN ('ready', 'claimed') AND due <= $1 AND enqueued < $3", "due")
@@ -530,6 +542,16 @@ impl Tx for PostgresTx<'_> {
              ORDER BY {order}, id LIMIT $2 FOR UPDATE SKIP LOCKED"
         );
         self.rows(sql, params)
+    }
+
+    fn hold(&mut self, ids: &[i64], holder: Holder, due: Duration) -> Result<(), OutboxError> {
+        self.write(
+            "UPDATE oneclick.intent
+             SET status = CASE status WHEN 'ready' THEN 'claimed' ELSE status END,
+                 held = $2, due = $3, epoch = epoch + 1
+             WHERE id = ANY ($1)",
+            vec![(Box::new(ids.to_vec()), Type::INT8_ARRAY), int(holder as u32), big(millis(due))],
+        )
     }
 
     fn save(&mut self, row: &Row) -> Result<(), OutboxError> {
@@ -622,6 +644,11 @@ impl Tx for PostgresTx<'_> {
         };
         Ok(self.query(sql, vec![big(id)])?.iter().map(event).collect())
     }
+}
+
+fn gate(row: &tokio_postgres::Row) -> Gate {
+    let (not_before, failures) = (duration(row.get(0)), number(row.get(1)));
+    Gate { not_before, failures, paused: row.get(2) }
 }
 
 fn row(row: &tokio_postgres::Row) -> Result<Row, OutboxError> {

@@ -138,7 +138,8 @@ impl Sqlite {
             return Ok(());
         }
         tx.begin_clock()?;
-        tx.set_meta("boot", &boot)?;
+        tx.prepare("DELETE FROM oneclick_outbox_meta WHERE name = 'boot'")?.execute([])?;
+        tx.init_meta("boot", &boot)?;
         Box::new(tx).commit()
     }
 
@@ -259,10 +260,10 @@ impl Tx for SqliteTx<'_> {
         Ok(statement.query_row([name], |row| row.get(0)).optional()?)
     }
 
-    fn set_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError> {
+    fn init_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError> {
         self.connection.execute(
             "INSERT INTO oneclick_outbox_meta (name, value) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+             ON CONFLICT (name) DO NOTHING",
             [name, value],
         )?;
         Ok(())
@@ -275,6 +276,11 @@ impl Tx for SqliteTx<'_> {
             let not_before = duration(row.get(0)?);
             Ok(Gate { not_before, failures: row.get(1)?, paused: row.get(2)? })
         })?)
+    }
+
+    /// A transaction that may write is alone.
+    fn locked_gate(&mut self) -> Result<Gate, OutboxError> {
+        self.gate()
     }
 
     fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError> {
@@ -335,7 +341,6 @@ impl Tx for SqliteTx<'_> {
         const READY: &str = "status IN ('ready', 'claimed') AND due <= ?1";
         let (condition, order, since) = match due {
             Due::Ready => (READY.to_owned(), "due", 0),
-            Due::ReadySince(since) => (format!("{READY} AND enqueued >= ?3"), "due", millis(since)),
             Due::ReadyBefore(then) => (format!("{READY} AND enqueued < ?3"), "due", millis(then)),
             Due::Open => ("status IN ('open', 'cancelling') AND due <= ?1".to_owned(), "due", 0),
             Due::Audit => (
@@ -352,6 +357,19 @@ impl Tx for SqliteTx<'_> {
              ORDER BY {order}, id LIMIT ?2"
         );
         self.rows(&sql, params![millis(now), most, since])
+    }
+
+    fn hold(&mut self, ids: &[i64], holder: Holder, due: Duration) -> Result<(), OutboxError> {
+        let mut statement = self.prepare(
+            "UPDATE oneclick_outbox_intent
+             SET status = CASE status WHEN 'ready' THEN 'claimed' ELSE status END,
+                 held = ?2, due = ?3, epoch = epoch + 1
+             WHERE id = ?1",
+        )?;
+        for id in ids {
+            statement.execute(params![id, holder as i64, millis(due)])?;
+        }
+        Ok(())
     }
 
     fn save(&mut self, row: &Row) -> Result<(), OutboxError> {

@@ -96,11 +96,13 @@ impl Store {
 
     /// Binds the store to an account, or refuses another one than it is bound to.
     pub(crate) fn bind(&self, account: &str) -> Result<(), OutboxError> {
-        self.write(|tx, _| match tx.meta("account")? {
-            None => tx.set_meta("account", account),
-            Some(bound) if bound == account => Ok(()),
-            Some(bound) => {
-                Err(OutboxError::OtherAccount { expected: bound, got: account.to_owned() })
+        self.write(|tx, _| {
+            tx.init_meta("account", account)?;
+            match tx.meta("account")? {
+                Some(bound) if bound != account => {
+                    Err(OutboxError::OtherAccount { expected: bound, got: account.to_owned() })
+                }
+                _ => Ok(()),
             }
         })
     }
@@ -167,6 +169,10 @@ impl Store {
     ) -> Result<Offer<T>, OutboxError> {
         self.write(|tx, now| {
             let mut gate = tx.gate()?;
+            if gate.failures > 0 {
+                // One worker alone finds out whether the API is back.
+                gate = tx.locked_gate()?;
+            }
             if gate.paused.is_some() {
                 return Ok(Offer::Paused);
             }
@@ -224,7 +230,7 @@ impl Store {
                 return Ok(None);
             }
             let failures = tx.gate()?.failures;
-            let held = hold(tx, row, Holder::Worker, now, lease)?;
+            let held = hold(tx, vec![row], Holder::Worker, now, lease)?.pop();
             Ok(held.map(|held| match status {
                 Status::Cancelling => Work::Cancel(Box::new(held)),
                 // The caller decides when to send, so only a pause of the outbox prevents it.
@@ -328,7 +334,7 @@ impl Store {
             return Ok(());
         }
         self.write(|tx, _| {
-            let paused = tx.gate()?.paused;
+            let paused = tx.locked_gate()?.paused;
             tx.set_gate(&Gate { not_before: Duration::ZERO, failures: 0, paused })
         })
     }
@@ -341,7 +347,7 @@ impl Store {
         failures: u32,
     ) -> Result<(), OutboxError> {
         self.write(|tx, now| {
-            let stored = tx.gate()?;
+            let stored = tx.locked_gate()?;
             let failures = stored.failures.min(failures);
             let gate = Gate { failures, ..stored.clone() };
             let wait = wait.map_or_else(|| gate.grown_wait(), |wait| wait.min(LONGEST_RETRY_AFTER));

@@ -12,6 +12,9 @@ mod outbox {
     #[cfg(feature = "postgres")]
     mod postgres;
     #[cfg(feature = "postgres")]
+    mod races;
+    #[cfg(feature = "postgres")]
+    #[allow(dead_code, reason = "other programs share it")]
     pub(crate) mod server;
     #[cfg(feature = "postgres")]
     mod sql;

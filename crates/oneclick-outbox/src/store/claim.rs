@@ -212,17 +212,16 @@ impl Claim<'_> {
     /// Takes rows that wait for their purchase. If the purchase of the one that has waited longest
     /// is to be looked for before it is sent, takes all such rows.
     pub(super) fn ready(&self, tx: &mut dyn Tx) -> Result<Option<Work>, OutboxError> {
-        let fresh_since = self.fresh_since();
         let mut looks_first = false;
         let held = self.hold_first(tx, |tx| {
-            let Some(first) = tx.due(Due::Ready, self.now, 1)?.pop() else { return Ok(Vec::new()) };
-            looks_first = self.looks_first(&first);
+            let most = self.most.min(self.terms.claimed());
+            let mut rows = tx.due(Due::Ready, self.now, most)?;
+            looks_first = rows.first().is_some_and(|first| self.looks_first(first));
             if looks_first {
-                tx.due(Due::ReadyBefore(fresh_since), self.now, self.most)
-            } else {
-                let most = self.most.min(self.terms.claimed());
-                tx.due(Due::ReadySince(fresh_since), self.now, most)
+                return tx.due(Due::ReadyBefore(self.fresh_since()), self.now, self.most);
             }
+            rows.retain(|row| !self.looks_first(row));
+            Ok(rows)
         })?;
         Ok(if looks_first { settle(held) } else { Work::some(held, Work::Carry) })
     }
@@ -248,8 +247,8 @@ impl Claim<'_> {
         if row.due > self.now {
             return Ok(Offer::Later(row.due.saturating_sub(self.now)));
         }
-        let held = self.hold(tx, row)?;
-        Ok(held.map_or(Offer::Nothing, |held| Offer::Taken(Work::Carry(vec![held]))))
+        let held = self.hold(tx, vec![row])?;
+        Ok(Work::some(held, Work::Carry).map_or(Offer::Nothing, Offer::Taken))
     }
 
     /// Takes those of these rows that nobody has and whose outcome is not known, due or not.
@@ -258,13 +257,12 @@ impl Claim<'_> {
         tx: &mut dyn Tx,
         ids: &[i64],
     ) -> Result<Offer<Vec<Held>>, OutboxError> {
-        let mut held = Vec::new();
+        let mut rows = Vec::new();
         for id in ids {
             let row = tx.row(*id)?.filter(|row| row.is_unsent() || row.status == Status::Open);
-            if let Some(row) = row.filter(|row| !row.is_held(self.now)) {
-                held.extend(self.hold(tx, row)?);
-            }
+            rows.extend(row.filter(|row| !row.is_held(self.now)));
         }
+        let held = self.hold(tx, rows)?;
         Ok(if held.is_empty() { Offer::Nothing } else { Offer::Taken(held) })
     }
 
@@ -302,10 +300,7 @@ impl Claim<'_> {
             if rows.is_empty() {
                 break;
             }
-            let mut held = Vec::new();
-            for row in rows {
-                held.extend(self.hold(tx, row)?);
-            }
+            let held = self.hold(tx, rows)?;
             if !held.is_empty() {
                 return Ok(held);
             }
@@ -313,11 +308,12 @@ impl Claim<'_> {
         Ok(Vec::new())
     }
 
-    /// Takes a row; none if it cannot be read.
-    fn hold(&self, tx: &mut dyn Tx, row: Row) -> Result<Option<Held>, OutboxError> {
+    /// Takes rows, except those that cannot be read.
+    fn hold(&self, tx: &mut dyn Tx, rows: Vec<Row>) -> Result<Vec<Held>, OutboxError> {
         let failures = self.failures;
-        let taken = hold(tx, row, Holder::Worker, self.now, self.terms.lease)?;
-        Ok(taken.map(|held| Held { failures, is_probe: failures > 0, ..held }))
+        let held = hold(tx, rows, Holder::Worker, self.now, self.terms.lease)?;
+        let probed = |held| Held { failures, is_probe: failures > 0, ..held };
+        Ok(held.into_iter().map(probed).collect())
     }
 }
 
@@ -327,46 +323,59 @@ fn settle(held: Vec<Held>) -> Option<Work> {
     Work::some(held, |held| if held.len() == 1 { Work::Carry(held) } else { Work::Settle(held) })
 }
 
-/// Takes a row that is not final; none if it cannot be read.
+/// Takes rows that are not final, except those that cannot be read.
 pub(super) fn hold(
     tx: &mut dyn Tx,
-    mut row: Row,
+    rows: Vec<Row>,
     holder: Holder,
     now: Duration,
     lease: Duration,
-) -> Result<Option<Held>, OutboxError> {
-    row.epoch += 1;
-    let mut problem = None;
-    let held = match read(&row) {
-        Ok(held) => {
-            if row.status == Status::Ready {
-                row.status = Status::Claimed;
+) -> Result<Vec<Held>, OutboxError> {
+    let (mut all, until) = (Vec::new(), now.saturating_add(lease));
+    for mut row in rows {
+        match read(&row) {
+            Ok(held) => {
+                let status = match row.status {
+                    Status::Ready => Status::Claimed,
+                    status => status,
+                };
+                let (epoch, opened) = (held.epoch + 1, tx.opened());
+                all.push(Held { epoch, opened, until, status, ..held });
             }
-            (row.holder, row.due) = (holder, now.saturating_add(lease));
-            Some(Held { opened: tx.opened(), until: row.due, status: row.status, ..held })
+            Err(unread) => {
+                row.epoch += 1;
+                leave(tx, row, &unread, now)?;
+            }
         }
+    }
+    let ids: Vec<_> = all.iter().map(|held| held.id).collect();
+    if !ids.is_empty() {
+        tx.hold(&ids, holder, until)?;
+    }
+    Ok(all)
+}
+
+/// Writes what becomes of a row that cannot be read.
+fn leave(tx: &mut dyn Tx, mut row: Row, unread: &Unread, now: Duration) -> Result<(), OutboxError> {
+    row.holder = Holder::Nobody;
+    match unread {
         // It is left to a newer worker.
-        Err(Unread::Newer) => {
+        Unread::Newer => {
             if row.status == Status::Claimed {
                 row.status = Status::Ready;
             }
-            (row.holder, row.due) = (Holder::Nobody, now.saturating_add(LEAVE));
-            None
+            row.due = now.saturating_add(LEAVE);
+            tx.save(&row)
         }
         // It is left to a person, and keeps no other intent waiting.
-        Err(Unread::Invalid(what)) => {
-            let text = format!("what is stored cannot be read: {what} is not valid");
-            (row.holder, row.status) = (Holder::Nobody, Status::Unresolved);
-            (row.problem, row.done_at) = (Some(text.clone()), Some(wall()));
-            problem = Some(text);
-            None
+        Unread::Invalid(what) => {
+            let problem = format!("what is stored cannot be read: {what} is not valid");
+            (row.status, row.done_at) = (Status::Unresolved, Some(wall()));
+            row.problem = Some(problem.clone());
+            tx.save(&row)?;
+            tx.note(row.id, row.epoch, &problem)
         }
-    };
-    tx.save(&row)?;
-    if let Some(problem) = problem {
-        tx.note(row.id, row.epoch, &problem)?;
     }
-    Ok(held)
 }
 
 /// Why a row cannot be worked on.

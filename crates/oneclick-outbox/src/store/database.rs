@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Enqueued;
-use super::row::Row;
+use super::row::{Holder, Row};
 use crate::clock::Clock;
 use crate::error::OutboxError;
 use crate::intent::{Counts, Event, Status};
@@ -30,9 +30,12 @@ pub(crate) trait Tx {
     fn commit(self: Box<Self>) -> Result<(), OutboxError>;
 
     fn meta(&mut self, name: &str) -> Result<Option<String>, OutboxError>;
-    fn set_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError>;
+    /// Stores a value, unless there is one. If another transaction stores one, waits for its end.
+    fn init_meta(&mut self, name: &str, value: &str) -> Result<(), OutboxError>;
 
     fn gate(&mut self) -> Result<Gate, OutboxError>;
+    /// The gate, which nobody else writes until the transaction ends.
+    fn locked_gate(&mut self) -> Result<Gate, OutboxError>;
     fn set_gate(&mut self, gate: &Gate) -> Result<(), OutboxError>;
 
     /// Stores an intent, with its first event, unless one with its namespace and key exists.
@@ -45,11 +48,15 @@ pub(crate) trait Tx {
     fn find(&mut self, namespace: &str, key: &str) -> Result<Option<Row>, OutboxError>;
     /// The rows with this key, in all namespaces.
     fn find_all(&mut self, key: &str) -> Result<Vec<Row>, OutboxError>;
-    /// A row other than this one whose impact is `bought`.
+    /// A row other than this one whose impact is `bought`. Until the transaction ends, nobody else
+    /// looks for one with this impact.
     fn other_bought_as(&mut self, bought: &str, id: i64) -> Result<Option<Row>, OutboxError>;
     /// At most this many rows that are due, beginning with the one that has waited longest.
     /// Nobody else writes them until the transaction ends.
     fn due(&mut self, due: Due, now: Duration, most: u32) -> Result<Vec<Row>, OutboxError>;
+    /// Gives rows to a holder until they are due. One that was ready is claimed, and each claim is
+    /// counted.
+    fn hold(&mut self, ids: &[i64], holder: Holder, due: Duration) -> Result<(), OutboxError>;
     /// Writes everything that can change in a row.
     fn save(&mut self, row: &Row) -> Result<(), OutboxError>;
     /// Deletes a row and its events.
@@ -80,8 +87,6 @@ pub(crate) trait Tx {
 pub(crate) enum Due {
     /// Those that wait for their purchase.
     Ready,
-    /// Those that wait for their purchase and were stored at this time or later.
-    ReadySince(Duration),
     /// Those that wait for their purchase and were stored before this time.
     ReadyBefore(Duration),
     /// Those that are open, or to be cancelled.

@@ -40,7 +40,8 @@ impl Store {
                 | Status::Cancelled
                 | Status::Dropped) => return Err(OutboxError::WrongStatus { id, status }),
             }
-            let Some(held) = hold(tx, row, Holder::Process, now, lease)? else {
+            tx.save(&row)?;
+            let Some(held) = hold(tx, vec![row], Holder::Process, now, lease)?.pop() else {
                 let reason = "it is damaged or of a newer version".to_owned();
                 return Err(OutboxError::Unreadable { id, reason });
             };
