@@ -298,8 +298,8 @@ $$;
 CREATE FUNCTION oneclick.enqueue(namespace text, key text, request jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN (SELECT s.id FROM oneclick.store(namespace, key, request,
-        (extract(epoch FROM clock_timestamp()) * 1000)::bigint) AS s);
+    RETURN (oneclick.store(namespace, key, request,
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint)).id;
 END
 $$;
 
