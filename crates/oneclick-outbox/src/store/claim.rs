@@ -1,6 +1,7 @@
 //! Rows that a worker takes, and what it writes when it lets them go. An impact *stands* if it is
 //! not cancelled.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -258,7 +259,8 @@ impl Claim<'_> {
         ids: &[i64],
     ) -> Result<Offer<Vec<Held>>, OutboxError> {
         let mut rows = Vec::new();
-        for id in ids {
+        // Nobody holds a row twice.
+        for id in ids.iter().collect::<BTreeSet<_>>() {
             let row = tx.row(*id)?.filter(|row| row.is_unsent() || row.status == Status::Open);
             rows.extend(row.filter(|row| !row.is_held(self.now)));
         }

@@ -106,12 +106,7 @@ impl Server {
     }
 
     /// Starts the server process over files in the folder.
-    fn run(
-        folder: &Path,
-        files: &str,
-        (address, port): (&str, u16),
-        settings: &[&str],
-    ) -> Child {
+    fn run(folder: &Path, files: &str, (address, port): (&str, u16), settings: &[&str]) -> Child {
         let socket = format!("unix_socket_directories={}", folder.display());
         let (address, port) = (format!("listen_addresses={address}"), format!("port={port}"));
         command("postgres")

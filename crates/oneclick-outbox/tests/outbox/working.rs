@@ -305,6 +305,18 @@ fn a_worker_does_not_write_over_an_intent_whose_receipt_was_anothers() {
 }
 
 #[test]
+fn an_intent_that_is_named_twice_is_sent_once() {
+    let world = World::new("named-twice");
+    let outbox = world.process();
+    let id = outbox.enqueue("shop", "order-1", trees(1)).unwrap().id;
+    world.inject(Fault::DropBefore, 1);
+    world.worker(&outbox).run_until_idle().unwrap();
+    world.advance(ABSENCE + Duration::from_secs(10));
+    world.worker(&outbox).settle(&[id, id]).unwrap();
+    assert_eq!((status(&outbox, "order-1"), world.bought()), (Status::Bought, 1));
+}
+
+#[test]
 fn one_bad_intent_is_refused_and_the_others_go_on() {
     let world = World::new("refused");
     let outbox = world.process();
