@@ -110,15 +110,14 @@ fn account_unknown(session: &Session, args: &ApplyArgs, error: oneclick_ureq::Er
 /// Names each bad line.
 fn refuse(problems: &[Problem]) -> Failure {
     for Problem { line, problem } in problems {
-        output::notice(false, &format!("line {line}, {problem}"));
+        output::notice(false, &format!("line {line}: {problem}"));
     }
     refused(problems.len())
 }
 
 fn refused(problems: usize) -> Failure {
-    let lines =
-        if problems == 1 { "1 line is".to_owned() } else { format!("{problems} lines are") };
-    Failure::Usage(format!("{lines} wrong, so nothing was sent"))
+    let text = format!("nothing was sent, because of {}", counted(problems, "bad line"));
+    Failure::Usage(text)
 }
 
 /// A line, and what the outbox has of it.
@@ -259,7 +258,6 @@ impl Plan {
     /// Fails if a total is above its ceiling.
     fn check(&self, ceilings: &Ceilings) -> Result<(), Failure> {
         let Ceilings { trees, plastic, carbon, cents, coral } = ceilings;
-        let dollars = |cents: u64| format!("${}.{:02}", grouped(cents / 100), cents % 100);
         for (option, kind, ceiling) in [
             ("--max-trees", ImpactKind::TreePlanted, trees),
             ("--max-plastic", ImpactKind::WasteRemoved, plastic),
@@ -269,9 +267,10 @@ impl Plan {
         ] {
             let total = self.totals.get(&kind);
             let Some(ceiling) = ceiling.filter(|ceiling| total > *ceiling) else { continue };
-            let text = if kind == ImpactKind::MoneyDonated { dollars } else { grouped };
+            let text =
+                |amount: u64| Impact::new(kind.clone(), amount.try_into().unwrap_or(i64::MAX));
             return Err(Failure::Usage(format!(
-                "this run would buy {}, and {option} allows {}: nothing was sent",
+                "this run would buy more than {option} allows, {} and not {}: nothing was sent",
                 text(total),
                 text(ceiling),
             )));
@@ -299,7 +298,7 @@ impl Plan {
         }
         output::name_value_table(&pairs)?;
         for Problem { line, problem } in problems {
-            output::line(&format!("line {line}, {problem}"))?;
+            output::line(&format!("line {line}: {problem}"))?;
         }
         Ok(())
     }
@@ -308,17 +307,19 @@ impl Plan {
 /// The totals on one line.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = if self.purchases == 1 { "line" } else { "lines" };
-        let customers = if self.customers == 1 { "customer" } else { "customers" };
         let totals: Vec<_> = self.totals.texts().collect();
-        write!(
-            f,
-            "{} for {} {lines} and {} {customers}",
-            totals.join(", "),
-            grouped(self.purchases as u64),
-            grouped(self.customers as u64),
-        )
+        write!(f, "{}, in {}", totals.join(", "), counted(self.purchases, "purchase"))?;
+        match self.customers {
+            0 => Ok(()),
+            customers => write!(f, " for {}", counted(customers, "customer")),
+        }
     }
+}
+
+/// A number of things.
+fn counted(count: usize, one: &str) -> String {
+    let several = if count == 1 { "" } else { "s" };
+    format!("{} {one}{several}", grouped(count as u64))
 }
 
 /// A run that buys.
@@ -402,7 +403,11 @@ impl Run<'_> {
                 return Ok(());
             }
             bar.set_message(format!("looking for {}", open.len()));
-            worker.settle(&open)?;
+            match worker.settle(&open) {
+                // The API may be back before the time is over.
+                Err(OutboxError::Account(_)) if !is_over => {}
+                result => result?,
+            }
             if is_over {
                 return Ok(());
             }
@@ -673,14 +678,16 @@ impl Report {
         }
         if let (Some(why), 1..) = (paused, not_sent) {
             return Err(Failure::Machine(format!(
-                "the outbox is paused ({why}), so {not_sent} of the lines were not sent; after \
-                 `oneclick outbox resume`, the same command goes on",
+                "the outbox is paused ({why}), and {} not sent; after `oneclick outbox resume`, \
+                 the same command goes on",
+                counted(not_sent, "line"),
             )));
         }
         if refused > 0 {
             return Err(Failure::Refused(format!(
-                "the API refused {refused} of the lines: correct them under new keys, or let the \
-                 same command try them again with `oneclick outbox retry KEY`"
+                "the API refused {}: correct each under a new key, or let the same command try it \
+                 again with `oneclick outbox retry KEY`",
+                counted(refused, "line"),
             )));
         }
         Ok(())

@@ -26,6 +26,8 @@ pub(crate) struct Terms {
     pub(crate) lease: Duration,
     /// How long after a permit a purchase may leave.
     pub(crate) send_by: Duration,
+    /// Whether a purchase whose response is lost is left to a later walk for several.
+    pub(crate) settles_later: bool,
 }
 
 impl Terms {
@@ -112,6 +114,7 @@ impl<'a> Carried<'a> {
             None if is_fresh => VerifiedPurchase::new(intent, purchase),
             _ => VerifiedPurchase::look_first(intent, purchase, existed(self.store, &self.held)),
         }?;
+        let machine = if self.terms.settles_later { machine.settle_later() } else { machine };
         Ok(machine.policy(self.terms.policy.patience(Duration::ZERO)))
     }
 

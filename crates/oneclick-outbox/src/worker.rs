@@ -207,9 +207,14 @@ impl<C> Worker<C> {
         let is_limited = timeout.is_some() && !api.base_url().is_loopback();
         match settings.into_iter().find(|(_, value, least)| is_limited && value < least) {
             Some((setting, _, shortest)) => Err(OutboxError::TooShort { setting, least: shortest }),
-            None => {
-                Ok(Terms { concurrency, has_rate: !interval.is_zero(), policy, lease, send_by })
-            }
+            None => Ok(Terms {
+                concurrency,
+                has_rate: !interval.is_zero(),
+                policy,
+                lease,
+                send_by,
+                settles_later: false,
+            }),
         }
     }
 
@@ -431,8 +436,9 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
     /// Sends the purchases of these intents, several at a time, until there are no more. The ids
     /// are taken one by one, each right before it is sent, so the iterator may store each intent
     /// right before that. An intent is left alone if another worker has it, or if its purchase
-    /// may have been sent before: call [`settle`](Self::settle) after this. Waits while the API
-    /// asks for that or cannot be reached. Ends early once the outbox is
+    /// may have been sent before. If a response is lost, the intent is left open. So call
+    /// [`settle`](Self::settle) after this. Waits while the API asks for that or cannot be
+    /// reached. Ends early once the outbox is
     /// [paused](Outbox::paused), as it is after the API has refused the key, and once this worker
     /// is [stopped](Self::stop_handle).
     ///
@@ -444,6 +450,7 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
         I::IntoIter: Send,
     {
         let terms = self.terms(self.client.api(), self.client.transport().timeout())?;
+        let terms = Terms { settles_later: true, ..terms };
         self.bind()?;
         let given = Mutex::new(Given { ids: ids.into_iter().fuse(), waiting: VecDeque::new() });
         self.loops(|ended| self.send_one(terms, &given, ended))
@@ -712,8 +719,9 @@ impl<T: AsyncTransport> Worker<AsyncClient<T>> {
     /// Sends the purchases of these intents, several at a time, until there are no more. The ids
     /// are taken one by one, each right before it is sent, and not on the caller's runtime, so the
     /// iterator may store each intent right before that. An intent is left alone if another worker
-    /// has it, or if its purchase may have been sent before: call [`settle`](Self::settle) after
-    /// this. Waits while the API asks for that or cannot be reached. Ends early once the outbox is
+    /// has it, or if its purchase may have been sent before. If a response is lost, the intent is
+    /// left open. So call [`settle`](Self::settle) after this. Waits while the API asks for that
+    /// or cannot be reached. Ends early once the outbox is
     /// [paused](Outbox::paused), as it is after the API has refused the key, and once this worker
     /// is [stopped](Self::stop_handle).
     ///

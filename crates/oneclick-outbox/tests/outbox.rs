@@ -5,6 +5,7 @@ mod outbox {
     #[cfg(feature = "postgres")]
     mod copies;
     mod enqueueing;
+    mod given;
     mod holding;
     mod model;
     mod operating;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use oneclick_emulator::{Fault, FaultRule, GatewayBody, RetryAfter, Server};
@@ -205,8 +207,8 @@ fn a_changed_line_is_refused_with_its_number_before_anything_is_sent() {
         let changed = orders.run(options);
         assert_eq!(changed.code, 2);
         let text = changed.stdout + &changed.stderr;
-        let line = "line 4, key: it stands for another purchase: 2 trees planted";
-        assert!(text.contains(line) && text.contains("1 line is wrong"), "{text}");
+        let line = "line 4: key: it stands for another purchase: 2 trees planted";
+        assert!(text.contains(line) && text.contains("because of 1 bad line"), "{text}");
     }
     // Also once what was bought for it was erased.
     for path in orders.setup.outboxes() {
@@ -235,12 +237,12 @@ fn bad_lines_are_all_named_and_nothing_is_sent() {
     assert_data_eq!(
         done.stderr,
         str![[r#"
-line 3, key: line 2 has the same one
-line 4, key: expected a name without U+001B, which is invisible: remove it
-line 5, action: expected plant_tree, clean_ocean, capture_carbon, donate_money or restore_coral, or plant, clean, capture, donate or restore (got pla�]0;x�nt)
-line 6, amount: expected a whole number of trees from 1 to 10,000,000 (got 0)
-line 7, email: [..]
-error: 5 lines are wrong, so nothing was sent
+line 3: key: line 2 has the same one
+line 4: key: expected a name without U+001B, which is invisible: remove it
+line 5: action: expected plant_tree, clean_ocean, capture_carbon, donate_money or restore_coral, or plant, clean, capture, donate or restore (got pla�]0;x�nt)
+line 6: amount: expected a whole number of trees from 1 to 10,000,000 (got 0)
+line 7: email: [..]
+error: nothing was sent, because of 5 bad lines
 
 "#]],
     );
@@ -315,11 +317,11 @@ fn a_ceiling_counts_what_this_run_may_buy() {
                e,clean,3\nf,capture,4\ng,restore,2\n";
     orders.write(all);
     for (option, ceiling, words) in [
-        ("--max-trees", "10", "would buy 11, and --max-trees allows 10"),
-        ("--max-dollars", "5", "would buy $5.01, and --max-dollars allows $5.00"),
-        ("--max-plastic", "2", "would buy 3, and --max-plastic allows 2"),
-        ("--max-carbon", "0", "would buy 4, and --max-carbon allows 0"),
-        ("--max-coral", "1", "would buy 2, and --max-coral allows 1"),
+        ("--max-trees", "10", "--max-trees allows, 11 trees planted and not 10 trees planted"),
+        ("--max-dollars", "5", "--max-dollars allows, $5.01 donated and not $5.00 donated"),
+        ("--max-plastic", "2", "--max-plastic allows, 3 lbs of plastic"),
+        ("--max-carbon", "0", "--max-carbon allows, 4 lbs of CO2"),
+        ("--max-coral", "1", "--max-coral allows, 2 coral fragments"),
     ] {
         for dry in [&["--dry-run"][..], &[]] {
             let over = orders.run(&[&[option, ceiling], dry].concat());
@@ -337,13 +339,21 @@ fn a_ceiling_counts_what_this_run_may_buy() {
 }
 
 #[test]
-fn what_was_made_is_confirmed_by_the_walk_at_the_end() {
-    let server = Server::builder().fault(plant(Fault::ApplyThenDrop).times(7)).start().unwrap();
+fn what_was_made_is_confirmed_by_one_walk_at_the_end() {
+    let lists = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&lists);
+    let server = Server::builder()
+        .fault(plant(Fault::ApplyThenDrop).times(7))
+        .on_request(move |request| {
+            count.fetch_add(usize::from(request.path == "/v1/records"), Ordering::Relaxed);
+        })
+        .start()
+        .unwrap();
     let orders = Orders::at(&server);
     orders.plant(1..=25);
     let (code, done) = orders.json(&[]);
     assert_eq!((code, &done["bought"], &done["pending"]), (0, &25.into(), &0.into()));
-    assert_eq!(amounts(&server), once(1..=25));
+    assert_eq!((amounts(&server), lists.load(Ordering::Relaxed)), (once(1..=25), 1));
 }
 
 #[test]
@@ -416,7 +426,7 @@ fn a_refused_line_stops_no_other() {
 
 #[test]
 fn a_killed_run_is_completed_by_the_next_one() {
-    for point in [1, 5, 9, 14] {
+    let kill_at = |point| {
         let late = plant(Fault::LateResponse { millis: 40 });
         let server = Server::builder().fault(late).start().unwrap();
         let orders = Orders::at(&server);
@@ -430,7 +440,13 @@ fn a_killed_run_is_completed_by_the_next_one() {
         let (code, done) = orders.json(&["--settle", "2"]);
         assert_eq!(code, 0, "killed after {point}: {done}");
         assert_eq!(amounts(&server), once(1..=15), "killed after {point}");
-    }
+    };
+    // The second runs wait, so they do so at the same time.
+    thread::scope(|scope| {
+        for point in [1, 5, 9, 14] {
+            scope.spawn(move || kill_at(point));
+        }
+    });
 }
 
 #[test]
@@ -469,7 +485,7 @@ fn a_paused_outbox_and_a_refused_key_stop_the_run() {
     server.emulator().clear_faults();
     let paused = orders.run(&[]);
     assert_eq!(paused.code, 1, "{}", paused.stderr);
-    assert!(paused.stderr.contains("7 of the lines were not sent"), "{}", paused.stderr);
+    assert!(paused.stderr.contains("and 7 lines not sent"), "{}", paused.stderr);
     assert_eq!(bought(&server), 2);
     orders.setup.run_ok(&["outbox", "resume"]);
     assert_eq!(orders.json(&["--settle", "2"]).0, 0);
@@ -564,7 +580,8 @@ fn production_asks_with_the_totals_and_a_terminal_shows_the_progress() {
     let mut setup = Setup::of(&as_production(&server));
     setup.key = "live_command";
     let orders = Orders::with(setup);
-    orders.plant(1..=6);
+    let lines = (1..=6).map(|number| format!("order-{number},plant,{number},ada@example.com\n"));
+    orders.write(&("key,action,amount,email\n".to_owned() + &lines.collect::<String>()));
     let refused = orders.run(&[]);
     assert!(refused.code == 2 && refused.stderr.contains("add --yes to "), "{}", refused.stderr);
     for (reply, expected, code) in [("n", "not confirmed", 2), ("y", "bought", 0)] {
@@ -572,7 +589,9 @@ fn production_asks_with_the_totals_and_a_terminal_shows_the_progress() {
         command.env("TERM", "xterm");
         let mut terminal = spawn_command(command, Some(30_000)).unwrap();
         terminal
-            .exp_regex("buy 21 trees planted for 6 lines and 0 customers, with the account of .*")
+            .exp_regex(
+                "buy 21 trees planted, in 6 purchases for 1 customer, with the account of .*",
+            )
             .unwrap();
         terminal.send_line(reply).unwrap();
         if code == 0 {

@@ -97,6 +97,8 @@ pub struct VerifiedPurchase {
     look_failure: Option<Error>,
     looks: u32,
     failed_looks: u32,
+    /// Whether a purchase that was sent is not looked for.
+    settles_later: bool,
     activity: Activity,
 }
 
@@ -197,6 +199,15 @@ impl VerifiedPurchase {
         self
     }
 
+    /// Leaves the look to a [`Settlement`](crate::Settlement), which looks for many purchases at
+    /// once: if a purchase is sent and its outcome is not known, the outcome is
+    /// [`Outcome::Pending`] at once. A state that may have been sent before is still looked for
+    /// first.
+    pub fn settle_later(mut self) -> Self {
+        self.settles_later = true;
+        self
+    }
+
     /// The purchase, with the marker in its metadata.
     #[must_use]
     pub fn purchase(&self) -> &Purchase {
@@ -215,7 +226,15 @@ impl VerifiedPurchase {
     }
 
     fn at(open: OpenPurchase, activity: Activity) -> Self {
-        Self { open, failure: None, look_failure: None, looks: 0, failed_looks: 0, activity }
+        Self {
+            open,
+            failure: None,
+            look_failure: None,
+            looks: 0,
+            failed_looks: 0,
+            settles_later: false,
+            activity,
+        }
     }
 
     /// Sends the purchase; asks for the server's time first if it is not known (R1).
@@ -264,6 +283,9 @@ impl VerifiedPurchase {
                     return Next::Done(self.not_bought());
                 }
             }
+        }
+        if self.settles_later {
+            return Next::Done(outcome(self.open, Conclusion::NotYet, self.failure, now));
         }
         self.look(now)
     }

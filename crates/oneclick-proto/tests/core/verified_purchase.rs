@@ -321,6 +321,21 @@ fn r1_the_servers_time_is_stored_before_a_purchase_leaves() {
 }
 
 #[test]
+fn a_lost_response_can_be_left_to_a_settlement() {
+    let mut world = World::new(&[Fate::LostAfter(0), Fate::NeverConnected]);
+    let left = pending(world.run(new().settle_later()));
+    assert!(left.error.is_some());
+    assert_eq!(world.requested, ["/v1/whoami", "/v1/plant_tree"]);
+    // What may have been sent before is looked for.
+    let resumed = resume(left.state.clone());
+    confirmed(world.run(resumed.settle_later()));
+    // The time when it was given up is known.
+    let until = left.state.latest_send().unwrap();
+    assert!(until >= world.states[0].latest_send().unwrap());
+    not_bought(world.run(new().settle_later()));
+}
+
+#[test]
 fn r1_without_a_date_only_the_record_confirms() {
     let mut world = World::new(&[Fate::Answered]);
     world.dates = false;

@@ -24,7 +24,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// All messages. The sections take seconds each, so they run at the same time.
 pub(super) fn all() -> String {
-    const SECTIONS: [fn(&mut Messages); 16] = [
+    const SECTIONS: [fn(&mut Messages); 17] = [
         amounts,
         values,
         options,
@@ -37,6 +37,7 @@ pub(super) fn all() -> String {
         unknown_outcomes,
         lost_purchases,
         bought_twice,
+        orders,
         production,
         lists,
         files,
@@ -442,6 +443,43 @@ fn files(messages: &mut Messages) {
     messages.run(&setup, &["--local", "--state", "/dev/null", "impact"]);
     messages.run(&setup, &["--local", "--state", "/", "impact"]);
     messages.run_with(&setup, &[("HOME", None)], &["--local", "impact"]);
+}
+
+fn orders(messages: &mut Messages) {
+    messages.heading("A file of orders");
+    let server = Server::start().unwrap();
+    let setup = Setup::at(&server);
+    let file = setup.home.join("orders.csv");
+    let apply =
+        ["apply", file.to_str().unwrap(), "--parallel", "1", "--wait", "0", "--settle", "2"];
+    let head = "key,action,amount,email\n";
+    let write = |lines: &str| fs::write(&file, head.to_owned() + lines).unwrap();
+    messages.run(&setup, &apply);
+    for text in ["", "key;action;amount\n", "key,action\n", "key,action,amount,colour\n"] {
+        fs::write(&file, text).unwrap();
+        messages.run(&setup, &apply);
+    }
+    write("a,grow,1,\nb,plant,5 lb,\nc,plant,1,ada\nd,donate,\"1,00\",\nd,plant\n,plant,1,\n");
+    messages.run(&setup, &apply);
+    write("a,plant,5,\n");
+    messages.run(&setup, &[&apply[..], &["--max-trees", "4"]].concat());
+    messages.run(&setup, &[&apply[..2], &["--parallel", "0"]].concat());
+    messages.run(&setup, &[&apply[..], &["--results", file.to_str().unwrap()]].concat());
+    messages.run(&setup, &[&apply[..], &["--database", "/nowhere/shop.db"]].concat());
+    setup.run_ok(&["plant", "6", "--intent", "a"]);
+    messages.run(&setup, &apply);
+
+    let refused = Fault::Gateway { status: 400, applied: false, body: GatewayBody::ApiError };
+    server.emulator().inject(FaultRule::new(refused).on("/v1/plant_tree").times(1));
+    write("b,plant,5,\nc,plant,6,\n");
+    messages.run(&setup, &apply);
+    server.emulator().inject(FaultRule::new(Fault::DropBefore).on("/v1/plant_tree"));
+    write("d,plant,5,\ne,plant,6,\n");
+    messages.run(&setup, &apply);
+    setup.run_ok(&["outbox", "pause"]);
+    write("f,plant,5,\n");
+    messages.run(&setup, &apply);
+    messages.run(&setup, &[&apply[..], &["--base-url", NOWHERE]].concat());
 }
 
 fn emulator_and_doctor(messages: &mut Messages) {
