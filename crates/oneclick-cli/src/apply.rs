@@ -267,12 +267,15 @@ impl Plan {
         ] {
             let total = self.totals.get(&kind);
             let Some(ceiling) = ceiling.filter(|ceiling| total > *ceiling) else { continue };
-            let text =
-                |amount: u64| Impact::new(kind.clone(), amount.try_into().unwrap_or(i64::MAX));
+            let total = Impact::new(kind.clone(), i64::try_from(total).unwrap_or(i64::MAX));
+            let ceiling = match kind {
+                ImpactKind::MoneyDonated => {
+                    format!("{}.{:02}", grouped(ceiling / 100), ceiling % 100)
+                }
+                _ => grouped(ceiling),
+            };
             return Err(Failure::Usage(format!(
-                "this run would buy more than {option} allows, {} and not {}: nothing was sent",
-                text(total),
-                text(ceiling),
+                "the lines to buy come to {total}, and {option} is {ceiling}: nothing was sent",
             )));
         }
         Ok(())
@@ -381,13 +384,9 @@ impl Run<'_> {
         if to_do.is_empty() {
             return Ok(());
         }
-        // Each piece is stored right before it is sent. What a killed run has stored and not sent
-        // is looked for first, so that is to be little.
-        let ids = to_do.chunks(self.args.parallel).flat_map(|piece| match self.store(piece) {
-            Ok(()) => piece.iter().filter_map(|item| item.id.get().copied()).map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        });
-        worker.drive_all(ids)?;
+        // Each is stored right before it is sent. What a killed run has stored and not sent is looked
+        // for first, so that is to be little.
+        worker.drive_all(to_do.iter().map(|item| self.store(item)))?;
         let mut open: Vec<_> = to_do.iter().filter_map(|item| item.id.get().copied()).collect();
         let until = Instant::now() + Duration::from_secs(self.args.wait.into());
         let mut pause = Duration::from_secs(1);
@@ -423,19 +422,14 @@ impl Run<'_> {
         Ok(self.opened.outbox.paused()?.is_some())
     }
 
-    /// Stores the lines that are not stored yet.
-    fn store(&self, piece: &[&Item]) -> Result<(), OutboxError> {
-        let new: Vec<_> = piece.iter().filter(|item| item.id.get().is_none()).collect();
-        let intents: Vec<_> =
-            new.iter().map(|item| (&*item.line.key, &item.line.purchase)).collect();
-        if intents.is_empty() {
-            return Ok(());
+    /// The id of the intent of a line, which is stored if it is missing.
+    fn store(&self, item: &Item) -> Result<i64, OutboxError> {
+        if let Some(id) = item.id.get() {
+            return Ok(*id);
         }
-        let stored = self.opened.outbox.enqueue_all(&self.namespace, &intents)?;
-        for (item, stored) in new.into_iter().zip(stored) {
-            item.id.get_or_init(|| stored.id);
-        }
-        Ok(())
+        let Line { key, purchase, .. } = &item.line;
+        let id = self.opened.outbox.enqueue(&self.namespace, key, purchase.clone())?.id;
+        Ok(*item.id.get_or_init(|| id))
     }
 
     /// Writes what became of each line, and counts it.

@@ -45,8 +45,8 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
 
 /// How many purchases are made at a time.
 pub(crate) fn parallel(text: &str) -> Result<usize, String> {
-    let new = |number| usize::try_from(number).ok().filter(|number| *number <= 32).ok_or(());
-    whole_number(text, "purchases", 1, 32, |number| new(number.max(1)))
+    let new = |number| usize::try_from(number).ok().filter(|number| (1..=32).contains(number));
+    whole_number(text, "purchases", 1, 32, |number| new(number).ok_or(()))
 }
 
 /// The most that may be bought, which may be more than one purchase can have, or nothing.

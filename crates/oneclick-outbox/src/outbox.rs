@@ -103,18 +103,6 @@ impl Outbox {
         self.store.enqueue(namespace, key, &purchase.into())
     }
 
-    /// Stores several intents in one transaction, which is much faster than one for each.
-    ///
-    /// # Errors
-    /// As [`enqueue`](crate::enqueue). Then none of them is stored.
-    pub fn enqueue_all(
-        &self,
-        namespace: &str,
-        intents: &[(&str, &Purchase)],
-    ) -> Result<Vec<Enqueued>, OutboxError> {
-        self.store.enqueue_all(namespace, intents)
-    }
-
     /// The intent with this key.
     ///
     /// # Errors

@@ -116,17 +116,6 @@ impl Store {
         self.write(|tx, now| enqueue(tx, now, namespace, key, purchase))
     }
 
-    /// Stores all of them, or none.
-    pub(crate) fn enqueue_all(
-        &self,
-        namespace: &str,
-        intents: &[(&str, &Purchase)],
-    ) -> Result<Vec<Enqueued>, OutboxError> {
-        let store =
-            |tx: &mut dyn Tx, now, (key, purchase)| enqueue(tx, now, namespace, key, purchase);
-        self.write(|tx, now| intents.iter().map(|intent| store(tx, now, *intent)).collect())
-    }
-
     /// Takes what is due; nothing while the gate is closed. What is tried first depends on the
     /// `turn`, so that neither ready intents nor open ones keep the others waiting for ever.
     pub(crate) fn claim(&self, turn: u32, terms: &Terms) -> Result<Option<Work>, OutboxError> {

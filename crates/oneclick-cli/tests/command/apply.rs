@@ -317,11 +317,15 @@ fn a_ceiling_counts_what_this_run_may_buy() {
                e,clean,3\nf,capture,4\ng,restore,2\n";
     orders.write(all);
     for (option, ceiling, words) in [
-        ("--max-trees", "10", "--max-trees allows, 11 trees planted and not 10 trees planted"),
-        ("--max-dollars", "5", "--max-dollars allows, $5.01 donated and not $5.00 donated"),
-        ("--max-plastic", "2", "--max-plastic allows, 3 lbs of plastic"),
-        ("--max-carbon", "0", "--max-carbon allows, 4 lbs of CO2"),
-        ("--max-coral", "1", "--max-coral allows, 2 coral fragments"),
+        ("--max-trees", "10", "come to 11 trees planted, and --max-trees is 10:"),
+        ("--max-dollars", "5", "come to $5.01 donated, and --max-dollars is 5.00:"),
+        (
+            "--max-plastic",
+            "2",
+            "come to 3 lbs of plastic out of the ocean, and --max-plastic is 2:",
+        ),
+        ("--max-carbon", "0", "come to 4 lbs of CO2 captured, and --max-carbon is 0:"),
+        ("--max-coral", "1", "come to 2 coral fragments restored, and --max-coral is 1:"),
     ] {
         for dry in [&["--dry-run"][..], &[]] {
             let over = orders.run(&[&[option, ceiling], dry].concat());
@@ -465,7 +469,8 @@ fn an_interruption_finishes_what_is_under_way_and_the_same_command_goes_on() {
     assert_eq!(results.len(), 40);
     assert_eq!(count("bought"), bought(&server), "{results:?}");
     assert!(count("not_sent") > 0 && count("pending") == 0, "{results:?}");
-    let (code, done) = orders.json(&["--settle", "2"]);
+    // Nothing is left that has to be looked for first.
+    let (code, done) = orders.json(&["--wait", "0"]);
     assert_eq!((code, &done["pending"]), (0, &0.into()));
     assert_eq!(amounts(&server), once(1..=40));
 }

@@ -182,19 +182,3 @@ async fn an_async_worker_does_the_same() {
     worker.settle(&ids).await.unwrap();
     assert_eq!((world.bought(), outbox.counts().unwrap().bought), (20, 20));
 }
-
-#[test]
-fn several_intents_are_stored_together_or_not_at_all() {
-    let world = World::new("enqueue-all");
-    let outbox = world.process();
-    outbox.enqueue("shop", "order-2", trees(2)).unwrap();
-    let purchases = purchases(1..=3);
-    let all: Vec<_> = purchases.iter().map(|(key, purchase)| (&**key, purchase)).collect();
-    let stored = outbox.enqueue_all("shop", &all).unwrap();
-    assert_eq!(stored.iter().map(|stored| stored.is_new).collect::<Vec<_>>(), [true, false, true]);
-    assert_eq!(entry(&outbox, "order-3").id, stored[2].id);
-    let wrong = [("order-4", &trees(4).into()), ("order-1", &trees(9).into())];
-    let error = outbox.enqueue_all("shop", &wrong).unwrap_err();
-    assert!(matches!(error, OutboxError::OtherPurchase { .. }), "{error}");
-    assert_eq!(outbox.counts().unwrap().ready, 3);
-}
