@@ -5,13 +5,13 @@ mod results;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use oneclick_outbox::{Entry, Outbox, OutboxError, Status, Worker};
 use oneclick_ureq::{
     Account, BlockingClient, Impact, ImpactKind, Intent, InvalidValue, VerifiedPurchase,
@@ -45,6 +45,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     let account = match session.client.whoami() {
         Ok(account) => account,
         Err(_) if !orders.problems.is_empty() => return Err(refuse(&orders.problems)),
+        Err(error) if args.dry_run => return Err(Failure::Call(error)),
         Err(error) => return Err(account_unknown(&session, args, error)),
     };
     let namespace = args.namespace.clone();
@@ -64,34 +65,30 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     }
     plan.check(&args.ceilings)?;
     let path = args.results.clone().unwrap_or_else(|| args.file.with_extension("results.csv"));
-    let results = Results::create(path)?;
+    // It is written at the end, and must not fail only then.
+    drop(Results::create(path.clone())?);
     if plan.purchases > 0 {
         buy::confirm(&session, args.yes, &format!("buy {plan}"), &account)?;
     }
     // Only a dry run has no outbox.
     let Some(opened) = opened else { return Ok(()) };
+    let bound = opened.outbox.bind(session.client.api().base_url(), &account);
+    bound.map_err(|error| opened.failure(error))?;
     let known = Known::load(&session, &account).policy();
     let settle = args.settle.map(|settle| Duration::from_secs(settle.into()));
     let policy = known.absence_after(settle.unwrap_or(known.absence_after));
-    Run { args, session: &session, namespace, opened, batch, policy }.all(&plan, results)
+    Run { args, session: &session, namespace, opened, batch, policy }.all(&plan, &path)
 }
 
-/// The outbox, bound to the account. A dry run creates none.
+/// The outbox. A dry run creates none.
 fn open(session: &Session, account: &Account, args: &ApplyArgs) -> Result<Option<Opened>, Failure> {
-    let opened = match &args.database {
-        Some(place) => Opened::named(place.clone())?,
-        None if args.dry_run => {
-            let path = session.outbox_of(account);
-            let exists = path.exists();
-            return exists.then(|| Opened::named(Place::File(path))).transpose();
-        }
-        None => Opened::of(session, account)?,
-    };
-    if !args.dry_run {
-        let bound = opened.outbox.bind(session.client.api().base_url(), account);
-        bound.map_err(|error| opened.failure(error))?;
+    let path = session.outbox_of(account);
+    match &args.database {
+        Some(place) => Opened::named(place.clone()).map(Some),
+        None if !args.dry_run => Opened::of(session, account).map(Some),
+        None if path.exists() => Opened::named(Place::File(path)).map(Some),
+        None => Ok(None),
     }
-    Ok(Some(opened))
 }
 
 /// The API could not be asked for the account, so its outbox is not known.
@@ -131,7 +128,7 @@ struct Item {
 
 impl Item {
     /// Whether this run is to buy it, or to find out whether it was bought.
-    fn is_to_do(&self, today: chrono::NaiveDate) -> bool {
+    fn is_to_do(&self, today: NaiveDate) -> bool {
         match self.before {
             None => self.line.date.is_none_or(|date| date <= today),
             Some(status) => !status.is_final() && status != Status::Cancelling,
@@ -142,7 +139,7 @@ impl Item {
 /// The lines of a file without problems.
 struct Batch {
     items: Vec<Item>,
-    today: chrono::NaiveDate,
+    today: NaiveDate,
 }
 
 impl Batch {
@@ -336,7 +333,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn all(&self, plan: &Plan, mut results: Results) -> Result<(), Failure> {
+    fn all(&self, plan: &Plan, path: &Path) -> Result<(), Failure> {
         let quiet = self.session.quiet;
         let bar = output::progress(quiet, plan.purchases as u64);
         let worker = Worker::new(&self.opened.outbox, self.session.client.clone())
@@ -364,13 +361,18 @@ impl Run<'_> {
         bar.finish_and_clear();
         drop(unfinished);
 
-        let report = self.report(&mut results)?;
-        let path = results.path().to_owned();
-        results.finish()?;
-        report.print(&path, self.args.json.json, quiet)?;
         let failed = result.map_err(|error| self.opened.failure(error)).err();
         let paused = self.opened.outbox.paused().ok().flatten();
-        report.result(interrupted.load(Ordering::Relaxed), failed, paused)
+        let (report, written) = self.report(path.to_owned())?;
+        report.print(path, self.args.json.json, quiet || written.is_err())?;
+        let result = report.result(interrupted.load(Ordering::Relaxed), failed, paused);
+        match written {
+            Err(failure) if result.is_err() => {
+                failure.print(false);
+                result
+            }
+            written => result.and(written),
+        }
     }
 
     /// Sends what is new, then looks for everything whose outcome is not known.
@@ -432,18 +434,20 @@ impl Run<'_> {
         Ok(*item.id.get_or_init(|| id))
     }
 
-    /// Writes what became of each line, and counts it.
-    fn report(&self, results: &mut Results) -> Result<Report, Failure> {
+    /// Counts what became of each line, and writes it into the result file. Also returns whether
+    /// that could be written.
+    fn report(&self, path: PathBuf) -> Result<(Report, Result<(), Failure>), Failure> {
         let mut report = Report::default();
+        let mut results = Results::create(path);
         for item in &self.batch.items {
             let entry = item.id.get().map(|id| self.opened.outbox.entry(*id)).transpose();
             let entry = entry.map_err(|error| self.opened.failure(error))?.flatten();
             let end = End::of(item, entry.as_ref(), self.batch.today);
             let cells = self.cells(item, entry.as_ref(), end);
-            results.write(&cells)?;
+            results = results.and_then(|mut results| results.write(&cells).map(|()| results));
             report.add(end, &item.line, entry.as_ref(), cells);
         }
-        Ok(report)
+        Ok((report, results.and_then(Results::finish)))
     }
 
     fn cells(&self, item: &Item, entry: Option<&Entry>, end: End) -> Cells {
@@ -481,7 +485,7 @@ impl Run<'_> {
 }
 
 fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// What became of a line.
@@ -501,7 +505,7 @@ enum End {
 }
 
 impl End {
-    fn of(item: &Item, entry: Option<&Entry>, today: chrono::NaiveDate) -> Self {
+    fn of(item: &Item, entry: Option<&Entry>, today: NaiveDate) -> Self {
         match entry.map(|entry| entry.status) {
             None if !item.is_to_do(today) => Self::Later,
             None | Some(Status::Ready) => Self::NotSent,
@@ -569,7 +573,7 @@ impl Report {
         self.counts.get(&end).copied().unwrap_or_default()
     }
 
-    fn print(&self, path: &std::path::Path, json: bool, quiet: bool) -> Result<(), Failure> {
+    fn print(&self, path: &Path, json: bool, quiet: bool) -> Result<(), Failure> {
         for (end, cells) in &self.named {
             let Cells { line, key, time, problem, .. } = cells;
             let text = match (end, &**time) {

@@ -58,10 +58,6 @@ impl Results {
         begun.map(|()| this)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn write(&mut self, cells: &Cells) -> Result<(), Failure> {
         let Cells { line, key, status, id, kind, amount, time, problem } = cells;
         let line = line.to_string();
