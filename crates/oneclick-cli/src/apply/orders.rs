@@ -18,6 +18,8 @@ use crate::values;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 64 << 20;
+/// The most characters of a key, as for `oneclick outbox serve`.
+const MAX_KEY: usize = 255;
 /// How many characters of a cell a message shows.
 const SHOWN: usize = 40;
 
@@ -240,6 +242,10 @@ impl Columns {
         let [action, amount, email, category, date] =
             [action, amount, email, category, date].map(str::trim);
 
+        let characters = key.chars().count();
+        if characters > MAX_KEY {
+            return Err(format!("key: expected at most {MAX_KEY} characters (got {characters})"));
+        }
         let key = values::intent(key).map_err(|problem| format!("key: {problem}"))?;
         let customer = customer(email, name)?;
         let notify = (silent && customer.is_some()).then_some(false);
@@ -464,6 +470,10 @@ mod tests {
         }
         let long = format!("key,action,amount,metadata.a\na,plant,1,{}\n", "x".repeat(501));
         assert!(self::problems(&long)[0].1.starts_with("metadata: "));
+        for (characters, expected) in [(255, 0), (256, 1), (5_000_000, 1)] {
+            let long = format!("key,action,amount\n{},plant,1\n", "é".repeat(characters));
+            assert_eq!(self::problems(&long).len(), expected);
+        }
     }
 
     #[test]
