@@ -393,23 +393,19 @@ impl Run<'_> {
         let until = Instant::now() + Duration::from_secs(self.args.wait.into());
         let mut pause = Duration::from_secs(1);
         loop {
-            let mut left = Vec::new();
-            for id in open {
-                let entry = self.opened.outbox.entry(id)?;
-                left.extend(entry.filter(|entry| !entry.status.is_final()).map(|_| id));
-            }
-            open = left;
-            let is_over = Instant::now() >= until;
+            open = self.unfinished(open)?;
             if open.is_empty() || interrupted.load(Ordering::Relaxed) || self.is_paused()? {
                 return Ok(());
             }
             bar.set_message(format!("looking for {}", open.len()));
+            let is_over = Instant::now() >= until;
             match worker.settle(&open) {
                 // The API may be back before the time is over.
                 Err(OutboxError::Account(_)) if !is_over => {}
                 result => result?,
             }
-            if is_over {
+            open = self.unfinished(open)?;
+            if open.is_empty() || is_over {
                 return Ok(());
             }
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
@@ -418,6 +414,16 @@ impl Run<'_> {
                 thread::sleep(SLICE.min(next.saturating_duration_since(Instant::now())));
             }
         }
+    }
+
+    /// Those of these intents that have no final status yet.
+    fn unfinished(&self, ids: Vec<i64>) -> Result<Vec<i64>, OutboxError> {
+        let mut unfinished = Vec::new();
+        for id in ids {
+            let entry = self.opened.outbox.entry(id)?;
+            unfinished.extend(entry.filter(|entry| !entry.status.is_final()).map(|_| id));
+        }
+        Ok(unfinished)
     }
 
     fn is_paused(&self) -> Result<bool, OutboxError> {
@@ -467,7 +473,8 @@ impl Run<'_> {
             End::Pending => {
                 let known = entry.and_then(|entry| self.known_from(entry));
                 cells.time = known.map(rfc3339).unwrap_or_default();
-                problem.unwrap_or_else(|| "another process has it".to_owned())
+                let is_taken = entry.is_some_and(|entry| entry.status == Status::Claimed);
+                if is_taken { "another process has it" } else { "not known yet" }.to_owned()
             }
             End::Refused | End::Unresolved | End::Dropped | End::NotSent => {
                 problem.unwrap_or_default()
