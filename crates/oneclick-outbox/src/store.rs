@@ -185,7 +185,8 @@ impl Store {
     pub(crate) fn claim_only(&self, most: u32) -> Result<usize, OutboxError> {
         let (concurrency, policy) = (16, VerifyPolicy::STANDARD);
         let lease = Duration::from_secs(60);
-        let terms = Terms { concurrency, has_rate: false, policy, lease, send_by: lease };
+        let (has_rate, settles_later) = (false, false);
+        let terms = Terms { concurrency, has_rate, policy, lease, send_by: lease, settles_later };
         self.write(|tx, now| {
             let failures = tx.gate()?.failures;
             let claim = Claim { now, opened: tx.opened(), terms: &terms, failures, most };
