@@ -364,7 +364,7 @@ fn csv_has_units_dollars_and_the_metadata_that_are_asked_for_and_no_formula() {
     // What `track` and `cancel` take.
     setup.run_ok(&["track", &cells("id")[0]]);
 
-    let newest = ["customer-records", "--limit", "1", "--metadata", "order"];
+    let newest = ["customer-records", "--all", "--metadata", "order"];
     let guarded = &read(&newest)[0];
     assert_eq!(guarded["customer_name"], format!("'{formula}"));
     assert_eq!(guarded["customer_email"], "'-ada@example.com");
