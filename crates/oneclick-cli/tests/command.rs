@@ -20,7 +20,7 @@ mod command {
     mod remembering;
     mod serve;
     #[path = "../../../oneclick-outbox/tests/outbox/server.rs"]
-    #[allow(dead_code, reason = "the tests of the outbox use more of it")]
+    #[allow(dead_code, clippy::expect_used, reason = "the tests of the outbox share it")]
     mod server;
     mod showing;
     mod support;
