@@ -328,6 +328,13 @@ impl BlockingTransport for AnyTransport {
             Self::Local(transport) => transport.now(),
         }
     }
+
+    fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Socket(transport) => transport.timeout(),
+            Self::Local(transport) => transport.timeout(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -335,6 +342,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    /// A worker refuses a lease that is shorter than its purchases can be under way.
+    #[test]
+    fn a_worker_knows_how_long_a_request_takes() {
+        let url = BaseUrl::insecure("http://127.0.0.1:1").unwrap();
+        let api = Api::new(url, "test_me".parse().unwrap());
+        let socket = oneclick_ureq::Transport::connect(&api, &TransportOptions::new()).unwrap();
+        let timeout = socket.timeout();
+        assert!(timeout.is_some());
+        assert_eq!(AnyTransport::Socket(socket).timeout(), timeout);
+    }
 
     #[test]
     fn the_folder_of_intents_names_the_server() {
