@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_worker_knows_how_long_a_request_takes() {
         let url = BaseUrl::insecure("http://127.0.0.1:1").unwrap();
-        let api = Api::new(url, "test_me".parse().unwrap());
+        let api = Api::new(url, "test_me".parse().unwrap()).unwrap();
         let socket = oneclick_ureq::Transport::connect(&api, &TransportOptions::new()).unwrap();
         let timeout = socket.timeout();
         assert!(timeout.is_some());
