@@ -42,6 +42,8 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     let session = Session::open(global)?;
     buy::check_settle(&session, args.settle)?;
     let mut orders = Orders::read(&args.file, args.silent)?;
+    // A database that cannot be used is not a question of the API.
+    let named = args.database.clone().map(Opened::named).transpose()?;
     let account = match session.client.whoami() {
         Ok(account) => account,
         Err(_) if !orders.problems.is_empty() => return Err(refuse(&orders.problems)),
@@ -50,7 +52,10 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     };
     let namespace = args.namespace.clone();
     let namespace = namespace.unwrap_or_else(|| account.user_id.as_str().to_owned());
-    let opened = open(&session, &account, args)?;
+    let opened = match named {
+        Some(opened) => Some(opened),
+        None => open(&session, &account, args.dry_run)?,
+    };
     let batch = Batch::new(&mut orders, opened.as_ref(), &namespace)?;
     let plan = Plan::of(&batch);
     if args.dry_run {
@@ -80,14 +85,13 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     Run { args, session: &session, namespace, opened, batch, policy }.all(&plan, &path)
 }
 
-/// The outbox. A dry run creates none.
-fn open(session: &Session, account: &Account, args: &ApplyArgs) -> Result<Option<Opened>, Failure> {
+/// The outbox of the account. A dry run creates none.
+fn open(session: &Session, account: &Account, dry_run: bool) -> Result<Option<Opened>, Failure> {
     let path = session.outbox_of(account);
-    match &args.database {
-        Some(place) => Opened::named(place.clone()).map(Some),
-        None if !args.dry_run => Opened::of(session, account).map(Some),
-        None if path.exists() => Opened::named(Place::File(path)).map(Some),
-        None => Ok(None),
+    match path.exists() {
+        _ if !dry_run => Opened::of(session, account).map(Some),
+        true => Opened::named(Place::File(path)).map(Some),
+        false => Ok(None),
     }
 }
 

@@ -73,7 +73,8 @@ With 3 and 5, no earlier run on this machine made the purchase either. As long
 as one may have made it, a failed call is 4 instead.
 
 For `oneclick apply`, 0 means that all lines were bought, 3 that the API refused
-some of them, and 4 that some are not known yet. It has bought the others.";
+some of them, and 4 that some are not known yet. It has bought the others, unless
+the message says that nothing was bought.";
 
 const CONNECTION: &str = "Connection options";
 
@@ -541,7 +542,7 @@ pub(crate) enum OutboxCommand {
     /// Each numbered migration stores its number in the database, in the schema
     /// `oneclick`. Run them with your own migration tool, or with --run.
     #[command(after_help = example(
-        "oneclick outbox migrations | psql --single-transaction shop\noneclick outbox migrations \\\n    --run --database postgres://shop@localhost/shop"
+        "oneclick outbox migrations > outbox.sql\n  psql --single-transaction -v ON_ERROR_STOP=1 -f outbox.sql -U owner shop\n  oneclick outbox migrations --run \\\n    --database postgres://owner@localhost/shop"
     ))]
     Migrations {
         /// Only those above this number.

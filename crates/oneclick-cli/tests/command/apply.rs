@@ -512,6 +512,11 @@ fn an_api_that_cannot_be_reached_leaves_open_what_earlier_runs_bought() {
     let later = orders.run(&[]);
     assert_eq!(later.code, 4, "{}", later.stderr);
     assert!(later.stderr.contains("may have bought lines of the file"), "{}", later.stderr);
+    // Whatever the API says, nothing was bought with a database that cannot be used.
+    fs::write(orders.setup.home.join("empty.db"), "").unwrap();
+    let empty = orders.setup.home.join("empty.db");
+    let unusable = orders.run(&["--database", empty.to_str().unwrap()]);
+    assert_eq!(unusable.code, 2, "{}", unusable.stderr);
 }
 
 #[test]
