@@ -48,7 +48,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
         Ok(account) => account,
         Err(_) if !orders.problems.is_empty() => return Err(refuse(&orders.problems)),
         Err(error) if args.dry_run => return Err(Failure::Call(error)),
-        Err(error) => return Err(account_unknown(&session, args, error)),
+        Err(error) => return Err(account_unknown(&session, args, named.as_ref(), &orders, error)),
     };
     let namespace = args.namespace.clone();
     let namespace = namespace.unwrap_or_else(|| account.user_id.as_str().to_owned());
@@ -95,9 +95,23 @@ fn open(session: &Session, account: &Account, dry_run: bool) -> Result<Option<Op
     }
 }
 
-/// The API could not be asked for the account, so its outbox is not known.
-fn account_unknown(session: &Session, args: &ApplyArgs, error: oneclick_ureq::Error) -> Failure {
-    if args.database.is_none() && !session.all_intents.exists() {
+/// The API could not be asked for the account, which is the namespace unless one is given.
+fn account_unknown(
+    session: &Session,
+    args: &ApplyArgs,
+    named: Option<&Opened>,
+    orders: &Orders,
+    error: oneclick_ureq::Error,
+) -> Failure {
+    let is_new = match (named, &args.namespace) {
+        (None, _) => !session.all_intents.exists(),
+        (Some(opened), Some(namespace)) => orders
+            .lines
+            .iter()
+            .all(|line| matches!(opened.outbox.find(namespace, &line.key), Ok(None))),
+        (Some(_), None) => false,
+    };
+    if is_new {
         return Failure::NotBought(error);
     }
     let text = format!(

@@ -443,7 +443,11 @@ pub(crate) fn conclusion(outcome: &Outcome, held: &Held, now: Duration) -> Writt
             Written { status, due, tries, state, problem, ..base }
         }
         Outcome::NotBought(NotBought { state, .. }) => {
-            let problem = Some(format!("not bought after {} purchases were sent", state.sends()));
+            let times = match state.sends() {
+                1 => "once".to_owned(),
+                sends => format!("{sends} times"),
+            };
+            let problem = Some(format!("not found, although it may have been sent {times}"));
             Written { state: Some(state.clone()), problem, ..base }
         }
         Outcome::Cancelled(found) => {

@@ -37,6 +37,22 @@ impl Place {
         }
     }
 
+    /// Refuses a file name that was meant to be a URL, without showing it: it can have a password.
+    fn check(&self) -> Result<(), Failure> {
+        let Self::File(path) = self else { return Ok(()) };
+        let name = path.to_string_lossy().to_lowercase();
+        let is_meant = |word: &str| name.contains(word);
+        if ["://", "postgres:", "postgresql:", "password=", "dbname="].into_iter().any(is_meant) {
+            return Err(Failure::Usage(
+                "--database, or ONECLICK_DATABASE, is no file and no URL that begins with \
+                 postgres://: expected a file or postgres://USER@HOST/DATABASE, without quotation \
+                 marks and spaces"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// A failure of the outbox here.
     pub(crate) fn failure(&self, error: OutboxError) -> Failure {
         match error {
@@ -66,28 +82,38 @@ impl fmt::Display for Place {
     }
 }
 
-/// A URL with a word in place of each password.
+/// A URL with a word in place of whatever could be a password.
 fn without_password(url: &str) -> String {
+    const SHOWN: [&str; 6] = ["dbname", "host", "port", "sslmode", "sslrootcert", "user"];
     let (start, rest) = url.split_once("://").unwrap_or(("", url));
-    let (user, rest) = match rest.split_once('@') {
-        Some((user, rest)) => (Some(user), rest),
-        None => (None, rest),
+    // A password may have all of these characters.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => {
+            let name = user.split(':').next().unwrap_or_default();
+            let hidden = if name.len() == user.len() { "" } else { ":PASSWORD" };
+            (format!("{name}{hidden}@"), rest)
+        }
+        None => (String::new(), rest),
     };
-    let user = user.map(|user| match user.split_once(':') {
-        Some((name, _)) => format!("{name}:PASSWORD@"),
-        None => format!("{user}@"),
-    });
-    let (host, settings) = rest.split_once('?').unwrap_or((rest, ""));
+    let (place, settings) = rest.split_once('?').unwrap_or((rest, ""));
+    let (host, database) = place.split_once('/').unwrap_or((place, ""));
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{host}:PASSWORD")
+        }
+        _ => host.to_owned(),
+    };
+    let slash = if place.contains('/') { "/" } else { "" };
     let settings: Vec<_> = settings
         .split('&')
         .filter(|setting| !setting.is_empty())
         .map(|setting| match setting.split_once('=') {
-            Some((name, _)) if name.eq_ignore_ascii_case("password") => "password=PASSWORD",
-            _ => setting,
+            Some((name, _)) if SHOWN.contains(&name) => setting,
+            _ => "HIDDEN",
         })
         .collect();
     let mark = if settings.is_empty() { "" } else { "?" };
-    format!("{start}://{}{host}{mark}{}", user.unwrap_or_default(), settings.join("&"))
+    format!("{start}://{user}{host}{slash}{database}{mark}{}", settings.join("&"))
 }
 
 /// An outbox, and where it is.
@@ -136,6 +162,7 @@ impl Opened {
 
     /// Opens an outbox that is there. A mistyped name creates nothing.
     pub(crate) fn named(place: Place) -> Result<Self, Failure> {
+        place.check()?;
         let opened = match &place {
             Place::Server(url) => Outbox::postgres(url),
             Place::File(path) => {
@@ -187,6 +214,7 @@ impl Opened {
     /// Opens the outbox at a place that may be a shop's. Creates a file, and the tables in it, if
     /// they are missing; those of a server are made by whoever owns its database.
     pub(super) fn create(place: Place) -> Result<Self, Failure> {
+        place.check()?;
         let Place::File(path) = &place else { return Self::named(place) };
         create(path)?;
         match Outbox::open(path) {
@@ -297,10 +325,12 @@ mod tests {
     fn a_url_is_shown_without_its_password() {
         for (url, shown) in [
             ("postgres://shop:5ecret@db/shop", "postgres://shop:PASSWORD@db/shop"),
-            ("postgresql://shop:a?b=c@db/shop?x=1", "postgresql://shop:PASSWORD@db/shop?x=1"),
+            ("postgresql://shop:a?b=c@db/shop?port=1", "postgresql://shop:PASSWORD@db/shop?port=1"),
+            ("postgres://shop:a@b/c@db:5/shop", "postgres://shop:PASSWORD@db:5/shop"),
+            ("postgres://shop:5ecret", "postgres://shop:PASSWORD"),
             (
-                "postgres:///shop?host=/run&password=5ecret&user=shop",
-                "postgres:///shop?host=/run&password=PASSWORD&user=shop",
+                "postgres:///shop?host=/run&pass%77ord=5ecret&user=shop",
+                "postgres:///shop?host=/run&HIDDEN&user=shop",
             ),
             ("postgres://shop@db", "postgres://shop@db"),
         ] {

@@ -142,6 +142,20 @@ fn a_server_that_cannot_be_reached_is_named_without_the_password() {
         format!("postgres://shop:PASSWORD@127.0.0.1:{port}/shop: the outbox's database failed");
     assert!(done.stderr.contains(&words), "{}", done.stderr);
     assert!(done.stderr.contains("refused"), "{}", done.stderr);
+    for meant in [
+        "POSTGRES://shop:5ecret@db/shop",
+        " postgres://shop:5ecret@db/shop",
+        "'postgres://shop:5ecret@db/shop'",
+        "jdbc:postgresql://db/shop?password=5ecret",
+        "postgres+asyncpg://shop:5ecret@db/shop",
+        "host=/run user=shop password=5ecret dbname=shop",
+        "postgres:/shop:5ecret@db/shop",
+    ] {
+        for command in [&["counts"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let done = run(&setup, meant, command);
+            assert!(done.code == 2 && done.stderr.contains("postgres://USER@HOST"), "{done:?}");
+        }
+    }
     let empty = run(&setup, "", &["counts"]);
     assert!(empty.code == 2 && empty.stderr.contains("got nothing"), "{}", empty.stderr);
 }
