@@ -381,6 +381,7 @@ impl Run<'_> {
 
         let failed = result.map_err(|error| self.opened.failure(error)).err();
         let paused = self.opened.outbox.paused().ok().flatten();
+        let paused = paused.filter(|_| !self.args.store_only);
         let (report, written) = self.report(path.to_owned())?;
         report.print(path, self.args.json.json, quiet || written.is_err())?;
         let result = report.result(interrupted.load(Ordering::Relaxed), failed, paused);
@@ -403,6 +404,9 @@ impl Run<'_> {
         let to_do: Vec<_> = self.batch.to_do().collect();
         if to_do.is_empty() {
             return Ok(());
+        }
+        if self.args.store_only {
+            return to_do.iter().try_for_each(|item| self.store(item).map(drop));
         }
         // Each is stored right before it is sent. What a killed run has stored and not sent is looked
         // for first, so that is to be little.

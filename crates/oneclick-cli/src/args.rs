@@ -731,6 +731,12 @@ pub(crate) struct ApplyArgs {
     /// Show what would be bought and which lines are wrong, and buy nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Store the lines in the outbox, and send nothing
+    ///
+    /// A worker buys them, or the same command without this. While the outbox is paused,
+    /// nobody does.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) store_only: bool,
     /// Send the customers no e-mails.
     #[arg(long)]
     pub(crate) silent: bool,

@@ -570,6 +570,35 @@ fn the_outbox_of_a_shop_is_used_in_its_namespace() {
     assert_eq!(amounts(&server), once(1..=5));
 }
 
+/// As `docs/outbox.md` says: the outbox has forgotten what was bought since the backup.
+#[test]
+fn a_file_is_bought_once_also_with_a_restored_outbox() {
+    let server = Server::start().unwrap();
+    let orders = Orders::at(&server);
+    orders.plant(1..=2);
+    assert_eq!(orders.run(&[]).code, 0);
+    let path = orders.setup.outboxes().remove(0);
+    let backup = fs::read(&path).unwrap();
+    let backed_up = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    orders.plant(1..=4);
+    assert_eq!(orders.run(&[]).code, 0);
+    fs::write(&path, backup).unwrap();
+    let restored = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+
+    orders.plant(1..=5);
+    orders.setup.run_ok(&["outbox", "pause"]);
+    let (code, stored) = orders.json(&["--store-only"]);
+    assert_eq!((code, &stored["already_bought"], &stored["not_sent"]), (0, &2.into(), &3.into()));
+    let database = Connection::open(&path).unwrap();
+    let sql = "UPDATE oneclick_outbox_intent SET enqueued = -1, enqueued_at = ?1
+               WHERE status = 'ready' AND enqueued_at > ?2";
+    assert_eq!(database.execute(sql, [&backed_up, &restored]).unwrap(), 3);
+    orders.setup.run_ok(&["outbox", "resume"]);
+    let (code, settled) = orders.json(&["--settle", "2"]);
+    assert_eq!((code, &settled["bought"]), (0, &3.into()), "{settled}");
+    assert_eq!(amounts(&server), once(1..=5));
+}
+
 #[test]
 fn cancelled_lines_are_not_bought_again() {
     let server = Server::start().unwrap();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use oneclick_emulator::behaviour::{DateHeader, MetadataForm, TimeForm};
 use oneclick_emulator::{Behaviour, Fault, FaultRule, GatewayBody, Server};
 
@@ -562,8 +562,8 @@ impl Messages {
             // In the name of a folder.
             text = text.replace(&address.replace(':', "%3A"), "ADDRESS");
         }
-        // The run may go past midnight.
-        for day in [self.start, Utc::now()] {
+        // The run may go past midnight, and so may what is said of the next minutes.
+        for day in [self.start, Utc::now(), Utc::now() + TimeDelta::days(1)] {
             let day = day.format("%Y-%m-%d").to_string();
             replace_between(&mut text, &format!("{day}T"), "Z", "TIME");
             replace_between(&mut text, &format!("{day} "), " UTC", "TIME");
