@@ -42,7 +42,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     let session = Session::open(global)?;
     buy::check_settle(&session, args.settle)?;
     let mut orders = Orders::read(&args.file, args.silent)?;
-    // A database that cannot be used is not a question of the API.
+    // A database that cannot be used is an error, whatever the API responds.
     let named = args.database.clone().map(Opened::named).transpose()?;
     let account = match session.client.whoami() {
         Ok(account) => account,
@@ -408,8 +408,8 @@ impl Run<'_> {
         if self.args.store_only {
             return to_do.iter().try_for_each(|item| self.store(item).map(drop));
         }
-        // Each is stored right before it is sent. What a killed run has stored and not sent is looked
-        // for first, so that is to be little.
+        // Each is stored right before it is sent. The next run looks first for lines that a killed
+        // one had stored and not sent, so there should be few of them.
         worker.drive_all(to_do.iter().map(|item| self.store(item)))?;
         let mut open: Vec<_> = to_do.iter().filter_map(|item| item.id.get().copied()).collect();
         let until = Instant::now() + Duration::from_secs(self.args.wait.into());

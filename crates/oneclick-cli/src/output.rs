@@ -30,7 +30,7 @@ pub(crate) struct Printer {
     form: CsvForm,
 }
 
-/// What CSV has.
+/// The columns and cells of CSV.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CsvForm {
     /// The keys of the metadata that have a column.
@@ -52,7 +52,7 @@ impl Printer {
         }
     }
 
-    /// Sets what CSV has.
+    /// Sets the columns and cells of CSV.
     pub(crate) fn csv_form(self, form: CsvForm) -> Self {
         Self { form, ..self }
     }

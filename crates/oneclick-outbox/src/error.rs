@@ -18,7 +18,7 @@ pub enum OutboxError {
     /// PostgreSQL failed or refused something. What it did not commit did not happen.
     #[cfg(feature = "postgres")]
     Postgres(tokio_postgres::Error),
-    /// What a connection string asks of TLS is not possible; the text says why.
+    /// The TLS settings of a connection string cannot be used; the text says why.
     #[cfg(feature = "postgres")]
     Tls(String),
     /// The connection to the database broke, or a statement took too long. Whether the latest

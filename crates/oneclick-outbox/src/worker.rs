@@ -438,9 +438,8 @@ impl<T: BlockingTransport> Worker<BlockingClient<T>> {
     /// right before that. An intent is left alone if another worker has it, or if its purchase
     /// may have been sent before. If a response is lost, the intent is left open. So call
     /// [`settle`](Self::settle) after this. Waits while the API asks for that or cannot be
-    /// reached. Ends early once the outbox is
-    /// [paused](Outbox::paused), as it is after the API has refused the key, and once this worker
-    /// is [stopped](Self::stop_handle).
+    /// reached. Ends early once the outbox is [paused](Outbox::paused), as it is after the API has
+    /// refused the key, and once this worker is [stopped](Self::stop_handle).
     ///
     /// # Errors
     /// As [`run_until_idle`](Self::run_until_idle), and the first error of the iterator.
@@ -721,9 +720,8 @@ impl<T: AsyncTransport> Worker<AsyncClient<T>> {
     /// iterator may store each intent right before that. An intent is left alone if another worker
     /// has it, or if its purchase may have been sent before. If a response is lost, the intent is
     /// left open. So call [`settle`](Self::settle) after this. Waits while the API asks for that
-    /// or cannot be reached. Ends early once the outbox is
-    /// [paused](Outbox::paused), as it is after the API has refused the key, and once this worker
-    /// is [stopped](Self::stop_handle).
+    /// or cannot be reached. Ends early once the outbox is [paused](Outbox::paused), as it is after
+    /// the API has refused the key, and once this worker is [stopped](Self::stop_handle).
     ///
     /// # Errors
     /// As [`run_until_idle`](Self::run_until_idle), and the first error of the iterator.

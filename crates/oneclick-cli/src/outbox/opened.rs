@@ -27,7 +27,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// What `--database` names. A file whose name looks like a URL is named with `./` before it.
+    /// What `--database` names.
     pub(crate) fn from_argument(text: &OsStr) -> Self {
         match text.to_str() {
             Some(url) if ["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it)) => {
@@ -41,8 +41,11 @@ impl Place {
     fn check(&self) -> Result<(), Failure> {
         let Self::File(path) = self else { return Ok(()) };
         let name = path.to_string_lossy().to_lowercase();
-        let is_meant = |word: &str| name.contains(word);
-        if ["://", "postgres:", "postgresql:", "password=", "dbname="].into_iter().any(is_meant) {
+        let name = name.trim_start_matches([' ', '"', '\'']);
+        let starts = ["postgres:", "postgresql:", "jdbc:", "host=", "user=", "dbname=", "service="];
+        let is_meant = ["://", "password="].iter().any(|part| name.contains(part))
+            || starts.iter().any(|start| name.starts_with(start));
+        if is_meant {
             return Err(Failure::Usage(
                 "--database, or ONECLICK_DATABASE, is no file and no URL that begins with \
                  postgres://: expected a file or postgres://USER@HOST/DATABASE, without quotation \

@@ -150,6 +150,7 @@ fn a_server_that_cannot_be_reached_is_named_without_the_password() {
         "postgres+asyncpg://shop:5ecret@db/shop",
         "host=/run user=shop password=5ecret dbname=shop",
         "postgres:/shop:5ecret@db/shop",
+        "dbname=shop user=5ecret",
     ] {
         for command in [&["counts"][..], &["serve", "--listen", "127.0.0.1:0"]] {
             let done = run(&setup, meant, command);

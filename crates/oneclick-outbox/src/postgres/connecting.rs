@@ -74,7 +74,7 @@ impl Server {
     }
 }
 
-/// What a connection string asks of TLS.
+/// The TLS settings of a connection string.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     mode: Option<String>,

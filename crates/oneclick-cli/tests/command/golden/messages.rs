@@ -562,7 +562,7 @@ impl Messages {
             // In the name of a folder.
             text = text.replace(&address.replace(':', "%3A"), "ADDRESS");
         }
-        // The run may go past midnight, and so may what is said of the next minutes.
+        // Midnight may pass during the run, or before a time that a message names.
         for day in [self.start, Utc::now(), Utc::now() + TimeDelta::days(1)] {
             let day = day.format("%Y-%m-%d").to_string();
             replace_between(&mut text, &format!("{day}T"), "Z", "TIME");
